@@ -1,0 +1,309 @@
+//! Every error a user may read: its message, its hint and its SQLSTATE, on one page.
+
+use datafusion::arrow::error::ArrowError;
+use datafusion::common::SchemaError;
+use datafusion::error::DataFusionError;
+use datafusion::sql::sqlparser::parser::ParserError;
+
+/// The result of everything that is not an expression or a plan.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, in the words of Postgres: lower case, no full stop, the object named with its kind.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The text is not SQL that framesql reads (42601).
+    #[error("{message}")]
+    Syntax {
+        /// What was expected, and where.
+        message: String,
+        /// What to type instead.
+        hint: Option<String>,
+    },
+    /// A named object is missing: 42P01 for relations, 42704 for others.
+    #[error("{kind} \"{name}\" does not exist")]
+    NotFound {
+        /// The kind of object, in SQL's words: "source", "materialized view".
+        kind: &'static str,
+        /// The name as the user wrote it.
+        name: String,
+    },
+    /// A name is taken (42P07).
+    #[error("{kind} \"{name}\" already exists")]
+    Duplicate {
+        /// The kind of the object that has the name.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// DROP of the wrong kind (42809).
+    #[error("\"{name}\" is not a {expected}")]
+    WrongKind {
+        /// The object named.
+        name: String,
+        /// The kind that the statement drops.
+        expected: &'static str,
+        /// The kind that it is.
+        found: &'static str,
+    },
+    /// An option of a WITH list, or a setting, is not known or has a value it cannot take (22023).
+    #[error("{message}")]
+    Option {
+        /// Which option, and why not.
+        message: String,
+        /// What it may be.
+        hint: Option<String>,
+    },
+    /// A statement or clause that Postgres or Flink may know and framesql does not (0A000).
+    #[error("{what} is not supported")]
+    Unsupported {
+        /// The clause, as the user would name it.
+        what: String,
+        /// The way out.
+        hint: Option<String>,
+    },
+    /// A query that can be read but would never answer, or not what it says (42P20 as for windows, else 42601).
+    #[error("{message}")]
+    Refused {
+        /// Why.
+        message: String,
+        /// The way out.
+        hint: String,
+    },
+    /// Other objects are built on the one to be dropped (2BP01).
+    #[error("cannot drop {kind} {name} because other objects depend on it")]
+    Dependents {
+        /// The kind of the object to be dropped.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// What depends on it, named with its kind.
+        dependents: Vec<String>,
+    },
+    /// A file or camera cannot be read as a source (08001 unreachable, 58030 I/O, 0A000 codec): see the code.
+    #[error("{message}")]
+    Media {
+        /// The SQLSTATE, as it depends on the cause.
+        code: &'static str,
+        /// What was opened, and what was found.
+        message: String,
+        /// What would help.
+        hint: Option<String>,
+    },
+    /// A file outside the directories that `serve --files` names (42501).
+    #[error("permission denied for file {path}")]
+    Fenced {
+        /// The path as resolved.
+        path: String,
+    },
+    /// An object is in use, or not in the state that the statement needs (55000).
+    #[error("{message}")]
+    State {
+        /// What, and why not now.
+        message: String,
+        /// What to do first.
+        hint: Option<String>,
+    },
+    /// The user, a client that vanished, or DROP ended the query (57014).
+    #[error("canceling statement due to {reason}")]
+    Cancelled {
+        /// "user request", "statement timeout".
+        reason: &'static str,
+    },
+    /// The operating system refused (58030).
+    #[error("{message}: {source}")]
+    Io {
+        /// What was being done.
+        message: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A thread or channel of ours ended when it should not (XX000).
+    #[error("internal error: {0}")]
+    Internal(String),
+    /// What DataFusion or Arrow reported; the code depends on its root.
+    #[error("{}", plain(.0))]
+    Engine(#[source] Box<DataFusionError>),
+}
+
+impl Error {
+    /// The SQLSTATE that Postgres gives for the same mistake.
+    pub fn sqlstate(&self) -> &'static str {
+        match self {
+            Error::Syntax { .. } => "42601",
+            Error::NotFound { kind: "source" | "table" | "view" | "materialized view" | "relation", .. } => "42P01",
+            Error::NotFound { kind: "prepared statement", .. } => "26000",
+            Error::NotFound { kind: "cursor", .. } => "34000",
+            Error::NotFound { .. } => "42704",
+            Error::Duplicate { .. } => "42P07",
+            Error::WrongKind { .. } => "42809",
+            Error::Option { .. } => "22023",
+            Error::Unsupported { .. } => "0A000",
+            Error::Refused { .. } => "42P20",
+            Error::Dependents { .. } => "2BP01",
+            Error::Media { code, .. } => code,
+            Error::Fenced { .. } => "42501",
+            Error::State { .. } => "55000",
+            Error::Cancelled { .. } => "57014",
+            Error::Io { .. } => "58030",
+            Error::Internal(_) => "XX000",
+            Error::Engine(e) => datafusion_sqlstate(e),
+        }
+    }
+
+    /// One sentence that says what to do, where there is one.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Syntax { hint, .. }
+            | Error::Option { hint, .. }
+            | Error::Unsupported { hint, .. }
+            | Error::Media { hint, .. }
+            | Error::State { hint, .. } => hint.clone(),
+            Error::Refused { hint, .. } => Some(hint.clone()),
+            Error::WrongKind { found, name, .. } => Some(format!("Use DROP {} {name}.", found.to_uppercase())),
+            Error::Dependents { .. } => Some("Use DROP ... CASCADE to drop the dependent objects too.".into()),
+            Error::Fenced { .. } => Some("Start framesql with --files naming a directory above it.".into()),
+            _ => None,
+        }
+    }
+
+    /// More than the message has room for: the list of dependents.
+    pub fn detail(&self) -> Option<String> {
+        match self {
+            Error::Dependents { kind, name, dependents } => {
+                Some(dependents.iter().map(|d| format!("{d} depends on {kind} {name}")).collect::<Vec<_>>().join("\n"))
+            }
+            _ => None,
+        }
+    }
+
+    /// A clause that is not supported, with the way out.
+    pub fn unsupported(what: impl Into<String>, hint: impl Into<String>) -> Error {
+        Error::Unsupported { what: what.into(), hint: Some(hint.into()) }
+    }
+
+    /// A query that is refused for a reason, with the way out.
+    pub fn refused(message: impl Into<String>, hint: impl Into<String>) -> Error {
+        Error::Refused { message: message.into(), hint: hint.into() }
+    }
+
+    /// A failed call of the operating system, with what was being done.
+    pub fn io(message: impl Into<String>, source: std::io::Error) -> Error {
+        Error::Io { message: message.into(), source }
+    }
+}
+
+/// Ours travels through DataFusion as External and comes back as itself.
+impl From<DataFusionError> for Error {
+    fn from(e: DataFusionError) -> Error {
+        match e {
+            DataFusionError::External(inner) => match inner.downcast::<Error>() {
+                Ok(ours) => *ours,
+                Err(inner) => Error::Engine(Box::new(DataFusionError::External(inner))),
+            },
+            DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => Error::from(*inner),
+            DataFusionError::ArrowError(e, backtrace) => match *e {
+                ArrowError::ExternalError(inner) => match inner.downcast::<Error>() {
+                    Ok(ours) => *ours,
+                    Err(inner) => Error::Engine(Box::new(DataFusionError::External(inner))),
+                },
+                e => Error::Engine(Box::new(DataFusionError::ArrowError(Box::new(e), backtrace))),
+            },
+            DataFusionError::Collection(mut all) if !all.is_empty() => Error::from(all.swap_remove(0)),
+            e => Error::Engine(Box::new(e)),
+        }
+    }
+}
+
+impl From<ArrowError> for Error {
+    fn from(e: ArrowError) -> Error {
+        Error::from(DataFusionError::from(e))
+    }
+}
+
+impl From<Error> for DataFusionError {
+    fn from(e: Error) -> DataFusionError {
+        match e {
+            Error::Engine(e) => *e,
+            e => DataFusionError::External(Box::new(e)),
+        }
+    }
+}
+
+/// DataFusion's text without its prefixes, backtrace and dumps: a user reads the first line.
+fn plain(e: &DataFusionError) -> String {
+    let text = match e.find_root() {
+        DataFusionError::SQL(e, _) => match e.as_ref() {
+            ParserError::TokenizerError(m) | ParserError::ParserError(m) => m.clone(),
+            ParserError::RecursionLimitExceeded => "the statement is nested too deeply".to_owned(),
+        },
+        DataFusionError::ArrowError(e, _) => match e.as_ref() {
+            ArrowError::DivideByZero => "division by zero".to_owned(),
+            ArrowError::CastError(m) | ArrowError::ParseError(m) | ArrowError::ComputeError(m) | ArrowError::InvalidArgumentError(m) => m.clone(),
+            ArrowError::ArithmeticOverflow(m) => m.clone(),
+            e => e.to_string(),
+        },
+        e => e.strip_backtrace(),
+    };
+    let mut line = text.lines().next().unwrap_or("").trim();
+    for prefix in ["Error during planning: ", "Execution error: ", "This feature is not implemented: ", "Schema error: ", "External error: "] {
+        line = line.strip_prefix(prefix).unwrap_or(line);
+    }
+    let mut chars = line.trim_end_matches('.').chars();
+    match (chars.next(), chars.clone().next()) {
+        // An abbreviation or a type name keeps its capital.
+        (Some(first), Some(second)) if !second.is_uppercase() => first.to_lowercase().chain(chars).collect(),
+        _ => line.to_owned(),
+    }
+}
+
+fn datafusion_sqlstate(e: &DataFusionError) -> &'static str {
+    match e.find_root() {
+        DataFusionError::SQL(..) => "42601",
+        DataFusionError::SchemaError(e, _) => match e.as_ref() {
+            SchemaError::FieldNotFound { .. } => "42703",
+            SchemaError::AmbiguousReference { .. } => "42702",
+            _ => "42701",
+        },
+        DataFusionError::NotImplemented(_) => "0A000",
+        DataFusionError::ResourcesExhausted(_) => "53200",
+        DataFusionError::Plan(m) | DataFusionError::Execution(m) => message_sqlstate(m),
+        DataFusionError::ArrowError(e, _) => match e.as_ref() {
+            ArrowError::DivideByZero => "22012",
+            ArrowError::ArithmeticOverflow(_) => "22003",
+            ArrowError::CastError(_) | ArrowError::ParseError(_) => "22P02",
+            ArrowError::MemoryError(_) => "53200",
+            ArrowError::IoError(..) => "58030",
+            ArrowError::InvalidArgumentError(m) | ArrowError::ComputeError(m) => message_sqlstate(m),
+            _ => "XX000",
+        },
+        DataFusionError::IoError(_) | DataFusionError::ObjectStore(_) => "58030",
+        _ => "XX000",
+    }
+}
+
+/// DataFusion names some mistakes by text only; the texts are of 55.2 and tests/slt/error asserts the codes.
+fn message_sqlstate(message: &str) -> &'static str {
+    let m = message.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|w| m.contains(w));
+    if has(&["table '"]) && has(&["not found"]) || has(&["no table named"]) {
+        "42P01"
+    } else if has(&["invalid function", "no function matches", "function not found"]) || m.contains("function '") && m.contains("not found") {
+        "42883"
+    } else if has(&["divide by zero", "division by zero"]) {
+        "22012"
+    } else if has(&["overflow", "out of range"]) {
+        "22003"
+    } else if has(&["cannot cast string", "cannot parse", "error parsing"]) {
+        "22P02"
+    } else if has(&["no field named", "column '"]) && has(&["no field named", "not found"]) {
+        "42703"
+    } else if has(&["ambiguous reference"]) {
+        "42702"
+    } else if has(&["must be in the group by", "must appear in the group by"]) {
+        "42803"
+    } else if has(&["not supported", "unsupported"]) {
+        "0A000"
+    } else {
+        "42804"
+    }
+}

@@ -1,0 +1,8 @@
+//! Pictures to batches of rows: the schema, the batch builder, the video source as something to read from.
+
+pub mod batch;
+pub mod live;
+pub mod range;
+pub mod reader;
+pub mod source;
+pub mod video;

@@ -1,0 +1,360 @@
+//! A clip, folder or pattern as a source of rows: the timeline, its loops, and the thread that reads it.
+
+use std::sync::Arc;
+use std::thread;
+
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::error::Result;
+use futures::stream;
+use tokio::sync::mpsc;
+
+use super::batch::{self, BatchBuilder, Row};
+use super::live::Live;
+use super::range::Range;
+use super::reader::{Media, Reader, Wanted};
+use super::source::{EventStream, Request, Source};
+use crate::error::Error;
+use crate::event::{END_OF_TIME_US, Event};
+use crate::metrics::SourceCounters;
+
+/// Batches between the reading thread and its reader: with two of them one is made while the other is used.
+const BATCHES_AHEAD: usize = 2;
+/// A batch with pixels leaves when it holds so many bytes of them, so that memory does not grow with the frame size.
+const BATCH_PIXEL_BYTES: usize = 16 << 20;
+
+/// How CREATE SOURCE said that a medium is played.
+#[derive(Clone, Debug)]
+pub struct Playing {
+    /// By the clock, or as fast as its readers go.
+    pub realtime: bool,
+    /// Starts again at its end; event time runs on.
+    pub looped: bool,
+    /// The event time of media time 0, µs.
+    pub start_ts_us: i64,
+    /// A live source that has waited so long is idle, µs.
+    pub idle_timeout_us: i64,
+    /// What the watermark stays behind the newest row, µs.
+    pub watermark_delay_us: i64,
+}
+
+/// The limits of its batches and queues, from the engine's settings.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Rows of a batch without pixels.
+    pub batch_rows: usize,
+    /// Rows of a batch with pixels.
+    pub batch_frames: usize,
+    /// Frames that a reader of a live source may lag.
+    pub live_queue_frames: usize,
+}
+
+/// A medium on its timeline: what both the live thread and a SELECT play.
+#[derive(Clone, Debug)]
+pub struct Timeline {
+    /// The medium.
+    pub media: Arc<Media>,
+    /// How it is played.
+    pub playing: Playing,
+    /// What is counted.
+    pub counters: Arc<SourceCounters>,
+}
+
+/// A video source of the catalogue.
+#[derive(Debug)]
+pub struct VideoSource {
+    id: u64,
+    name: Arc<str>,
+    schema: SchemaRef,
+    timeline: Timeline,
+    limits: Limits,
+    live: Option<Live>,
+}
+
+impl VideoSource {
+    /// Makes the source; a live one starts playing. `id` is unique in the engine, as the cache of model results is keyed by it.
+    pub fn start(id: u64, name: &str, timeline: Timeline, limits: Limits) -> Result<VideoSource> {
+        let name: Arc<str> = name.into();
+        let live = if timeline.playing.realtime { Some(Live::start(&name, timeline.clone(), limits.live_queue_frames)?) } else { None };
+        Ok(VideoSource { id, schema: batch::schema(timeline.media.info().has_truth), name, timeline, limits, live })
+    }
+
+    /// What it counts.
+    pub fn counters(&self) -> &Arc<SourceCounters> {
+        &self.timeline.counters
+    }
+
+    /// The medium it plays.
+    pub fn media(&self) -> &Arc<Media> {
+        &self.timeline.media
+    }
+
+    /// How it is played.
+    pub fn playing(&self) -> &Playing {
+        &self.timeline.playing
+    }
+
+    /// Ends a live source: its readers see the end of their input.
+    pub fn stop(&self) {
+        if let Some(live) = &self.live {
+            live.stop();
+        }
+    }
+
+    fn builder(&self, request: &Request) -> Result<BatchBuilder> {
+        let schema = Arc::new(self.schema.project(&request.projection)?);
+        Ok(BatchBuilder::new(self.id, Arc::clone(&self.name), schema, &request.projection))
+    }
+
+    fn full(&self, request: &Request, builder: &BatchBuilder, pixels: bool) -> bool {
+        let rows = request.batch_rows.unwrap_or(if pixels { self.limits.batch_frames } else { self.limits.batch_rows });
+        builder.n_rows() >= rows.max(1) || builder.pixel_bytes() >= BATCH_PIXEL_BYTES
+    }
+
+    /// Reads the timeline on a thread of its own, up to `end` rows of it.
+    fn replay(&self, request: &Request, end: Option<u64>) -> Result<EventStream> {
+        let (wanted, range) = (wanted(request), Range::of(&request.filters));
+        let mut playback = Playback::open(self.timeline.clone(), wanted.0, wanted.1, range)?;
+        playback.end = end.map_or(i64::MAX, |n| i64::try_from(n).unwrap_or(i64::MAX));
+        let mut builder = self.builder(request)?;
+        let (sender, receiver) = mpsc::channel::<Result<Event>>(BATCHES_AHEAD);
+        let counters = Arc::clone(&self.timeline.counters);
+        let delay_us = self.timeline.playing.watermark_delay_us;
+        let (rows_limit, request) = (request.limit.unwrap_or(usize::MAX), request.clone());
+        let limits = self.limits;
+        let full = move |builder: &BatchBuilder| {
+            let rows = request.batch_rows.unwrap_or(if wanted.0 { limits.batch_frames } else { limits.batch_rows });
+            builder.n_rows() >= rows.max(1) || builder.pixel_bytes() >= BATCH_PIXEL_BYTES
+        };
+        let mut skip = request.skip_rows;
+        let run = move || {
+            let mut n_rows = 0;
+            // A closed channel is a reader that wants no more.
+            let mut flush = |builder: &mut BatchBuilder| -> bool {
+                if builder.n_rows() == 0 {
+                    return true;
+                }
+                counters.rows.add(builder.n_rows() as u64);
+                match builder.finish() {
+                    Ok((rows, max_ts_us)) => {
+                        sender.blocking_send(Ok(Event::Rows(rows))).is_ok()
+                            && sender.blocking_send(Ok(Event::Watermark(max_ts_us.saturating_sub(delay_us)))).is_ok()
+                    }
+                    Err(e) => sender.blocking_send(Err(e)).is_ok() && false,
+                }
+            };
+            loop {
+                match if n_rows < rows_limit { playback.next() } else { Ok(None) } {
+                    Ok(Some(_)) if skip > 0 => skip -= 1,
+                    Ok(Some(row)) => {
+                        n_rows += 1;
+                        builder.push(&row);
+                        if full(&builder) && !flush(&mut builder) {
+                            return;
+                        }
+                    }
+                    Ok(None) => {
+                        if flush(&mut builder) && sender.blocking_send(Ok(Event::Watermark(END_OF_TIME_US))).is_ok() {
+                            // The reader may be gone at the very end: nothing is lost by it.
+                            let _ = sender.blocking_send(Ok(Event::End));
+                        }
+                        return;
+                    }
+                    Err(e) => {
+                        if flush(&mut builder) {
+                            let _ = sender.blocking_send(Err(e.into()));
+                        }
+                        return;
+                    }
+                }
+            }
+        };
+        thread::Builder::new().name(format!("read {}", self.name)).spawn(run).map_err(|e| Error::io("could not start a thread", e))?;
+        Ok(Box::pin(stream::unfold(receiver, |mut r| async move { r.recv().await.map(|event| (event, r)) })))
+    }
+
+    /// Joins a live source at its next frame.
+    fn join(&self, live: &Live, request: &Request) -> Result<EventStream> {
+        struct Joined {
+            receiver: mpsc::Receiver<Row>,
+            builder: BatchBuilder,
+            ready: std::collections::VecDeque<Event>,
+            idle_timeout: std::time::Duration,
+            delay_us: i64,
+            watermark_us: i64,
+            idle: bool,
+            ended: bool,
+        }
+        let pixels = wanted(request).0;
+        let state = Joined {
+            receiver: live.subscribe(pixels),
+            builder: self.builder(request)?,
+            ready: Default::default(),
+            idle_timeout: std::time::Duration::from_micros(u64::try_from(self.timeline.playing.idle_timeout_us).unwrap_or(u64::MAX)),
+            delay_us: self.timeline.playing.watermark_delay_us,
+            watermark_us: i64::MIN,
+            idle: false,
+            ended: false,
+        };
+        let (limits, request, counters) = (self.limits, request.clone(), Arc::clone(&self.timeline.counters));
+        Ok(Box::pin(stream::try_unfold(state, move |mut s| {
+            let (rows, counters) = (request.batch_rows.unwrap_or(if pixels { limits.batch_frames } else { limits.batch_rows }).max(1), Arc::clone(&counters));
+            async move {
+                loop {
+                    if let Some(event) = s.ready.pop_front() {
+                        return Ok(Some((event, s)));
+                    }
+                    if s.ended {
+                        return Ok(None);
+                    }
+                    match tokio::time::timeout(s.idle_timeout, s.receiver.recv()).await {
+                        Err(_) if s.idle => {
+                            // Still idle: time passes all the same, so that windows of a silent camera close.
+                            if s.watermark_us > i64::MIN {
+                                s.watermark_us = s.watermark_us.saturating_add(i64::try_from(s.idle_timeout.as_micros()).unwrap_or(i64::MAX));
+                                s.ready.push_back(Event::Watermark(s.watermark_us));
+                            }
+                        }
+                        Err(_) => {
+                            s.idle = true;
+                            s.ready.push_back(Event::Idle);
+                            if s.watermark_us > i64::MIN {
+                                s.watermark_us = s.watermark_us.saturating_add(i64::try_from(s.idle_timeout.as_micros()).unwrap_or(i64::MAX));
+                                s.ready.push_back(Event::Watermark(s.watermark_us));
+                            }
+                        }
+                        Ok(None) => {
+                            s.ended = true;
+                            s.ready.extend([Event::Watermark(END_OF_TIME_US), Event::End]);
+                        }
+                        Ok(Some(row)) => {
+                            // What is there leaves at once; a frame is never held back for the next.
+                            s.idle = false;
+                            s.builder.push(&row);
+                            while s.builder.n_rows() < rows && s.builder.pixel_bytes() < BATCH_PIXEL_BYTES {
+                                match s.receiver.try_recv() {
+                                    Ok(row) => s.builder.push(&row),
+                                    Err(_) => break,
+                                }
+                            }
+                            counters.rows.add(s.builder.n_rows() as u64);
+                            let (batch, max_ts_us) = s.builder.finish()?;
+                            s.watermark_us = s.watermark_us.max(max_ts_us.saturating_sub(s.delay_us));
+                            s.ready.extend([Event::Rows(batch), Event::Watermark(s.watermark_us)]);
+                        }
+                    }
+                }
+            }
+        })))
+    }
+}
+
+/// Whether a request asks for pixels and for the truth.
+fn wanted(request: &Request) -> (bool, bool) {
+    (request.projection.contains(&batch::FRAME), request.projection.contains(&batch::TRUTH))
+}
+
+impl Source for VideoSource {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn event_time(&self) -> Option<usize> {
+        Some(batch::TS)
+    }
+
+    fn live(&self) -> bool {
+        self.live.is_some()
+    }
+
+    fn open(&self, request: &Request) -> Result<EventStream> {
+        match &self.live {
+            None => self.replay(request, None),
+            Some(live) if request.continuous => self.join(live, request),
+            // A SELECT of a live file reads what has been played.
+            Some(live) => self.replay(request, Some(live.n_played())),
+        }
+    }
+}
+
+/// Rows of a timeline in order, loop after loop.
+pub struct Playback {
+    timeline: Timeline,
+    pixels: bool,
+    truth: bool,
+    range: Range,
+    reader: Option<Reader>,
+    loop_no: i64,
+    /// Rows at and after this frame number do not belong to it.
+    pub end: i64,
+}
+
+impl Playback {
+    /// Opens the timeline at the first row that `range` lets through.
+    pub fn open(timeline: Timeline, pixels: bool, truth: bool, range: Range) -> Result<Playback> {
+        let mut playback = Playback { timeline, pixels, truth, range, reader: None, loop_no: 0, end: i64::MAX };
+        if let (true, Some((n_rows, _))) = (playback.timeline.playing.looped, playback.one_loop()) {
+            playback.loop_no = range.frame_no.0.max(0) / n_rows;
+        }
+        playback.open_loop()?;
+        Ok(playback)
+    }
+
+    /// Rows and µs that one pass adds; None if the medium does not end.
+    fn one_loop(&self) -> Option<(i64, i64)> {
+        let info = self.timeline.media.info();
+        let n_rows = i64::try_from(info.n_rows?).ok()?;
+        (n_rows > 0).then_some((n_rows, info.duration_us.unwrap_or(0)))
+    }
+
+    fn offsets(&self) -> (i64, i64) {
+        let (n_rows, duration_us) = self.one_loop().unwrap_or((0, 0));
+        (self.loop_no * n_rows, self.timeline.playing.start_ts_us + self.loop_no * duration_us)
+    }
+
+    fn open_loop(&mut self) -> crate::error::Result<()> {
+        let (first_no, first_ts_us) = self.offsets();
+        let bound = |v: i64, first: i64| (v != i64::MIN && v != i64::MAX).then(|| v.saturating_sub(first));
+        let wanted = Wanted {
+            pixels: self.pixels,
+            truth: self.truth,
+            from_frame_no: bound(self.range.frame_no.0, first_no),
+            to_frame_no: bound(self.range.frame_no.1, first_no),
+            from_pts_us: bound(self.range.ts_us.0, first_ts_us),
+            to_pts_us: bound(self.range.ts_us.1, first_ts_us),
+            keyframes_only: self.range.keyframes_only,
+        };
+        self.reader = Some(self.timeline.media.read(wanted, Arc::clone(&self.timeline.counters))?);
+        Ok(())
+    }
+
+    /// The next row; None at the end. Blocks while it decodes.
+    pub fn next(&mut self) -> crate::error::Result<Option<Row>> {
+        loop {
+            let Some(reader) = &mut self.reader else { return Ok(None) };
+            let (first_no, first_ts_us) = self.offsets();
+            if let Some(shot) = reader.next()? {
+                let (frame_no, ts_us) = (first_no + shot.frame_no, first_ts_us + shot.pts_us);
+                if frame_no >= self.end {
+                    self.reader = None;
+                    return Ok(None);
+                }
+                return Ok(Some(Row { frame_no, ts_us, shot }));
+            }
+            let Some((n_rows, duration_us)) = self.one_loop().filter(|_| self.timeline.playing.looped) else {
+                self.reader = None;
+                return Ok(None);
+            };
+            self.loop_no += 1;
+            let (next_no, next_ts_us) = (first_no + n_rows, first_ts_us + duration_us);
+            if next_no >= self.end || next_no > self.range.frame_no.1 || next_ts_us > self.range.ts_us.1 {
+                self.reader = None;
+                return Ok(None);
+            }
+            self.open_loop()?;
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Every counter: its name, its unit and what one more of it means.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that only grows, read by `framesql.source_stats` and by the tests that count things.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// `n` more.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// The count so far.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What happened to the pictures of one source, over all its readers.
+#[derive(Debug, Default)]
+pub struct SourceCounters {
+    /// Packets read from the container or camera.
+    pub frames_demuxed: Counter,
+    /// Pictures that a decoder gave.
+    pub frames_decoded: Counter,
+    /// Pictures on the timeline that could not be decoded though pixels were asked for: their rows have a NULL frame.
+    pub frames_failed: Counter,
+    /// Samples that the container names and whose bytes are not in the file: they make no row.
+    pub samples_missing: Counter,
+    /// Bytes of pixels copied between the decoder and a function; the decoder's own output does not count.
+    pub bytes_copied: Counter,
+    /// Rows given to readers.
+    pub rows: Counter,
+    /// Rows that a reader of a live source was too slow for.
+    pub frames_shed: Counter,
+}
+
+/// What one model did.
+#[derive(Debug, Default)]
+pub struct ModelCounters {
+    /// Inferences run.
+    pub calls: Counter,
+    /// Inferences answered from the cache of results.
+    pub cached: Counter,
+}
+
+/// What happened to the rows of one job.
+#[derive(Debug, Default)]
+pub struct JobCounters {
+    /// Rows that reached the job's first operator above its sources.
+    pub rows_in: Counter,
+    /// Rows that the job wrote.
+    pub rows_out: Counter,
+    /// Rows dropped because every window they belong to had fired.
+    pub n_late: Counter,
+    /// Rows dropped from some of their windows only (HOP).
+    pub n_partly_late: Counter,
+    /// Rows whose event time is NULL.
+    pub n_null_time: Counter,
+    /// Windows fired.
+    pub windows_fired: Counter,
+}

@@ -1,0 +1,3 @@
+//! SQL to a plan: what must happen.
+
+pub mod parse;

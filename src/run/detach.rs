@@ -1,0 +1,82 @@
+//! Drops the pixels and goes on to another thread: below it frames are decoded and looked at, above it rows are small.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, AsArray};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::error::Result;
+use framesql_udfs::frame::{is_frame, without_pixels};
+use futures::{StreamExt, stream};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use super::Run;
+use super::operator::{Operator, Output};
+use crate::error::Error;
+use crate::frame::source::EventStream;
+
+/// Events between the two threads; each holds rows without pixels.
+const EVENTS_AHEAD: usize = 16;
+
+/// The description.
+#[derive(Clone, Debug)]
+pub struct Detach {
+    /// The columns, as they came.
+    pub schema: SchemaRef,
+}
+
+impl Detach {
+    pub(super) fn build(&self) -> DetachOperator {
+        DetachOperator { frames: self.schema.fields().iter().map(|f| is_frame(f.data_type())).collect() }
+    }
+}
+
+pub(super) struct DetachOperator {
+    frames: Vec<bool>,
+}
+
+impl Operator for DetachOperator {
+    fn rows(&mut self, _input: usize, rows: RecordBatch, out: &mut Output) -> Result<()> {
+        if !self.frames.contains(&true) {
+            out.rows(rows);
+            return Ok(());
+        }
+        let columns = rows
+            .columns()
+            .iter()
+            .zip(&self.frames)
+            .map(|(column, frame)| -> ArrayRef { if *frame { Arc::new(without_pixels(column.as_struct())) } else { Arc::clone(column) } })
+            .collect();
+        out.rows(RecordBatch::try_new(rows.schema(), columns)?);
+        Ok(())
+    }
+}
+
+/// Runs `events` on a thread of its own, so that no thread of the network or of other queries waits for a decoder or a model.
+pub(super) fn on_thread(mut events: EventStream, run: &Run) -> Result<EventStream> {
+    let (sender, receiver) = mpsc::channel(EVENTS_AHEAD);
+    let handle = Handle::try_current().map_err(|e| Error::Internal(e.to_string()))?;
+    let at_work = run.threads.start();
+    let work = async move {
+        loop {
+            tokio::select! {
+                // A reader that is gone is noticed even while a camera is silent.
+                biased;
+                () = sender.closed() => break,
+                event = events.next() => match event {
+                    Some(event) => if sender.send(event).await.is_err() { break },
+                    None => break,
+                },
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("frames".into())
+        .spawn(move || {
+            handle.block_on(work);
+            drop(at_work);
+        })
+        .map_err(|e| Error::io("could not start a thread", e))?;
+    Ok(Box::pin(stream::unfold(receiver, |mut r| async move { r.recv().await.map(|event| (event, r)) })))
+}

@@ -1,0 +1,303 @@
+//! The one ExecutionPlan that drives any operator: it aligns watermarks and barriers, counts rows, and talks to its like in events.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::Result;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
+use futures::{Stream, StreamExt, future, stream};
+
+use super::operator::{Operator, Output};
+use super::{Description, Run, detach};
+use crate::event::{END_OF_TIME_US, Event};
+use crate::frame::source::EventStream;
+
+/// One operator in a plan.
+#[derive(Debug)]
+pub struct OperatorExec {
+    description: Arc<Description>,
+    inputs: Vec<Arc<dyn ExecutionPlan>>,
+    run: Run,
+    number: usize,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl OperatorExec {
+    /// `number` is unique in its query: snapshots are kept under it.
+    pub fn new(description: Description, inputs: Vec<Arc<dyn ExecutionPlan>>, run: Run, number: usize) -> OperatorExec {
+        let live = match &description {
+            Description::Scan(scan) => scan.source.live() && run.continuous,
+            _ => inputs.iter().any(|i| i.properties().boundedness.is_unbounded()),
+        };
+        let boundedness = if live { Boundedness::Unbounded { requires_infinite_memory: false } } else { Boundedness::Bounded };
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(description.schema()),
+            Partitioning::UnknownPartitioning(1),
+            EmissionType::Incremental,
+            boundedness,
+        );
+        OperatorExec { description: Arc::new(description), inputs, run, number, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
+    }
+
+    /// What it does.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// The events of this operator over those of its inputs.
+    pub fn events(&self, context: &Arc<TaskContext>) -> Result<EventStream> {
+        let n_rows = MetricBuilder::new(&self.metrics).output_rows(0);
+        let mut operator = self.description.build(&self.run)?;
+        let mut skip_rows = 0;
+        if let Some(state) = self.run.checkpoint.restored.get(&self.number) {
+            skip_rows = state.numbers.get("n_rows").map_or(0, |n| *n as u64);
+            operator.restore(state.clone())?;
+        }
+        let inputs = match self.description.as_ref() {
+            Description::Scan(scan) => vec![scan.open(&self.run, skip_rows)?],
+            _ => self.inputs.iter().map(|i| events_of(i, context)).collect::<Result<Vec<_>>>()?,
+        };
+        let driven = Driver {
+            inputs: inputs.into_iter().map(Input::new).collect(),
+            operator,
+            out: Output::default(),
+            watermark_us: i64::MIN,
+            next_input: 0,
+            all_idle: false,
+            ended: false,
+            run: self.run.clone(),
+            number: self.number,
+            n_rows,
+        };
+        match self.description.as_ref() {
+            Description::Detach(_) => detach::on_thread(Box::pin(driven), &self.run),
+            _ => Ok(Box::pin(driven)),
+        }
+    }
+}
+
+/// The events of any plan: of one of DataFusion's, its rows and then the end.
+pub fn events_of(plan: &Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>) -> Result<EventStream> {
+    if let Some(ours) = plan.downcast_ref::<OperatorExec>() {
+        return ours.events(context);
+    }
+    let one: Arc<dyn ExecutionPlan> = if plan.properties().partitioning.partition_count() == 1 {
+        Arc::clone(plan)
+    } else {
+        Arc::new(CoalescePartitionsExec::new(Arc::clone(plan)))
+    };
+    let rows = one.execute(0, Arc::clone(context))?.map(|rows| rows.map(Event::Rows));
+    Ok(Box::pin(rows.chain(stream::iter([Ok(Event::Watermark(END_OF_TIME_US)), Ok(Event::End)]))))
+}
+
+impl DisplayAs for OperatorExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let detail = self.description.detail();
+        if detail.is_empty() { f.write_str(self.description.word()) } else { write!(f, "{}: {detail}", self.description.word()) }
+    }
+}
+
+impl ExecutionPlan for OperatorExec {
+    fn name(&self) -> &str {
+        self.description.word()
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        self.inputs.iter().collect()
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        // Rows of a source are never reordered.
+        vec![false; self.inputs.len()]
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![self.inputs.len() == 1; self.inputs.len()]
+    }
+
+    fn apply_expressions(&self, _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    #[expect(deprecated, reason = "DataFusion 55 still asks every plan for it")]
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(OperatorExec::new(self.description.as_ref().clone(), children, self.run.clone(), self.number)))
+    }
+
+    fn execute(&self, _partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        Ok(rows_of(self.description.schema(), self.events(&context)?))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+}
+
+/// The rows of a stream of events, up to its end.
+pub fn rows_of(schema: SchemaRef, events: EventStream) -> SendableRecordBatchStream {
+    let rows = events.take_while(|e| future::ready(!matches!(e, Ok(Event::End)))).filter_map(|event| {
+        future::ready(match event {
+            Ok(Event::Rows(rows)) => Some(Ok(rows)),
+            Ok(_) => None,
+            Err(e) => Some(Err(e)),
+        })
+    });
+    Box::pin(RecordBatchStreamAdapter::new(schema, rows))
+}
+
+struct Input {
+    events: EventStream,
+    watermark_us: i64,
+    idle: bool,
+    ended: bool,
+    barrier: Option<u64>,
+}
+
+impl Input {
+    fn new(events: EventStream) -> Input {
+        Input { events, watermark_us: i64::MIN, idle: false, ended: false, barrier: None }
+    }
+}
+
+/// Polls the inputs in turn and hands the operator what they give.
+struct Driver {
+    inputs: Vec<Input>,
+    operator: Box<dyn Operator>,
+    out: Output,
+    watermark_us: i64,
+    next_input: usize,
+    all_idle: bool,
+    ended: bool,
+    run: Run,
+    number: usize,
+    n_rows: Count,
+}
+
+impl Driver {
+    /// The lowest watermark of the inputs that are not idle; of all, when all are.
+    fn advance(&mut self) -> Result<()> {
+        let lowest = |inputs: &mut dyn Iterator<Item = &Input>| inputs.map(|i| i.watermark_us).min();
+        let active = lowest(&mut self.inputs.iter().filter(|i| !i.idle));
+        let Some(us) = active.or_else(|| lowest(&mut self.inputs.iter())) else { return Ok(()) };
+        if us > self.watermark_us {
+            self.watermark_us = us;
+            self.operator.watermark(us, &mut self.out)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, at: usize, event: Option<Event>) -> Result<()> {
+        let Some(input) = self.inputs.get_mut(at) else { return Ok(()) };
+        match event {
+            Some(Event::Rows(rows)) => {
+                input.idle = false;
+                self.all_idle = false;
+                self.operator.rows(at, rows, &mut self.out)?;
+            }
+            Some(Event::Watermark(us)) => {
+                input.watermark_us = input.watermark_us.max(us);
+                self.advance()?;
+            }
+            Some(Event::Idle) => {
+                input.idle = true;
+                self.advance()?;
+                if !self.all_idle && self.inputs.iter().all(|i| i.idle || i.ended) {
+                    self.all_idle = true;
+                    self.out.push(Event::Idle);
+                }
+            }
+            Some(Event::Barrier(epoch)) => {
+                input.barrier = Some(epoch);
+                if self.inputs.iter().all(|i| i.barrier.is_some() || i.ended) {
+                    let state = self.operator.snapshot()?;
+                    self.run.checkpoint.taken.lock().insert(self.number, state);
+                    self.inputs.iter_mut().for_each(|i| i.barrier = None);
+                    self.out.push(Event::Barrier(epoch));
+                }
+            }
+            Some(Event::End) | None => {
+                input.ended = true;
+                input.watermark_us = END_OF_TIME_US;
+                self.advance()?;
+                if self.inputs.iter().all(|i| i.ended) {
+                    self.out.push(Event::End);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Stream for Driver {
+    type Item = Result<Event>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Event>>> {
+        let this = self.get_mut();
+        loop {
+            if let Some(event) = this.out.pop() {
+                match &event {
+                    Event::Rows(rows) => this.n_rows.add(rows.num_rows()),
+                    Event::End => this.ended = true,
+                    _ => {}
+                }
+                return Poll::Ready(Some(Ok(event)));
+            }
+            if this.ended {
+                return Poll::Ready(None);
+            }
+            let (at, event) = match ready!(this.poll_inputs(context)) {
+                Some(found) => found,
+                None => {
+                    this.ended = true;
+                    return Poll::Ready(None);
+                }
+            };
+            let taken = match event {
+                Some(Err(e)) => Err(e),
+                Some(Ok(event)) => this.take(at, Some(event)),
+                None => this.take(at, None),
+            };
+            if let Err(e) = taken {
+                this.ended = true;
+                return Poll::Ready(Some(Err(e)));
+            }
+        }
+    }
+}
+
+impl Driver {
+    /// The next event of any input, each in turn; an input that stands at a barrier waits for the others.
+    fn poll_inputs(&mut self, context: &mut Context<'_>) -> Poll<Option<(usize, Option<Result<Event>>)>> {
+        let n = self.inputs.len();
+        let mut open = false;
+        for step in 0..n {
+            let at = (self.next_input + step) % n;
+            let Some(input) = self.inputs.get_mut(at) else { continue };
+            if input.ended || input.barrier.is_some() {
+                continue;
+            }
+            open = true;
+            if let Poll::Ready(event) = input.events.poll_next_unpin(context) {
+                self.next_input = (at + 1) % n;
+                return Poll::Ready(Some((at, event)));
+            }
+        }
+        if open { Poll::Pending } else { Poll::Ready(None) }
+    }
+}

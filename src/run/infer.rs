@@ -1,0 +1,167 @@
+//! Runs models: each call once a frame, only for the rows that pass its guard, several frames at once, the results in order.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Float64Array};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Float64Type, SchemaRef};
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::common::DFSchemaRef;
+use datafusion::error::Result;
+use datafusion::logical_expr::Expr;
+use datafusion::physical_expr::PhysicalExpr;
+use framesql_udfs::detection::DetectionListBuilder;
+use framesql_udfs::frame::FrameColumn;
+use framesql_udfs::model::keep_above;
+use parking_lot::Mutex;
+
+use super::Run;
+use super::expression::{evaluate, passes, physical};
+use super::inference::{Found, Inference, Key, Loaded};
+use super::operator::{Operator, Output};
+use crate::error::Error;
+
+/// One call of a model.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The SQL function.
+    pub function: String,
+    /// Its arguments; the first is the frame, the second, if there is one, the least score.
+    pub arguments: Vec<Expr>,
+    /// The rows for which SQL would reach the call; None is all.
+    pub guard: Option<Expr>,
+}
+
+/// The description: the calls, in an order in which guards see the results they need.
+#[derive(Clone, Debug)]
+pub struct Infer {
+    /// The columns that come in and, after them, one a call.
+    pub columns: DFSchemaRef,
+    /// The calls.
+    pub calls: Vec<Call>,
+    /// The same columns, by name and type.
+    pub schema: SchemaRef,
+}
+
+impl Infer {
+    /// What EXPLAIN shows.
+    pub fn detail(&self) -> String {
+        let call = |c: &Call| {
+            let arguments: Vec<String> = c.arguments.iter().map(|a| a.to_string()).collect();
+            let guard = c.guard.as_ref().map_or(String::new(), |g| format!(" where {g}"));
+            format!("{}({}){guard}", c.function, arguments.join(", "))
+        };
+        format!("calls=[{}]", self.calls.iter().map(call).collect::<Vec<_>>().join(", "))
+    }
+
+    pub(super) fn build(&self, run: &Run) -> Result<InferOperator> {
+        let calls = self
+            .calls
+            .iter()
+            .map(|c| {
+                Ok(ReadyCall {
+                    loaded: run.inference.model(&c.function)?,
+                    frame: c.arguments.first().map(|a| physical(a, &self.columns)).transpose()?,
+                    min_score: c.arguments.get(1).map(|a| physical(a, &self.columns)).transpose()?,
+                    guard: c.guard.as_ref().map(|g| physical(g, &self.columns)).transpose()?,
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(InferOperator { calls, schema: Arc::clone(&self.schema), inference: Arc::clone(&run.inference) })
+    }
+}
+
+struct ReadyCall {
+    loaded: Arc<Loaded>,
+    frame: Option<Arc<dyn PhysicalExpr>>,
+    min_score: Option<Arc<dyn PhysicalExpr>>,
+    guard: Option<Arc<dyn PhysicalExpr>>,
+}
+
+pub(super) struct InferOperator {
+    calls: Vec<ReadyCall>,
+    schema: SchemaRef,
+    inference: Arc<Inference>,
+}
+
+impl Operator for InferOperator {
+    fn rows(&mut self, _input: usize, rows: RecordBatch, out: &mut Output) -> Result<()> {
+        let mut columns = rows.columns().to_vec();
+        for call in &self.calls {
+            // Guards and arguments may read the results of the calls before.
+            let so_far = RecordBatch::try_new(Arc::new(self.schema.project(&(0..columns.len()).collect::<Vec<_>>())?), columns.clone())?;
+            columns.push(call.run(&so_far, &self.inference)?);
+        }
+        out.rows(RecordBatch::try_new(Arc::clone(&self.schema), columns)?);
+        Ok(())
+    }
+}
+
+impl ReadyCall {
+    fn run(&self, rows: &RecordBatch, inference: &Inference) -> Result<ArrayRef> {
+        let guard = self.guard.as_ref().map(|g| passes(g, rows)).transpose()?;
+        let Some(frame) = &self.frame else { return datafusion::common::plan_err!("{} needs a frame", self.loaded.model.name()) };
+        let frames = evaluate(frame, rows)?;
+        let frames = FrameColumn::try_new(frames.as_ref())?;
+        let scores = self.min_score.as_ref().map(|s| -> Result<Float64Array> {
+            Ok(cast(&evaluate(s, rows)?, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
+        });
+        let scores = scores.transpose()?;
+        let reached = |row: usize| guard.as_ref().is_none_or(|g| g.value(row)) && scores.as_ref().is_none_or(|s| s.is_valid(row));
+        let n = rows.num_rows();
+        let found: Vec<Mutex<Option<Result<Found>>>> = (0..n).map(|_| Mutex::new(None)).collect();
+        let look = |row: usize| -> Result<Option<Found>> {
+            if !reached(row) {
+                return Ok(None);
+            }
+            let Some(view) = frames.get(row) else { return Ok(None) };
+            let Some(picture) = view.picture() else {
+                return Err(Error::refused(
+                    format!("{} needs the pixels of {}#{} and only the reference is left", self.loaded.model.name(), view.source, view.frame_no),
+                    "Call it below the aggregate, view or join that drops the pixels.",
+                )
+                .into());
+            };
+            let model = &self.loaded.model;
+            let key = (!view.derived).then(|| Key {
+                source_id: view.source_id,
+                frame_no: view.frame_no,
+                sha256: model.sha256().to_owned(),
+                input_size: model.input_size(view.width, view.height),
+            });
+            inference.find(&self.loaded, key, &picture).map(Some)
+        };
+        let next = AtomicUsize::new(0);
+        let work = || {
+            loop {
+                let row = next.fetch_add(1, Ordering::Relaxed);
+                let Some(slot) = found.get(row) else { return };
+                *slot.lock() = look(row).transpose();
+            }
+        };
+        let n_threads = inference.n_threads().min(n);
+        if n_threads <= 1 {
+            work();
+        } else {
+            std::thread::scope(|scope| {
+                for _ in 1..n_threads {
+                    scope.spawn(work);
+                }
+                work();
+            });
+        }
+        let floor = self.loaded.model.default_score();
+        let mut list = DetectionListBuilder::new();
+        for (row, slot) in found.into_iter().enumerate() {
+            match slot.into_inner().transpose()? {
+                None => list.append_null(),
+                Some(all) => {
+                    let min_score = scores.as_ref().map_or(floor, |s| s.value(row) as f32);
+                    list.append(&keep_above(&all, min_score));
+                }
+            }
+        }
+        Ok(Arc::new(list.finish()))
+    }
+}

@@ -1,0 +1,66 @@
+//! What an operator is: a small synchronous struct, rows in, time advanced, snapshot, restore; it knows no channel, no task, no clock.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::error::Result;
+
+use crate::event::Event;
+
+/// What an operator gives to the one above, in order.
+#[derive(Debug, Default)]
+pub struct Output(VecDeque<Event>);
+
+impl Output {
+    /// Gives rows; a batch without rows is not worth an event.
+    pub fn rows(&mut self, rows: RecordBatch) {
+        if rows.num_rows() > 0 {
+            self.0.push_back(Event::Rows(rows));
+        }
+    }
+
+    /// Gives a watermark, µs.
+    pub fn watermark(&mut self, us: i64) {
+        self.0.push_back(Event::Watermark(us));
+    }
+
+    pub(super) fn push(&mut self, event: Event) {
+        self.0.push_back(event);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Event> {
+        self.0.pop_front()
+    }
+}
+
+/// What an operator remembers between events, in a form that can be written down.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// Named tables of state.
+    pub tables: BTreeMap<String, Vec<RecordBatch>>,
+    /// Named numbers of state.
+    pub numbers: BTreeMap<String, i64>,
+}
+
+/// One step of a running query.
+pub trait Operator: Send {
+    /// Takes rows from the input of that number.
+    fn rows(&mut self, input: usize, rows: RecordBatch, out: &mut Output) -> Result<()>;
+
+    /// Event time has reached `us` on every input that is not idle; it never goes back.
+    fn watermark(&mut self, us: i64, out: &mut Output) -> Result<()> {
+        out.watermark(us);
+        Ok(())
+    }
+
+    /// What must be kept so that a new operator goes on from here.
+    fn snapshot(&mut self) -> Result<State> {
+        Ok(State::default())
+    }
+
+    /// Takes up what an operator of the same description kept.
+    fn restore(&mut self, state: State) -> Result<()> {
+        let _ = state;
+        Ok(())
+    }
+}
