@@ -22,6 +22,16 @@ pub struct Box {
     pub h: f32,
 }
 
+/// Intersection over union of two boxes, 0 to 1; 0 where either has no area.
+pub fn iou(a: &Box, b: &Box) -> f64 {
+    let sides = |b: &Box| [f64::from(b.x), f64::from(b.y), f64::from(b.w), f64::from(b.h)];
+    let ([ax, ay, aw, ah], [bx, by, bw, bh]) = (sides(a), sides(b));
+    let shared = |a: f64, a_length: f64, b: f64, b_length: f64| ((a + a_length).min(b + b_length) - a.max(b)).max(0.0);
+    let both = shared(ax, aw, bx, bw) * shared(ay, ah, by, bh);
+    // Sides are compared one by one: two negative ones would multiply to an area.
+    if [aw, ah, bw, bh].iter().all(|side| *side > 0.0) { both / (aw * ah + bw * bh - both) } else { 0.0 }
+}
+
 /// One thing found in a picture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Detection {

@@ -1,7 +1,7 @@
 //! FRAME: a picture as a value of SQL, with the reference that names it and the planes that hold its pixels, shared and never copied.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryViewArray, BinaryViewBuilder, BooleanBuilder, Int32Builder, Int64Builder, NullBufferBuilder,
@@ -75,8 +75,17 @@ pub struct Picture {
 impl Picture {
     /// Width and height as displayed.
     pub fn displayed(&self) -> (u32, u32) {
-        if self.rotation % 180 == 90 { (self.height, self.width) } else { (self.width, self.height) }
+        if self.turned() { (self.height, self.width) } else { (self.width, self.height) }
     }
+
+    /// Whether width and height change places for display.
+    pub fn turned(&self) -> bool {
+        on_its_side(self.rotation)
+    }
+}
+
+fn on_its_side(rotation: u16) -> bool {
+    matches!(rotation, 90 | 270)
 }
 
 /// Which picture it is, whether its pixels are there or not.
@@ -94,7 +103,8 @@ pub struct FrameId {
     pub derived: bool,
 }
 
-fn fields() -> Fields {
+/// Made once: whether a type is FRAME is asked for every batch.
+static FIELDS: LazyLock<Fields> = LazyLock::new(|| {
     let ts = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     Fields::from(vec![
         Field::new("source_id", DataType::Int64, false),
@@ -112,11 +122,11 @@ fn fields() -> Fields {
         Field::new("u", DataType::BinaryView, true),
         Field::new("v", DataType::BinaryView, true),
     ])
-}
+});
 
 /// The Arrow type of FRAME: the reference, the layout of the planes, and the planes (NULL where only the reference is left).
 pub fn frame_type() -> DataType {
-    DataType::Struct(fields())
+    DataType::Struct(FIELDS.clone())
 }
 
 /// A nullable column of frames.
@@ -126,7 +136,7 @@ pub fn frame_field(name: &str) -> Field {
 
 /// Whether a type is FRAME; the shape decides, as metadata does not survive every operator.
 pub fn is_frame(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Struct(f) if f.len() == FIRST_PLANE + N_PLANES && f.first().is_some_and(|f| f.name() == "source_id") && *f == fields())
+    matches!(data_type, DataType::Struct(fields) if *fields == *FIELDS)
 }
 
 const FORMATS: [PixelFormat; 5] = [PixelFormat::I420, PixelFormat::Nv12, PixelFormat::Jpeg, PixelFormat::Rgb8, PixelFormat::Gray8];
@@ -226,7 +236,7 @@ impl FrameBuilder {
         columns.extend(self.numbers.iter_mut().map(|b| Arc::new(b.finish()) as ArrayRef));
         columns.push(Arc::new(self.derived.finish()));
         columns.extend(self.planes.iter_mut().map(|b| Arc::new(b.finish()) as ArrayRef));
-        StructArray::new(fields(), columns, self.valid.finish())
+        StructArray::new(FIELDS.clone(), columns, self.valid.finish())
     }
 }
 
@@ -315,7 +325,7 @@ impl FrameView<'_> {
             std::array::from_fn(|at| self.frames.column(FIRST_PLANE + at).as_binary_view_opt().and_then(|p| plane(p, self.row)));
         planes.first()?.as_ref()?;
         let rotation = u16::try_from(rotation).unwrap_or(0);
-        let (width, height) = if rotation % 180 == 90 { (self.height, self.width) } else { (self.width, self.height) };
+        let (width, height) = if on_its_side(rotation) { (self.height, self.width) } else { (self.width, self.height) };
         Some(Picture {
             format: *FORMATS.get(usize::try_from(format).ok()?)?,
             width,

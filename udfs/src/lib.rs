@@ -1,9 +1,8 @@
 //! Everything that looks inside a frame: its type, the models, the SQL functions; no planner and no video file is known here.
 
-#![deny(unsafe_code)]
-
 pub mod detection;
 pub mod frame;
 pub mod function;
 pub mod model;
 pub mod pixels;
+mod planes;

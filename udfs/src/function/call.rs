@@ -1,67 +1,71 @@
-//! What every function needs to read its arguments: arrays of one length, frames with or without pixels, numbers or NULL.
+//! What every function needs to read its arguments and give its result: arrays of one length, frames with or without pixels, numbers or NULL.
 
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Int32Type};
-use datafusion_common::{Result, exec_err, plan_err};
-use datafusion_expr::ScalarFunctionArgs;
+use arrow::buffer::Buffer;
+use arrow::datatypes::{DataType, Float64Type, Int32Type};
+use datafusion_common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion_expr::{ColumnarValue, ScalarFunctionArgs};
 
-use crate::frame::{FrameColumn, FrameView, is_frame};
+use super::boxes::{is_box, is_boxes};
+use crate::frame::{FrameBuilder, FrameColumn, FrameView, Picture, PixelFormat, frame_type, is_frame};
+use crate::pixels::{Damaged, decoded, sized};
 
-/// The arguments as arrays, one value a row.
-pub struct Arguments {
-    function: &'static str,
-    arrays: Vec<ArrayRef>,
-    /// Rows.
-    pub n_rows: usize,
+/// What an argument may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A frame.
+    Frame,
+    /// A whole number; others are cast to int4.
+    Int,
+    /// A number; cast to float8.
+    Float,
+    /// A box or a detection, or what may be written for one; read by `boxes`, so not cast before.
+    Box,
+    /// One of these or a list of them.
+    Boxes,
 }
 
-impl Arguments {
-    /// Takes what DataFusion gives.
-    pub fn new(function: &'static str, args: &ScalarFunctionArgs) -> Result<Arguments> {
-        let arrays = args.args.iter().map(|a| a.to_array(args.number_rows)).collect::<Result<_>>()?;
-        Ok(Arguments { function, arrays, n_rows: args.number_rows })
-    }
-
-    /// How many arguments there are.
-    pub fn len(&self) -> usize {
-        self.arrays.len()
-    }
-
-    /// One argument.
-    pub fn array(&self, at: usize) -> Result<&ArrayRef> {
-        match self.arrays.get(at) {
-            Some(array) => Ok(array),
-            None => exec_err!("{} needs more than {at} arguments", self.function),
+impl Kind {
+    /// The type to cast an argument to. None if it cannot be one.
+    fn accept(self, given: &DataType) -> Option<DataType> {
+        let number = given.is_numeric() || matches!(given, DataType::Null | DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8);
+        match self {
+            Kind::Frame => (given.is_null() || is_frame(given)).then(frame_type),
+            Kind::Int => number.then_some(DataType::Int32),
+            Kind::Float => number.then_some(DataType::Float64),
+            Kind::Box => is_box(given).then(|| given.clone()),
+            Kind::Boxes => is_boxes(given).then(|| given.clone()),
         }
     }
 
-    /// Calls `each` for every frame of the first argument, in order; None is NULL.
-    pub fn frames<T>(&self, mut each: impl FnMut(usize, FrameView<'_>) -> Result<Option<T>>) -> Result<Vec<Option<T>>> {
-        let frames = FrameColumn::try_new(self.array(0)?.as_ref())?;
-        (0..self.n_rows).map(|row| frames.get(row).map_or(Ok(None), |view| each(row, view))).collect()
-    }
-
-    /// A whole number of one row; None is NULL, or an argument that is not there.
-    pub fn int(&self, at: usize, row: usize) -> Option<i32> {
-        let array = self.arrays.get(at)?.as_primitive_opt::<Int32Type>()?;
-        array.is_valid(row).then(|| array.value(row))
+    /// As a message names it.
+    fn text(self) -> &'static str {
+        match self {
+            Kind::Frame => "a frame",
+            Kind::Int => "a whole number",
+            Kind::Float => "a number",
+            Kind::Box => "a box (x, y, w, h)",
+            Kind::Boxes => "a box (x, y, w, h) or a list of boxes",
+        }
     }
 }
 
-/// Checks the types that a call was written with: a frame first, then at most the types named, to which the others are cast.
-pub fn coerce_frame_first(function: &str, given: &[DataType], rest: &[DataType]) -> Result<Vec<DataType>> {
-    match given.split_first() {
-        Some((frame, others)) if (is_frame(frame) || frame.is_null()) && others.len() <= rest.len() => {
-            let frame = if frame.is_null() { crate::frame::frame_type() } else { frame.clone() };
-            Ok(std::iter::once(frame).chain(rest.iter().take(others.len()).cloned()).collect())
-        }
-        Some((other, others)) if others.len() <= rest.len() => {
-            plan_err!("the first argument of {function} is a frame, not {}", sql_name(other))
-        }
-        _ => plan_err!("{function} takes a frame and at most {} more argument(s), not {}", rest.len(), given.len()),
+/// Checks the types that a call was written with and says what they are cast to; the first `n_required` arguments must be there.
+pub(super) fn coerce(function: &str, given: &[DataType], kinds: &[Kind], n_required: usize) -> Result<Vec<DataType>> {
+    if given.len() < n_required || given.len() > kinds.len() {
+        let upto = if n_required < kinds.len() { format!(" to {}", kinds.len()) } else { String::new() };
+        return plan_err!("{function} takes {n_required}{upto} argument(s), not {}", given.len());
     }
+    let one = |(at, (kind, given)): (usize, (&Kind, &DataType))| match kind.accept(given) {
+        Some(to) => Ok(to),
+        None => {
+            let place = ["first", "second", "third"].get(at).copied().unwrap_or("next");
+            plan_err!("the {place} argument of {function} is {}, not {}", kind.text(), sql_name(given))
+        }
+    };
+    kinds.iter().zip(given).enumerate().map(one).collect()
 }
 
 /// A type as SQL names it, where it is a simple one.
@@ -71,23 +75,133 @@ fn sql_name(data_type: &DataType) -> String {
         DataType::Int64 => "bigint".to_owned(),
         DataType::Int32 => "integer".to_owned(),
         DataType::Timestamp(..) => "timestamptz".to_owned(),
+        frame if is_frame(frame) => "a frame".to_owned(),
         DataType::Struct(_) => "a struct".to_owned(),
-        DataType::List(_) => "a list".to_owned(),
+        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) => "a list".to_owned(),
         other => other.to_string().to_lowercase(),
     }
 }
 
-/// Values to a column.
-pub fn column<A: Array + 'static>(array: A) -> datafusion_expr::ColumnarValue {
-    datafusion_expr::ColumnarValue::Array(Arc::new(array))
+/// The arguments as arrays, one value a row.
+pub(super) struct Arguments {
+    function: &'static str,
+    arrays: Vec<ArrayRef>,
+    /// Rows.
+    pub(super) n_rows: usize,
 }
 
-/// The parts of ScalarUDFImpl that all functions of frames share: name, signature, coercion, documentation.
-macro_rules! frame_function {
-    ($type:ident, $name:literal, rest: [$($rest:expr),*], returns: $returns:expr, syntax: $syntax:literal, description: $description:literal) => {
+/// Evaluates a function: once if all arguments are constants, else row by row.
+pub(super) fn invoke(
+    function: &'static str,
+    args: &ScalarFunctionArgs,
+    run: impl FnOnce(&Arguments) -> Result<ArrayRef>,
+) -> Result<ColumnarValue> {
+    let constant = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
+    let n_rows = if constant { 1 } else { args.number_rows };
+    let arrays = args.args.iter().map(|a| a.to_array(n_rows)).collect::<Result<_>>()?;
+    let result = run(&Arguments { function, arrays, n_rows })?;
+    Ok(if constant { ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?) } else { ColumnarValue::Array(result) })
+}
+
+impl Arguments {
+    /// Whether the call has that argument, be it NULL.
+    pub(super) fn given(&self, at: usize) -> bool {
+        at < self.arrays.len()
+    }
+
+    /// One argument.
+    pub(super) fn array(&self, at: usize) -> Result<&ArrayRef> {
+        match self.arrays.get(at) {
+            Some(array) => Ok(array),
+            None => exec_err!("{} needs more than {at} arguments", self.function),
+        }
+    }
+
+    /// Calls `each` for every frame of the first argument, in order. A NULL frame gives None, and so does a picture that is damaged;
+    /// any other error is the query's.
+    pub(super) fn frames<T>(&self, mut each: impl FnMut(usize, &FrameView<'_>) -> Result<Option<T>>) -> Result<Vec<Option<T>>> {
+        let frames = FrameColumn::try_new(self.array(0)?.as_ref())?;
+        let one = |row| match frames.get(row).map(|view| each(row, &view)) {
+            None => Ok(None),
+            Some(Err(error)) if Damaged::caused(&error) => Ok(None),
+            Some(result) => result,
+        };
+        (0..self.n_rows).map(one).collect()
+    }
+
+    /// The same with the pixels of each frame, as they are stored. Errs where only the reference is left.
+    pub(super) fn pictures<T>(&self, mut each: impl FnMut(usize, &Picture) -> Result<Option<T>>) -> Result<Vec<Option<T>>> {
+        self.frames(|row, view| each(row, &self.pixels(view)?))
+    }
+
+    fn pixels(&self, view: &FrameView<'_>) -> Result<Picture> {
+        let picture = view.pixels(self.function)?;
+        sized(picture.width, picture.height)?;
+        Ok(picture)
+    }
+
+    /// A column of the pictures that `each` makes: frames with the reference of their original, marked as derived.
+    pub(super) fn derive(&self, mut each: impl FnMut(usize, &Picture) -> Result<Option<Picture>>) -> Result<ArrayRef> {
+        let made = self.frames(|row, view| Ok(each(row, &self.pixels(view)?)?.map(|picture| (view.id(true), picture))))?;
+        let mut frames = FrameBuilder::new();
+        for frame in &made {
+            match frame {
+                Some((id, picture)) => {
+                    let (width, height) = picture.displayed();
+                    frames.append(id, width, height, Some(picture));
+                }
+                None => frames.append_null(),
+            }
+        }
+        Ok(Arc::new(frames.finish()))
+    }
+
+    /// A whole number of one row; None is NULL, or an argument that is not there.
+    pub(super) fn int(&self, at: usize, row: usize) -> Option<i32> {
+        let array = self.arrays.get(at)?.as_primitive_opt::<Int32Type>()?;
+        array.is_valid(row).then(|| array.value(row))
+    }
+
+    /// A number of one row; None is NULL, or an argument that is not there.
+    pub(super) fn float(&self, at: usize, row: usize) -> Option<f64> {
+        let array = self.arrays.get(at)?.as_primitive_opt::<Float64Type>()?;
+        array.is_valid(row).then(|| array.value(row))
+    }
+}
+
+/// Decodes a JPEG once for all the rows in a row that show it, as UNNEST makes one a face.
+#[derive(Default)]
+pub(super) struct Decoder {
+    /// The picture as it was stored and what came of it. It holds the file, so that the same address is the same file.
+    last: Option<(Picture, Result<Picture, Damaged>)>,
+}
+
+impl Decoder {
+    /// The picture with its pixels decoded.
+    pub(super) fn decode(&mut self, picture: &Picture) -> Result<Picture, Damaged> {
+        if picture.format != PixelFormat::Jpeg {
+            return Ok(picture.clone());
+        }
+        let name = |p: &Picture| {
+            let [file, ..] = &p.planes;
+            (file.as_ref().map(|f: &Buffer| (f.as_ptr(), f.len())), p.format, p.width, p.height, p.rotation)
+        };
+        match &self.last {
+            Some((of, result)) if name(of) == name(picture) => result.clone(),
+            _ => self.last.insert((picture.clone(), decoded(picture))).1.clone(),
+        }
+    }
+}
+
+/// The parts of ScalarUDFImpl that all functions share: name, signature, coercion, documentation.
+macro_rules! sql_function {
+    (
+        $type:ident, $name:literal, arguments: [$($kind:ident),+], required: $required:literal, returns: $returns:expr,
+        syntax: $syntax:literal, description: $description:literal, example: $example:literal
+    ) => {
         /// The function.
         #[derive(Debug, PartialEq, Eq, Hash)]
-        pub struct $type(datafusion_expr::Signature);
+        pub(super) struct $type(datafusion_expr::Signature);
 
         impl Default for $type {
             fn default() -> Self {
@@ -105,24 +219,29 @@ macro_rules! frame_function {
             }
 
             fn coerce_types(&self, given: &[arrow::datatypes::DataType]) -> datafusion_common::Result<Vec<arrow::datatypes::DataType>> {
-                $crate::function::call::coerce_frame_first($name, given, &[$($rest),*])
+                $crate::function::call::coerce($name, given, &[$($crate::function::call::Kind::$kind),+], $required)
             }
 
             fn return_type(&self, _: &[arrow::datatypes::DataType]) -> datafusion_common::Result<arrow::datatypes::DataType> {
                 Ok($returns)
             }
 
-            fn invoke_with_args(&self, args: datafusion_expr::ScalarFunctionArgs) -> datafusion_common::Result<datafusion_expr::ColumnarValue> {
-                run(&$crate::function::call::Arguments::new($name, &args)?)
+            fn invoke_with_args(
+                &self,
+                args: datafusion_expr::ScalarFunctionArgs,
+            ) -> datafusion_common::Result<datafusion_expr::ColumnarValue> {
+                $crate::function::call::invoke($name, &args, run)
             }
 
             fn documentation(&self) -> Option<&datafusion_expr::Documentation> {
                 static DOCUMENTATION: std::sync::LazyLock<datafusion_expr::Documentation> = std::sync::LazyLock::new(|| {
-                    datafusion_expr::Documentation::builder(datafusion_expr::DocSection::default(), $description, $syntax).build()
+                    datafusion_expr::Documentation::builder(datafusion_expr::DocSection::default(), $description, $syntax)
+                        .with_sql_example($example)
+                        .build()
                 });
                 Some(&DOCUMENTATION)
             }
         }
     };
 }
-pub(super) use frame_function;
+pub(super) use sql_function;

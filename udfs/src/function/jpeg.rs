@@ -1,31 +1,34 @@
 //! `jpeg(frame [, width int4 [, quality int4]]) -> bytea`: the picture as a JPEG file.
 
-use arrow::array::BinaryArray;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BinaryArray};
 use arrow::datatypes::DataType;
 use datafusion_common::{Result, exec_datafusion_err, exec_err};
-use datafusion_expr::ColumnarValue;
 use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
 
-use super::call::{Arguments, column, frame_function};
+use super::call::{Arguments, sql_function};
+use super::resize::other_side;
 use crate::frame::{FrameView, PixelFormat};
 use crate::pixels::{Order, render};
+use crate::planes::check_jpeg;
 
 /// The quality where the query names none: small, and no artefacts at arm's length.
 const QUALITY: i32 = 85;
 
-frame_function!(
-    Jpeg, "jpeg", rest: [DataType::Int32, DataType::Int32], returns: DataType::Binary,
-    syntax: "jpeg(frame [, width [, quality]]) -> bytea",
-    description: "The picture as a JPEG file. width scales it and keeps the aspect (NULL keeps the size; it is never enlarged); quality is 1 to 100, 85 unless given. A picture that came as a JPEG is passed on as it is unless width or quality ask for another."
+sql_function!(
+    Jpeg, "jpeg", arguments: [Frame, Int, Int], required: 1, returns: DataType::Binary,
+    syntax: "jpeg(frame [, width int4 [, quality int4]]) -> bytea",
+    description: "The picture as a JPEG file. width, in pixels, scales it and keeps the aspect (NULL keeps the size; it is never enlarged); \
+quality is 1 to 100, 85 unless given or NULL; other values are an error. NULL for a NULL frame or a picture that cannot be decoded. \
+A picture that came as a JPEG is passed on as it is, if its head can be read, unless width or quality ask for another.",
+    example: "SELECT jpeg(frame, 320) FROM clip WHERE frame_no = 100"
 );
 
-fn run(arguments: &Arguments) -> Result<ColumnarValue> {
-    let files = arguments.frames(|row, frame| {
-        let quality = if arguments.len() > 2 { arguments.int(2, row) } else { None };
-        encode(&frame, arguments.int(1, row), quality).map(Some)
-    })?;
-    Ok(column(BinaryArray::from_iter(files)))
+fn run(arguments: &Arguments) -> Result<ArrayRef> {
+    let files = arguments.frames(|row, frame| encode(frame, arguments.int(1, row), arguments.int(2, row)).map(Some))?;
+    Ok(Arc::new(BinaryArray::from_iter(files)))
 }
 
 fn encode(frame: &FrameView<'_>, width: Option<i32>, quality: Option<i32>) -> Result<Vec<u8>> {
@@ -35,11 +38,11 @@ fn encode(frame: &FrameView<'_>, width: Option<i32>, quality: Option<i32>) -> Re
     let picture = frame.pixels("jpeg")?;
     let (full, height) = picture.displayed();
     let to = width.and_then(|w| u32::try_from(w).ok()).filter(|w| *w < full);
-    if let (PixelFormat::Jpeg, 0, None, None, Some(file)) = (picture.format, picture.rotation, to, quality, &picture.planes[0]) {
+    if let (PixelFormat::Jpeg, 0, None, None, [Some(file), ..]) = (picture.format, picture.rotation, to, quality, &picture.planes) {
+        check_jpeg(&picture)?;
         return Ok(file.to_vec());
     }
-    let size = to.map(|w| (w, ((u64::from(height) * u64::from(w) + u64::from(full) / 2) / u64::from(full)).max(1) as u32));
-    let pixels = render(&picture, Order::Rgb, size)?;
+    let pixels = render(&picture, Order::Rgb, to.map(|w| (w, other_side(w, full, height))))?;
     let mut file = Vec::new();
     let quality = quality.unwrap_or(QUALITY).clamp(1, 100) as u8;
     JpegEncoder::new_with_quality(&mut file, quality)

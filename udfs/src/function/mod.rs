@@ -1,9 +1,19 @@
 //! The SQL functions over pictures: one file a function, one list of them.
 
+mod box_iou;
+mod boxes;
+mod brightness;
 mod call;
+mod crop;
 mod detect_faces;
+mod draw_boxes;
+mod glyphs;
+mod grayscale;
 mod height;
 mod jpeg;
+mod pixelate;
+mod resize;
+mod sharpness;
 mod width;
 
 use std::sync::Arc;
@@ -16,9 +26,17 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         Arc::new(ScalarUDF::new_from_impl(f))
     }
     vec![
+        udf(box_iou::BoxIou::default()),
+        udf(brightness::Brightness::default()),
+        udf(crop::Crop::default()),
         udf(detect_faces::DetectFaces::default()),
+        udf(draw_boxes::DrawBoxes::default()),
+        udf(grayscale::Grayscale::default()),
         udf(height::Height::default()),
         udf(jpeg::Jpeg::default()),
+        udf(pixelate::Pixelate::default()),
+        udf(resize::Resize::default()),
+        udf(sharpness::Sharpness::default()),
         udf(width::Width::default()),
     ]
 }
@@ -28,13 +46,76 @@ pub fn is_model(name: &str) -> bool {
     crate::model::model_of(name).is_some()
 }
 
+/// Whether a function looks at pixels, so that it is of no use where only the reference of a frame is left.
+pub fn reads_pixels(name: &str) -> bool {
+    !matches!(name, "width" | "height" | "box_iou") && functions().iter().any(|f| f.name() == name)
+}
+
 /// The page docs/functions.md.
 pub fn reference() -> String {
-    let mut page = String::from("# Functions of framesql\n\nGenerated from `udfs/src/function`, where each function has its file.\n");
+    let mut page = String::from(HEAD);
     for function in functions() {
         if let Some(doc) = function.documentation() {
-            page.push_str(&format!("\n## {}\n\n    {}\n\n{}\n", function.name(), doc.syntax_example, doc.description));
+            let example = doc.sql_example.as_deref().unwrap_or_default();
+            page.push_str(&format!(
+                "\n## {}\n\n    {}\n\n{}\n\n```sql\n{example};\n```\n",
+                function.name(),
+                doc.syntax_example,
+                doc.description
+            ));
         }
     }
     page
+}
+
+/// What holds for all functions.
+const HEAD: &str = "# Functions of framesql
+
+Generated from `udfs/src/function`, where each function has its file. Pixels count from the top left corner, x to the right, y down.
+
+A picture that cannot be decoded gives NULL, not an error: `count(frame) - count(brightness(frame))` is how many there were. What a function passes on
+unchanged it does not decode. A frame whose pixels are gone (after a window, in a view) is an error in every function that needs them.
+
+A derived frame keeps the source, frame_no and ts of its original and never turns back into it.
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::{Path, PathBuf};
+
+    /// Files of this folder that hold no function.
+    const SHARED: [&str; 4] = ["boxes", "call", "glyphs", "mod"];
+
+    fn folder() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("src/function")
+    }
+
+    #[test]
+    fn every_function_is_documented_and_its_file_begins_with_its_signature() {
+        for function in functions() {
+            let name = function.name();
+            let doc = function.documentation().unwrap_or_else(|| panic!("{name} has no documentation"));
+            let source = std::fs::read_to_string(folder().join(format!("{name}.rs"))).unwrap();
+            let syntax = &doc.syntax_example;
+            assert!(syntax.starts_with(&format!("{name}(")) && syntax.contains(") -> "), "{name}: {syntax}");
+            assert!(source.starts_with(&format!("//! `{syntax}`: ")), "{name}.rs does not begin with `{syntax}`");
+            assert!(doc.description.contains("NULL"), "{name} does not say what NULL gives");
+            let example = doc.sql_example.as_deref().unwrap_or_default();
+            assert!(example.starts_with("SELECT ") && example.contains(&format!("{name}(")), "{name} has no example");
+            assert!(reference().contains(&format!("\n## {name}\n\n    {syntax}\n")), "{name} is not on the page");
+        }
+    }
+
+    #[test]
+    fn the_list_is_in_name_order_and_holds_every_file() {
+        let names: Vec<String> = functions().iter().map(|f| f.name().to_owned()).collect();
+        let mut files: Vec<String> = std::fs::read_dir(folder())
+            .unwrap()
+            .map(|file| file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+            .filter(|name| !SHARED.contains(&name.as_str()))
+            .collect();
+        files.sort();
+        assert_eq!(names, files);
+    }
 }

@@ -1,25 +1,32 @@
 //! The only file with `unsafe`: three instances of the same five kernels (AVX-512, AVX2 with FMA, portable), chosen when the program starts.
 //!
 //! Activations are rows of f32 pixels, channels innermost. Every safe entry checks the lengths of its slices, so that the raw pointers below stay inside them.
-#![allow(
+#![expect(
     unsafe_code,
     unsafe_op_in_unsafe_fn,
     reason = "vector loads and stores at the heart of the face model; held by tests on all three paths"
 )]
-#![allow(clippy::too_many_arguments, clippy::needless_range_loop, reason = "kernels are written as the registers they fill")]
+#![expect(
+    clippy::too_many_arguments,
+    clippy::int_plus_one,
+    reason = "kernels are written as the registers they fill, one text for all widths"
+)]
 
 /// Pointwise 1x1: `x` = n pixels of `cin`, `w` = [cin][cout], `o` = n pixels of `cout`.
-pub type Pw = unsafe fn(x: *const f32, cin: usize, w: *const f32, b: *const f32, o: *mut f32, cout: usize, n: usize);
+type Pw = unsafe fn(x: *const f32, cin: usize, w: *const f32, b: *const f32, o: *mut f32, cout: usize, n: usize);
 /// Depthwise 3x3 on two output rows; `r` = 4 input rows of (n + 1) pixels (last one zero), `w` = [9][c].
-pub type Dw = unsafe fn(r: [*const f32; 4], w: *const f32, b: *const f32, o: [*mut f32; 2], pool: *mut f32, c: usize, n: usize);
+type Dw = unsafe fn(r: [*const f32; 4], w: *const f32, b: *const f32, o: [*mut f32; 2], pool: *mut f32, c: usize, n: usize);
 /// Stem 3x3 s2: `r` = 3 rows starting at pixel -1 (BGR f32), `w` = [27][16], n output pixels of 16.
-pub type Stem = unsafe fn(r: [*const f32; 3], w: *const f32, b: *const f32, o: *mut f32, n: usize);
+type Stem = unsafe fn(r: [*const f32; 3], w: *const f32, b: *const f32, o: *mut f32, n: usize);
+
+/// Channels in and out of the pointwise convolutions that there are kernels for; all outputs are multiples of 16, as registers are.
+const WIDTHS: [(usize, usize); 6] = [(16, 16), (16, 32), (32, 32), (32, 64), (64, 64), (64, 16)];
 
 /// One instance of the kernels.
 #[derive(Clone, Copy, Debug)]
-pub struct Isa {
+pub(super) struct Isa {
     /// Its name: avx512, avx2, portable.
-    pub name: &'static str,
+    pub(super) name: &'static str,
     pw: Pw,
     dw: Dw,
     dw_lin: Dw,
@@ -32,7 +39,7 @@ pub struct Isa {
 
 /// What follows a depthwise convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub(super) enum Mode {
     /// Nothing.
     Linear,
     /// ReLU.
@@ -45,28 +52,29 @@ pub enum Mode {
 
 impl Isa {
     /// Those that this processor has, the fastest first.
-    pub fn all() -> Vec<Isa> {
+    pub(super) fn all() -> Vec<Isa> {
         let mut v = vec![];
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx512f") {
+            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            if avx2 && is_x86_feature_detected!("avx512f") {
                 v.push(avx512::ISA)
             }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            if avx2 {
                 v.push(avx2::ISA)
             }
         }
         v.push(portable::ISA);
         v
     }
-    /// Pointwise convolution: `n` pixels of `cin` channels to `cout`.
-    pub fn pw(&self, x: &[f32], cin: usize, w: &[f32], b: &[f32], o: &mut [f32], cout: usize, n: usize) {
-        assert!(x.len() >= n * cin && w.len() >= cin * cout && b.len() >= cout && o.len() >= n * cout && cout.is_multiple_of(16));
+    /// Pointwise convolution: `n` pixels of `cin` channels to `cout`; the widths are those that `WIDTHS` has.
+    pub(super) fn pw(&self, x: &[f32], cin: usize, w: &[f32], b: &[f32], o: &mut [f32], cout: usize, n: usize) {
+        assert!(WIDTHS.contains(&(cin, cout)) && x.len() >= n * cin && w.len() >= cin * cout && b.len() >= cout && o.len() >= n * cout);
         // SAFETY: the lengths are checked above, and the instance is one that this processor has.
         unsafe { (self.pw)(x.as_ptr(), cin, w.as_ptr(), b.as_ptr(), o.as_mut_ptr(), cout, n) }
     }
     /// Depthwise 3x3 convolution of two output rows from four input rows.
-    pub fn dw(&self, m: Mode, r: [&[f32]; 4], w: &[f32], b: &[f32], o: [&mut [f32]; 2], pool: &mut [f32], c: usize, n: usize) {
+    pub(super) fn dw(&self, m: Mode, r: [&[f32]; 4], w: &[f32], b: &[f32], o: [&mut [f32]; 2], pool: &mut [f32], c: usize, n: usize) {
         assert!(r.iter().all(|r| r.len() >= (n + 1) * c) && w.len() >= 9 * c && b.len() >= c && c.is_multiple_of(16) && n > 0);
         assert!(m == Mode::Pool || o.iter().all(|o| o.len() >= n * c));
         assert!(!matches!(m, Mode::Pool | Mode::Both) || (n.is_multiple_of(2) && pool.len() >= n / 2 * c));
@@ -76,24 +84,24 @@ impl Isa {
             Mode::Pool => self.dw_pool,
             Mode::Both => self.dw_both,
         };
-        // SAFETY: as above; `out` and `pool` are only written in the modes for which they were checked.
+        // SAFETY: the lengths are checked above, `o` and `pool` for the modes that write them, and the instance is one that this processor has.
         unsafe { f(r.map(|r| r.as_ptr()), w.as_ptr(), b.as_ptr(), o.map(|o| o.as_mut_ptr()), pool.as_mut_ptr(), c, n) }
     }
     /// The first convolution, 3x3 with stride 2, of three rows of the picture.
-    pub fn stem(&self, r: [&[f32]; 3], w: &[f32], b: &[f32], o: &mut [f32], n: usize) {
+    pub(super) fn stem(&self, r: [&[f32]; 3], w: &[f32], b: &[f32], o: &mut [f32], n: usize) {
         assert!(r.iter().all(|r| r.len() >= (2 * n + 1) * 3) && w.len() >= 27 * 16 && b.len() >= 16 && o.len() >= n * 16);
         // SAFETY: the lengths are checked above, and the instance is one that this processor has.
         unsafe { (self.stem)(r.map(|r| r.as_ptr()), w.as_ptr(), b.as_ptr(), o.as_mut_ptr(), n) }
     }
     /// Bytes to floats.
-    pub fn widen(&self, s: &[u8], d: &mut [f32]) {
+    pub(super) fn widen(&self, s: &[u8], d: &mut [f32]) {
         // SAFETY: the function works on slices; the instance is one that this processor has.
         unsafe { (self.widen)(s, d) }
     }
     /// d[x] = a[x] + low[x / 2], pixels of `c` floats
-    pub fn add_up(&self, a: &[f32], low: &[f32], d: &mut [f32], c: usize) {
-        // SAFETY: the function works on slices it zips; the lengths of a chunk are checked here.
-        assert!(a.len() % (2 * c) == 0 && low.len() * 2 >= a.len() && d.len() >= a.len());
+    pub(super) fn add_up(&self, a: &[f32], low: &[f32], d: &mut [f32], c: usize) {
+        assert!(c > 0 && a.len().is_multiple_of(2 * c) && low.len() * 2 >= a.len() && d.len() >= a.len());
+        // SAFETY: the function works on slices that it zips; the instance is one that this processor has.
         unsafe { (self.add_up)(a, low, d, c) }
     }
 }
@@ -131,12 +139,12 @@ macro_rules! kernels {
                 (32, 64) => pw_run::<32, 4, 5>(x, w, b, o, cout, n),
                 (64, 64) => pw_run::<64, 4, 5>(x, w, b, o, cout, n),
                 (64, 16) => pw_run::<64, 1, 16>(x, w, b, o, cout, n),
-                _ => unreachable!(),
+                _ => unreachable!("the safe entry lets only WIDTHS in"),
             } } else { match cin {
                 16 => pw_run::<16, 2, 5>(x, w, b, o, cout, n),
                 32 => pw_run::<32, 2, 5>(x, w, b, o, cout, n),
                 64 => pw_run::<64, 2, 5>(x, w, b, o, cout, n),
-                _ => unreachable!(),
+                _ => unreachable!("the safe entry lets only WIDTHS in"),
             } }
         }
         $(#[$tf])* #[inline] unsafe fn dw_run<const RELU: bool, const STORE: bool, const POOL: bool>(r: [*const f32; 4], w: *const f32, b: *const f32, o: [*mut f32; 2], pool: *mut f32, c: usize, n: usize) {
@@ -207,7 +215,7 @@ macro_rules! kernels {
                 for i in 0..c { d[i] = a[i] + l[i]; d[c + i] = a[c + i] + l[i]; }
             }
         }
-        pub const ISA: super::Isa = super::Isa { name: $name, pw, dw, dw_lin, dw_pool, dw_both, stem, widen, add_up };
+        pub(super) const ISA: super::Isa = super::Isa { name: $name, pw, dw, dw_lin, dw_pool, dw_both, stem, widen, add_up };
     };
 }
 

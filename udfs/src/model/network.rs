@@ -3,7 +3,7 @@
 use super::kernels::{Isa, Mode};
 
 /// Floats in the weights file.
-pub const N_WEIGHTS: usize = 53_104;
+const N_WEIGHTS: usize = 53_104;
 
 /// A run of floats that starts on a cache line.
 #[derive(Default)]
@@ -57,7 +57,7 @@ struct Unit {
 }
 
 /// The weights, laid out for the kernels.
-pub struct Weights {
+pub(super) struct Weights {
     stem: Aligned,
     stem_bias: Aligned,
     units: Vec<Unit>,
@@ -65,7 +65,7 @@ pub struct Weights {
 
 impl Weights {
     /// `floats`: the 53 convolutions in graph order, each weight [out][in][ky][kx] and then its bias. None if there are too few.
-    pub fn new(floats: &[f32]) -> Option<Weights> {
+    pub(super) fn new(floats: &[f32]) -> Option<Weights> {
         if floats.len() != N_WEIGHTS {
             return None;
         }
@@ -161,12 +161,12 @@ struct Image<'a> {
 }
 
 /// The buffers of one inference at one size.
-pub struct Network {
+pub(super) struct Network {
     isa: Isa,
     /// Width after padding, a multiple of 32.
-    pub width: usize,
+    pub(super) width: usize,
     /// Height after padding, a multiple of 32.
-    pub height: usize,
+    pub(super) height: usize,
     layers: Vec<Rows>,
     zero: Aligned,
     sum: Aligned,
@@ -174,18 +174,18 @@ pub struct Network {
 }
 
 /// One level's cells: 16 floats each (class logit, object logit, box 4, landmarks 10).
-pub struct Level<'a> {
+pub(super) struct Level<'a> {
     /// Pixels from one cell to the next.
-    pub stride: usize,
+    pub(super) stride: usize,
     /// Cells in a row.
-    pub columns: usize,
+    pub(super) columns: usize,
     /// The floats.
-    pub cells: &'a [f32],
+    pub(super) cells: &'a [f32],
 }
 
 impl Network {
     /// For pictures of up to that size.
-    pub fn new(weights: &Weights, isa: Isa, width: usize, height: usize) -> Network {
+    pub(super) fn new(weights: &Weights, isa: Isa, width: usize, height: usize) -> Network {
         let (width, height) = (width.next_multiple_of(32).max(32), height.next_multiple_of(32).max(32));
         let (w, h) = (width / 2, height / 2);
         let mut layers = vec![Rows { width: w, height: h, cap: 4, out: Aligned::new(4 * w * 16), ..Default::default() }];
@@ -215,7 +215,7 @@ impl Network {
     }
 
     /// Runs the graph on `height` rows of `width` BGR pixels; what is missing up to the padded size counts as zero.
-    pub fn run(&mut self, weights: &Weights, bgr: &[u8], width: usize, height: usize) {
+    pub(super) fn run(&mut self, weights: &Weights, bgr: &[u8], width: usize, height: usize) {
         assert!(bgr.len() >= width * height * 3 && width <= self.width && height <= self.height);
         self.layers.iter_mut().for_each(|l| (l.done, l.pointwise_done) = (0, 0));
         for layer in [7, 9, 11, 12, 13, 17, 16, 15] {
@@ -224,7 +224,7 @@ impl Network {
     }
 
     /// The three levels after `run`.
-    pub fn levels(&self) -> [Level<'_>; 3] {
+    pub(super) fn levels(&self) -> [Level<'_>; 3] {
         [(8, 15), (16, 16), (32, 17)].map(|(stride, layer)| {
             let rows = &self.layers[layer];
             Level { stride, columns: rows.width, cells: &rows.out[..rows.width * rows.height * 16] }

@@ -8,24 +8,24 @@ use datafusion_common::Result;
 use super::kernels::Isa;
 use super::network::{Network, Weights};
 use super::{Model, Session};
-use crate::detection::{Box as Bbox, Detection};
+use crate::detection::{Box as Bbox, Detection, iou};
 use crate::frame::Picture;
 use crate::pixels::{Order, render};
 
-/// Boxes that overlap a better one by more than this are the same face (DESIGN section 8; OpenCV's sample has the same).
-const NMS_IOU: f32 = 0.3;
+/// Boxes that overlap a better one by more than this are the same face (OpenCV's sample has the same).
+const NMS_IOU: f64 = 0.3;
 /// The threshold where the query names none.
 const DEFAULT_SCORE: f32 = 0.7;
 /// Below this the model finds faces in wallpaper; no query goes lower.
 const FLOOR_SCORE: f32 = 0.3;
 /// Larger pictures are scaled down to this longest side; smaller ones are not enlarged.
 const LONGEST_SIDE: u32 = 640;
-/// sha256 of yunet.f32; a test computes it again.
+/// sha256 of yunet.f32, which make_yunet.py checks.
 const SHA256: &str = "2480a17e2b10be920282fe3c2f0349c0e76d3933bf1667bae9fd7cad4f403e1e";
 
-/// The model.
+/// The model: its landmarks are right eye, left eye, nose tip, right and left mouth corner, as the person has them.
 pub struct YuNet {
-    weights: Weights,
+    weights: Arc<Weights>,
     isa: Isa,
 }
 
@@ -38,20 +38,30 @@ impl fmt::Debug for YuNet {
 impl YuNet {
     /// The weights in the build, on the fastest kernels that the processor has.
     pub fn embedded() -> YuNet {
-        let isa = Isa::all().into_iter().next().expect("the portable kernels are always in the list");
-        YuNet::on(isa)
+        YuNet::on_every_path().swap_remove(0)
     }
 
-    fn on(isa: Isa) -> YuNet {
+    /// One for each set of kernels that the processor has, the fastest first, the portable one last.
+    pub fn on_every_path() -> Vec<YuNet> {
         let bytes = include_bytes!("yunet.f32");
         let floats: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-        YuNet { weights: Weights::new(&floats).expect("yunet.f32 in this folder has all weights, as its tests show"), isa }
+        let weights = Arc::new(Weights::new(&floats).expect("yunet.f32 in this folder has all weights, as its tests show"));
+        Isa::all().into_iter().map(|isa| YuNet { weights: Arc::clone(&weights), isa }).collect()
+    }
+
+    /// The kernels in use: avx512, avx2 or portable.
+    pub fn kernels(&self) -> &'static str {
+        self.isa.name
     }
 }
 
 impl Model for YuNet {
     fn name(&self) -> &str {
         "yunet"
+    }
+
+    fn version(&self) -> &str {
+        "2023mar"
     }
 
     fn sha256(&self) -> &str {
@@ -63,13 +73,7 @@ impl Model for YuNet {
     }
 
     fn input_size(&self, width: u32, height: u32) -> (u32, u32) {
-        let longest = width.max(height);
-        if longest <= LONGEST_SIDE {
-            return (width, height);
-        }
-        let side =
-            |pixels: u32| ((u64::from(pixels) * u64::from(LONGEST_SIDE) + u64::from(longest) / 2) / u64::from(longest)).max(1) as u32;
-        (side(width), side(height))
+        input_size(width, height)
     }
 
     fn floor_score(&self) -> f32 {
@@ -80,13 +84,23 @@ impl Model for YuNet {
         DEFAULT_SCORE
     }
 
-    fn new_session(self: Arc<Self>) -> Box<dyn Session> {
-        Box::new(YuNetSession { model: self, network: None })
+    fn new_session(&self) -> Box<dyn Session> {
+        Box::new(YuNetSession { weights: Arc::clone(&self.weights), isa: self.isa, network: None })
     }
 }
 
+fn input_size(width: u32, height: u32) -> (u32, u32) {
+    let longest = u64::from(width.max(height));
+    if longest <= u64::from(LONGEST_SIDE) {
+        return (width, height);
+    }
+    let side = |pixels: u32| ((u64::from(pixels) * u64::from(LONGEST_SIDE) + longest / 2) / longest).max(1) as u32;
+    (side(width), side(height))
+}
+
 struct YuNetSession {
-    model: Arc<YuNet>,
+    weights: Arc<Weights>,
+    isa: Isa,
     /// For the size of the last picture: those of one source have one size.
     network: Option<Network>,
 }
@@ -94,19 +108,15 @@ struct YuNetSession {
 impl Session for YuNetSession {
     fn infer(&mut self, picture: &Picture) -> Result<Vec<Detection>> {
         let (width, height) = picture.displayed();
-        if width == 0 || height == 0 {
-            return Ok(Vec::new());
-        }
-        let input = self.model.input_size(width, height);
+        let input = input_size(width, height);
         let pixels = render(picture, Order::Bgr, Some(input))?;
         let (w, h) = (input.0 as usize, input.1 as usize);
         let fits = |n: &Network| (n.width, n.height) == (w.next_multiple_of(32), h.next_multiple_of(32));
-        let weights = &self.model.weights;
         let network = match self.network.take().filter(fits) {
             Some(network) => self.network.insert(network),
-            None => self.network.insert(Network::new(weights, self.model.isa, w, h)),
+            None => self.network.insert(Network::new(&self.weights, self.isa, w, h)),
         };
-        network.run(weights, &pixels.data, w, h);
+        network.run(&self.weights, &pixels.data, w, h);
         let scale = (width as f32 / input.0 as f32, height as f32 / input.1 as f32);
         Ok(suppress(faces(network, scale)))
     }
@@ -156,14 +166,6 @@ fn suppress(mut found: Vec<Detection>) -> Vec<Detection> {
     kept
 }
 
-/// Intersection over union of two boxes, 0 where both are empty.
-pub fn iou(a: &Bbox, b: &Bbox) -> f32 {
-    let w = ((a.x + a.w).min(b.x + b.w) - a.x.max(b.x)).max(0.0);
-    let h = ((a.y + a.h).min(b.y + b.h) - a.y.max(b.y)).max(0.0);
-    let union = a.w * a.h + b.w * b.h - w * h;
-    if union > 0.0 { w * h / union } else { 0.0 }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,6 +186,11 @@ mod tests {
     }
 
     #[test]
+    fn the_script_that_makes_the_weights_checks_the_digest_under_which_results_are_kept() {
+        assert!(include_str!("make_yunet.py").contains(SHA256));
+    }
+
+    #[test]
     fn larger_pictures_are_scaled_to_640_and_smaller_ones_are_not() {
         let model = YuNet::embedded();
         assert_eq!(model.input_size(1280, 720), (640, 360));
@@ -194,15 +201,15 @@ mod tests {
 
     #[test]
     fn a_picture_of_any_size_goes_through_on_every_path() {
-        for isa in Isa::all() {
-            let mut session = Arc::new(YuNet::on(isa)).new_session();
+        for model in YuNet::on_every_path() {
+            let mut session = model.new_session();
             for (width, height) in [(1, 1), (33, 31), (640, 2), (700, 64)] {
                 let plane = Some(Buffer::from_vec((0..width * height).map(|i| (i * 7 % 251) as u8).collect::<Vec<u8>>()));
                 let (range, matrix) = (ColorRange::Full, ColorMatrix::Bt601);
                 let picture =
                     Picture { format: PixelFormat::Gray8, width, height, range, matrix, rotation: 0, planes: [plane, None, None] };
                 let first = session.infer(&picture).unwrap();
-                assert_eq!(first, session.infer(&picture).unwrap(), "state leaked from one frame to the next on {}", isa.name);
+                assert_eq!(first, session.infer(&picture).unwrap(), "state leaked from one frame to the next on {}", model.kernels());
             }
         }
     }

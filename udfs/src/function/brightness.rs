@@ -1,0 +1,29 @@
+//! `brightness(frame) -> float8`: how bright the picture is on average, 0 to 255.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array};
+use arrow::datatypes::DataType;
+use datafusion_common::Result;
+
+use super::call::{Arguments, Decoder, sql_function};
+use crate::pixels::luma_bytes;
+
+sql_function!(
+    Brightness, "brightness", arguments: [Frame], required: 1, returns: DataType::Float64,
+    syntax: "brightness(frame) -> float8",
+    description: "How bright the picture is: the mean of its luma (as grayscale gives it), from 0, black, to 255, white. NULL for a NULL frame or a picture that cannot be decoded.",
+    example: "SELECT frame_no FROM clip WHERE brightness(frame) < 20"
+);
+
+fn run(arguments: &Arguments) -> Result<ArrayRef> {
+    let mut decoder = Decoder::default();
+    let means = arguments.pictures(|_, picture| Ok(Some(mean(&luma_bytes(&decoder.decode(picture)?)?))))?;
+    Ok(Arc::new(Float64Array::from(means)))
+}
+
+/// The mean of samples; 0 of none.
+fn mean(samples: &[u8]) -> f64 {
+    let sum: u64 = samples.iter().map(|s| u64::from(*s)).sum();
+    sum as f64 / samples.len().max(1) as f64
+}

@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""Makes reference.json and the JPEG files beside it: what OpenCV, Pillow and numpy say of pictures made by a formula.
+
+Needs numpy, pillow and opencv-python-headless. The formula is written a second time in main.rs; nothing else is shared.
+"""
+import json
+import pathlib
+
+import cv2
+import numpy as np
+from PIL import Image
+
+HERE = pathlib.Path(__file__).parent
+WIDTH, HEIGHT = 67, 45  # Odd both ways.
+STEP = 5  # Of large results every fifth pixel of every fifth row is kept.
+
+
+def wave(v):
+    """A triangle between 0 and 255."""
+    return np.minimum(np.abs(v % 512 - 256), 255)
+
+
+def formula(width, height):
+    y, x = np.mgrid[0:height, 0:width].astype(int)
+    detail = x * y % 23
+    channels = [wave(9 * x + 4 * y), wave(2 * x + 11 * y + 100), wave(5 * x + 3 * y + 300)]
+    return np.stack([c * 232 // 256 + detail for c in channels], axis=-1).astype(np.uint8)
+
+
+def planes(width, height):
+    """Y, U, V as no camera makes them: every value of luma and chroma, also those outside the limited range."""
+    y, x = np.mgrid[0:height, 0:width].astype(int)
+    cy, cx = np.mgrid[0 : (height + 1) // 2, 0 : (width + 1) // 2].astype(int)
+    return wave(5 * x + 7 * y), wave(13 * cx + 5 * cy), wave(3 * cx + 17 * cy + 200)
+
+
+def sampled(picture):
+    return picture[::STEP, ::STEP].flatten().tolist()
+
+
+def rgb_of(y, u, v, full, kr, kb):
+    """The definition, in floats: ITU-R BT.601 and BT.709, chroma of the sample that four pixels share."""
+    u, v = (np.repeat(np.repeat(c, 2, 0), 2, 1)[: y.shape[0], : y.shape[1]] - 128.0 for c in (u, v))
+    y = y.astype(float) if full else np.maximum(y - 16.0, 0) * 255 / 219  # Blacker than black is black.
+    scale = 1.0 if full else 255 / 224
+    r = y + 2 * (1 - kr) * v * scale
+    b = y + 2 * (1 - kb) * u * scale
+    g = (y - kr * r - kb * b) / (1 - kr - kb)
+    return np.clip(np.rint(np.stack([r, g, b], axis=-1)), 0, 255).astype(np.uint8)
+
+
+def iou(a, b):
+    (ax, ay, aw, ah), (bx, by, bw, bh) = a, b
+    if min(aw, ah, bw, bh) <= 0:
+        return 0.0
+    w = max(0.0, min(ax + aw, bx + bw) - max(ax, bx))
+    h = max(0.0, min(ay + ah, by + bh) - max(ay, by))
+    return w * h / (aw * ah + bw * bh - w * h)
+
+
+def main():
+    reference = {}
+    rgb = formula(WIDTH, HEIGHT)
+    image = Image.fromarray(rgb)
+    gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    resized = {f"{w}x{h}": sampled(np.asarray(image.resize((w, h), Image.Resampling.BILINEAR))) for w, h in [(20, 13), (33, 45), (100, 70), (1, 1)]}
+    reference["resize"] = resized
+    reference["crop"] = {"box": [10.5, 7, 20.2, 15], "size": [21, 15], "rgb": sampled(np.asarray(image.crop((10, 7, 31, 22))))}
+    reference["grayscale"] = sampled(gray)
+    reference["figures"] = []
+    for width, height in [(WIDTH, HEIGHT), (1, 1), (2, 2), (1, 9), (9, 1), (200, 3)]:
+        luma = cv2.cvtColor(formula(width, height), cv2.COLOR_RGB2GRAY)
+        sharpness = cv2.Laplacian(luma, cv2.CV_64F).var()
+        reference["figures"].append({"size": [width, height], "brightness": float(luma.mean()), "sharpness": float(sharpness)})
+    y, u, v = planes(WIDTH, HEIGHT)
+    matrices = {"Bt601": (0.299, 0.114), "Bt709": (0.2126, 0.0722)}
+    reference["yuv"] = {
+        f"{matrix} {name}": sampled(rgb_of(y, u, v, full, *weights))
+        for matrix, weights in matrices.items()
+        for name, full in [("Limited", False), ("Full", True)]
+    }
+    # OpenCV knows one of the four, on even sizes only: its own arithmetic as a second witness.
+    y, u, v = planes(64, 44)
+    stacked = np.concatenate([c.flatten() for c in (y, u, v)]).astype(np.uint8).reshape(66, 64)
+    reference["yuv by OpenCV"] = sampled(cv2.cvtColor(stacked, cv2.COLOR_YUV2RGB_I420))
+    limited = np.clip((np.clip(y, 16, 235) - 16.0) * 255 / 219, 0, 255)
+    reference["brightness of limited luma"] = float(limited.mean())
+    boxes = [[0, 0, 10, 10], [5, 5, 10, 10], [2.5, 2.5, 5, 5], [100, 100, 10, 10], [10, 0, 10, 10], [0, 0, 0, 10], [5, 5, -5, -5], [-1e6, -1e6, 2e6, 2e6]]
+    reference["box_iou"] = {"boxes": boxes, "iou": [[iou(a, b) for b in boxes] for a in boxes]}
+    files = {
+        "rgb444.jpg": dict(image=image, quality=90, subsampling=0),
+        "rgb420.jpg": dict(image=image, quality=90, subsampling=2),
+        "progressive.jpg": dict(image=image, quality=90, subsampling=0, progressive=True),
+        "gray.jpg": dict(image=Image.fromarray(gray), quality=90),
+        "cmyk.jpg": dict(image=image.convert("CMYK"), quality=90),
+    }
+    reference["jpeg"] = {}
+    for name, options in files.items():
+        options.pop("image").save(HERE / name, "JPEG", **options)
+        reference["jpeg"][name] = sampled(np.asarray(Image.open(HERE / name).convert("RGB")))
+    lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in reference.items())
+    (HERE / "reference.json").write_text("{\n" + lines + "\n}\n")
+
+
+if __name__ == "__main__":
+    main()

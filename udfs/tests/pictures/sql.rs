@@ -1,0 +1,270 @@
+//! What holds for every function: NULL for what is not there or cannot be decoded, errors for mistakes, constants for constants, and no panic.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, FixedSizeListArray, Float64Array, Int64Array, ListArray, NullArray, StringArray, StructArray,
+};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{DataType, Field, Float64Type, Int32Type};
+use framesql_udfs::detection::{Box as Bbox, Detection, DetectionListBuilder};
+use framesql_udfs::frame::{Picture, PixelFormat, without_pixels};
+use framesql_udfs::function::functions;
+use framesql_udfs::pixels::{Order, render};
+
+use crate::call::{call, call_constant, frames, picture_of};
+use crate::{SIZE, formula, picture};
+
+const JPEG: &[u8] = include_bytes!("rgb420.jpg");
+/// The functions whose first argument is a frame, with as many more as they need.
+const OF_FRAMES: [&str; 11] =
+    ["brightness", "crop", "detect_faces", "draw_boxes", "grayscale", "height", "jpeg", "pixelate", "resize", "sharpness", "width"];
+
+fn jpeg(bytes: &[u8]) -> Picture {
+    picture(PixelFormat::Jpeg, SIZE, &[bytes.to_vec()])
+}
+
+/// A column of `n` boxes, written as lists.
+fn boxes(n: usize, sides: [f64; 4]) -> ArrayRef {
+    Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>((0..n).map(|_| Some(sides.map(Some)))))
+}
+
+fn ints(n: usize, value: i64) -> ArrayRef {
+    Arc::new(Int64Array::from(vec![value; n]))
+}
+
+/// The function with further arguments that it can do something with.
+fn apply(name: &str, frames: ArrayRef) -> datafusion_common::Result<ArrayRef> {
+    let n = frames.len();
+    match name {
+        "crop" | "draw_boxes" | "pixelate" => call(name, &[frames, boxes(n, [5.0, 5.0, 30.0, 20.0])]),
+        "resize" => call(name, &[frames, ints(n, 31)]),
+        _ => call(name, &[frames]),
+    }
+}
+
+#[test]
+fn every_function_of_frames_is_in_these_tests() {
+    let names: Vec<String> = functions().iter().map(|f| f.name().to_owned()).filter(|name| name != "box_iou").collect();
+    assert_eq!(names, OF_FRAMES);
+}
+
+#[test]
+fn a_null_frame_and_a_damaged_picture_give_null_and_the_row_after_them_its_value() {
+    let (good, empty, text) = (formula(SIZE.0, SIZE.1), jpeg(b""), jpeg(&[b'x'; 500]));
+    let cut_off = jpeg(&JPEG[..60]);
+    let other_size = picture(PixelFormat::Jpeg, (640, 480), &[JPEG.to_vec()]);
+    let short = picture(PixelFormat::I420, (64, 64), &[vec![1; 4000], vec![1; 1024], vec![1; 1024]]);
+    let no_chroma = picture(PixelFormat::Nv12, (64, 64), &[vec![1; 4096]]);
+    let sizeless = picture(PixelFormat::Rgb8, (0, 10), &[vec![]]);
+    let enormous = picture(PixelFormat::Gray8, (2_000_000_000, 2_000_000_000), &[vec![1; 100]]);
+    let damaged = [&empty, &text, &cut_off, &other_size, &short, &no_chroma, &sizeless, &enormous];
+    for name in OF_FRAMES {
+        let size_only = ["width", "height"].contains(&name);
+        let rows: Vec<Option<&Picture>> = std::iter::once(None).chain(damaged.into_iter().map(Some)).chain([Some(&good)]).collect();
+        let column = apply(name, frames(&rows)).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(column.is_null(0), "{name} of NULL");
+        for row in 1..rows.len() - 1 {
+            // Luma is all that these need, and of that picture it is there.
+            let luma_only = row == 6 && ["brightness", "grayscale", "sharpness"].contains(&name);
+            assert_eq!(column.is_valid(row), size_only || luma_only, "{name} of damaged picture {row}");
+        }
+        assert!(column.is_valid(rows.len() - 1), "{name} of a good picture");
+    }
+}
+
+#[test]
+fn a_frame_without_pixels_is_a_mistake_in_the_query() {
+    let column = frames(&[Some(&formula(8, 8))]);
+    let bare: ArrayRef = Arc::new(without_pixels(column.as_struct()));
+    for name in OF_FRAMES {
+        let result = apply(name, Arc::clone(&bare));
+        if ["width", "height"].contains(&name) {
+            assert_eq!(result.unwrap().as_primitive::<Int32Type>().value(0), 8);
+        } else {
+            assert!(result.unwrap_err().to_string().contains("only the reference is left"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn constants_give_constants() {
+    let frame = frames(&[Some(&formula(64, 64))]);
+    for name in OF_FRAMES {
+        let mut arguments = vec![Arc::clone(&frame)];
+        match name {
+            "crop" | "draw_boxes" | "pixelate" => arguments.push(boxes(1, [1.0, 2.0, 30.0, 40.0])),
+            "resize" => arguments.push(ints(1, 20)),
+            _ => {}
+        }
+        assert_eq!(&call_constant(name, &arguments).unwrap(), &call(name, &arguments).unwrap(), "{name}");
+    }
+    let null: ArrayRef = Arc::new(NullArray::new(1));
+    for name in OF_FRAMES {
+        let mut arguments = vec![Arc::clone(&null)];
+        if ["crop", "draw_boxes", "pixelate", "resize"].contains(&name) {
+            arguments.push(Arc::clone(&null));
+        }
+        assert!(call_constant(name, &arguments).unwrap().is_null(0), "{name}");
+    }
+    assert!(call_constant("box_iou", &[Arc::clone(&null), boxes(1, [0.0, 0.0, 1.0, 1.0])]).unwrap().is_null(0));
+}
+
+#[test]
+fn pixels_that_do_not_change_are_shared() {
+    let good = formula(20, 10);
+    let plane = good.planes[0].as_ref().unwrap().as_ptr();
+    let column = frames(&[Some(&good)]);
+    let null: ArrayRef = Arc::new(NullArray::new(1));
+    let unchanged = [
+        ("crop", vec![boxes(1, [-5.0, -5.0, 100.0, 100.0])]),
+        ("resize", vec![ints(1, 20), ints(1, 10)]),
+        ("draw_boxes", vec![Arc::clone(&null)]),
+        ("draw_boxes", vec![boxes(1, [1.0, 1.0, 0.0, 5.0])]),
+        ("pixelate", vec![null]),
+        ("pixelate", vec![boxes(1, [50.0, 1.0, 9.0, 5.0])]),
+    ];
+    for (name, more) in unchanged {
+        let made = call(name, &[vec![Arc::clone(&column)], more].concat()).unwrap();
+        assert_eq!(picture_of(&made, 0).unwrap().planes[0].as_ref().unwrap().as_ptr(), plane, "{name} copies");
+    }
+    let gray = picture(PixelFormat::I420, (8, 4), &[vec![9; 32], vec![128; 8], vec![128; 8]]);
+    let made = call("grayscale", &[frames(&[Some(&gray)])]).unwrap();
+    let luma = picture_of(&made, 0).unwrap();
+    assert_eq!(luma.planes[0].as_ref().unwrap().as_ptr(), gray.planes[0].as_ref().unwrap().as_ptr(), "grayscale copies");
+}
+
+#[test]
+fn jpeg_passes_a_file_on_and_encodes_the_rest() {
+    let made = call("jpeg", &[frames(&[Some(&jpeg(JPEG)), Some(&formula(SIZE.0, SIZE.1))])]).unwrap();
+    assert_eq!(made.as_binary::<i32>().value(0), JPEG);
+    let again = jpeg(made.as_binary::<i32>().value(1));
+    let (ours, back) = (render(&formula(SIZE.0, SIZE.1), Order::Rgb, None).unwrap(), render(&again, Order::Rgb, None).unwrap());
+    let mean = ours.data.iter().zip(back.data.iter()).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / ours.data.len() as f64;
+    assert!(mean < 10.0, "pixels change by {mean} on average");
+    let small = call("jpeg", &[frames(&[Some(&jpeg(JPEG))]), ints(1, 30), ints(1, 50)]).unwrap();
+    let small = picture(PixelFormat::Jpeg, (30, 20), &[small.as_binary::<i32>().value(0).to_vec()]);
+    assert_eq!(render(&small, Order::Rgb, None).unwrap().height, 20);
+    for (width, quality) in [(0, 50), (-1, 50), (10, 0), (10, 101)] {
+        assert!(call("jpeg", &[frames(&[Some(&formula(4, 4))]), ints(1, width), ints(1, quality)]).is_err());
+    }
+}
+
+#[test]
+fn calls_that_cannot_be_meant_are_refused_when_planned() {
+    let frame = frames(&[Some(&formula(4, 4))]);
+    let text: ArrayRef = Arc::new(StringArray::from(vec!["lobby"]));
+    let refused = |name: &str, arguments: &[ArrayRef]| call(name, arguments).unwrap_err().strip_backtrace();
+    assert!(refused("jpeg", std::slice::from_ref(&text)).contains("the first argument of jpeg is a frame, not text"));
+    assert!(refused("crop", &[Arc::clone(&frame), ints(1, 3)]).contains("a box (x, y, w, h), not bigint"));
+    assert!(refused("crop", &[Arc::clone(&frame), Arc::clone(&frame)]).contains("not a frame"));
+    assert!(refused("pixelate", &[Arc::clone(&frame), text]).contains("a box (x, y, w, h) or a list of boxes, not text"));
+    assert!(refused("resize", std::slice::from_ref(&frame)).contains("resize takes 2 to 3 argument(s), not 1"));
+    assert!(refused("resize", &[Arc::clone(&frame), boxes(1, [0.0; 4])]).contains("a whole number, not a list"));
+    assert!(refused("width", &[Arc::clone(&frame), ints(1, 3)]).contains("width takes 1 argument(s), not 2"));
+    let three: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>([Some(vec![Some(1.0); 3])]));
+    assert!(refused("crop", &[frame, three]).contains("four numbers"));
+}
+
+#[test]
+fn boxes_may_be_detections_lists_and_structs() {
+    let whole = formula(64, 48);
+    let frame = frames(&[Some(&whole)]);
+    let (bbox, score) = (Bbox { x: 8.0, y: 16.0, w: 16.0, h: 8.0 }, 0.93);
+    let face = Detection { label: "face".into(), score, bbox, landmarks: None, track_id: Some(5) };
+    let mut list = DetectionListBuilder::new();
+    list.append(std::slice::from_ref(&face));
+    let list = list.finish();
+    let one = Arc::clone(list.values());
+    let field = Arc::new(Field::new("item", DataType::Float64, true));
+    let sides = Arc::new(Float64Array::from(vec![8.0, 16.0, 16.0, 8.0]));
+    let fixed: ArrayRef = Arc::new(FixedSizeListArray::new(field, 4, sides, None));
+    let nested = Arc::new(Field::new("item", fixed.data_type().clone(), true));
+    let many: ArrayRef = Arc::new(ListArray::new(nested, OffsetBuffer::from_lengths([1]), Arc::clone(&fixed), None));
+    let column = |at: usize| Arc::clone(one.as_struct().column(at));
+    let named: ArrayRef = Arc::new(StructArray::from(vec![(Arc::new(Field::new("box", column(2).data_type().clone(), true)), column(2))]));
+    let cut = |bbox: &ArrayRef| picture_of(&call("crop", &[Arc::clone(&frame), Arc::clone(bbox)]).unwrap(), 0).unwrap();
+    let size = (cut(&fixed).width, cut(&fixed).height);
+    assert_eq!(size, (16, 8));
+    for bbox in [&one, &column(2), &named] {
+        assert_eq!(cut(bbox).planes[0], cut(&fixed).planes[0]);
+    }
+    let mosaic = |boxes: &ArrayRef| picture_of(&call("pixelate", &[Arc::clone(&frame), Arc::clone(boxes)]).unwrap(), 0).unwrap();
+    let list: ArrayRef = Arc::new(list);
+    for boxes in [&list, &one, &column(2), &many, &named] {
+        assert_eq!(mosaic(boxes).planes[0], mosaic(&fixed).planes[0], "{}", boxes.data_type());
+    }
+    assert_ne!(mosaic(&fixed).planes[0], whole.planes[0]);
+    let drawn = |boxes: &ArrayRef| picture_of(&call("draw_boxes", &[Arc::clone(&frame), Arc::clone(boxes)]).unwrap(), 0).unwrap();
+    assert_eq!(drawn(&column(2)).planes[0], drawn(&many).planes[0]);
+    assert_ne!(drawn(&list).planes[0], drawn(&many).planes[0], "a detection has a caption");
+    let overlap = call("box_iou", &[one, fixed]).unwrap();
+    assert_eq!(overlap.as_primitive::<Float64Type>().value(0), 1.0);
+}
+
+#[test]
+fn a_crop_is_found_in_by_its_own_pixels_and_may_be_cropped_again() {
+    let whole = Picture { rotation: 90, ..formula(64, 48) };
+    let first = call("crop", &[frames(&[Some(&whole)]), boxes(1, [10.0, 20.0, 30.0, 30.0])]).unwrap();
+    let second = call("crop", &[first, boxes(1, [5.0, 6.0, 7.0, 8.0])]).unwrap();
+    let direct = call("crop", &[frames(&[Some(&whole)]), boxes(1, [15.0, 26.0, 7.0, 8.0])]).unwrap();
+    let (second, direct) = (picture_of(&second, 0).unwrap(), picture_of(&direct, 0).unwrap());
+    assert_eq!(second.displayed(), (7, 8));
+    assert_eq!(render(&second, Order::Rgb, None).unwrap(), render(&direct, Order::Rgb, None).unwrap());
+}
+
+#[test]
+fn no_box_and_no_size_makes_a_function_panic() {
+    let pictures =
+        [formula(1, 1), formula(2, 1), formula(1, 7), formula(33, 5), picture(PixelFormat::I420, (1, 1), &[vec![1], vec![2], vec![3]])];
+    let odd = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, f64::MIN, 3.5e38, -1e9, -1.0, -0.0, 1e-40, 0.5, 1.0, 4.0, 1e9];
+    for whole in &pictures {
+        for rotation in [0, 90, 180, 270, 45, 450] {
+            let column = frames(&[Some(&Picture { rotation, ..whole.clone() })]);
+            for (at, x) in odd.iter().enumerate() {
+                for (step, w) in odd.iter().enumerate() {
+                    let sides = [*x, odd[(at + step) % odd.len()], *w, odd[(at * 3 + step) % odd.len()]];
+                    for name in ["crop", "draw_boxes", "pixelate"] {
+                        let made = call(name, &[Arc::clone(&column), boxes(1, sides)]).unwrap();
+                        assert!(name == "crop" || made.is_valid(0), "{name} {sides:?}");
+                    }
+                    let overlap = call("box_iou", &[boxes(1, sides), boxes(1, [0.0, 0.0, *x, *w])]).unwrap();
+                    let overlap = overlap.as_primitive::<Float64Type>();
+                    assert!(overlap.is_null(0) || (0.0..=1.0).contains(&overlap.value(0)), "{sides:?}: {}", overlap.value(0));
+                }
+            }
+            for name in OF_FRAMES {
+                apply(name, Arc::clone(&column)).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn mutated_files_give_a_picture_or_null() {
+    let files: [&[u8]; 5] =
+        [JPEG, include_bytes!("rgb444.jpg"), include_bytes!("progressive.jpg"), include_bytes!("gray.jpg"), include_bytes!("cmyk.jpg")];
+    // A small generator of our own (xorshift), so that a failing step can be had again.
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize
+    };
+    let mut n_null = 0;
+    for step in 0..1500 {
+        let mut bytes = files[step % files.len()].to_vec();
+        for _ in 0..1 + random(4) {
+            let at = if random(2) == 0 { random(bytes.len().min(700)) } else { random(bytes.len()) };
+            match random(4) {
+                0 => bytes.truncate(at.max(2)),
+                1 => bytes[at] = 0xff,
+                _ => bytes[at] = random(256) as u8,
+            }
+        }
+        let made = call("brightness", &[frames(&[Some(&jpeg(&bytes))])]).unwrap();
+        n_null += made.null_count();
+    }
+    assert!((100..1400).contains(&n_null), "{n_null} of 1500 are NULL: the mutations are too strong or too weak");
+}
