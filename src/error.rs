@@ -35,6 +35,12 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// A table or view would have two columns of one name (42701).
+    #[error("column \"{name}\" specified more than once")]
+    DuplicateColumn {
+        /// The column.
+        name: String,
+    },
     /// DROP of the wrong kind (42809).
     #[error("\"{name}\" is not a {expected}")]
     WrongKind {
@@ -117,6 +123,42 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The client sent what the protocol does not allow there (08P01).
+    #[error("{0}")]
+    Protocol(String),
+    /// A statement inside a transaction block that has failed (25P02).
+    #[error("current transaction is aborted, commands ignored until end of transaction block")]
+    FailedTransaction,
+    /// A statement that is only for a transaction block (25P01).
+    #[error("{statement} can only be used in transaction blocks")]
+    OutsideTransaction {
+        /// The statement, in upper case.
+        statement: String,
+    },
+    /// The server is full (53300).
+    #[error("sorry, too many clients already")]
+    TooManyClients,
+    /// The server stops (57P01).
+    #[error("terminating connection due to administrator command")]
+    ShuttingDown,
+    /// A value that its Postgres type has no room for (22003), or that has none (XX000): see the code.
+    #[error("{message}")]
+    Encode {
+        /// The SQLSTATE, as it depends on the cause.
+        code: &'static str,
+        /// What could not be written.
+        message: String,
+    },
+    /// The job of a view failed: whoever reads the view is told why.
+    #[error("materialized view \"{name}\" has stopped: {message}")]
+    Failed {
+        /// The view.
+        name: String,
+        /// The SQLSTATE of what failed.
+        code: &'static str,
+        /// What failed.
+        message: String,
+    },
     /// A thread or channel of ours ended when it should not (XX000).
     #[error("internal error: {0}")]
     Internal(String),
@@ -132,9 +174,10 @@ impl Error {
             Error::Syntax { .. } => "42601",
             Error::NotFound { kind: "source" | "table" | "view" | "materialized view" | "relation", .. } => "42P01",
             Error::NotFound { kind: "prepared statement", .. } => "26000",
-            Error::NotFound { kind: "cursor", .. } => "34000",
+            Error::NotFound { kind: "cursor" | "portal", .. } => "34000",
             Error::NotFound { .. } => "42704",
             Error::Duplicate { .. } => "42P07",
+            Error::DuplicateColumn { .. } => "42701",
             Error::WrongKind { .. } => "42809",
             Error::Option { .. } => "22023",
             Error::Unsupported { .. } => "0A000",
@@ -145,6 +188,12 @@ impl Error {
             Error::State { .. } => "55000",
             Error::Cancelled { .. } => "57014",
             Error::Io { .. } => "58030",
+            Error::Protocol(_) => "08P01",
+            Error::FailedTransaction => "25P02",
+            Error::OutsideTransaction { .. } => "25P01",
+            Error::TooManyClients => "53300",
+            Error::ShuttingDown => "57P01",
+            Error::Encode { code, .. } | Error::Failed { code, .. } => code,
             Error::Internal(_) => "XX000",
             Error::Engine(e) => datafusion_sqlstate(e),
         }
@@ -160,7 +209,9 @@ impl Error {
             | Error::State { hint, .. } => hint.clone(),
             Error::Refused { hint, .. } => Some(hint.clone()),
             Error::WrongKind { found, name, .. } => Some(format!("Use DROP {} {name}.", found.to_uppercase())),
+            Error::DuplicateColumn { .. } => Some("Give it another name with AS.".into()),
             Error::Dependents { .. } => Some("Use DROP ... CASCADE to drop the dependent objects too.".into()),
+            Error::Failed { name, .. } => Some(format!("Mend the cause, then DROP MATERIALIZED VIEW {name} and create it again.")),
             Error::Fenced { .. } => Some("Start framesql with --files naming a directory above it.".into()),
             _ => None,
         }
@@ -229,24 +280,43 @@ impl From<Error> for DataFusionError {
     }
 }
 
+/// What DataFusion puts before the error of a function that checks its own arguments.
+const COERCION: &str = "user-defined coercion failed with: ";
+
 /// DataFusion's text without its prefixes, backtrace and dumps: a user reads the first line.
 fn plain(e: &DataFusionError) -> String {
     let text = match e.find_root() {
+        DataFusionError::SchemaError(e, _) => match e.as_ref() {
+            SchemaError::FieldNotFound { field, .. } => format!("column \"{}\" does not exist", field.flat_name()),
+            SchemaError::AmbiguousReference { field } => format!("column reference \"{}\" is ambiguous", field.name),
+            e => e.to_string(),
+        },
         DataFusionError::SQL(e, _) => match e.as_ref() {
             ParserError::TokenizerError(m) | ParserError::ParserError(m) => m.clone(),
             ParserError::RecursionLimitExceeded => "the statement is nested too deeply".to_owned(),
         },
         DataFusionError::ArrowError(e, _) => match e.as_ref() {
             ArrowError::DivideByZero => "division by zero".to_owned(),
-            ArrowError::CastError(m) | ArrowError::ParseError(m) | ArrowError::ComputeError(m) | ArrowError::InvalidArgumentError(m) => m.clone(),
+            ArrowError::CastError(m) | ArrowError::ParseError(m) | ArrowError::ComputeError(m) | ArrowError::InvalidArgumentError(m) => {
+                m.clone()
+            }
             ArrowError::ArithmeticOverflow(m) => m.clone(),
             e => e.to_string(),
         },
         e => e.strip_backtrace(),
     };
     let mut line = text.lines().next().unwrap_or("").trim();
-    for prefix in ["Error during planning: ", "Execution error: ", "This feature is not implemented: ", "Schema error: ", "External error: "] {
+    // A function of ours says what its arguments are; DataFusion puts that between its own words.
+    if let Some((_, ours)) = line.split_once(COERCION) {
+        line = ours.split(" No function matches the given name").next().unwrap_or(ours).trim();
+    }
+    for prefix in
+        ["Error during planning: ", "Execution error: ", "This feature is not implemented: ", "Schema error: ", "External error: "]
+    {
         line = line.strip_prefix(prefix).unwrap_or(line);
+    }
+    if let Some(relation) = missing_relation(line) {
+        return format!("relation \"{relation}\" does not exist");
     }
     let mut chars = line.trim_end_matches('.').chars();
     match (chars.next(), chars.clone().next()) {
@@ -254,6 +324,19 @@ fn plain(e: &DataFusionError) -> String {
         (Some(first), Some(second)) if !second.is_uppercase() => first.to_lowercase().chain(chars).collect(),
         _ => line.to_owned(),
     }
+}
+
+/// The name in "table 'database.public.name' not found", as the user wrote it.
+fn missing_relation(line: &str) -> Option<String> {
+    let name = line.strip_prefix("table '")?.strip_suffix("' not found")?;
+    let mut parts: Vec<&str> = name.split('.').collect();
+    if parts.len() == 3 {
+        parts.remove(0);
+    }
+    if parts.first() == Some(&"public") && parts.len() == 2 {
+        parts.remove(0);
+    }
+    Some(parts.join("."))
 }
 
 fn datafusion_sqlstate(e: &DataFusionError) -> &'static str {
@@ -284,10 +367,14 @@ fn datafusion_sqlstate(e: &DataFusionError) -> &'static str {
 /// DataFusion names some mistakes by text only; the texts are of 55.2 and tests/slt/error asserts the codes.
 fn message_sqlstate(message: &str) -> &'static str {
     let m = message.to_lowercase();
+    if m.contains(COERCION) {
+        return "42804";
+    }
     let has = |words: &[&str]| words.iter().any(|w| m.contains(w));
     if has(&["table '"]) && has(&["not found"]) || has(&["no table named"]) {
         "42P01"
-    } else if has(&["invalid function", "no function matches", "function not found"]) || m.contains("function '") && m.contains("not found") {
+    } else if has(&["invalid function", "no function matches", "function not found"]) || m.contains("function '") && m.contains("not found")
+    {
         "42883"
     } else if has(&["divide by zero", "division by zero"]) {
         "22012"

@@ -61,6 +61,7 @@ pub const SESSION_SETTINGS: &[SessionSetting] = &[
     SessionSetting { name: "integer_datetimes", default: "on", meaning: "times are 64-bit integers" },
     SessionSetting { name: "intervalstyle", default: "postgres", meaning: "kept for clients" },
     SessionSetting { name: "is_superuser", default: "on", meaning: "kept for clients" },
+    SessionSetting { name: "jit", default: "off", meaning: "kept for clients" },
     SessionSetting { name: "lock_timeout", default: "0", meaning: "kept for clients" },
     SessionSetting { name: "max_identifier_length", default: "63", meaning: "kept for clients" },
     SessionSetting { name: "search_path", default: "public", meaning: "the only schema of user objects is public" },
@@ -69,8 +70,16 @@ pub const SESSION_SETTINGS: &[SessionSetting] = &[
     SessionSetting { name: "server_version_num", default: "160004", meaning: "the same as a number" },
     SessionSetting { name: "session_authorization", default: "framesql", meaning: "kept for clients" },
     SessionSetting { name: "standard_conforming_strings", default: "on", meaning: "backslashes in strings are plain characters" },
-    SessionSetting { name: "statement_timeout", default: "0", meaning: "a statement that runs longer is cancelled (ms, or a number with a unit; 0 is never)" },
-    SessionSetting { name: "subscribe_as", default: "auto", meaning: "how a bare SUBSCRIBE answers: copy, rows, or auto (copy in the simple protocol)" },
+    SessionSetting {
+        name: "statement_timeout",
+        default: "0",
+        meaning: "a statement that runs longer is cancelled (ms, or a number with a unit; 0 is never)",
+    },
+    SessionSetting {
+        name: "subscribe_as",
+        default: "auto",
+        meaning: "how a bare SUBSCRIBE answers: copy, rows, or auto (copy in the simple protocol)",
+    },
     SessionSetting { name: "timezone", default: "UTC", meaning: "times are always shown in UTC" },
     SessionSetting { name: "transaction_isolation", default: "read committed", meaning: "kept for clients" },
     SessionSetting { name: "transaction_read_only", default: "off", meaning: "kept for clients" },
@@ -121,7 +130,10 @@ fn find(name: &str) -> Result<&'static SessionSetting> {
         "transaction isolation level" => "transaction_isolation",
         other => other,
     };
-    SESSION_SETTINGS.iter().find(|s| s.name == lower).ok_or_else(|| Error::NotFound { kind: "configuration parameter", name: name.to_owned() })
+    SESSION_SETTINGS
+        .iter()
+        .find(|s| s.name == lower)
+        .ok_or_else(|| Error::NotFound { kind: "configuration parameter", name: name.to_owned() })
 }
 
 fn check(name: &str, value: &str) -> Result<()> {
@@ -129,7 +141,9 @@ fn check(name: &str, value: &str) -> Result<()> {
         Err(Error::Option { message: format!("invalid value for parameter \"{name}\": \"{value}\""), hint: Some(hint.to_owned()) })
     };
     match name {
-        "statement_timeout" if duration_us(value, 1_000).is_none() => bad("Valid units are \"us\", \"ms\", \"s\", \"min\", \"h\" and \"d\"."),
+        "statement_timeout" if duration_us(value, 1_000).is_none() => {
+            bad("Valid units are \"us\", \"ms\", \"s\", \"min\", \"h\" and \"d\".")
+        }
         "client_encoding" if !matches!(value.to_lowercase().as_str(), "utf8" | "utf-8" | "unicode") => bad("The only encoding is UTF8."),
         "subscribe_as" if !matches!(value, "auto" | "copy" | "rows") => bad("Available values: auto, copy, rows."),
         "timezone" if !matches!(value.to_uppercase().as_str(), "UTC" | "GMT" | "ETC/UTC" | "DEFAULT" | "LOCAL") => {

@@ -1,1 +1,101 @@
-//! stub
+//! Bytes of media and their timestamps, not decoded: one file a container, and the table of samples that they all give.
+
+pub mod container;
+pub mod file;
+pub mod gif;
+pub mod location;
+pub mod mjpeg;
+pub mod mkv;
+pub mod mp4;
+pub mod pattern;
+pub mod pictures;
+
+use std::path::Path;
+
+use crate::error::Error;
+
+/// How the samples of a video track are coded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// H.264; the payload of the container's avcC box (length size, SPS, PPS).
+    H264(Vec<u8>),
+    /// Every sample is a JPEG file.
+    Jpeg,
+    /// Every sample is the blocks of one picture of a GIF; the bytes that stand before the first of them (screen, colours).
+    Gif(Vec<u8>),
+}
+
+/// One coded picture in its container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Where its bytes begin.
+    pub offset: u64,
+    /// How many there are.
+    pub size: u64,
+    /// When it is shown, µs after the first.
+    pub pts_us: i64,
+    /// Whether decoding can start here.
+    pub keyframe: bool,
+    /// Whether it is on the timeline; one that an edit list cuts away is only decoded for those that need it.
+    pub shown: bool,
+}
+
+/// The video track of a container: everything known before the first picture is read.
+#[derive(Debug)]
+pub struct Track {
+    /// The container, as file names have it: "mp4", "mkv", "mjpeg", "gif".
+    pub container: &'static str,
+    /// The codec.
+    pub codec: Codec,
+    /// Width of the coded picture, before rotation; 0 where the container does not say.
+    pub width: u32,
+    /// Height of the coded picture, before rotation; 0 where the container does not say.
+    pub height: u32,
+    /// Degrees to turn clockwise for display.
+    pub rotation: u16,
+    /// The samples in decoding order, those whose bytes are in the file.
+    pub samples: Vec<Sample>,
+    /// Samples that the container names and whose bytes are not there.
+    pub n_missing: u64,
+    /// From the first picture to the end of the last, µs.
+    pub duration_us: i64,
+    /// Bytes that the container took off the beginning of every sample.
+    pub prefix: Vec<u8>,
+}
+
+impl Track {
+    /// The same with its times counted from the first picture shown.
+    fn starting_at_zero(mut self) -> Track {
+        let first = self.samples.iter().filter(|s| s.shown).map(|s| s.pts_us).min().unwrap_or(0);
+        self.samples.iter_mut().for_each(|s| s.pts_us = s.pts_us.saturating_sub(first));
+        self.duration_us = self.duration_us.saturating_sub(first).max(0);
+        self
+    }
+}
+
+/// The error for a codec that this build cannot decode.
+pub fn unsupported_codec(path: &Path, codec: &str) -> Error {
+    Error::Media {
+        code: "0A000",
+        message: format!("\"{}\" is coded as {codec}, which framesql does not decode", path.display()),
+        hint: Some("Convert it with: ffmpeg -i in.mp4 -c:v libx264 -pix_fmt yuv420p out.mp4".into()),
+    }
+}
+
+/// The error for a container that holds no picture.
+fn no_video(path: &Path) -> Error {
+    Error::Media {
+        code: "22023",
+        message: format!("\"{}\" has no video track", path.display()),
+        hint: Some("A source is made of pictures; look at what is in it with: ffprobe file".into()),
+    }
+}
+
+/// The error for a file whose head or index cannot be read.
+fn damaged(path: &Path, how: &str) -> Error {
+    Error::Media {
+        code: "22023",
+        message: format!("\"{}\" is damaged: {how}", path.display()),
+        hint: Some("If the recording was interrupted, repair it with untrunc, or record as MKV, which needs no index.".into()),
+    }
+}

@@ -1,1 +1,67 @@
-//! stub
+//! Bytes to pictures: one file a codec, and the decoder that a track needs.
+
+pub mod gif;
+pub mod h264;
+pub mod jpeg;
+pub mod picture;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use framesql_udfs::frame::Picture;
+
+use self::gif::Gif;
+use self::h264::H264;
+use crate::capture::{Codec, Track};
+use crate::metrics::SourceCounters;
+
+/// A decoder at some place of a track; it is given the samples in decoding order.
+#[derive(Debug)]
+pub enum Decoder {
+    /// Builds on the pictures since the last keyframe.
+    H264(Box<H264>),
+    /// Each sample stands alone; the rotation of the track.
+    Jpeg(u16),
+    /// Builds on all pictures before.
+    Gif(Box<Gif>),
+}
+
+impl Decoder {
+    /// A decoder at the beginning of a track.
+    pub fn new(track: &Track) -> Decoder {
+        match &track.codec {
+            Codec::H264(config) => Decoder::H264(Box::new(H264::new(config, track.rotation))),
+            Codec::Jpeg => Decoder::Jpeg(track.rotation),
+            Codec::Gif(head) => Decoder::Gif(Box::new(Gif::new(head.clone(), (track.width, track.height)))),
+        }
+    }
+
+    /// Whether decoding may start at any keyframe, not only at the beginning.
+    pub fn seeks(&self) -> bool {
+        !matches!(self, Decoder::Gif(_))
+    }
+
+    /// Forgets all pictures: the next sample is a keyframe.
+    pub fn reset(&mut self) {
+        match self {
+            Decoder::H264(h264) => h264.reset(),
+            Decoder::Jpeg(_) => {}
+            Decoder::Gif(gif) => gif.reset(),
+        }
+    }
+
+    /// The picture of one sample; its bytes may be taken. Err is why there is none.
+    pub fn decode(&mut self, sample: &mut Vec<u8>, counters: &SourceCounters) -> Result<Picture, String> {
+        let picture = match self {
+            Decoder::H264(h264) => h264.decode(sample, counters),
+            Decoder::Jpeg(rotation) => jpeg::picture(std::mem::take(sample), Some(*rotation)),
+            Decoder::Gif(gif) => gif.decode(sample),
+        }?;
+        counters.frames_decoded.add(1);
+        Ok(picture)
+    }
+}
+
+/// What a decoder of foreign bytes gives; one that panics costs a picture, not the query.
+fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| Err("the decoder gave up".to_owned()))
+}

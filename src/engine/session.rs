@@ -1,17 +1,24 @@
 //! One user's connection to the engine: its settings, its SQL, its answers.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::ScalarValue;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
+use datafusion::sql::sqlparser::ast::Query;
 use parking_lot::Mutex;
 
 use super::outcome::{Notice, Outcome};
-use super::Engine;
-use crate::error::{Error, Result};
-use crate::plan::parse::{self, Body, Statement};
+use super::{Engine, statement};
+use crate::error::Result;
+use crate::plan::parse::{self, Statement};
+use crate::plan::query;
 use crate::settings::Variables;
+
+/// Changes the AST of a query before it is planned, so that what Postgres clients send is understood.
+pub type Rewrite = Arc<dyn Fn(Box<Query>) -> Result<Box<Query>> + Send + Sync>;
 
 /// What a statement needs and gives, known before it runs.
 #[derive(Clone, Debug)]
@@ -26,18 +33,34 @@ pub struct Described {
 pub struct Session {
     engine: Arc<Engine>,
     context: SessionContext,
+    user: String,
     variables: Mutex<Variables>,
     notices: Mutex<Vec<Notice>>,
+    rewrite: Mutex<Option<Rewrite>>,
+    background: AtomicBool,
 }
 
 impl Session {
-    pub(super) fn new(engine: Arc<Engine>, context: SessionContext) -> Session {
-        Session { engine, context, variables: Mutex::default(), notices: Mutex::default() }
+    pub(super) fn new(engine: Arc<Engine>, context: SessionContext, user: &str) -> Session {
+        Session {
+            engine,
+            context,
+            user: user.to_owned(),
+            variables: Mutex::default(),
+            notices: Mutex::default(),
+            rewrite: Mutex::default(),
+            background: AtomicBool::new(false),
+        }
     }
 
     /// The engine that it belongs to.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.engine
+    }
+
+    /// Whose it is.
+    pub fn user(&self) -> &str {
+        &self.user
     }
 
     /// DataFusion's context of this session; wire registers its catalogue and functions here.
@@ -50,9 +73,27 @@ impl Session {
         &self.variables
     }
 
+    /// Every query of this session goes through `rewrite` before it is planned.
+    pub fn set_rewrite(&self, rewrite: Rewrite) {
+        *self.rewrite.lock() = Some(rewrite);
+    }
+
+    /// Jobs of this session's statements start and are not waited for: at a restart.
+    pub(super) fn start_in_background(&self) {
+        self.background.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn in_background(&self) -> bool {
+        self.background.load(Ordering::Relaxed)
+    }
+
     /// Takes the notices that have come up since the last call.
     pub fn take_notices(&self) -> Vec<Notice> {
         std::mem::take(&mut *self.notices.lock())
+    }
+
+    pub(super) fn notice(&self, message: impl Into<String>, hint: Option<&str>) {
+        self.notices.lock().push(Notice { message: message.into(), hint: hint.map(str::to_owned) });
     }
 
     /// Reads a script of one or more statements.
@@ -62,19 +103,22 @@ impl Session {
 
     /// What the statement needs and gives, without running it.
     pub async fn describe(&self, statement: &Statement) -> Result<Described> {
-        let _ = statement;
-        Ok(Described { parameters: Vec::new(), columns: None })
+        statement::describe(self, statement).await
     }
 
     /// Runs one statement; `parameters` are the values of `$1`, `$2`, ….
     pub async fn execute(&self, statement: &Statement, parameters: Vec<ScalarValue>) -> Result<Outcome> {
-        let _ = parameters;
-        match &statement.body {
-            Body::Query(_) => {
-                let stream = self.context.sql(&statement.text).await?.execute_stream().await?;
-                Ok(Outcome::Rows { stream, tag: "SELECT" })
-            }
-            _ => Err(Error::Unsupported { what: "this statement".into(), hint: None }),
-        }
+        statement::execute(self, statement, parameters).await
+    }
+
+    /// A query's logical plan, not yet optimised.
+    pub(super) async fn plan(&self, query: &Query) -> Result<LogicalPlan> {
+        let query = Box::new(query.clone());
+        let rewrite = self.rewrite.lock().clone();
+        let query = match rewrite {
+            Some(rewrite) => rewrite(query)?,
+            None => query,
+        };
+        Ok(query::plan(&self.context.state(), query).await?)
     }
 }

@@ -59,8 +59,8 @@ enum Column {
     Int32(fn(&Row) -> i32, Int32Builder),
     Ts(TimestampMicrosecondBuilder),
     Keyframe(BooleanBuilder),
-    Frame(FrameBuilder),
-    Truth(DetectionListBuilder),
+    Frame(Box<FrameBuilder>),
+    Truth(Box<DetectionListBuilder>),
 }
 
 /// Collects rows into one batch of the projected columns.
@@ -88,8 +88,8 @@ impl BatchBuilder {
                 5 => Column::Int32(|r| i32::try_from(r.shot.height).unwrap_or(i32::MAX), Int32Builder::new()),
                 6 => Column::Keyframe(BooleanBuilder::new()),
                 7 => Column::Int32(|r| r.shot.missed, Int32Builder::new()),
-                FRAME => Column::Frame(FrameBuilder::new()),
-                _ => Column::Truth(DetectionListBuilder::new()),
+                FRAME => Column::Frame(Box::default()),
+                _ => Column::Truth(Box::new(DetectionListBuilder::new())),
             })
             .collect();
         BatchBuilder { source_id, source, schema: projected, columns, n_rows: 0, pixel_bytes: 0, max_ts_us: i64::MIN }

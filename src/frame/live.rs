@@ -28,9 +28,22 @@ pub struct Live {
 struct Shared {
     readers: Mutex<Vec<Joined>>,
     n_played: AtomicU64,
+    /// Why it ended before its end.
+    interrupted: Mutex<Option<String>>,
     stopped: AtomicBool,
     wake: Condvar,
     sleeping: Mutex<()>,
+}
+
+/// What a reader asks when no more rows come.
+#[derive(Clone, Debug)]
+pub struct Ending(Arc<Shared>);
+
+impl Ending {
+    /// Why the source ended before its end; None if it was played whole.
+    pub fn interrupted(&self) -> Option<String> {
+        self.0.interrupted.lock().clone()
+    }
 }
 
 #[derive(Debug)]
@@ -45,6 +58,7 @@ impl Live {
         let shared = Arc::new(Shared {
             readers: Mutex::default(),
             n_played: AtomicU64::new(0),
+            interrupted: Mutex::default(),
             stopped: AtomicBool::new(false),
             wake: Condvar::new(),
             sleeping: Mutex::new(()),
@@ -54,6 +68,7 @@ impl Live {
         let run = move || {
             if let Err(error) = play(&theirs, playback, &timeline) {
                 warn!(source = name, %error, "live source stopped");
+                *theirs.interrupted.lock() = Some(format!("source \"{name}\" has stopped: {}", Error::from(error)));
             }
             // Whatever ended the playing, the readers see the end of their input.
             theirs.stopped.store(true, Ordering::Release);
@@ -78,6 +93,22 @@ impl Live {
     /// Rows played so far, over all loops.
     pub fn n_played(&self) -> u64 {
         self.shared.n_played.load(Ordering::Acquire)
+    }
+
+    /// Whether the playing has ended.
+    pub fn stopped(&self) -> bool {
+        self.shared.stopped.load(Ordering::Acquire)
+    }
+
+    /// How it ends, for a reader.
+    pub fn ending(&self) -> Ending {
+        Ending(Arc::clone(&self.shared))
+    }
+
+    /// Ends the playing because the source is dropped: its readers are told.
+    pub fn drop_source(&self, name: &str) {
+        self.shared.interrupted.lock().get_or_insert_with(|| format!("source \"{name}\" was dropped"));
+        self.stop();
     }
 
     /// Ends the playing.
@@ -111,7 +142,7 @@ fn play(shared: &Shared, mut playback: Playback, timeline: &Timeline) -> Result<
         if !wait(shared, &watch, due) {
             return Ok(());
         }
-        give(shared, timeline, row);
+        give(shared, timeline, row, decoding);
     }
 }
 
@@ -130,15 +161,15 @@ fn wait(shared: &Shared, watch: &Stopwatch, due: Duration) -> bool {
     }
 }
 
-fn give(shared: &Shared, timeline: &Timeline, row: Row) {
+fn give(shared: &Shared, timeline: &Timeline, row: Row, decoded: bool) {
     let mut readers = shared.readers.lock();
     shared.n_played.fetch_add(1, Ordering::AcqRel);
     readers.retain(|reader| {
-        let shot = Shot {
-            picture: if reader.pixels { row.shot.picture.clone() } else { None },
-            truth: row.shot.truth.clone(),
-            ..row.shot
-        };
+        if reader.pixels && !decoded {
+            // It has joined while this frame was on its way without pixels: the next frame is its first.
+            return true;
+        }
+        let shot = Shot { picture: if reader.pixels { row.shot.picture.clone() } else { None }, truth: row.shot.truth.clone(), ..row.shot };
         match reader.sender.try_send(Row { frame_no: row.frame_no, ts_us: row.ts_us, shot }) {
             Ok(()) => true,
             Err(mpsc::error::TrySendError::Full(_)) => {

@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod live;
+mod order;
 pub mod range;
 pub mod reader;
 pub mod source;

@@ -41,10 +41,8 @@ impl Range {
             Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
                 if let (Some(name), Some(value)) = (column(left), number(right)) {
                     self.compare(name, *op, value);
-                } else if let (Some(value), Some(name)) = (number(left), column(right)) {
-                    if let Some(op) = op.swap() {
-                        self.compare(name, op, value);
-                    }
+                } else if let (Some(value), Some(name), Some(op)) = (number(left), column(right), op.swap()) {
+                    self.compare(name, op, value);
                 }
             }
             Expr::Between(b) if !b.negated => {

@@ -6,8 +6,10 @@ use std::pin::Pin;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
 use datafusion::logical_expr::Expr;
-use futures::Stream;
+use futures::{Stream, stream};
+use tokio::sync::mpsc;
 
+use crate::error::Error;
 use crate::event::Event;
 
 /// The events of one reader, in order; dropping it ends the reader's thread.
@@ -30,16 +32,43 @@ pub struct Request {
     pub limit: Option<usize>,
 }
 
+/// A column that carries event time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeColumn {
+    /// Its index in the source's schema.
+    pub index: usize,
+    /// How far behind the watermark its values may still come, µs: 0 for `ts`, a window's size for its start.
+    pub lag_us: i64,
+}
+
 /// Something that rows can be read from.
 pub trait Source: Debug + Send + Sync {
     /// Its name in SQL.
     fn name(&self) -> &str;
     /// Its columns.
     fn schema(&self) -> SchemaRef;
-    /// The column that carries event time, as an index of the schema; None where rows have no time.
-    fn event_time(&self) -> Option<usize>;
+    /// The columns that carry event time.
+    fn time_columns(&self) -> Vec<TimeColumn>;
     /// Whether it does not end, or is paced by the clock.
     fn live(&self) -> bool;
+    /// Whether all its rows have come, or come as fast as they are read.
+    fn ended(&self) -> bool;
+    /// Whether its frames come with their pixels, or are references only.
+    fn has_pixels(&self) -> bool;
     /// Starts reading. Errs when the medium has gone.
     fn open(&self, request: &Request) -> Result<EventStream>;
+}
+
+/// What a thread sends, up to its end or its error. A thread that goes without either has panicked, which is an error and no end.
+pub fn until_end(receiver: mpsc::Receiver<Result<Event>>) -> EventStream {
+    Box::pin(stream::unfold(Some(receiver), |receiver| async {
+        let mut receiver = receiver?;
+        match receiver.recv().await {
+            Some(event) => {
+                let last = matches!(event, Err(_) | Ok(Event::End));
+                Some((event, (!last).then_some(receiver)))
+            }
+            None => Some((Err(Error::Internal("a thread that reads frames has stopped".into()).into()), None)),
+        }
+    }))
 }

@@ -9,10 +9,10 @@ use futures::stream;
 use tokio::sync::mpsc;
 
 use super::batch::{self, BatchBuilder, Row};
-use super::live::Live;
+use super::live::{Ending, Live};
 use super::range::Range;
 use super::reader::{Media, Reader, Wanted};
-use super::source::{EventStream, Request, Source};
+use super::source::{EventStream, Request, Source, TimeColumn, until_end};
 use crate::error::Error;
 use crate::event::{END_OF_TIME_US, Event};
 use crate::metrics::SourceCounters;
@@ -93,21 +93,21 @@ impl VideoSource {
         &self.timeline.playing
     }
 
-    /// Ends a live source: its readers see the end of their input.
+    /// Rows that a live source has played so far; None for one that is read as fast as its readers go.
+    pub fn n_played(&self) -> Option<u64> {
+        self.live.as_ref().map(Live::n_played)
+    }
+
+    /// Ends a live source before its end: its readers are told so.
     pub fn stop(&self) {
         if let Some(live) = &self.live {
-            live.stop();
+            live.drop_source(&self.name);
         }
     }
 
     fn builder(&self, request: &Request) -> Result<BatchBuilder> {
         let schema = Arc::new(self.schema.project(&request.projection)?);
         Ok(BatchBuilder::new(self.id, Arc::clone(&self.name), schema, &request.projection))
-    }
-
-    fn full(&self, request: &Request, builder: &BatchBuilder, pixels: bool) -> bool {
-        let rows = request.batch_rows.unwrap_or(if pixels { self.limits.batch_frames } else { self.limits.batch_rows });
-        builder.n_rows() >= rows.max(1) || builder.pixel_bytes() >= BATCH_PIXEL_BYTES
     }
 
     /// Reads the timeline on a thread of its own, up to `end` rows of it.
@@ -129,7 +129,7 @@ impl VideoSource {
         let run = move || {
             let mut n_rows = 0;
             // A closed channel is a reader that wants no more.
-            let mut flush = |builder: &mut BatchBuilder| -> bool {
+            let flush = |builder: &mut BatchBuilder| -> bool {
                 if builder.n_rows() == 0 {
                     return true;
                 }
@@ -139,7 +139,11 @@ impl VideoSource {
                         sender.blocking_send(Ok(Event::Rows(rows))).is_ok()
                             && sender.blocking_send(Ok(Event::Watermark(max_ts_us.saturating_sub(delay_us)))).is_ok()
                     }
-                    Err(e) => sender.blocking_send(Err(e)).is_ok() && false,
+                    Err(e) => {
+                        // The reader may be gone: then there is nobody to tell.
+                        let _ = sender.blocking_send(Err(e));
+                        false
+                    }
                 }
             };
             loop {
@@ -169,35 +173,36 @@ impl VideoSource {
             }
         };
         thread::Builder::new().name(format!("read {}", self.name)).spawn(run).map_err(|e| Error::io("could not start a thread", e))?;
-        Ok(Box::pin(stream::unfold(receiver, |mut r| async move { r.recv().await.map(|event| (event, r)) })))
+        Ok(until_end(receiver))
     }
 
     /// Joins a live source at its next frame.
     fn join(&self, live: &Live, request: &Request) -> Result<EventStream> {
         struct Joined {
             receiver: mpsc::Receiver<Row>,
+            ending: Ending,
             builder: BatchBuilder,
             ready: std::collections::VecDeque<Event>,
             idle_timeout: std::time::Duration,
             delay_us: i64,
             watermark_us: i64,
-            idle: bool,
             ended: bool,
         }
         let pixels = wanted(request).0;
         let state = Joined {
             receiver: live.subscribe(pixels),
+            ending: live.ending(),
             builder: self.builder(request)?,
             ready: Default::default(),
             idle_timeout: std::time::Duration::from_micros(u64::try_from(self.timeline.playing.idle_timeout_us).unwrap_or(u64::MAX)),
             delay_us: self.timeline.playing.watermark_delay_us,
             watermark_us: i64::MIN,
-            idle: false,
             ended: false,
         };
         let (limits, request, counters) = (self.limits, request.clone(), Arc::clone(&self.timeline.counters));
         Ok(Box::pin(stream::try_unfold(state, move |mut s| {
-            let (rows, counters) = (request.batch_rows.unwrap_or(if pixels { limits.batch_frames } else { limits.batch_rows }).max(1), Arc::clone(&counters));
+            let (rows, counters) =
+                (request.batch_rows.unwrap_or(if pixels { limits.batch_frames } else { limits.batch_rows }).max(1), Arc::clone(&counters));
             async move {
                 loop {
                     if let Some(event) = s.ready.pop_front() {
@@ -207,28 +212,24 @@ impl VideoSource {
                         return Ok(None);
                     }
                     match tokio::time::timeout(s.idle_timeout, s.receiver.recv()).await {
-                        Err(_) if s.idle => {
-                            // Still idle: time passes all the same, so that windows of a silent camera close.
-                            if s.watermark_us > i64::MIN {
-                                s.watermark_us = s.watermark_us.saturating_add(i64::try_from(s.idle_timeout.as_micros()).unwrap_or(i64::MAX));
-                                s.ready.push_back(Event::Watermark(s.watermark_us));
-                            }
-                        }
                         Err(_) => {
-                            s.idle = true;
-                            s.ready.push_back(Event::Idle);
+                            // Time passes all the same, so that windows of a silent camera close.
                             if s.watermark_us > i64::MIN {
-                                s.watermark_us = s.watermark_us.saturating_add(i64::try_from(s.idle_timeout.as_micros()).unwrap_or(i64::MAX));
+                                s.watermark_us =
+                                    s.watermark_us.saturating_add(i64::try_from(s.idle_timeout.as_micros()).unwrap_or(i64::MAX));
                                 s.ready.push_back(Event::Watermark(s.watermark_us));
                             }
+                            s.ready.push_back(Event::Idle);
                         }
                         Ok(None) => {
+                            if let Some(message) = s.ending.interrupted() {
+                                return Err(Error::State { message, hint: None }.into());
+                            }
                             s.ended = true;
                             s.ready.extend([Event::Watermark(END_OF_TIME_US), Event::End]);
                         }
                         Ok(Some(row)) => {
                             // What is there leaves at once; a frame is never held back for the next.
-                            s.idle = false;
                             s.builder.push(&row);
                             while s.builder.n_rows() < rows && s.builder.pixel_bytes() < BATCH_PIXEL_BYTES {
                                 match s.receiver.try_recv() {
@@ -262,12 +263,20 @@ impl Source for VideoSource {
         Arc::clone(&self.schema)
     }
 
-    fn event_time(&self) -> Option<usize> {
-        Some(batch::TS)
+    fn time_columns(&self) -> Vec<TimeColumn> {
+        vec![TimeColumn { index: batch::TS, lag_us: 0 }]
+    }
+
+    fn ended(&self) -> bool {
+        self.live.as_ref().is_none_or(Live::stopped)
     }
 
     fn live(&self) -> bool {
         self.live.is_some()
+    }
+
+    fn has_pixels(&self) -> bool {
+        true
     }
 
     fn open(&self, request: &Request) -> Result<EventStream> {
@@ -312,7 +321,7 @@ impl Playback {
 
     fn offsets(&self) -> (i64, i64) {
         let (n_rows, duration_us) = self.one_loop().unwrap_or((0, 0));
-        (self.loop_no * n_rows, self.timeline.playing.start_ts_us + self.loop_no * duration_us)
+        (self.loop_no.saturating_mul(n_rows), self.timeline.playing.start_ts_us.saturating_add(self.loop_no.saturating_mul(duration_us)))
     }
 
     fn open_loop(&mut self) -> crate::error::Result<()> {
@@ -332,12 +341,13 @@ impl Playback {
     }
 
     /// The next row; None at the end. Blocks while it decodes.
+    #[expect(clippy::should_implement_trait, reason = "it can fail, and an Iterator of Results would go on after an error")]
     pub fn next(&mut self) -> crate::error::Result<Option<Row>> {
         loop {
-            let Some(reader) = &mut self.reader else { return Ok(None) };
             let (first_no, first_ts_us) = self.offsets();
+            let Some(reader) = &mut self.reader else { return Ok(None) };
             if let Some(shot) = reader.next()? {
-                let (frame_no, ts_us) = (first_no + shot.frame_no, first_ts_us + shot.pts_us);
+                let (frame_no, ts_us) = (first_no.saturating_add(shot.frame_no), first_ts_us.saturating_add(shot.pts_us));
                 if frame_no >= self.end {
                     self.reader = None;
                     return Ok(None);
@@ -349,7 +359,7 @@ impl Playback {
                 return Ok(None);
             };
             self.loop_no += 1;
-            let (next_no, next_ts_us) = (first_no + n_rows, first_ts_us + duration_us);
+            let (next_no, next_ts_us) = (first_no.saturating_add(n_rows), first_ts_us.saturating_add(duration_us));
             if next_no >= self.end || next_no > self.range.frame_no.1 || next_ts_us > self.range.ts_us.1 {
                 self.reader = None;
                 return Ok(None);

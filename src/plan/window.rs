@@ -5,14 +5,17 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::{DataType, Field, TimeUnit};
 use datafusion::common::{Column, DFSchema, DFSchemaRef, ScalarValue, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
 use datafusion::sql::sqlparser::ast::{
-    self, Expr as SqlExpr, FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArguments, Ident, ObjectName, Query, SetExpr, TableAlias, TableFactor,
+    self, Expr as SqlExpr, FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArguments, Ident, ObjectName, Query, SetExpr,
+    TableAlias, TableFactor,
 };
-use datafusion::arrow::datatypes::{DataType, Field, TimeUnit};
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::Parser;
 
 use crate::error::Error;
 use crate::frame::batch::ts_type;
@@ -34,11 +37,9 @@ pub struct Windows {
 impl Windows {
     /// Calls `each` with the start of every window that holds `time_us`, the earliest first.
     pub fn starts(&self, time_us: i64, mut each: impl FnMut(i64)) {
-        let newest = time_us - (time_us - self.offset_us).rem_euclid(self.slide_us);
-        let mut start = newest - self.size_us + self.slide_us;
-        while start <= newest {
-            each(start);
-            start += self.slide_us;
+        let newest = time_us.saturating_sub(time_us.wrapping_sub(self.offset_us).rem_euclid(self.slide_us));
+        for back in (0..self.size_us / self.slide_us).rev() {
+            each(newest.saturating_sub(back * self.slide_us));
         }
     }
 }
@@ -130,6 +131,9 @@ impl UserDefinedLogicalNodeCore for AssignWindow {
     }
 }
 
+/// Windows that one row may be in: each costs a row of memory.
+const MOST_WINDOWS: i64 = 10_000;
+
 /// Plans TUMBLE and HOP where a table is expected.
 #[derive(Debug)]
 pub struct WindowPlanner;
@@ -168,6 +172,11 @@ pub fn expose_table(relation: &mut TableFactor) {
         let expr = match arg {
             FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) if at == 0 => e,
             FunctionArg::Named { name, arg: FunctionArgExpr::Expr(e), .. } if name.value.eq_ignore_ascii_case("data") => e,
+            FunctionArg::ExprNamed { name: SqlExpr::Identifier(name), arg: FunctionArgExpr::Expr(e), .. }
+                if name.value.eq_ignore_ascii_case("data") =>
+            {
+                e
+            }
             _ => continue,
         };
         let name = match expr {
@@ -202,8 +211,7 @@ fn select_all(name: Vec<Ident>) -> Query {
 
 /// `SELECT *` to be filled: parsed, so that a new field of the AST needs no change here.
 fn empty_query() -> Query {
-    let dialect = datafusion::sql::sqlparser::dialect::PostgreSqlDialect {};
-    let parsed = datafusion::sql::sqlparser::parser::Parser::new(&dialect).try_with_sql("SELECT *").and_then(|mut p| p.parse_query());
+    let parsed = Parser::new(&PostgreSqlDialect {}).try_with_sql("SELECT *").and_then(|mut p| p.parse_query());
     *parsed.expect("SELECT * is a query")
 }
 
@@ -232,15 +240,26 @@ impl RelationPlanner for WindowPlanner {
                 .into());
             }
         };
-        let field = input.schema().field_from_column(&time)?;
+        let (_, field) = input.schema().qualified_field_from_column(&time)?;
         if !matches!(field.data_type(), DataType::Timestamp(TimeUnit::Microsecond, Some(_))) {
-            return plan_err!("column {} of {function} is of type {} but a window needs a timestamp with time zone", time.name, field.data_type());
+            return plan_err!(
+                "column {} of {function} is of type {} but a window needs a timestamp with time zone",
+                time.name,
+                field.data_type()
+            );
         }
         let empty = DFSchema::empty();
         let mut interval = |name: &str, e: SqlExpr| -> Result<i64> { interval_us(&function, name, context.sql_to_expr(e, &empty)?) };
         let size_us = interval("size", args.size)?;
         let slide_us = args.slide.map(|e| interval("slide", e)).transpose()?.unwrap_or(size_us);
         let offset_us = args.offset.map(|e| interval("offset", e)).transpose()?.unwrap_or(0);
+        if slide_us > 0 && size_us / slide_us > MOST_WINDOWS {
+            return Err(Error::Option {
+                message: format!("a row would be in {} windows of {}", size_us / slide_us, function.to_uppercase()),
+                hint: Some(format!("A row is in at most {MOST_WINDOWS}: take a longer slide or a smaller size.")),
+            }
+            .into());
+        }
         if size_us <= 0 || slide_us <= 0 || size_us % slide_us != 0 {
             return Err(Error::Option {
                 message: format!("the size of {} must be a positive multiple of its slide", function.to_uppercase()),
@@ -277,11 +296,17 @@ struct Arguments {
 impl Arguments {
     /// By position or by Flink's names: DATA, TIMECOL, SLIDE, SIZE, OFFSET.
     fn read(function: &str, args: Vec<FunctionArg>) -> Result<Arguments> {
-        let order: &[&str] = if function == "hop" { &["data", "timecol", "slide", "size", "offset"] } else { &["data", "timecol", "size", "offset"] };
+        let order: &[&str] =
+            if function == "hop" { &["data", "timecol", "slide", "size", "offset"] } else { &["data", "timecol", "size", "offset"] };
         let mut found: Vec<(String, SqlExpr)> = Vec::new();
         for (at, arg) in args.into_iter().enumerate() {
             let (name, value) = match arg {
-                FunctionArg::Named { name, arg, operator: FunctionArgOperator::RightArrow | FunctionArgOperator::Assignment } => (name.value.to_lowercase(), arg),
+                FunctionArg::Named { name, arg, operator: FunctionArgOperator::RightArrow | FunctionArgOperator::Assignment }
+                | FunctionArg::ExprNamed {
+                    name: SqlExpr::Identifier(name),
+                    arg,
+                    operator: FunctionArgOperator::RightArrow | FunctionArgOperator::Assignment,
+                } => (name.value.to_lowercase(), arg),
                 FunctionArg::Unnamed(arg) => match order.get(at) {
                     Some(name) => ((*name).to_owned(), arg),
                     None => return plan_err!("{function} takes at most {} arguments", order.len()),
@@ -296,7 +321,8 @@ impl Arguments {
         }
         let mut take = |name: &str| found.iter().position(|(n, _)| n == name).map(|at| found.swap_remove(at).1);
         let (Some(data), Some(time), Some(size)) = (take("data"), take("timecol"), take("size")) else {
-            let spelling = if function == "hop" { "HOP(table, time, slide, size [, offset])" } else { "TUMBLE(table, time, size [, offset])" };
+            let spelling =
+                if function == "hop" { "HOP(table, time, slide, size [, offset])" } else { "TUMBLE(table, time, size [, offset])" };
             return plan_err!("{} is written {spelling}", function.to_uppercase());
         };
         let slide = take("slide");
@@ -323,17 +349,20 @@ fn descriptor(expr: SqlExpr) -> SqlExpr {
 fn interval_us(function: &str, name: &str, expr: Expr) -> Result<i64> {
     let function = function.to_uppercase();
     let us = match &expr {
-        Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(i)), _) if i.months == 0 => {
-            i64::from(i.days).checked_mul(86_400_000_000).and_then(|d| d.checked_add(i.nanoseconds / 1_000)).filter(|_| i.nanoseconds % 1_000 == 0)
+        Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(i)), _) if i.months == 0 => i64::from(i.days)
+            .checked_mul(86_400_000_000)
+            .and_then(|d| d.checked_add(i.nanoseconds / 1_000))
+            .filter(|_| i.nanoseconds % 1_000 == 0),
+        Expr::Literal(ScalarValue::IntervalDayTime(Some(i)), _) => {
+            Some(i64::from(i.days) * 86_400_000_000 + i64::from(i.milliseconds) * 1_000)
         }
-        Expr::Literal(ScalarValue::IntervalDayTime(Some(i)), _) => Some(i64::from(i.days) * 86_400_000_000 + i64::from(i.milliseconds) * 1_000),
         Expr::Negative(inner) => Some(-interval_us(&function, name, (**inner).clone())?),
         _ => None,
     };
     match us {
         Some(us) if us % 1_000 == 0 => Ok(us),
         _ => Err(Error::Option {
-            message: format!("the {name} of {function} must be a constant interval of whole milliseconds without months, not {expr}"),
+            message: format!("the {name} of {function} must be a constant interval of whole milliseconds without months"),
             hint: Some("Write INTERVAL '1 second'.".into()),
         }
         .into()),

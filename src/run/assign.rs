@@ -9,7 +9,8 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
 
 use super::Run;
-use super::operator::{Operator, Output};
+use super::operator::{Operator, Output, State};
+use crate::event::END_OF_TIME_US;
 use crate::metrics::JobCounters;
 use crate::plan::window::Windows;
 
@@ -20,6 +21,8 @@ pub struct Assign {
     pub time: usize,
     /// The windows.
     pub windows: Windows,
+    /// How far behind the watermark the time may still come, µs (a window's start comes when the window is over).
+    pub lag_us: i64,
     /// The input's columns and the three of the window.
     pub schema: SchemaRef,
 }
@@ -31,12 +34,20 @@ impl Assign {
     }
 
     pub(super) fn build(&self, run: &Run) -> AssignOperator {
-        AssignOperator { description: self.clone(), counters: Arc::clone(&run.counters) }
+        AssignOperator {
+            description: self.clone(),
+            continuous: run.continuous,
+            watermark_us: i64::MIN,
+            counters: Arc::clone(&run.counters),
+        }
     }
 }
 
 pub(super) struct AssignOperator {
     description: Assign,
+    /// A SELECT sees all rows before it answers: none is late.
+    continuous: bool,
+    watermark_us: i64,
     counters: Arc<JobCounters>,
 }
 
@@ -44,15 +55,28 @@ impl Operator for AssignOperator {
     fn rows(&mut self, _input: usize, rows: RecordBatch, out: &mut Output) -> Result<()> {
         let d = &self.description;
         let times = rows.column(d.time).as_primitive::<TimestampMicrosecondType>();
+        self.counters.rows_in.add(rows.num_rows() as u64);
         // A row without a time is in no window.
         self.counters.n_null_time.add(times.null_count() as u64);
         let (mut parents, mut starts) = (Vec::with_capacity(rows.num_rows()), Vec::with_capacity(rows.num_rows()));
         for (row, time) in times.iter().enumerate() {
             let Some(time) = time else { continue };
+            let (mut n_late, mut n_kept) = (0, 0);
             d.windows.starts(time, |start| {
+                if self.continuous && start.saturating_add(d.windows.size_us) <= self.watermark_us {
+                    // The window has fired.
+                    n_late += 1;
+                    return;
+                }
+                n_kept += 1;
                 parents.push(row as u32);
                 starts.push(start);
             });
+            match (n_late, n_kept) {
+                (0, _) => {}
+                (_, 0) => self.counters.n_late.add(1),
+                _ => self.counters.n_partly_late.add(1),
+            }
         }
         let same = parents.len() == rows.num_rows() && parents.iter().enumerate().all(|(i, p)| i == *p as usize);
         let parents = UInt32Array::from(parents);
@@ -66,10 +90,26 @@ impl Operator for AssignOperator {
         };
         let size_us = d.windows.size_us;
         columns.push(column(&|s| s));
-        columns.push(column(&|s| s + size_us));
+        columns.push(column(&|s| s.saturating_add(size_us)));
         // The last millisecond that is in the window, as in Flink.
-        columns.push(column(&|s| s + size_us - 1_000));
+        columns.push(column(&|s| s.saturating_add(size_us - 1_000)));
         out.rows(RecordBatch::try_new(Arc::clone(&d.schema), columns)?);
+        Ok(())
+    }
+
+    fn watermark(&mut self, us: i64, out: &mut Output) -> Result<()> {
+        let us = if us == END_OF_TIME_US { us } else { us.saturating_sub(self.description.lag_us) };
+        self.watermark_us = us;
+        out.watermark(us);
+        Ok(())
+    }
+
+    fn snapshot(&mut self) -> Result<State> {
+        Ok(State { numbers: [("watermark_us".to_owned(), self.watermark_us)].into(), ..State::default() })
+    }
+
+    fn restore(&mut self, state: State) -> Result<()> {
+        self.watermark_us = state.numbers.get("watermark_us").copied().unwrap_or(i64::MIN);
         Ok(())
     }
 }

@@ -7,17 +7,17 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
 use framesql_udfs::frame::{is_frame, without_pixels};
-use futures::{StreamExt, stream};
+use futures::StreamExt;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::Run;
 use super::operator::{Operator, Output};
 use crate::error::Error;
-use crate::frame::source::EventStream;
+use crate::frame::source::{EventStream, until_end};
 
 /// Events between the two threads; each holds rows without pixels.
-const EVENTS_AHEAD: usize = 16;
+const EVENTS_AHEAD: usize = 2;
 
 /// The description.
 #[derive(Clone, Debug)]
@@ -46,7 +46,9 @@ impl Operator for DetachOperator {
             .columns()
             .iter()
             .zip(&self.frames)
-            .map(|(column, frame)| -> ArrayRef { if *frame { Arc::new(without_pixels(column.as_struct())) } else { Arc::clone(column) } })
+            .map(|(column, frame)| -> ArrayRef {
+                if *frame { Arc::new(without_pixels(column.as_struct())) } else { Arc::clone(column) }
+            })
             .collect();
         out.rows(RecordBatch::try_new(rows.schema(), columns)?);
         Ok(())
@@ -78,5 +80,5 @@ pub(super) fn on_thread(mut events: EventStream, run: &Run) -> Result<EventStrea
             drop(at_work);
         })
         .map_err(|e| Error::io("could not start a thread", e))?;
-    Ok(Box::pin(stream::unfold(receiver, |mut r| async move { r.recv().await.map(|event| (event, r)) })))
+    Ok(until_end(receiver))
 }

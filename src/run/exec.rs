@@ -1,6 +1,5 @@
 //! The one ExecutionPlan that drives any operator: it aligns watermarks and barriers, counts rows, and talks to its like in events.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -48,7 +47,14 @@ impl OperatorExec {
             EmissionType::Incremental,
             boundedness,
         );
-        OperatorExec { description: Arc::new(description), inputs, run, number, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
+        OperatorExec {
+            description: Arc::new(description),
+            inputs,
+            run,
+            number,
+            properties: Arc::new(properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+        }
     }
 
     /// What it does.
@@ -128,14 +134,14 @@ impl ExecutionPlan for OperatorExec {
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![self.inputs.len() == 1; self.inputs.len()]
+        // It is kept, but said so DataFusion would push a sort below an operator whose columns are others.
+        vec![false; self.inputs.len()]
     }
 
     fn apply_expressions(&self, _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>) -> Result<TreeNodeRecursion> {
         Ok(TreeNodeRecursion::Continue)
     }
 
-    #[expect(deprecated, reason = "DataFusion 55 still asks every plan for it")]
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         Ok(Arc::new(OperatorExec::new(self.description.as_ref().clone(), children, self.run.clone(), self.number)))
     }
@@ -193,11 +199,25 @@ impl Driver {
     /// The lowest watermark of the inputs that are not idle; of all, when all are.
     fn advance(&mut self) -> Result<()> {
         let lowest = |inputs: &mut dyn Iterator<Item = &Input>| inputs.map(|i| i.watermark_us).min();
-        let active = lowest(&mut self.inputs.iter().filter(|i| !i.idle));
-        let Some(us) = active.or_else(|| lowest(&mut self.inputs.iter())) else { return Ok(()) };
+        // An ended input holds nobody back, and pulls nobody along as long as another goes on.
+        let active = lowest(&mut self.inputs.iter().filter(|i| !i.idle && !i.ended));
+        let going_on = active.or_else(|| lowest(&mut self.inputs.iter().filter(|i| !i.ended)));
+        let Some(us) = going_on.or_else(|| lowest(&mut self.inputs.iter())) else { return Ok(()) };
         if us > self.watermark_us {
             self.watermark_us = us;
             self.operator.watermark(us, &mut self.out)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the snapshot once every input that goes on stands at the barrier.
+    fn align(&mut self) -> Result<()> {
+        let Some(epoch) = self.inputs.iter().find_map(|i| i.barrier) else { return Ok(()) };
+        if self.inputs.iter().all(|i| i.barrier.is_some() || i.ended) {
+            let state = self.operator.snapshot()?;
+            self.run.checkpoint.taken.lock().insert(self.number, state);
+            self.inputs.iter_mut().for_each(|i| i.barrier = None);
+            self.out.push(Event::Barrier(epoch));
         }
         Ok(())
     }
@@ -209,8 +229,17 @@ impl Driver {
                 input.idle = false;
                 self.all_idle = false;
                 self.operator.rows(at, rows, &mut self.out)?;
+                if self.operator.finished() {
+                    // Dropping the inputs ends the threads that read for them.
+                    self.inputs.clear();
+                    self.out.watermark(END_OF_TIME_US);
+                    self.out.push(Event::End);
+                }
             }
             Some(Event::Watermark(us)) => {
+                // What sends a watermark is awake, until it says again that it is idle.
+                input.idle = false;
+                self.all_idle = false;
                 input.watermark_us = input.watermark_us.max(us);
                 self.advance()?;
             }
@@ -224,17 +253,14 @@ impl Driver {
             }
             Some(Event::Barrier(epoch)) => {
                 input.barrier = Some(epoch);
-                if self.inputs.iter().all(|i| i.barrier.is_some() || i.ended) {
-                    let state = self.operator.snapshot()?;
-                    self.run.checkpoint.taken.lock().insert(self.number, state);
-                    self.inputs.iter_mut().for_each(|i| i.barrier = None);
-                    self.out.push(Event::Barrier(epoch));
-                }
+                self.align()?;
             }
             Some(Event::End) | None => {
                 input.ended = true;
                 input.watermark_us = END_OF_TIME_US;
                 self.advance()?;
+                // The others may stand at a barrier that this one will not send any more.
+                self.align()?;
                 if self.inputs.iter().all(|i| i.ended) {
                     self.out.push(Event::End);
                 }

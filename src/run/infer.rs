@@ -9,11 +9,11 @@ use datafusion::arrow::datatypes::{DataType, Float64Type, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::DFSchemaRef;
 use datafusion::error::Result;
-use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
 use framesql_udfs::detection::DetectionListBuilder;
 use framesql_udfs::frame::FrameColumn;
 use framesql_udfs::model::keep_above;
+use framesql_udfs::pixels::Damaged;
 use parking_lot::Mutex;
 
 use super::Run;
@@ -21,17 +21,7 @@ use super::expression::{evaluate, passes, physical};
 use super::inference::{Found, Inference, Key, Loaded};
 use super::operator::{Operator, Output};
 use crate::error::Error;
-
-/// One call of a model.
-#[derive(Clone, Debug)]
-pub struct Call {
-    /// The SQL function.
-    pub function: String,
-    /// Its arguments; the first is the frame, the second, if there is one, the least score.
-    pub arguments: Vec<Expr>,
-    /// The rows for which SQL would reach the call; None is all.
-    pub guard: Option<Expr>,
-}
+use crate::plan::infer::Call;
 
 /// The description: the calls, in an order in which guards see the results they need.
 #[derive(Clone, Debug)]
@@ -104,9 +94,10 @@ impl ReadyCall {
         let Some(frame) = &self.frame else { return datafusion::common::plan_err!("{} needs a frame", self.loaded.model.name()) };
         let frames = evaluate(frame, rows)?;
         let frames = FrameColumn::try_new(frames.as_ref())?;
-        let scores = self.min_score.as_ref().map(|s| -> Result<Float64Array> {
-            Ok(cast(&evaluate(s, rows)?, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
-        });
+        let scores = self
+            .min_score
+            .as_ref()
+            .map(|s| -> Result<Float64Array> { Ok(cast(&evaluate(s, rows)?, &DataType::Float64)?.as_primitive::<Float64Type>().clone()) });
         let scores = scores.transpose()?;
         let reached = |row: usize| guard.as_ref().is_none_or(|g| g.value(row)) && scores.as_ref().is_none_or(|s| s.is_valid(row));
         let n = rows.num_rows();
@@ -118,7 +109,12 @@ impl ReadyCall {
             let Some(view) = frames.get(row) else { return Ok(None) };
             let Some(picture) = view.picture() else {
                 return Err(Error::refused(
-                    format!("{} needs the pixels of {}#{} and only the reference is left", self.loaded.model.name(), view.source, view.frame_no),
+                    format!(
+                        "{} needs the pixels of {}#{} and only the reference is left",
+                        self.loaded.model.name(),
+                        view.source,
+                        view.frame_no
+                    ),
                     "Call it below the aggregate, view or join that drops the pixels.",
                 )
                 .into());
@@ -130,7 +126,12 @@ impl ReadyCall {
                 sha256: model.sha256().to_owned(),
                 input_size: model.input_size(view.width, view.height),
             });
-            inference.find(&self.loaded, key, &picture).map(Some)
+            match inference.find(&self.loaded, key, &picture) {
+                Ok(found) => Ok(Some(found)),
+                // The picture cannot be decoded: NULL, as in an expression.
+                Err(error) if Damaged::caused(&error) => Ok(None),
+                Err(error) => Err(error),
+            }
         };
         let next = AtomicUsize::new(0);
         let work = || {

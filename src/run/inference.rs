@@ -54,6 +54,8 @@ pub struct Inference {
 
 /// One model with the sessions that are free to use.
 pub struct Loaded {
+    /// The SQL function that runs it.
+    pub function: String,
     /// The model.
     pub model: Arc<dyn Model>,
     /// What it did.
@@ -85,16 +87,16 @@ impl Inference {
             return Ok(Arc::clone(loaded));
         }
         let model = model_of(function).ok_or_else(|| Error::NotFound { kind: "model", name: function.to_owned() })?;
-        let loaded = Arc::new(Loaded { model, counters: ModelCounters::default(), sessions: Mutex::default() });
+        let loaded =
+            Arc::new(Loaded { function: function.to_owned(), model, counters: ModelCounters::default(), sessions: Mutex::default() });
         models.insert(function.to_owned(), Arc::clone(&loaded));
         Ok(loaded)
     }
 
-    /// Every model used so far, by the name of its function.
-    pub fn models(&self) -> Vec<(String, Arc<Loaded>)> {
-        let mut all: Vec<_> = self.models.lock().iter().map(|(n, m)| (n.clone(), Arc::clone(m))).collect();
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        all
+    /// Every model there is, by the name of its function, with what it did.
+    pub fn catalogue(&self) -> Vec<Arc<Loaded>> {
+        let functions = framesql_udfs::function::functions();
+        functions.iter().filter_map(|f| self.model(f.name()).ok()).collect()
     }
 
     /// What the model finds in the picture. With a key it runs once a frame, whoever asks; without (a derived frame) it always runs.
@@ -126,7 +128,9 @@ impl Inference {
     }
 
     fn keep(&self, key: Key, found: &Found) {
-        let bytes = size_of::<Key>() + 64 + found.iter().map(|d| size_of::<Detection>() + d.label.len() + d.landmarks.as_ref().map_or(0, |l| l.len() * 8)).sum::<usize>();
+        let bytes = size_of::<Key>()
+            + 64
+            + found.iter().map(|d| size_of::<Detection>() + d.label.len() + d.landmarks.as_ref().map_or(0, |l| l.len() * 8)).sum::<usize>();
         let mut cache = self.cache.lock();
         cache.slots.insert(key.clone(), Slot::Done(Arc::clone(found)));
         cache.order.push_back((key, bytes));

@@ -6,6 +6,7 @@ pub mod exec;
 pub mod expression;
 pub mod infer;
 pub mod inference;
+pub mod limit;
 pub mod lower;
 pub mod map;
 pub mod merge;
@@ -16,11 +17,11 @@ pub mod window;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::metrics::JobCounters;
 use inference::Inference;
@@ -44,29 +45,41 @@ pub struct Run {
 }
 
 /// Counts the threads that work for queries; cloned handles count together.
-#[derive(Clone, Debug, Default)]
-pub struct Threads(Arc<AtomicUsize>);
+#[derive(Clone, Debug)]
+pub struct Threads(Arc<watch::Sender<usize>>);
 
 /// One thread at work; dropped when it ends.
 #[derive(Debug)]
-pub struct AtWork(Arc<AtomicUsize>);
+pub struct AtWork(Arc<watch::Sender<usize>>);
+
+impl Default for Threads {
+    fn default() -> Threads {
+        Threads(Arc::new(watch::Sender::new(0)))
+    }
+}
 
 impl Threads {
     /// One more.
     pub fn start(&self) -> AtWork {
-        self.0.fetch_add(1, Ordering::AcqRel);
+        self.0.send_modify(|n| *n += 1);
         AtWork(Arc::clone(&self.0))
     }
 
     /// How many are at work.
     pub fn n_running(&self) -> usize {
-        self.0.load(Ordering::Acquire)
+        *self.0.borrow()
+    }
+
+    /// Waits until none is at work.
+    pub async fn idle(&self) {
+        // It errs when the sender is gone, which this handle holds.
+        let _ = self.0.subscribe().wait_for(|n| *n == 0).await;
     }
 }
 
 impl Drop for AtWork {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.0.send_modify(|n| *n = n.saturating_sub(1));
     }
 }
 
@@ -96,6 +109,8 @@ pub enum Description {
     Assign(assign::Assign),
     /// Drops pixels and goes on to another thread.
     Detach(detach::Detach),
+    /// Passes a number of rows.
+    Limit(limit::Limit),
     /// Several inputs as one.
     Merge(merge::Merge),
     /// Aggregates by time window.
@@ -112,6 +127,7 @@ impl Description {
             Description::Infer(_) => "InferExec",
             Description::Assign(_) => "AssignWindowExec",
             Description::Detach(_) => "DetachExec",
+            Description::Limit(_) => "LimitExec",
             Description::Merge(_) => "MergeExec",
             Description::Window(_) => "WindowAggregateExec",
         }
@@ -126,6 +142,7 @@ impl Description {
             Description::Infer(d) => d.detail(),
             Description::Assign(d) => d.detail(),
             Description::Detach(_) | Description::Merge(_) => String::new(),
+            Description::Limit(d) => d.detail(),
             Description::Window(d) => d.detail(),
         }
     }
@@ -139,6 +156,7 @@ impl Description {
             Description::Infer(d) => Arc::clone(&d.schema),
             Description::Assign(d) => Arc::clone(&d.schema),
             Description::Detach(d) => Arc::clone(&d.schema),
+            Description::Limit(d) => Arc::clone(&d.schema),
             Description::Merge(d) => Arc::clone(&d.schema),
             Description::Window(d) => Arc::clone(&d.schema),
         }
@@ -153,6 +171,7 @@ impl Description {
             Description::Infer(d) => Box::new(d.build(run)?),
             Description::Assign(d) => Box::new(d.build(run)),
             Description::Detach(d) => Box::new(d.build()),
+            Description::Limit(d) => Box::new(d.build()),
             Description::Merge(d) => Box::new(d.build()),
             Description::Window(d) => Box::new(d.build(run)?),
         })

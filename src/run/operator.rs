@@ -53,6 +53,11 @@ pub trait Operator: Send {
         Ok(())
     }
 
+    /// Whether it needs no more input: what is below it stops.
+    fn finished(&self) -> bool {
+        false
+    }
+
     /// What must be kept so that a new operator goes on from here.
     fn snapshot(&mut self) -> Result<State> {
         Ok(State::default())

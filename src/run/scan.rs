@@ -42,8 +42,12 @@ impl Scan {
 
     /// Opens the source, after the rows that a restored scan had taken, with a barrier where the checkpoint asks for one.
     pub(super) fn open(&self, run: &Run, skip_rows: u64) -> Result<EventStream> {
-        let request =
-            Request { continuous: run.continuous, skip_rows, batch_rows: run.batch_rows.or(self.request.batch_rows), ..self.request.clone() };
+        let request = Request {
+            continuous: run.continuous,
+            skip_rows,
+            batch_rows: run.batch_rows.or(self.request.batch_rows),
+            ..self.request.clone()
+        };
         let events = self.source.open(&request)?;
         Ok(match barrier_at(&run.checkpoint) {
             None => events,
@@ -56,17 +60,21 @@ fn barrier_at(checkpoint: &Checkpoint) -> Option<u64> {
     checkpoint.barrier_after_rows
 }
 
-/// Cuts the batch in which the barrier falls; a barrier after the last row does not come.
+/// Cuts the batch in which the barrier falls. A source that has fewer rows sends it at its end, so that what an ended source has given is
+/// in the snapshot too.
 fn with_barrier(events: EventStream, at: u64) -> EventStream {
-    let parts = events.scan(0_u64, move |seen, event| {
+    let parts = events.scan((0_u64, false), move |(seen, sent), event| {
         let mut parts: Vec<Result<Event>> = Vec::new();
         match event {
             Ok(Event::Rows(rows)) => {
                 let (before, n) = (*seen, rows.num_rows() as u64);
                 *seen += n;
-                if before < at && at <= *seen {
+                if !*sent && at <= *seen {
+                    *sent = true;
                     let head = (at - before) as usize;
-                    parts.push(Ok(Event::Rows(rows.slice(0, head))));
+                    if head > 0 {
+                        parts.push(Ok(Event::Rows(rows.slice(0, head))));
+                    }
                     parts.push(Ok(Event::Barrier(1)));
                     if head < rows.num_rows() {
                         parts.push(Ok(Event::Rows(rows.slice(head, rows.num_rows() - head))));
@@ -74,6 +82,12 @@ fn with_barrier(events: EventStream, at: u64) -> EventStream {
                 } else {
                     parts.push(Ok(Event::Rows(rows)));
                 }
+            }
+            Ok(Event::End) => {
+                if !*sent {
+                    parts.push(Ok(Event::Barrier(1)));
+                }
+                parts.push(Ok(Event::End));
             }
             other => parts.push(other),
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
-use datafusion::arrow::compute::take;
+use datafusion::arrow::compute::{cast, take, take_record_batch};
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef, TimestampMicrosecondType};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::DFSchemaRef;
@@ -12,15 +12,16 @@ use datafusion::error::Result;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{EmitTo, Expr, GroupsAccumulator};
+use datafusion::physical_expr::GroupsAccumulatorAdapter;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::{AggregateFunctionExpr, LoweredAggregateBuilder};
-use datafusion::physical_expr::GroupsAccumulatorAdapter;
 use datafusion::physical_plan::aggregates::group_values::{GroupValues, new_group_values};
 use datafusion::physical_plan::aggregates::order::GroupOrdering;
 
 use super::Run;
 use super::expression::{evaluate, passes, physical};
 use super::operator::{Operator, Output, State};
+use crate::error::Error;
 use crate::metrics::JobCounters;
 
 /// The description: SQL's GROUP BY with the window among the keys.
@@ -75,7 +76,14 @@ impl Aggregate {
     fn try_new(expr: &Expr, input: &DFSchemaRef) -> Result<Aggregate> {
         let (properties, planning) = (ExecutionProps::new(), PhysicalPlanningContext::default());
         let lowered = LoweredAggregateBuilder::new(expr, input, input.as_arrow(), &properties, &planning).build()?;
-        let arguments = lowered.aggregate.expressions();
+        // An accumulator that needs an order sorts for itself by what follows its arguments; one that needs sorted input cannot have it here.
+        let orders = lowered.aggregate.order_bys();
+        if !orders.is_empty() && lowered.aggregate.order_sensitivity().hard_requires() {
+            let name = lowered.aggregate.fun().name().to_owned();
+            return Err(Error::unsupported(format!("{name} with ORDER BY in a continuous query"), "Use array_agg(… ORDER BY …).").into());
+        }
+        let mut arguments = lowered.aggregate.expressions();
+        arguments.extend(orders.iter().map(|sort| Arc::clone(&sort.expr)));
         Ok(Aggregate { function: lowered.aggregate, arguments, filter: lowered.filter })
     }
 
@@ -149,14 +157,13 @@ fn conform(columns: Vec<ArrayRef>, schema: &SchemaRef) -> Result<RecordBatch> {
     let columns = columns
         .into_iter()
         .zip(schema.fields())
-        .map(|(c, f)| if c.data_type() == f.data_type() { Ok(c) } else { datafusion::arrow::compute::cast(&c, f.data_type()) })
+        .map(|(c, f)| if c.data_type() == f.data_type() { Ok(c) } else { cast(&c, f.data_type()) })
         .collect::<Result<Vec<_>, _>>()?;
     Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
 }
 
 impl Operator for WindowOperator {
     fn rows(&mut self, _input: usize, rows: RecordBatch, _out: &mut Output) -> Result<()> {
-        self.counters.rows_in.add(rows.num_rows() as u64);
         let keys = self.keys.iter().map(|k| evaluate(k, &rows)).collect::<Result<Vec<_>>>()?;
         let Some(window_key) = keys.get(self.description.window_key) else { return Ok(()) };
         let window_key = window_key.as_primitive::<TimestampMicrosecondType>();
@@ -169,13 +176,15 @@ impl Operator for WindowOperator {
         }
         for (end_us, members) in by_end {
             if end_us <= self.watermark_us {
+                // Late for a window that has fired: what puts rows into windows drops and counts them, so only a group by
+                // another operator's time comes here.
                 self.counters.n_late.add(members.len() as u64);
             } else if members.len() == rows.num_rows() {
                 self.update(end_us, &keys, &rows)?;
             } else {
                 let members = UInt32Array::from(members);
                 let taken = keys.iter().map(|k| take(k, &members, None)).collect::<Result<Vec<_>, _>>()?;
-                let part = datafusion::arrow::compute::take_record_batch(&rows, &members)?;
+                let part = take_record_batch(&rows, &members)?;
                 self.update(end_us, &taken, &part)?;
             }
         }
@@ -244,6 +253,7 @@ impl WindowOperator {
 }
 
 fn table(name: &str, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
-    let fields: Vec<Field> = columns.iter().enumerate().map(|(i, c)| Field::new(format!("{name}{i}"), c.data_type().clone(), true)).collect();
+    let fields: Vec<Field> =
+        columns.iter().enumerate().map(|(i, c)| Field::new(format!("{name}{i}"), c.data_type().clone(), true)).collect();
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }

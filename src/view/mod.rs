@@ -1,1 +1,4 @@
-//! stub
+//! Results kept: materialized views, and those who follow them.
+
+pub mod change;
+pub mod materialized;

@@ -1,1 +1,132 @@
-//! stub
+//! Results asked for: the listener, and one task a connection; the only room that knows Postgres.
+
+mod answer;
+mod binary;
+mod cancel;
+mod catalog;
+mod columns;
+mod connection;
+mod copy;
+mod cursor;
+mod decode;
+mod empty;
+mod errors;
+mod extended;
+mod functions;
+mod json;
+mod own;
+mod parameters;
+mod portal;
+mod prepared;
+mod relations;
+mod rewrite;
+mod rows;
+mod setting;
+mod simple;
+mod socket;
+mod startup;
+mod text;
+mod transaction;
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::Array;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use cancel::Registry;
+
+/// Connections served at once; one more is told to come back later (53300).
+const MAX_CONNECTIONS: usize = 256;
+/// Time that the connections have to say goodbye at shutdown.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// A socket that listens and does not serve yet.
+pub struct Listener {
+    listener: TcpListener,
+}
+
+impl Listener {
+    /// Listens on a loopback address; port 0 takes a free one. Errs with 22023 for any other address, and with 58030 if the port is in use.
+    pub async fn bind(listen: SocketAddr) -> Result<Listener> {
+        if !listen.ip().is_loopback() {
+            return Err(Error::Option {
+                message: format!("cannot listen on {listen}: it is not a loopback address"),
+                hint: Some("There are no passwords yet, so only 127.0.0.1 and [::1] are served.".into()),
+            });
+        }
+        let listener = TcpListener::bind(listen).await.map_err(|e| Error::io(format!("could not listen on {listen}"), e))?;
+        Ok(Listener { listener })
+    }
+
+    /// The address, with the port that was taken.
+    pub fn local_addr(&self) -> Result<SocketAddr> {
+        self.listener.local_addr().map_err(|e| Error::io("could not read the address of the listener", e))
+    }
+
+    /// Serves until `shutdown` ends; then every connection is told so and closed before this returns.
+    pub async fn serve(self, engine: Arc<Engine>, shutdown: impl Future<Output = ()>) -> Result<()> {
+        let registry = Arc::new(Registry::default());
+        let shared = Arc::new(catalog::Shared::new()?);
+        let closing = Arc::new(Notify::new());
+        let mut connections = JoinSet::new();
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                Some(ended) = connections.join_next(), if !connections.is_empty() => {
+                    if let Err(e) = ended {
+                        tracing::error!(error = %e, "connection ended by a panic");
+                    }
+                }
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, peer)) => {
+                        if let Err(e) = stream.set_nodelay(true) {
+                            tracing::debug!(%peer, error = %e, "no TCP_NODELAY");
+                        }
+                        let full = connections.len() >= MAX_CONNECTIONS;
+                        let closed = Arc::clone(&closing).notified_owned();
+                        connections.spawn(connection::serve(Arc::clone(&engine), Arc::clone(&shared), Arc::clone(&registry), stream, closed, full));
+                    }
+                    Err(e) => {
+                        tracing::warn!(error = %e, "could not accept a connection");
+                        // Out of file handles, most likely: a pause keeps this from spinning until one is given back.
+                        if e.kind() != ErrorKind::ConnectionAborted {
+                            tokio::time::sleep(Duration::from_millis(50)).await;
+                        }
+                    }
+                },
+            }
+        }
+        drop(self.listener);
+        closing.notify_waiters();
+        let goodbyes = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(GOODBYE, goodbyes).await.is_err() {
+            connections.shutdown().await;
+        }
+        Ok(())
+    }
+}
+
+/// Listens on a loopback address and serves until `shutdown` ends.
+pub async fn serve(engine: Arc<Engine>, listen: SocketAddr, shutdown: impl Future<Output = ()>) -> Result<()> {
+    let listener = Listener::bind(listen).await?;
+    tracing::info!(address = %listener.local_addr()?, "listening");
+    listener.serve(engine, shutdown).await
+}
+
+/// Appends the value of a row that is not NULL as the wire writes it. Errs for types that have no text.
+pub fn write_text(out: &mut String, array: &dyn Array, row: usize) -> Result<()> {
+    text::write(out, array, row)
+}
+
+/// Appends the value of a row as JSON, `null` included. Errs for types that have no text.
+pub fn write_json(out: &mut String, array: &dyn Array, row: usize) -> Result<()> {
+    json::write(out, array, row)
+}

@@ -1,263 +1,28 @@
-//! SQL text to statements: our own recursive descent for framesql's statements, sqlparser for the queries inside them.
+//! The recursive descent itself: one function a statement, over sqlparser's tokens.
 
-use datafusion::sql::sqlparser::ast::{self, Query};
+use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use super::{
+    Body, CopyFormat, Emit, Kind, QueryText, Statement, Subscribe, Subscribed, boolean, is_word, parse_query, parser_error, slice, syntax,
+};
 use crate::error::{Error, Result};
 
-/// One statement, read but not planned.
-#[derive(Clone, Debug)]
-pub struct Statement {
-    /// The statement as the user wrote it, without the semicolon: the catalogue keeps this text.
-    pub text: String,
-    /// What it says.
-    pub body: Body,
-}
-
-/// The kinds of objects that DROP and SHOW name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A camera, clip, folder or pattern.
-    Source,
-    /// A query under a name.
-    View,
-    /// A query's result, kept up to date.
-    MaterializedView,
-}
-
-impl Kind {
-    /// The kind in SQL's words, lower case.
-    pub fn word(self) -> &'static str {
-        match self {
-            Kind::Source => "source",
-            Kind::View => "view",
-            Kind::MaterializedView => "materialized view",
-        }
-    }
-}
-
-/// When a continuous query gives its results.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Emit {
-    /// What the query's shape asks for: rows at once, windows when they close.
-    #[default]
-    Default,
-    /// EMIT ON WINDOW CLOSE.
-    OnWindowClose,
-    /// EMIT CHANGES.
-    Changes,
-    /// EMIT EVERY interval, in µs of event time.
-    Every(i64),
-}
-
-/// A query with its EMIT clause cut off.
-#[derive(Clone, Debug)]
-pub struct QueryText {
-    /// The query as sqlparser reads it.
-    pub query: Box<Query>,
-    /// The clause, if there was one.
-    pub emit: Emit,
-}
-
-/// What SUBSCRIBE reads.
-#[derive(Clone, Debug)]
-pub enum Subscribed {
-    /// A materialized view by name.
-    View(String),
-    /// A query of its own.
-    Query(QueryText),
-}
-
-/// `SUBSCRIBE [TO] view | (query) [WITH (snapshot = …, progress = …)]`.
-#[derive(Clone, Debug)]
-pub struct Subscribe {
-    /// What is read.
-    pub of: Subscribed,
-    /// Whether the rows that are there already come first.
-    pub snapshot: bool,
-    /// Whether watermarks without rows are shown.
-    pub progress: bool,
-}
-
-/// How COPY TO STDOUT writes rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum CopyFormat {
-    /// Tab separated, `\N` for NULL.
-    #[default]
-    Text,
-    /// Comma separated, with a header line if asked for.
-    Csv {
-        /// Whether the first line names the columns.
-        header: bool,
-    },
-    /// Postgres' binary COPY.
-    Binary,
-}
-
-/// What a statement says.
-#[derive(Clone, Debug)]
-pub enum Body {
-    /// `CREATE SOURCE name FROM 'url' [WITH (…)]`.
-    CreateSource {
-        /// Its name, folded as Postgres folds identifiers.
-        name: String,
-        /// IF NOT EXISTS.
-        if_not_exists: bool,
-        /// What it opens.
-        url: String,
-        /// The WITH list, keys lower case.
-        options: Vec<(String, String)>,
-    },
-    /// `CREATE [OR REPLACE] [MATERIALIZED] VIEW [IF NOT EXISTS] name [WITH (…)] AS query [EMIT …]`.
-    CreateView {
-        /// Its name.
-        name: String,
-        /// MATERIALIZED.
-        materialized: bool,
-        /// OR REPLACE.
-        or_replace: bool,
-        /// IF NOT EXISTS.
-        if_not_exists: bool,
-        /// The names in parentheses after the view's name.
-        columns: Vec<String>,
-        /// The WITH list, keys lower case.
-        options: Vec<(String, String)>,
-        /// The query.
-        query: QueryText,
-    },
-    /// `DROP kind [IF EXISTS] name, … [CASCADE | RESTRICT]`.
-    Drop {
-        /// The kind named.
-        kind: Kind,
-        /// IF EXISTS.
-        if_exists: bool,
-        /// The objects.
-        names: Vec<String>,
-        /// CASCADE.
-        cascade: bool,
-    },
-    /// `SHOW SOURCES`, `SHOW VIEWS`, `SHOW MATERIALIZED VIEWS`.
-    ShowObjects(Kind),
-    /// `SHOW name`, `SHOW ALL`.
-    ShowVariable(String),
-    /// `SET name = value`, `RESET name` (None), `RESET ALL` ("all", None).
-    SetVariable {
-        /// The setting.
-        name: String,
-        /// The value; None restores the default.
-        value: Option<String>,
-    },
-    /// SUBSCRIBE by itself.
-    Subscribe(Subscribe),
-    /// `COPY (SUBSCRIBE …) TO STDOUT`.
-    CopySubscribe(Subscribe, CopyFormat),
-    /// `COPY (query) TO STDOUT`, `COPY relation TO STDOUT`.
-    CopyQuery(QueryText, CopyFormat),
-    /// FLUSH.
-    Flush,
-    /// `EXPLAIN [ANALYZE] [VERBOSE] statement`.
-    Explain {
-        /// ANALYZE: run it and show the counters.
-        analyze: bool,
-        /// What is explained.
-        statement: Box<Statement>,
-    },
-    /// A query that ends.
-    Query(QueryText),
-    /// Any other statement that sqlparser reads (BEGIN, DECLARE, DISCARD …): for the engine or the wire to take or refuse.
-    Other(Box<ast::Statement>),
-}
-
-/// Reads a script: statements separated by semicolons; empty ones are left out. Errs with 42601 at the first that cannot be read.
-pub fn parse(sql: &str) -> Result<Vec<Statement>> {
-    let dialect = PostgreSqlDialect {};
-    let tokens = Tokenizer::new(&dialect, sql).tokenize_with_location().map_err(|e| syntax(e.to_string()))?;
-    let offsets = line_offsets(sql);
-    let mut statements = Vec::new();
-    for part in tokens.split(|t| t.token == Token::SemiColon) {
-        let mut words: Vec<TokenWithSpan> = part.iter().filter(|t| !matches!(t.token, Token::Whitespace(_) | Token::EOF)).cloned().collect();
-        let (Some(first), Some(last)) = (words.first(), words.last()) else { continue };
-        let text = slice(sql, &offsets, first.span.start, last.span.end).trim().to_owned();
-        drop_table_keywords(&mut words);
-        mark_emit(&mut words);
-        let body = Reader { parser: Parser::new(&dialect).with_tokens_with_locations(words.clone()), tokens: words }.statement(sql, &offsets)?;
-        statements.push(Statement { text, body });
-    }
-    Ok(statements)
-}
-
-/// Reads one query, for a definition taken from the catalogue.
-pub fn parse_query(sql: &str) -> Result<QueryText> {
-    let mut all = parse(sql)?;
-    match (all.pop().map(|s| s.body), all.is_empty()) {
-        (Some(Body::Query(query)), true) => Ok(query),
-        _ => Err(syntax("expected one query")),
-    }
-}
-
-fn syntax(message: impl Into<String>) -> Error {
-    Error::Syntax { message: format!("syntax error: {}", message.into()), hint: None }
-}
-
-fn parser_error(e: ParserError) -> Error {
-    match e {
-        ParserError::TokenizerError(m) | ParserError::ParserError(m) => syntax(m.trim_start_matches("sql parser error: ").to_owned()),
-        ParserError::RecursionLimitExceeded => syntax("the statement is nested too deeply"),
-    }
-}
-
-/// Byte offset of each line's first character.
-fn line_offsets(sql: &str) -> Vec<usize> {
-    std::iter::once(0).chain(sql.match_indices('\n').map(|(i, _)| i + 1)).collect()
-}
-
-fn byte_at(sql: &str, offsets: &[usize], at: Location) -> usize {
-    let Some(line) = (at.line as usize).checked_sub(1).and_then(|l| offsets.get(l)) else { return sql.len() };
-    let rest = sql.get(*line..).unwrap_or("");
-    line + rest.char_indices().nth((at.column as usize).saturating_sub(1)).map_or(rest.len(), |(i, _)| i)
-}
-
-fn slice<'a>(sql: &'a str, offsets: &[usize], from: Location, to: Location) -> &'a str {
-    sql.get(byte_at(sql, offsets, from)..byte_at(sql, offsets, to)).unwrap_or("")
-}
-
-fn is_word(token: &Token, word: &str) -> bool {
-    matches!(token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
-}
-
-/// No dialect of sqlparser reads `TABLE t` as an argument of a table function (Flink's spelling), so the keyword goes.
-fn drop_table_keywords(tokens: &mut Vec<TokenWithSpan>) {
-    let mut at = 1;
-    while at + 1 < tokens.len() {
-        let argument = matches!(tokens[at - 1].token, Token::LParen | Token::Comma | Token::RArrow);
-        if argument && is_word(&tokens[at].token, "table") && matches!(tokens[at + 1].token, Token::Word(_)) {
-            tokens.remove(at);
-        } else {
-            at += 1;
-        }
-    }
-}
-
-/// `FROM t EMIT CHANGES` would read EMIT as the alias of t, so the word becomes a semicolon, at which a query ends.
-fn mark_emit(tokens: &mut [TokenWithSpan]) {
-    for at in 1..tokens.len().saturating_sub(1) {
-        let clause = ["changes", "every", "on"].iter().any(|w| is_word(&tokens[at + 1].token, w));
-        if clause && is_word(&tokens[at].token, "emit") {
-            tokens[at].token = Token::SemiColon;
-        }
-    }
-}
-
-struct Reader<'a> {
+/// Reads one statement.
+pub(super) struct Reader<'a> {
     parser: Parser<'a>,
     tokens: Vec<TokenWithSpan>,
 }
 
-impl Reader<'_> {
-    fn statement(mut self, sql: &str, offsets: &[usize]) -> Result<Body> {
+impl<'a> Reader<'a> {
+    pub(super) fn new(dialect: &'a PostgreSqlDialect, tokens: Vec<TokenWithSpan>) -> Reader<'a> {
+        Reader { parser: Parser::new(dialect).with_tokens_with_locations(tokens.clone()), tokens }
+    }
+
+    pub(super) fn statement(mut self, sql: &str, offsets: &[usize]) -> Result<Body> {
         let word = |at: usize, text: &str| self.tokens.get(at).is_some_and(|t| is_word(&t.token, text));
         if word(0, "create") && word(1, "source") {
             return self.create_source();
@@ -300,7 +65,12 @@ impl Reader<'_> {
         if word(0, "explain") {
             return self.explain(sql, offsets);
         }
-        if word(0, "select") || word(0, "with") || word(0, "values") || word(0, "table") || matches!(self.tokens.first().map(|t| &t.token), Some(Token::LParen)) {
+        if word(0, "select")
+            || word(0, "with")
+            || word(0, "values")
+            || word(0, "table")
+            || matches!(self.tokens.first().map(|t| &t.token), Some(Token::LParen))
+        {
             let query = self.query()?;
             self.end()?;
             return Ok(Body::Query(query));
@@ -329,7 +99,9 @@ impl Reader<'_> {
         let found = self.parser.peek_token();
         match found.token {
             Token::EOF => syntax(format!("expected {expected} at the end of the statement")),
-            token => syntax(format!("expected {expected}, found: {token} at line {}, column {}", found.span.start.line, found.span.start.column)),
+            token => {
+                syntax(format!("expected {expected}, found: {token} at line {}, column {}", found.span.start.line, found.span.start.column))
+            }
         }
     }
 
@@ -494,7 +266,9 @@ impl Reader<'_> {
                 self.word("local");
             }
             // SET [SESSION CHARACTERISTICS AS] TRANSACTION … is the wire's business.
-            if is_word(&self.parser.peek_token_ref().token, "transaction") || is_word(&self.parser.peek_token_ref().token, "characteristics") {
+            if is_word(&self.parser.peek_token_ref().token, "transaction")
+                || is_word(&self.parser.peek_token_ref().token, "characteristics")
+            {
                 while self.parser.next_token().token != Token::EOF {}
                 return Ok(Body::SetVariable { name: "transaction_isolation".into(), value: None });
             }
@@ -618,7 +392,10 @@ impl Reader<'_> {
                 "text" => Ok(CopyFormat::Text),
                 "csv" => Ok(CopyFormat::Csv { header }),
                 "binary" => Ok(CopyFormat::Binary),
-                _ => Err(Error::Option { message: format!("COPY format \"{format}\" not recognized"), hint: Some("The formats are text, csv and binary.".into()) }),
+                _ => Err(Error::Option {
+                    message: format!("COPY format \"{format}\" not recognized"),
+                    hint: Some("The formats are text, csv and binary.".into()),
+                }),
             };
         }
         if self.word("csv") {
@@ -642,13 +419,28 @@ impl Reader<'_> {
             }
             n_words += 1;
         }
+        if let Some((asked, after)) = self.explain_options() {
+            (analyze, n_words) = (analyze || asked, after);
+        }
         let rest = self.tokens.split_off(n_words.min(self.tokens.len()));
         let (Some(first), Some(last)) = (rest.first(), rest.last()) else { return Err(self.unexpected("a statement after EXPLAIN")) };
         let text = slice(sql, offsets, first.span.start, last.span.end).to_owned();
         let dialect = PostgreSqlDialect {};
-        let reader = Reader { parser: Parser::new(&dialect).with_tokens_with_locations(rest.clone()), tokens: rest };
-        let body = reader.statement(sql, offsets)?;
+        let body = Reader::new(&dialect, rest).statement(sql, offsets)?;
         Ok(Body::Explain { analyze, statement: Box::new(Statement { text, body }) })
+    }
+
+    /// Postgres' `EXPLAIN (ANALYZE, VERBOSE off, …)`: whether ANALYZE is asked for, and where the statement begins.
+    fn explain_options(&self) -> Option<(bool, usize)> {
+        const OPTIONS: [&str; 9] = ["analyze", "verbose", "costs", "settings", "buffers", "wal", "timing", "summary", "format"];
+        let token = |at: usize| self.tokens.get(at).map(|t| &t.token);
+        if token(1) != Some(&Token::LParen) || !OPTIONS.iter().any(|o| token(2).is_some_and(|t| is_word(t, o))) {
+            return None;
+        }
+        let end = self.tokens.iter().position(|t| t.token == Token::RParen)?;
+        let off = |at: usize| ["off", "false"].iter().any(|w| token(at).is_some_and(|t| is_word(t, w)));
+        let analyze = (2..end).any(|at| token(at).is_some_and(|t| is_word(t, "analyze")) && !off(at + 1));
+        Some((analyze, end + 1))
     }
 
     fn query(&mut self) -> Result<QueryText> {
@@ -686,65 +478,5 @@ impl Reader<'_> {
             message: "syntax error in EMIT".into(),
             hint: Some("Write EMIT ON WINDOW CLOSE, EMIT CHANGES or EMIT EVERY INTERVAL '1 second'.".into()),
         })
-    }
-}
-
-/// Reads `true`, `on`, `1`, `yes` and their opposites.
-pub fn boolean(name: &str, value: &str) -> Result<bool> {
-    match value.to_lowercase().as_str() {
-        "true" | "on" | "1" | "yes" => Ok(true),
-        "false" | "off" | "0" | "no" => Ok(false),
-        _ => Err(Error::Option { message: format!("option \"{name}\" is true or false, not \"{value}\""), hint: None }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_script_keeps_the_text_of_each_statement() {
-        let all = parse("CREATE SOURCE a FROM 'x'; -- note\nSELECT 'é;', 2;\n;").unwrap();
-        let texts: Vec<&str> = all.iter().map(|s| s.text.as_str()).collect();
-        assert_eq!(texts, ["CREATE SOURCE a FROM 'x'", "SELECT 'é;', 2"]);
-    }
-
-    #[test]
-    fn emit_is_cut_from_the_end_of_a_query() {
-        let all = parse("CREATE MATERIALIZED VIEW v AS SELECT * FROM t EMIT CHANGES").unwrap();
-        assert!(matches!(&all[0].body, Body::CreateView { query: QueryText { emit: Emit::Changes, .. }, .. }));
-    }
-
-    #[test]
-    fn flinks_table_arguments_are_read() {
-        for sql in [
-            "SELECT * FROM TABLE(TUMBLE(TABLE bid, DESCRIPTOR(ts), INTERVAL '10' SECOND))",
-            "SELECT * FROM TUMBLE(DATA => TABLE bid, TIMECOL => DESCRIPTOR(ts), SIZE => INTERVAL '10' SECOND)",
-            "SELECT * FROM TUMBLE(bid, ts, INTERVAL '10 seconds')",
-        ] {
-            assert!(matches!(parse(sql).unwrap()[0].body, Body::Query(_)), "{sql}");
-        }
-    }
-
-    #[test]
-    fn every_statement_of_ours_is_read() {
-        for sql in [
-            "CREATE SOURCE IF NOT EXISTS l FROM 'file:///c.mp4' WITH (pace = 'realtime', loop = true, fps = 12.5)",
-            "DROP SOURCE IF EXISTS a, b CASCADE",
-            "DROP MATERIALIZED VIEW v RESTRICT",
-            "SHOW SOURCES",
-            "SHOW search_path",
-            "SET statement_timeout = '1s'",
-            "SET TIME ZONE 'UTC'",
-            "SUBSCRIBE TO v WITH (snapshot = false, progress)",
-            "COPY (SUBSCRIBE (SELECT * FROM l)) TO STDOUT",
-            "COPY (SELECT 1) TO STDOUT WITH (FORMAT csv, HEADER)",
-            "COPY v TO STDOUT CSV HEADER",
-            "FLUSH",
-            "EXPLAIN ANALYZE SELECT 1",
-        ] {
-            assert!(parse(sql).is_ok(), "{sql}: {:?}", parse(sql));
-        }
-        assert_eq!(parse("CREATE SOURCE x 'y'").unwrap_err().sqlstate(), "42601");
     }
 }

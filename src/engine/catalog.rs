@@ -1,0 +1,150 @@
+//! The objects of the schema public, in the order they were made: what they are, what they are built on, and the tables that DataFusion sees.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::{SchemaProvider, TableProvider};
+use datafusion::datasource::ViewTable;
+use parking_lot::RwLock;
+
+use super::relation::Relation;
+use crate::error::{Error, Result};
+use crate::frame::source::Source;
+use crate::frame::video::VideoSource;
+use crate::plan::parse::Kind;
+use crate::plan::table::SourceTable;
+use crate::view::materialized::{MaterializedView, ViewSource};
+
+/// What an object is.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// A camera, clip, folder or pattern.
+    Source(Arc<VideoSource>, String),
+    /// A query under a name.
+    View(Arc<ViewTable>),
+    /// A query's result.
+    Materialized(Arc<MaterializedView>),
+}
+
+/// One object.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub body: Body,
+    /// The statement that made it.
+    pub definition: String,
+    /// The objects that its query names.
+    pub reads: Vec<String>,
+}
+
+impl Object {
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match &self.body {
+            Body::Source(..) => Kind::Source,
+            Body::View(_) => Kind::View,
+            Body::Materialized(_) => Kind::MaterializedView,
+        }
+    }
+
+    fn table(&self) -> Arc<dyn TableProvider> {
+        let source: Arc<dyn Source> = match &self.body {
+            Body::Source(source, _) => Arc::clone(source) as _,
+            Body::View(view) => return Arc::clone(view) as _,
+            Body::Materialized(view) => Arc::new(ViewSource(Arc::clone(view))),
+        };
+        Arc::new(SourceTable { source })
+    }
+
+    /// Its columns.
+    pub fn schema(&self) -> SchemaRef {
+        self.table().schema()
+    }
+}
+
+/// The objects; every session's schema public.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    objects: RwLock<Vec<Object>>,
+}
+
+impl Catalog {
+    /// The object of that name.
+    pub fn find(&self, name: &str) -> Option<Object> {
+        self.objects.read().iter().find(|o| o.name == name).cloned()
+    }
+
+    /// All objects, in the order they were made.
+    pub fn all(&self) -> Vec<Object> {
+        self.objects.read().clone()
+    }
+
+    /// What others are told of them.
+    pub fn relations(&self) -> Vec<Relation> {
+        let relation = |o: Object| Relation { kind: o.kind(), schema: o.schema(), name: o.name, definition: o.definition };
+        self.all().into_iter().map(relation).collect()
+    }
+
+    /// Whether the name is a materialized view's.
+    pub fn is_view(&self, name: &str) -> bool {
+        self.objects.read().iter().any(|o| o.name == name && o.kind() == Kind::MaterializedView)
+    }
+
+    /// Errs (42P07) if the name is taken.
+    pub fn check_free(&self, name: &str) -> Result<()> {
+        match self.find(name) {
+            Some(taken) => Err(Error::Duplicate { kind: taken.kind().word(), name: name.to_owned() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds an object. Errs (42P07) if the name is taken.
+    pub fn add(&self, object: Object) -> Result<()> {
+        let mut objects = self.objects.write();
+        if let Some(taken) = objects.iter().find(|o| o.name == object.name) {
+            return Err(Error::Duplicate { kind: taken.kind().word(), name: object.name });
+        }
+        objects.push(object);
+        Ok(())
+    }
+
+    /// Takes an object out.
+    pub fn remove(&self, name: &str) -> Option<Object> {
+        let mut objects = self.objects.write();
+        let at = objects.iter().position(|o| o.name == name)?;
+        Some(objects.remove(at))
+    }
+
+    /// What is built on an object, directly or not, the newest first: the order in which they can be dropped.
+    pub fn dependents(&self, name: &str) -> Vec<Object> {
+        let objects = self.objects.read();
+        let mut names = vec![name.to_owned()];
+        let mut found = Vec::new();
+        for object in objects.iter() {
+            if object.reads.iter().any(|read| names.contains(read)) {
+                names.push(object.name.clone());
+                found.push(object.clone());
+            }
+        }
+        found.reverse();
+        found
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for Catalog {
+    fn table_names(&self) -> Vec<String> {
+        self.objects.read().iter().map(|o| o.name.clone()).collect()
+    }
+
+    async fn table(&self, name: &str) -> datafusion::error::Result<Option<Arc<dyn TableProvider>>> {
+        Ok(self.find(name).map(|o| o.table()))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.objects.read().iter().any(|o| o.name == name)
+    }
+}

@@ -1,0 +1,124 @@
+//! The jobs of the engine: each runs a continuous query into its view, and ends with it.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::error::Result;
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::ExecutionPlan;
+use futures::{FutureExt, StreamExt};
+use parking_lot::Mutex;
+use tokio::task::{AbortHandle, JoinSet};
+use tracing::{error, info};
+
+use crate::error::Error;
+use crate::event::{END_OF_TIME_US, Event};
+use crate::frame::source::{EventStream, Source};
+use crate::run::exec::events_of;
+use crate::view::materialized::{End, MaterializedView};
+
+/// The running jobs, by the name of their view.
+#[derive(Debug, Default)]
+pub struct Jobs {
+    tasks: Mutex<JoinSet<()>>,
+    running: Mutex<BTreeMap<String, Job>>,
+}
+
+/// One job.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Where its rows go.
+    pub view: Arc<MaterializedView>,
+    /// What it reads.
+    pub sources: Vec<Arc<dyn Source>>,
+    abort: AbortHandle,
+}
+
+impl Jobs {
+    /// Starts a job. Its sources are opened before this returns, so that it joins a live one at the next frame.
+    pub fn start(
+        &self,
+        name: &str,
+        plan: &Arc<dyn ExecutionPlan>,
+        context: &Arc<TaskContext>,
+        view: &Arc<MaterializedView>,
+        sources: Vec<Arc<dyn Source>>,
+    ) -> Result<()> {
+        let events = events_of(plan, context)?;
+        let (task_name, task_view) = (name.to_owned(), Arc::clone(view));
+        let task = async move {
+            // One job's panic is the end of that job and of nothing else.
+            let done = AssertUnwindSafe(write(events, &task_view)).catch_unwind().await;
+            let end = match done {
+                Ok(Ok(())) => End::Whole,
+                Ok(Err(e)) => failed(&e.into()),
+                Err(_) => failed(&Error::Internal("an operator panicked".into())),
+            };
+            // First those who wait are told, then the log.
+            task_view.end(end.clone());
+            match end {
+                End::Failed { code, message } => error!(view = task_name, code, message, "job failed"),
+                end => info!(view = task_name, ?end, "job ended"),
+            }
+        };
+        let abort = {
+            let mut tasks = self.tasks.lock();
+            // Tasks that have ended are taken out here, so that their number does not grow.
+            while tasks.try_join_next().is_some() {}
+            tasks.spawn(task)
+        };
+        info!(view = name, "job started");
+        self.running.lock().insert(name.to_owned(), Job { view: Arc::clone(view), sources, abort });
+        Ok(())
+    }
+
+    /// Ends a job because its view is dropped.
+    pub fn drop_job(&self, name: &str) {
+        if let Some(job) = self.running.lock().remove(name) {
+            job.abort.abort();
+            job.view.end(End::Dropped);
+        }
+    }
+
+    /// All jobs, by the name of their view.
+    pub fn all(&self) -> Vec<(String, Job)> {
+        self.running.lock().iter().map(|(name, job)| (name.clone(), job.clone())).collect()
+    }
+
+    /// Ends all jobs, and waits for their tasks.
+    pub async fn shutdown(&self) {
+        for (name, _) in self.all() {
+            self.drop_job(&name);
+        }
+        let mut tasks = std::mem::take(&mut *self.tasks.lock());
+        tasks.shutdown().await;
+    }
+}
+
+fn failed(e: &Error) -> End {
+    End::Failed { code: e.sqlstate(), message: e.to_string() }
+}
+
+/// Commits what comes, at every watermark.
+async fn write(mut events: EventStream, view: &MaterializedView) -> Result<()> {
+    let mut rows: Vec<RecordBatch> = Vec::new();
+    while let Some(event) = events.next().await {
+        match event? {
+            Event::Rows(batch) => rows.push(batch),
+            Event::Watermark(us) => {
+                view.commit(&rows, us)?;
+                rows.clear();
+            }
+            Event::Barrier(_) | Event::Idle => {}
+            Event::End => {
+                if !rows.is_empty() {
+                    view.commit(&rows, END_OF_TIME_US)?;
+                }
+                return Ok(());
+            }
+        }
+    }
+    Err(Error::Internal("the input of a job ended without its last event".into()).into())
+}

@@ -1,0 +1,18 @@
+//! What the catalogue tells others of an object: its name, kind, columns, and the statement that made it.
+
+use datafusion::arrow::datatypes::SchemaRef;
+
+use crate::plan::parse::Kind;
+
+/// An object that SQL can read from.
+#[derive(Clone, Debug)]
+pub struct Relation {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Its columns.
+    pub schema: SchemaRef,
+    /// The statement that made it, as the user wrote it.
+    pub definition: String,
+}

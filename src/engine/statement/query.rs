@@ -1,0 +1,79 @@
+//! SELECT: a query that ends, over what its sources hold.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::common::ScalarValue;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+
+use crate::engine::session::{Described, Session};
+use crate::error::{Error, Result};
+use crate::plan::parse::{Emit, QueryText};
+use crate::plan::{event_time, postgres_types, query};
+use crate::run::lower;
+
+/// Starts the query.
+pub(super) async fn run(session: &Session, query: &QueryText, parameters: Vec<ScalarValue>) -> Result<SendableRecordBatchStream> {
+    let plan = physical(session, query, parameters).await?;
+    Ok(execute_stream(plan, session.context().task_ctx())?)
+}
+
+/// The plan that runs, with a notice if it reads a source that goes on.
+pub(super) async fn physical(session: &Session, query: &QueryText, parameters: Vec<ScalarValue>) -> Result<Arc<dyn ExecutionPlan>> {
+    if query.emit != Emit::Default {
+        return Err(Error::Unsupported {
+            what: "EMIT in a SELECT".into(),
+            hint: Some("A SELECT ends; EMIT is for CREATE MATERIALIZED VIEW and SUBSCRIBE (…).".into()),
+        });
+    }
+    let mut plan = session.plan(&query.query).await?;
+    let n_parameters = parameters_of(&plan)?.len();
+    if n_parameters != parameters.len() {
+        return Err(Error::Protocol(format!("the query needs {n_parameters} parameter(s), but {} were supplied", parameters.len())));
+    }
+    if !parameters.is_empty() {
+        plan = plan.with_param_values(parameters)?;
+    }
+    let state = session.context().state();
+    let plan = query::optimise(&state, &plan)?;
+    for source in event_time::sources_of(&plan)? {
+        if source.live() && !session.engine().catalog().is_view(source.name()) {
+            session.notice(
+                format!("source \"{}\" is live: this reads what has been played", source.name()),
+                Some("SUBSCRIBE (SELECT …) goes on with what comes."),
+            );
+        }
+    }
+    Ok(lower::batch(&plan, &session.engine().run(false), &state).await?)
+}
+
+/// Its parameters and columns.
+pub(super) async fn describe(session: &Session, query: &QueryText) -> Result<Described> {
+    let plan = session.plan(&query.query).await?;
+    let parameters = parameters_of(&plan)?;
+    // The types of the analysed plan; where a parameter's type is not known yet, those that the text says.
+    let columns = match session.context().state().optimize(&plan) {
+        Ok(analysed) => Arc::clone(analysed.schema().inner()),
+        Err(_) if !parameters.is_empty() => shown(plan.schema().inner()),
+        Err(e) => return Err(e.into()),
+    };
+    Ok(Described { parameters, columns: Some(columns) })
+}
+
+fn parameters_of(plan: &LogicalPlan) -> Result<Vec<Option<DataType>>> {
+    let types = plan.get_parameter_types()?;
+    let number = |name: &str| name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok()).unwrap_or(0);
+    let n = types.keys().map(|name| number(name)).max().unwrap_or(0);
+    let of = |at: usize| types.iter().find(|(name, _)| number(name) == at).and_then(|(_, data_type)| data_type.clone());
+    Ok((1..=n).map(of).collect())
+}
+
+fn shown(schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields().iter().map(|f| match postgres_types::shown(f.data_type()) {
+        Some(data_type) => Arc::new(f.as_ref().clone().with_data_type(data_type)),
+        None => Arc::clone(f),
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}

@@ -1,0 +1,122 @@
+//! The catalogue on disk: the statements that made it, in order, in one file that is replaced whole; one engine at a time has its folder.
+
+use std::fs::{File, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// The file of statements.
+const FILE: &str = "catalog.json";
+/// The file that is locked while an engine has the folder.
+const LOCK: &str = "lock";
+
+/// One object's statement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The object.
+    pub name: String,
+    /// The statement that made it.
+    pub statement: String,
+}
+
+/// The folder of `--data`.
+#[derive(Debug)]
+pub struct Store {
+    folder: PathBuf,
+    kept: Mutex<Vec<Kept>>,
+    /// Held as long as the engine lives; the system frees it when the process ends.
+    _lock: File,
+}
+
+impl Store {
+    /// Opens the folder, made if it is missing. Errs (55000) if another engine has it, and if its file cannot be read.
+    pub fn open(folder: &Path) -> Result<Store> {
+        let failed = |what: &str, e| Error::io(format!("could not {what} data directory \"{}\"", folder.display()), e);
+        std::fs::create_dir_all(folder).map_err(|e| failed("create", e))?;
+        let lock = File::options().create(true).truncate(false).write(true).open(folder.join(LOCK)).map_err(|e| failed("write to", e))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::State {
+                    message: format!("data directory \"{}\" is in use by another framesql", folder.display()),
+                    hint: Some("Stop the other one, or name another directory with --data.".into()),
+                });
+            }
+            Err(TryLockError::Error(e)) => return Err(failed("lock", e)),
+        }
+        let file = folder.join(FILE);
+        let kept = match std::fs::read(&file) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| Error::State {
+                message: format!("file \"{}\" is damaged: {e}", file.display()),
+                hint: Some("Mend it, or move it away to start with an empty catalogue.".into()),
+            })?,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(e) => return Err(failed("read", e)),
+        };
+        Ok(Store { folder: folder.to_owned(), kept: Mutex::new(kept), _lock: lock })
+    }
+
+    /// The statements, in the order in which the objects were made.
+    pub fn statements(&self) -> Vec<Kept> {
+        self.kept.lock().clone()
+    }
+
+    /// Keeps an object's statement, in place of an older one of that name.
+    pub fn add(&self, name: &str, statement: &str) -> Result<()> {
+        // In its place: what is built on it stands behind it.
+        self.change(|kept| match kept.iter_mut().find(|k| k.name == name) {
+            Some(old) => old.statement = statement.to_owned(),
+            None => kept.push(Kept { name: name.to_owned(), statement: statement.to_owned() }),
+        })
+    }
+
+    /// Forgets objects.
+    pub fn remove(&self, names: &[String]) -> Result<()> {
+        self.change(|kept| kept.retain(|k| !names.contains(&k.name)))
+    }
+
+    /// Writes the changed list beside the old one and puts it in its place, so that a crash leaves one of the two.
+    fn change(&self, change: impl FnOnce(&mut Vec<Kept>)) -> Result<()> {
+        let mut kept = self.kept.lock();
+        let mut changed = kept.clone();
+        change(&mut changed);
+        let text = serde_json::to_vec_pretty(&changed).map_err(|e| Error::Internal(e.to_string()))?;
+        let (new, file) = (self.folder.join(format!("{FILE}.new")), self.folder.join(FILE));
+        let write = || -> std::io::Result<()> {
+            let mut out = File::create(&new)?;
+            out.write_all(&text)?;
+            out.sync_all()?;
+            std::fs::rename(&new, &file)?;
+            // The rename itself must be on disk too.
+            File::open(&self.folder)?.sync_all()
+        };
+        write().map_err(|e| Error::io(format!("could not write file \"{}\"", file.display()), e))?;
+        *kept = changed;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_there_again_in_their_order_and_a_second_engine_is_kept_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        for name in ["a", "b", "c"] {
+            store.add(name, &format!("CREATE SOURCE {name} FROM 'pattern:'")).unwrap();
+        }
+        store.remove(&["b".to_owned()]).unwrap();
+        assert_eq!(Store::open(folder.path()).unwrap_err().sqlstate(), "55000");
+        drop(store);
+        let names: Vec<String> = Store::open(folder.path()).unwrap().statements().into_iter().map(|k| k.name).collect();
+        assert_eq!(names, ["a", "c"]);
+        std::fs::write(folder.path().join(FILE), "[{").unwrap();
+        assert_eq!(Store::open(folder.path()).unwrap_err().sqlstate(), "55000");
+    }
+}

@@ -1,0 +1,164 @@
+//! Which columns of a plan carry event time: those of its sources passed on unchanged, and the times of windows over them.
+
+use std::sync::Arc;
+
+use datafusion::common::Column;
+use datafusion::datasource::source_as_provider;
+use datafusion::error::Result;
+use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
+
+use super::table::SourceTable;
+use super::{infer, unnest, window};
+use crate::error::Error;
+use crate::frame::source::Source;
+
+/// The source behind a scan; None for DataFusion's own tables.
+pub fn source_of(scan: &TableScan) -> Option<Arc<dyn Source>> {
+    let provider = source_as_provider(&scan.source).ok()?;
+    provider.downcast_ref::<SourceTable>().map(|table| Arc::clone(&table.source))
+}
+
+/// Every source that a plan reads.
+pub fn sources_of(plan: &LogicalPlan) -> Result<Vec<Arc<dyn Source>>> {
+    let mut sources = Vec::new();
+    datafusion::common::tree_node::TreeNode::apply(plan, |p| {
+        if let LogicalPlan::TableScan(scan) = p {
+            sources.extend(source_of(scan));
+        }
+        Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
+    })?;
+    Ok(sources)
+}
+
+/// How far behind the watermark the values of a column may still come, µs; None for a column that does not carry event time.
+pub fn lag_us(plan: &LogicalPlan, at: usize) -> Option<i64> {
+    match plan {
+        LogicalPlan::TableScan(scan) => {
+            let column = match &scan.projection {
+                Some(projection) => *projection.get(at)?,
+                None => at,
+            };
+            source_of(scan)?.time_columns().into_iter().find(|t| t.index == column).map(|t| t.lag_us)
+        }
+        LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<window::AssignWindow>() {
+            Some(assign) if at >= assign.input.schema().fields().len() => {
+                let time = assign.input.schema().index_of_column(&assign.time).ok()?;
+                lag_us(&assign.input, time)?;
+                match at - assign.input.schema().fields().len() {
+                    // A window fires at its end, so its start is its size behind; window_time is within the last millisecond.
+                    0 => Some(assign.windows.size_us),
+                    1 => Some(0),
+                    _ => Some(1_000),
+                }
+            }
+            _ => below(plan, at).and_then(|(input, at)| lag_us(input, at)),
+        },
+        LogicalPlan::Union(union) => union.inputs.iter().map(|input| lag_us(input, at)).reduce(|a, b| Some(a?.max(b?))).flatten(),
+        LogicalPlan::Aggregate(_) => {
+            let held_us = held_us(plan, at)?;
+            below(plan, at).and_then(|(input, at)| lag_us(input, at)).map(|lag_us| lag_us.saturating_add(held_us))
+        }
+        _ => below(plan, at).and_then(|(input, at)| lag_us(input, at)),
+    }
+}
+
+/// The columns of a plan that carry event time, by index, with their lag in µs.
+pub fn columns_of(plan: &LogicalPlan) -> Vec<(usize, i64)> {
+    (0..plan.schema().fields().len()).filter_map(|at| lag_us(plan, at).map(|lag| (at, lag))).collect()
+}
+
+/// The key of an aggregate that says when a group is complete, and what to add to it to have that moment, µs: a window's, if there is one,
+/// or else another event time. None if no key tells.
+pub fn window_key(aggregate: &LogicalPlan) -> Option<(usize, i64)> {
+    let LogicalPlan::Aggregate(a) = aggregate else { return None };
+    let input_of = |at: usize| below(aggregate, at);
+    let keys = || (0..a.group_expr.len()).filter_map(|at| Some((at, input_of(at)?)));
+    let complete = |(at, (input, column))| Some((at, to_end_us(input, column)?));
+    let of_window = keys().filter(|(_, (input, column))| assigned_by(input, *column).is_some()).find_map(complete);
+    of_window.or_else(|| keys().find_map(complete))
+}
+
+/// What to add to a column that groups rows by window, to have the moment at which the group is complete, µs; None if it is no event time.
+fn to_end_us(plan: &LogicalPlan, at: usize) -> Option<i64> {
+    if let Some((assign, which)) = window_column(plan, at) {
+        let time = assign.input.schema().index_of_column(&assign.time).ok()?;
+        lag_us(&assign.input, time)?;
+        return Some([assign.windows.size_us, 0, 1_000].get(which).copied().unwrap_or(0));
+    }
+    let held_us = if matches!(plan, LogicalPlan::Aggregate(_)) { held_us(plan, at)? } else { 0 };
+    match below(plan, at) {
+        Some((input, at)) => to_end_us(input, at).map(|to_end_us| to_end_us.saturating_add(held_us)),
+        // A time that is no window's is complete when the watermark is past it.
+        None => lag_us(plan, at).map(|lag| lag.saturating_add(1)),
+    }
+}
+
+/// How much longer than its window an aggregate holds back a column, µs: the times of the window itself are what it waits for, any other
+/// time may lie a whole window behind them. None where that cannot be told.
+fn held_us(aggregate: &LogicalPlan, at: usize) -> Option<i64> {
+    let (key, _) = window_key(aggregate)?;
+    if key == at {
+        return Some(0);
+    }
+    let windows_of = |at: usize| below(aggregate, at).and_then(|(input, column)| assigned_by(input, column));
+    let window = windows_of(key)?;
+    if windows_of(at).is_some_and(|other| std::ptr::eq(other, window)) { Some(0) } else { Some(window.windows.size_us) }
+}
+
+/// The window function that a column comes from, passed on unchanged.
+fn assigned_by(plan: &LogicalPlan, at: usize) -> Option<&window::AssignWindow> {
+    match window_column(plan, at) {
+        Some((assign, _)) => Some(assign),
+        None => below(plan, at).and_then(|(input, at)| assigned_by(input, at)),
+    }
+}
+
+/// Which of the columns that a window function adds this is: the start, the end or the time.
+fn window_column(plan: &LogicalPlan, at: usize) -> Option<(&window::AssignWindow, usize)> {
+    let LogicalPlan::Extension(extension) = plan else { return None };
+    let assign = extension.node.as_any().downcast_ref::<window::AssignWindow>()?;
+    Some((assign, at.checked_sub(assign.input.schema().fields().len())?))
+}
+
+/// The input's column that a column passes on unchanged.
+fn below(plan: &LogicalPlan, at: usize) -> Option<(&LogicalPlan, usize)> {
+    let column_of = |input: &LogicalPlan, expr: &Expr| match expr.clone().unalias_nested().data {
+        Expr::Column(column) => input.schema().index_of_column(&column).ok(),
+        _ => None,
+    };
+    match plan {
+        LogicalPlan::Projection(p) => Some((&p.input, column_of(&p.input, p.expr.get(at)?)?)),
+        LogicalPlan::Aggregate(a) => Some((&a.input, column_of(&a.input, a.group_expr.get(at)?)?)),
+        LogicalPlan::Filter(f) => Some((&f.input, at)),
+        LogicalPlan::SubqueryAlias(s) => Some((&s.input, at)),
+        LogicalPlan::Unnest(u) => {
+            let input = *u.dependency_indices.get(at)?;
+            (u.list_type_columns.iter().all(|(list, _)| *list != input)).then_some((u.input.as_ref(), input))
+        }
+        LogicalPlan::Extension(extension) => {
+            let node = extension.node.as_any();
+            if let Some(assign) = node.downcast_ref::<window::AssignWindow>() {
+                return (at < assign.input.schema().fields().len()).then_some((&assign.input, at));
+            }
+            if let Some(infer) = node.downcast_ref::<infer::Infer>() {
+                return (at < infer.input.schema().fields().len()).then_some((&infer.input, at));
+            }
+            let unnest = node.downcast_ref::<unnest::Unnest>()?;
+            (at < unnest.list()).then_some((&unnest.input, at))
+        }
+        _ => None,
+    }
+}
+
+/// The error for a window, or a group, over a column that is no event time: it names those that would do.
+pub fn refusal(plan: &LogicalPlan, column: &Column) -> Error {
+    let names: Vec<String> =
+        columns_of(plan).into_iter().filter_map(|(at, _)| plan.schema().fields().get(at).map(|f| f.name().clone())).collect();
+    let hint = if names.is_empty() {
+        "No column of this query carries event time: it is a source's ts passed on unchanged, or window_start, window_end or window_time."
+            .to_owned()
+    } else {
+        format!("Use an event time column: {}.", names.join(", "))
+    };
+    Error::refused(format!("a continuous window over column \"{}\", which is not event time, would never close", column.name), hint)
+}

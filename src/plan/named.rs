@@ -1,0 +1,134 @@
+//! The columns of queries as Postgres lets them be: two may have one name, and those of a subquery are read by the names that Postgres gives them.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{Expr, Ident, Query, Select, SelectItem, SetExpr, TableFactor, VisitorMut};
+
+use super::column_names;
+
+/// Columns of one name are told apart, and those of a subquery have the names by which Postgres lets them be read.
+pub(super) struct Named;
+
+impl VisitorMut for Named {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        tell_apart(&mut select.projection);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Derived { subquery, .. } = factor {
+            name_columns(subquery);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        for table in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
+            name_columns(&mut table.query);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn name_columns(query: &mut Query) {
+    let mut body = query.body.as_mut();
+    let select = loop {
+        match body {
+            SetExpr::Select(select) => break select,
+            SetExpr::SetOperation { left, .. } => body = left.as_mut(),
+            _ => return,
+        }
+    };
+    for item in &mut select.projection {
+        if let SelectItem::UnnamedExpr(expr) = item
+            && !matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::CompoundFieldAccess { .. })
+        {
+            let alias = quoted(&column_names::of_expr(expr));
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+        }
+    }
+}
+
+/// DataFusion names a cast by what it casts.
+fn without_casts(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Cast { expr, .. } | Expr::Nested(expr) => without_casts(expr),
+        other => other,
+    }
+}
+
+/// Gives a second column of the same name one of its own; the mark in it is not shown.
+fn tell_apart(projection: &mut [SelectItem]) {
+    let mut seen = HashSet::new();
+    let mut stars = false;
+    for (at, item) in projection.iter_mut().enumerate() {
+        let (key, name) = match item {
+            // `t.a` and `u.a` differ, `a` and `t.a` may not.
+            SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => (
+                parts.iter().map(|part| part.value.as_str()).collect::<Vec<_>>().join("."),
+                parts.last().map(|part| part.value.clone()).unwrap_or_default(),
+            ),
+            SelectItem::UnnamedExpr(expr) => (without_casts(expr).to_string(), column_names::of_expr(expr)),
+            SelectItem::ExprWithAlias { alias, .. } => (alias.value.clone(), alias.value.clone()),
+            SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => {
+                stars = true;
+                continue;
+            }
+            SelectItem::ExprWithAliases { .. } => continue,
+        };
+        let column = matches!(item, SelectItem::UnnamedExpr(Expr::Identifier(_) | Expr::CompoundIdentifier(_)));
+        // Beside a `*` a column is there twice; either may come first.
+        let fresh = seen.insert(key) && !(column && stars);
+        if fresh {
+            continue;
+        }
+        let expr = match item {
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => expr.clone(),
+            _ => continue,
+        };
+        *item = SelectItem::ExprWithAlias { expr, alias: quoted(&column_names::with_mark(&name, at + 1)) };
+    }
+    if !stars {
+        return;
+    }
+    let first_star =
+        projection.iter().position(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))).unwrap_or(0);
+    for (at, item) in projection.iter_mut().enumerate().take(first_star) {
+        if let SelectItem::UnnamedExpr(expr @ (Expr::Identifier(_) | Expr::CompoundIdentifier(_))) = item {
+            let alias = quoted(&column_names::with_mark(&column_names::of_expr(expr), at + 1));
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+        }
+    }
+}
+
+fn quoted(name: &str) -> Ident {
+    Ident::with_quote('"', name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::parse::parse_query;
+    use datafusion::sql::sqlparser::ast::VisitMut;
+
+    fn rewritten(sql: &str) -> String {
+        let mut query = parse_query(sql).unwrap().query;
+        let _ = query.visit(&mut Named);
+        query.to_string()
+    }
+
+    #[test]
+    fn equal_columns_are_told_apart() {
+        assert_eq!(rewritten("SELECT 1, 1"), "SELECT 1, 1 AS \"?column?\u{1}2\"");
+        assert_eq!(rewritten("SELECT a, t.a, 2 AS a FROM t"), "SELECT a, t.a, 2 AS \"a\u{1}3\" FROM t");
+        assert_eq!(rewritten("SELECT a, * FROM t"), "SELECT a AS \"a\u{1}1\", * FROM t");
+    }
+
+    #[test]
+    fn columns_of_a_subquery_can_be_read_by_their_names() {
+        assert_eq!(rewritten("SELECT count FROM (SELECT count(*) FROM t)"), "SELECT count FROM (SELECT count(*) AS \"count\" FROM t)");
+    }
+}

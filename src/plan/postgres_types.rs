@@ -1,0 +1,135 @@
+//! Types as Postgres users know them: no unsigned integers, times with a zone in µs; a rule casts what DataFusion's functions give otherwise.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, DFSchema};
+use datafusion::error::Result;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::planner::TypePlanner;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Extension, LogicalPlan, Projection, cast};
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
+
+use super::checked;
+use crate::frame::batch::ts_type;
+
+/// TIMESTAMPTZ is µs UTC, whatever DataFusion's default is.
+#[derive(Debug)]
+pub struct PostgresTypes;
+
+impl TypePlanner for PostgresTypes {
+    fn plan_type_field(&self, sql_type: &SqlType) -> Result<Option<FieldRef>> {
+        let data_type = match sql_type {
+            SqlType::Timestamp(_, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone) => ts_type(),
+            SqlType::Timestamp(_, _) => DataType::Timestamp(TimeUnit::Microsecond, None),
+            _ => return Ok(None),
+        };
+        Ok(Some(Arc::new(Field::new("", data_type, true))))
+    }
+}
+
+/// The rule; it runs after types are coerced.
+#[derive(Debug)]
+pub struct PostgresTypesRule;
+
+impl AnalyzerRule for PostgresTypesRule {
+    fn name(&self) -> &str {
+        "postgres_types"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        Ok(plan.transform_up_with_subqueries(|plan| Ok(Transformed::yes(cast_node(plan)?)))?.data)
+    }
+}
+
+/// The type that a user sees in place of one that Postgres does not have; None if it has it.
+pub fn shown(data_type: &DataType) -> Option<DataType> {
+    match data_type {
+        DataType::UInt8 | DataType::UInt16 | DataType::Int8 => Some(DataType::Int32),
+        DataType::UInt32 | DataType::UInt64 => Some(DataType::Int64),
+        DataType::Timestamp(unit, Some(zone)) if *unit != TimeUnit::Microsecond || zone.as_ref() != "UTC" => Some(ts_type()),
+        DataType::Timestamp(unit, None) if *unit != TimeUnit::Microsecond => Some(DataType::Timestamp(TimeUnit::Microsecond, None)),
+        _ => None,
+    }
+}
+
+fn cast_node(plan: LogicalPlan) -> Result<LogicalPlan> {
+    // Where a node gives columns of its own that are no expressions of its parents, they are cast by a projection on top.
+    if matches!(plan, LogicalPlan::Aggregate(_) | LogicalPlan::Window(_)) {
+        let plan = cast_expressions(plan)?;
+        return cast_columns(plan);
+    }
+    if matches!(plan, LogicalPlan::TableScan(_)) {
+        return cast_columns(plan);
+    }
+    match plan {
+        // A node of ours has its schema from its inputs, whose types may have changed.
+        LogicalPlan::Extension(extension) => {
+            let inputs = extension.node.inputs().into_iter().cloned().collect();
+            let node = extension.node.with_exprs_and_inputs(extension.node.expressions(), inputs)?;
+            Ok(LogicalPlan::Extension(Extension { node }))
+        }
+        LogicalPlan::Values(_) => Ok(plan),
+        LogicalPlan::Unnest(_) => plan.recompute_schema(),
+        plan => cast_expressions(plan),
+    }
+}
+
+/// Casts the result of every function call in the node's expressions.
+fn cast_expressions(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let inputs = plan.inputs();
+    let mut schema = merge_schema(&inputs);
+    if let LogicalPlan::TableScan(scan) = &plan {
+        schema.merge(&scan.projected_schema);
+    }
+    let names = NamePreserver::new(&plan);
+    let rewritten = plan.map_expressions(|e| {
+        let name = names.save(&e);
+        Ok(cast_calls(e, &schema)?.update_data(|e| name.restore(e)))
+    })?;
+    // The types of its expressions, or of its inputs, may have changed.
+    rewritten.data.recompute_schema()
+}
+
+fn cast_calls(e: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    e.transform_up(|e| match &e {
+        Expr::ScalarFunction(_) => match shown(&e.get_type(schema)?) {
+            Some(to) => Ok(Transformed::yes(cast(e, to))),
+            None => Ok(Transformed::no(e)),
+        },
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            let type_of = |e: &Expr| e.get_type(schema).ok().filter(checked::is_integer);
+            match (type_of(left), type_of(right)) {
+                (Some(l), Some(r)) if l == r => match checked::call(left, *op, right) {
+                    Some(call) => Ok(Transformed::yes(call)),
+                    None => Ok(Transformed::no(e)),
+                },
+                _ => Ok(Transformed::no(e)),
+            }
+        }
+        _ => Ok(Transformed::no(e)),
+    })
+}
+
+/// A projection that casts the columns, which keep their names.
+fn cast_columns(plan: LogicalPlan) -> Result<LogicalPlan> {
+    if plan.schema().fields().iter().all(|f| shown(f.data_type()).is_none()) {
+        return Ok(plan);
+    }
+    let columns = plan
+        .schema()
+        .iter()
+        .map(|(qualifier, field)| {
+            let column = Expr::Column(Column::new(qualifier.cloned(), field.name()));
+            match shown(field.data_type()) {
+                Some(to) => cast(column, to).alias_qualified(qualifier.cloned(), field.name()),
+                None => column,
+            }
+        })
+        .collect();
+    Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?))
+}

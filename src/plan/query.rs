@@ -1,0 +1,164 @@
+//! A query from its AST to its optimised logical plan, the same for a SELECT and for a continuous query.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, ScalarValue, TableReference};
+use datafusion::error::Result;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{ColumnarValue, Distinct, Expr, LogicalPlan, Projection, ScalarUDF, Volatility, cast, create_udf};
+use datafusion::prelude::SessionConfig;
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
+use framesql_udfs::function::functions;
+
+use super::postgres_types::{PostgresTypes, PostgresTypesRule};
+use super::unnest::UnnestPlanner;
+use super::window::{AssignWindow, WindowPlanner};
+use super::{event_time, infer, length, pixels, rewrite, unnest};
+use crate::error::Error;
+
+/// A session's planner: DataFusion's, with framesql's functions, relations and types. `catalog` is the database that it is in.
+pub fn state(catalog: &str) -> SessionState {
+    let mut config = SessionConfig::new()
+        .with_default_catalog_and_schema(catalog, "public")
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(true)
+        // Rows of a source are never reordered, and a filter must not wait for a second partition.
+        .with_target_partitions(1);
+    let options = config.options_mut();
+    options.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    options.execution.time_zone = Some("UTC".to_owned());
+    let mut state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_default_features()
+        .with_type_planner(Arc::new(PostgresTypes))
+        .with_relation_planners(vec![Arc::new(WindowPlanner), Arc::new(UnnestPlanner)])
+        .with_analyzer_rule(Arc::new(PostgresTypesRule))
+        .build();
+    let here = [named("current_database", catalog), named("current_schema", "public")];
+    for function in functions().into_iter().chain(length::functions()).chain(here) {
+        use datafusion::execution::FunctionRegistry;
+        // A function of ours replaces one of the same name; nothing else can go wrong.
+        let _ = state.register_udf(function);
+    }
+    state
+}
+
+/// A function without arguments that gives a name.
+fn named(function: &str, name: &str) -> Arc<ScalarUDF> {
+    let value = ColumnarValue::Scalar(ScalarValue::from(name));
+    Arc::new(create_udf(function, Vec::new(), DataType::Utf8, Volatility::Stable, Arc::new(move |_| Ok(value.clone()))))
+}
+
+/// Plans a query, not yet optimised: what a view keeps, and what describes its columns and parameters.
+pub async fn plan(state: &SessionState, mut query: Box<Query>) -> Result<LogicalPlan> {
+    rewrite::rewrite(&mut query)?;
+    let plan = state.statement_to_plan(Statement::Statement(Box::new(SqlStatement::Query(query)))).await?;
+    let plan = unnest::decorrelate(plan)?;
+    unnest::check(&plan)?;
+    text_for_null(plan)
+}
+
+/// A column of which nothing but NULL is known is text, as in Postgres.
+fn text_for_null(plan: LogicalPlan) -> Result<LogicalPlan> {
+    if plan.schema().fields().iter().all(|f| !f.data_type().is_null()) {
+        return Ok(plan);
+    }
+    let column = |(qualifier, field): (Option<&TableReference>, &FieldRef)| {
+        let column = Expr::Column(Column::new(qualifier.cloned(), field.name()));
+        if field.data_type().is_null() { cast(column, DataType::Utf8).alias_qualified(qualifier.cloned(), field.name()) } else { column }
+    };
+    let columns = plan.schema().iter().map(column).collect();
+    Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?))
+}
+
+/// The plan that runs: optimised, with the calls of models in nodes of their own.
+pub fn optimise(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
+    pixels::place(infer::hoist(state.optimize(plan)?)?)
+}
+
+/// The plan of a continuous query. Errs if it could never answer, or not what it says, with the way out.
+pub fn optimise_continuous(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
+    // The optimiser folds now() to a constant, so it is looked for before.
+    check_now(plan)?;
+    let plan = optimise(state, plan)?;
+    plan.apply_with_subqueries(|node| check_node(node).map(|()| TreeNodeRecursion::Continue))?;
+    Ok(plan)
+}
+
+fn check_now(plan: &LogicalPlan) -> Result<()> {
+    let clock = |f: &Expr| matches!(f, Expr::ScalarFunction(f) if matches!(f.func.name(), "now" | "current_date" | "current_time"));
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|e| {
+            if e.exists(|e| Ok(clock(e)))? {
+                return Err(Error::refused(
+                    "now() in a continuous query would keep the time at which it was planned",
+                    "Compare with the event time, ts.",
+                )
+                .into());
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })
+    })?;
+    Ok(())
+}
+
+fn check_node(node: &LogicalPlan) -> Result<()> {
+    let unsupported = |what: &str, hint: &str| Err(Error::unsupported(format!("{what} in a continuous query"), hint).into());
+    let mut subquery = false;
+    node.apply_expressions(|e| {
+        subquery |= e.exists(|e| Ok(matches!(e, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_))))?;
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    if subquery {
+        return unsupported("a subquery in an expression", "Write its value, or compare where you read.");
+    }
+    match node {
+        LogicalPlan::Sort(sort) if sort.fetch.is_none() => Err(Error::refused(
+            "ORDER BY without LIMIT in a continuous query has no end to sort by",
+            "Leave it out, and sort where you read: SELECT … FROM view ORDER BY ….",
+        )
+        .into()),
+        LogicalPlan::Sort(_) | LogicalPlan::Limit(_) => {
+            unsupported("LIMIT", "Leave it out, and limit where you read: SELECT … FROM view LIMIT ….")
+        }
+        LogicalPlan::Distinct(Distinct::On(_)) => unsupported("DISTINCT ON", "Group by window instead."),
+        LogicalPlan::Join(_) => unsupported("a join", "Make a view of each side, and join where you read."),
+        LogicalPlan::Window(_) => unsupported("OVER", "Use it where you read: SELECT … OVER (…) FROM view."),
+        LogicalPlan::RecursiveQuery(_) => unsupported("WITH RECURSIVE", "Use it where you read."),
+        LogicalPlan::Aggregate(aggregate) if aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) => {
+            unsupported("GROUPING SETS", "Make one view a grouping.")
+        }
+        LogicalPlan::Aggregate(aggregate) => {
+            if event_time::window_key(node).is_some() {
+                return Ok(());
+            }
+            // A window over a column that is no event time is the nearer mistake.
+            check_windows(&aggregate.input)?;
+            Err(Error::refused(
+                "GROUP BY without a window in a continuous query would never answer",
+                "Group by window_start and window_end of TUMBLE(source, ts, INTERVAL '1 second').",
+            )
+            .into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_windows(plan: &LogicalPlan) -> Result<()> {
+    plan.apply(|node| {
+        if let LogicalPlan::Extension(extension) = node
+            && let Some(assign) = extension.node.as_any().downcast_ref::<AssignWindow>()
+            && let Ok(at) = assign.input.schema().index_of_column(&assign.time)
+            && event_time::lag_us(&assign.input, at).is_none()
+        {
+            return Err(event_time::refusal(&assign.input, &assign.time).into());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! A query's AST as DataFusion's planner can take it, and the clauses that framesql would otherwise drop in silence, refused.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, FunctionArg, FunctionArgExpr, Ident, Query, Select, TableFactor, VisitMut, VisitorMut, visit_expressions,
+};
+
+use super::named::Named;
+use super::unnest::WHOLE;
+use super::window::expose_table;
+use crate::error::{Error, Result};
+
+/// Rewrites the query in place. Errs with 0A000 for a clause that is not supported.
+pub fn rewrite(query: &mut Query) -> Result<()> {
+    // What the query names without a qualifier: an element of UNNEST is a column of its own only if it is named whole.
+    let mut bare = HashSet::new();
+    let _ = visit_expressions(query, |e| {
+        if let Expr::Identifier(ident) = e {
+            bare.insert(folded(ident));
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    match query.visit(&mut Rewriter { bare }) {
+        ControlFlow::Break(error) => return Err(error),
+        ControlFlow::Continue(()) => {}
+    }
+    let _ = query.visit(&mut Named);
+    Ok(())
+}
+
+/// An identifier as Postgres folds it.
+fn folded(ident: &Ident) -> String {
+    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+}
+
+struct Rewriter {
+    bare: HashSet<String>,
+}
+
+fn refuse(what: &str, hint: &str) -> ControlFlow<Error> {
+    ControlFlow::Break(Error::unsupported(what, hint))
+}
+
+impl VisitorMut for Rewriter {
+    type Break = Error;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
+        if !query.locks.is_empty() {
+            return refuse("FOR UPDATE or FOR SHARE", "Leave it out: a SELECT reads a snapshot and blocks nobody.");
+        }
+        if query.for_clause.is_some() || query.settings.is_some() || query.format_clause.is_some() || !query.pipe_operators.is_empty() {
+            return refuse("a FOR, SETTINGS or FORMAT clause", "Leave it out.");
+        }
+        if query.fetch.as_ref().is_some_and(|f| f.with_ties || f.percent) {
+            return refuse("FETCH with ties or percent", "Use LIMIT.");
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
+        if select.into.is_some() {
+            return refuse("SELECT INTO", "Use CREATE MATERIALIZED VIEW … AS SELECT.");
+        }
+        if select.top.is_some() {
+            return refuse("TOP", "Use LIMIT.");
+        }
+        let unused = !select.lateral_views.is_empty()
+            || select.prewhere.is_some()
+            || !select.connect_by.is_empty()
+            || !select.cluster_by.is_empty()
+            || !select.distribute_by.is_empty()
+            || !select.sort_by.is_empty()
+            || select.value_table_mode.is_some();
+        if unused {
+            return refuse("a LATERAL VIEW, PREWHERE, CONNECT BY, CLUSTER BY, DISTRIBUTE BY or SORT BY clause", "Leave it out.");
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, relation: &mut TableFactor) -> ControlFlow<Error> {
+        match relation {
+            TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
+                return refuse("TABLESAMPLE", "Filter by frame_no, as in WHERE frame_no % 10 = 0.");
+            }
+            TableFactor::Table { with_ordinality: true, .. }
+            | TableFactor::Function { with_ordinality: true, .. }
+            | TableFactor::UNNEST { with_ordinality: true, .. } => {
+                return refuse("WITH ORDINALITY", "Leave it out, or number the rows with row_number() OVER (…).");
+            }
+            TableFactor::UNNEST { with_offset: true, .. } => return refuse("WITH OFFSET", "Leave it out."),
+            TableFactor::Table { version: Some(_), .. } => return refuse("FOR SYSTEM_TIME AS OF", "Leave it out."),
+            TableFactor::Table { with_hints, index_hints, partitions, .. }
+                if !with_hints.is_empty() || !index_hints.is_empty() || !partitions.is_empty() =>
+            {
+                return refuse("a table hint", "Leave it out.");
+            }
+            TableFactor::MatchRecognize { .. } => return refuse("MATCH_RECOGNIZE", "Use lag() OVER (…) in a SELECT."),
+            TableFactor::Pivot { .. } | TableFactor::Unpivot { .. } => return refuse("PIVOT and UNPIVOT", "Use sum(…) FILTER (WHERE …)."),
+            _ => {}
+        }
+        expose_table(relation);
+        lateral_function(relation);
+        if let TableFactor::UNNEST { alias, with_offset_alias, .. } = relation
+            && alias.as_ref().is_some_and(|a| self.bare.contains(&folded(&a.name)))
+        {
+            *with_offset_alias = Some(Ident::new(WHOLE));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// `LATERAL UNNEST(…)` is read as a call of any table function.
+fn lateral_function(relation: &mut TableFactor) {
+    let TableFactor::Function { lateral: true, name, args, alias, .. } = relation else { return };
+    if !name.to_string().eq_ignore_ascii_case("unnest") {
+        return;
+    }
+    let exprs: Option<Vec<Expr>> = args
+        .iter()
+        .map(|arg| match arg {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => Some(e.clone()),
+            _ => None,
+        })
+        .collect();
+    if let Some(array_exprs) = exprs {
+        let alias = alias.take();
+        *relation = TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_offset_alias: None, with_ordinality: false };
+    }
+}

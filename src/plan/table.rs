@@ -1,0 +1,43 @@
+//! A source as DataFusion's planner sees it: a table whose scan is ours.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::internal_err;
+use datafusion::error::Result;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+
+use crate::frame::range::Range;
+use crate::frame::source::Source;
+
+/// A table over a source.
+#[derive(Debug)]
+pub struct SourceTable {
+    /// What is read.
+    pub source: Arc<dyn Source>,
+}
+
+#[async_trait]
+impl TableProvider for SourceTable {
+    fn schema(&self) -> SchemaRef {
+        self.source.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        // What a reader may skip by is applied again above: a seek lands on a keyframe, not on the row.
+        let one =
+            |f: &&Expr| if Range::understands(f) { TableProviderFilterPushDown::Inexact } else { TableProviderFilterPushDown::Unsupported };
+        Ok(filters.iter().map(one).collect())
+    }
+
+    async fn scan(&self, _: &dyn Session, _: Option<&Vec<usize>>, _: &[Expr], _: Option<usize>) -> Result<Arc<dyn ExecutionPlan>> {
+        internal_err!("the scan of source {} is planned by run::lower", self.source.name())
+    }
+}

@@ -1,0 +1,322 @@
+//! UNNEST beside a table in FROM: one row an element, with the element's fields under the alias.
+//!
+//! DataFusion plans it as a correlated subquery that it cannot run; here it becomes a node over the table it stands beside.
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, DFSchema, DFSchemaRef, JoinType, TableReference, plan_err};
+use datafusion::error::Result;
+use datafusion::functions::core::get_field;
+use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
+use datafusion::logical_expr::{
+    Expr, ExprSchemable, Extension, Join, LogicalPlan, LogicalPlanBuilder, Projection, SubqueryAlias, UserDefinedLogicalNodeCore, lit,
+};
+use datafusion::sql::sqlparser::ast::{TableAlias, TableFactor};
+use framesql_udfs::frame::is_frame;
+
+use crate::error::Error;
+
+/// What `rewrite` puts in UNNEST's unused place to say that the query names the whole element.
+pub const WHOLE: &str = "whole";
+/// The column that holds the list until it is unnested.
+const LIST: &str = "__list";
+/// The column that holds an element of it. Another name: DataFusion pushes expressions below a node by the names of columns.
+const ELEMENT: &str = "__element";
+
+/// The node: its input's columns, with one row an element of the list column, which is the last.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Unnest {
+    /// What stands beside UNNEST, and the list.
+    pub input: LogicalPlan,
+    /// LEFT JOIN: a row without elements stays, with a NULL element.
+    pub keep_empty: bool,
+    schema: DFSchemaRef,
+}
+
+impl Unnest {
+    /// Errs if the last column of the input is not a list.
+    pub fn try_new(input: LogicalPlan, keep_empty: bool) -> Result<Unnest> {
+        let mut fields: Vec<(Option<TableReference>, FieldRef)> = input.schema().iter().map(|(q, f)| (q.cloned(), Arc::clone(f))).collect();
+        let Some((_, list)) = fields.pop() else { return plan_err!("unnest needs a list") };
+        let element = element_of(list.data_type())?;
+        fields.push((None, Arc::new(Field::new(ELEMENT, element, true))));
+        let schema = Arc::new(DFSchema::new_with_metadata(fields, input.schema().metadata().clone())?);
+        Ok(Unnest { input, keep_empty, schema })
+    }
+
+    /// The list's place among the columns: the last.
+    pub fn list(&self) -> usize {
+        self.schema.fields().len().saturating_sub(1)
+    }
+}
+
+fn element_of(list: &DataType) -> Result<DataType> {
+    match list {
+        DataType::List(f) | DataType::LargeList(f) | DataType::FixedSizeList(f, _) => Ok(f.data_type().clone()),
+        other => plan_err!("unnest takes a list, not {other}"),
+    }
+}
+
+impl PartialOrd for Unnest {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        (&self.keep_empty, &self.input).partial_cmp(&(&other.keep_empty, &other.input))
+    }
+}
+
+impl UserDefinedLogicalNodeCore for Unnest {
+    fn name(&self) -> &str {
+        "UnnestFrames"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.input]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        Vec::new()
+    }
+
+    fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
+        HashSet::from([ELEMENT.to_owned()])
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.keep_empty { "UnnestFrames: rows without elements stay" } else { "UnnestFrames" })
+    }
+
+    fn with_exprs_and_inputs(&self, _: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
+        match inputs.into_iter().next() {
+            Some(input) => Unnest::try_new(input, self.keep_empty),
+            None => plan_err!("unnest needs an input"),
+        }
+    }
+
+    fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
+        let mut needed: Vec<usize> = output_columns.iter().copied().chain([self.list()]).collect();
+        needed.sort_unstable();
+        needed.dedup();
+        Some(vec![needed])
+    }
+}
+
+/// UNNEST as the SQL planner sees it, before it meets the table it stands beside: a leaf with the element's columns.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Lateral {
+    /// The list, over columns of the outer query.
+    list: Expr,
+    /// The element's fields in order; None for an element that is no struct.
+    fields: Option<Vec<String>>,
+    /// Whether the last column is the element itself.
+    whole: bool,
+    schema: DFSchemaRef,
+}
+
+impl PartialOrd for Lateral {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        self.list.partial_cmp(&other.list)
+    }
+}
+
+impl UserDefinedLogicalNodeCore for Lateral {
+    fn name(&self) -> &str {
+        "LateralUnnest"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        Vec::new()
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        vec![self.list.clone()]
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LateralUnnest: {}", self.list)
+    }
+
+    fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, _: Vec<LogicalPlan>) -> Result<Self> {
+        match exprs.into_iter().next() {
+            Some(list) => Ok(Lateral { list, ..self.clone() }),
+            None => plan_err!("unnest needs a list"),
+        }
+    }
+}
+
+/// Plans UNNEST of an expression over the tables it stands beside; an UNNEST of constants is left to DataFusion.
+#[derive(Debug)]
+pub struct UnnestPlanner;
+
+impl RelationPlanner for UnnestPlanner {
+    fn plan_relation(&self, relation: TableFactor, context: &mut dyn RelationPlannerContext) -> Result<RelationPlanning> {
+        let TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_offset_alias, with_ordinality: false } = relation else {
+            return Ok(RelationPlanning::Original(Box::new(relation)));
+        };
+        let original = |array_exprs| TableFactor::UNNEST {
+            alias: alias.clone(),
+            array_exprs,
+            with_offset: false,
+            with_offset_alias: None,
+            with_ordinality: false,
+        };
+        let [list] = array_exprs.as_slice() else { return Ok(RelationPlanning::Original(Box::new(original(array_exprs)))) };
+        let list = context.sql_to_expr(list.clone(), &DFSchema::empty())?;
+        if !list.contains_outer() {
+            return Ok(RelationPlanning::Original(Box::new(original(array_exprs))));
+        }
+        let whole = with_offset_alias.is_some_and(|marker| marker.value == WHOLE);
+        let (name, renamed) = names(alias, context);
+        let node = Lateral::try_new(list, whole, &name, &renamed)?;
+        let plan = LogicalPlan::Extension(Extension { node: Arc::new(node) });
+        let plan = LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(Arc::new(plan), TableReference::bare(name))?);
+        Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, None))))
+    }
+}
+
+/// The alias, and the new names of the element's first columns.
+fn names(alias: Option<TableAlias>, context: &dyn RelationPlannerContext) -> (String, Vec<String>) {
+    match alias {
+        None => ("unnest".to_owned(), Vec::new()),
+        Some(alias) => {
+            let renamed = alias.columns.into_iter().map(|c| context.normalize_ident(c.name)).collect();
+            (context.normalize_ident(alias.name), renamed)
+        }
+    }
+}
+
+impl Lateral {
+    fn try_new(list: Expr, whole: bool, alias: &str, renamed: &[String]) -> Result<Lateral> {
+        let element = element_of(&list.get_type(&DFSchema::empty())?)?;
+        let parts: Option<Vec<FieldRef>> = match &element {
+            DataType::Struct(fields) if !is_frame(&element) => Some(fields.iter().cloned().collect()),
+            _ => None,
+        };
+        let mut columns: Vec<Field> = match &parts {
+            Some(parts) => parts.iter().map(|p| Field::new(p.name(), p.data_type().clone(), true)).collect(),
+            None => vec![Field::new(alias, element.clone(), true)],
+        };
+        if renamed.len() > columns.len() {
+            return plan_err!("unnest gives {} column(s) but {} names are given", columns.len(), renamed.len());
+        }
+        for (column, name) in columns.iter_mut().zip(renamed) {
+            *column = column.clone().with_name(name);
+        }
+        let whole = whole && parts.is_some() && !columns.iter().any(|c| c.name() == alias);
+        if let Some(twice) = columns.iter().enumerate().find(|(at, c)| columns.iter().take(*at).any(|before| before.name() == c.name())) {
+            let all = parts.iter().flatten().map(|p| p.name().as_str()).collect::<Vec<_>>().join(", ");
+            return Err(Error::Syntax {
+                message: format!("column name \"{}\" of \"{alias}\" is given twice", twice.1.name()),
+                hint: Some(format!("Names in parentheses rename the columns in their order, which is {all}.")),
+            }
+            .into());
+        }
+        if whole {
+            columns.push(Field::new(alias, element, true));
+        }
+        let fields = columns.into_iter().map(|c| (None, Arc::new(c))).collect();
+        let schema = Arc::new(DFSchema::new_with_metadata(fields, Default::default())?);
+        Ok(Lateral { list, fields: parts.map(|p| p.iter().map(|f| f.name().clone()).collect()), whole, schema })
+    }
+
+    /// The node's columns, made from the element.
+    fn columns(&self, element: &Column, alias: &TableReference) -> Vec<Expr> {
+        let element = Expr::Column(element.clone());
+        let names = self.schema.fields().iter().map(|f| f.name().clone());
+        match &self.fields {
+            None => names.map(|name| element.clone().alias_qualified(Some(alias.clone()), name)).collect(),
+            Some(fields) => names
+                .enumerate()
+                .map(|(at, name)| {
+                    let value = match fields.get(at) {
+                        Some(field) => get_field().call(vec![element.clone(), lit(field.as_str())]),
+                        // After the fields stands the element itself.
+                        None => element.clone(),
+                    };
+                    value.alias_qualified(Some(alias.clone()), name)
+                })
+                .collect(),
+        }
+    }
+}
+
+/// The plan with every join to a lateral UNNEST made an Unnest node over the join's other side.
+pub fn decorrelate(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let plan = plan.transform_up_with_subqueries(|plan| match plan {
+        LogicalPlan::Join(join) => match lateral(&join.right) {
+            Some((alias, node)) => Ok(Transformed::yes(over(&join, &alias, &node)?)),
+            None => Ok(Transformed::no(LogicalPlan::Join(join))),
+        },
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(plan.data)
+}
+
+fn lateral(plan: &LogicalPlan) -> Option<(TableReference, Lateral)> {
+    let LogicalPlan::SubqueryAlias(SubqueryAlias { input, alias, .. }) = plan else { return None };
+    let node = match input.as_ref() {
+        LogicalPlan::Subquery(subquery) => subquery.subquery.as_ref(),
+        other => other,
+    };
+    match node {
+        LogicalPlan::Extension(extension) => extension.node.as_any().downcast_ref::<Lateral>().map(|node| (alias.clone(), node.clone())),
+        _ => None,
+    }
+}
+
+fn over(join: &Join, alias: &TableReference, node: &Lateral) -> Result<LogicalPlan> {
+    let condition =
+        join.on.iter().map(|(a, b)| a.clone().eq(b.clone())).chain(join.filter.clone()).filter(|c| *c != lit(true)).reduce(Expr::and);
+    let keep_empty = match join.join_type {
+        JoinType::Inner => false,
+        JoinType::Left if condition.is_none() => true,
+        JoinType::Left => {
+            return Err(Error::unsupported(
+                "LEFT JOIN UNNEST with a condition",
+                "Write ON true, and filter the list or the rows in a subquery.",
+            )
+            .into());
+        }
+        other => return Err(Error::unsupported(format!("{other} JOIN with UNNEST"), "Use CROSS JOIN or LEFT JOIN … ON true.").into()),
+    };
+    let left: Vec<Expr> = join.left.schema().columns().into_iter().map(Expr::Column).collect();
+    let list = node.list.clone().transform(|e| match e {
+        Expr::OuterReferenceColumn(_, column) => Ok(Transformed::yes(Expr::Column(column))),
+        other => Ok(Transformed::no(other)),
+    })?;
+    let mut below = left.clone();
+    below.push(list.data.alias(LIST));
+    let input = LogicalPlan::Projection(Projection::try_new(below, Arc::clone(&join.left))?);
+    let unnest = LogicalPlan::Extension(Extension { node: Arc::new(Unnest::try_new(input, keep_empty)?) });
+    let mut columns = left;
+    columns.extend(node.columns(&Column::new_unqualified(ELEMENT), alias));
+    let plan = LogicalPlan::Projection(Projection::try_new(columns, Arc::new(unnest))?);
+    match condition {
+        None => Ok(plan),
+        Some(condition) => LogicalPlanBuilder::from(plan).filter(condition)?.build(),
+    }
+}
+
+/// Errs if a lateral UNNEST is left that no join could take up.
+pub fn check(plan: &LogicalPlan) -> Result<()> {
+    plan.apply_with_subqueries(|p| match p {
+        LogicalPlan::Extension(e) if e.node.as_any().is::<Lateral>() => Err(Error::unsupported(
+            "UNNEST of an outer query's column here",
+            "Write it beside its table: FROM t CROSS JOIN UNNEST(…) AS x.",
+        )
+        .into()),
+        _ => Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue),
+    })?;
+    Ok(())
+}

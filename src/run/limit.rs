@@ -1,0 +1,50 @@
+//! Passes a number of rows and then ends its input, so that a reader under a LIMIT stops reading.
+
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::error::Result;
+
+use super::operator::{Operator, Output};
+
+/// The description.
+#[derive(Clone, Debug)]
+pub struct Limit {
+    /// Rows left out at the start.
+    pub skip: usize,
+    /// Rows passed after them; None is all.
+    pub fetch: Option<usize>,
+    /// The columns, as they came.
+    pub schema: SchemaRef,
+}
+
+impl Limit {
+    /// What EXPLAIN shows.
+    pub fn detail(&self) -> String {
+        let fetch = self.fetch.map_or("all".to_owned(), |n| n.to_string());
+        if self.skip == 0 { format!("fetch={fetch}") } else { format!("skip={}, fetch={fetch}", self.skip) }
+    }
+
+    pub(super) fn build(&self) -> LimitOperator {
+        LimitOperator { skip: self.skip, fetch: self.fetch.unwrap_or(usize::MAX) }
+    }
+}
+
+pub(super) struct LimitOperator {
+    skip: usize,
+    fetch: usize,
+}
+
+impl Operator for LimitOperator {
+    fn rows(&mut self, _input: usize, rows: RecordBatch, out: &mut Output) -> Result<()> {
+        let skipped = self.skip.min(rows.num_rows());
+        self.skip -= skipped;
+        let passed = self.fetch.min(rows.num_rows() - skipped);
+        self.fetch -= passed;
+        out.rows(rows.slice(skipped, passed));
+        Ok(())
+    }
+
+    fn finished(&self) -> bool {
+        self.fetch == 0
+    }
+}

@@ -1,0 +1,401 @@
+//! The optimised logical plan to operators: all of it for a continuous query; for a SELECT the part that carries pixels, the rest is DataFusion's.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::Session;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchemaRef, NullHandling, internal_datafusion_err, internal_err};
+use datafusion::error::Result;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{
+    Aggregate, Expr, Extension, FetchType, LogicalPlan, SkipType, TableScan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
+};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
+use framesql_udfs::frame::is_frame;
+use framesql_udfs::function::reads_pixels;
+
+use super::exec::OperatorExec;
+use super::{Description, Run, assign, detach, infer, limit, map, merge, scan, unnest, window};
+use crate::error::Error;
+use crate::frame::source::Request;
+use crate::plan::event_time::{self, source_of};
+use crate::plan::{infer as plan_infer, unnest as plan_unnest, window as plan_window};
+
+/// The operators of a continuous query. Errs with 0A000 for a node that has no operator.
+pub fn continuous(plan: &LogicalPlan, run: &Run) -> Result<Arc<dyn ExecutionPlan>> {
+    let mut lowering = Lowering { run, next_number: 0 };
+    let lowered = lowering.lower(plan)?;
+    Ok(lowering.detached(lowered))
+}
+
+/// The physical plan of a SELECT.
+pub async fn batch(plan: &LogicalPlan, run: &Run, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>> {
+    let mut lowering = Lowering { run, next_number: 0 };
+    let plan = plan.clone().transform_down_with_subqueries(|node| {
+        if !row_wise(&node) {
+            check_pixels(&node)?;
+            return Ok(Transformed::no(node));
+        }
+        let schema = Arc::clone(node.schema());
+        let lowered = lowering.lower(&node)?;
+        let node = Lowered { exec: lowering.detached(lowered), schema };
+        Ok(Transformed::new(LogicalPlan::Extension(Extension { node: Arc::new(node) }), true, TreeNodeRecursion::Jump))
+    })?;
+    let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(OperatorPlanner { run: run.clone() })]);
+    planner.create_physical_plan(&plan.data, state).await
+}
+
+/// Errs if an operator over frames that are references only calls a function that needs their pixels.
+fn check_references(description: &Description) -> Result<()> {
+    let check = |e: &Expr| {
+        e.apply(|e| match e {
+            Expr::ScalarFunction(f) if reads_pixels(f.func.name()) => Err(without_pixels(f.func.name()).into()),
+            _ => Ok(TreeNodeRecursion::Continue),
+        })
+    };
+    match description {
+        Description::Map(map) => map.predicate.iter().chain(map.columns.iter().flatten()).try_for_each(|e| check(e).map(|_| ())),
+        Description::Infer(infer) => match infer.calls.first() {
+            Some(call) => Err(without_pixels(&call.function).into()),
+            None => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+fn without_pixels(function: &str) -> Error {
+    Error::unsupported(
+        format!("{function} of a frame without pixels"),
+        format!(
+            "A view, a join and an aggregate keep only the reference of a frame: call {function} in the query below, and use its result by name."
+        ),
+    )
+}
+
+/// Errs if a node above the border, where frames are references only, calls a function that needs their pixels.
+fn check_pixels(node: &LogicalPlan) -> Result<()> {
+    node.apply_expressions(|e| {
+        e.apply(|e| match e {
+            Expr::ScalarFunction(f) if reads_pixels(f.func.name()) => Err(without_pixels(f.func.name()).into()),
+            _ => Ok(TreeNodeRecursion::Continue),
+        })
+    })?;
+    Ok(())
+}
+
+/// Whether a plan works row by row over sources, so that our operators run it.
+fn row_wise(plan: &LogicalPlan) -> bool {
+    let known = match plan {
+        LogicalPlan::TableScan(scan) => return source_of(scan).is_some(),
+        LogicalPlan::Projection(_) | LogicalPlan::Filter(_) => plan
+            .apply_expressions(|e| {
+                let sub = e.exists(|e| {
+                    Ok(matches!(
+                        e,
+                        Expr::ScalarSubquery(_)
+                            | Expr::Exists(_)
+                            | Expr::InSubquery(_)
+                            | Expr::SetComparison(_)
+                            | Expr::OuterReferenceColumn(..)
+                    ))
+                })?;
+                if sub { internal_err!("a subquery") } else { Ok(TreeNodeRecursion::Continue) }
+            })
+            .is_ok(),
+        LogicalPlan::SubqueryAlias(_) | LogicalPlan::Union(_) => true,
+        LogicalPlan::Limit(limit) => {
+            matches!((limit.get_skip_type(), limit.get_fetch_type()), (Ok(SkipType::Literal(_)), Ok(FetchType::Literal(_))))
+        }
+        LogicalPlan::Unnest(unnest) => list_of(unnest).is_some(),
+        LogicalPlan::Extension(extension) => {
+            let node = extension.node.as_any();
+            node.is::<plan_infer::Infer>() || node.is::<plan_unnest::Unnest>() || node.is::<plan_window::AssignWindow>()
+        }
+        _ => false,
+    };
+    known && !plan.inputs().is_empty() && plan.inputs().into_iter().all(row_wise)
+}
+
+/// The one list that DataFusion's own Unnest takes apart; None if it does more than that.
+fn list_of(unnest: &datafusion::logical_expr::Unnest) -> Option<usize> {
+    match (unnest.list_type_columns.as_slice(), unnest.struct_type_columns.is_empty()) {
+        ([(at, list)], true) if list.depth == 1 && unnest.options.recursions.is_empty() => Some(*at),
+        _ => None,
+    }
+}
+
+/// An operator with what is known of its rows.
+struct Part {
+    exec: Arc<dyn ExecutionPlan>,
+    /// Whether frames come out of it with their pixels.
+    pixels: bool,
+}
+
+struct Lowering<'a> {
+    run: &'a Run,
+    next_number: usize,
+}
+
+impl Lowering<'_> {
+    fn operator(&mut self, description: Description, inputs: Vec<Arc<dyn ExecutionPlan>>) -> Arc<dyn ExecutionPlan> {
+        let number = self.next_number;
+        self.next_number += 1;
+        Arc::new(OperatorExec::new(description, inputs, self.run.clone(), number))
+    }
+
+    /// Without pixels, which do not cross into state, a view or the wire.
+    fn detached(&mut self, part: Part) -> Arc<dyn ExecutionPlan> {
+        if !part.pixels {
+            return part.exec;
+        }
+        let schema = part.exec.schema();
+        self.operator(Description::Detach(detach::Detach { schema }), vec![part.exec])
+    }
+
+    fn lower(&mut self, plan: &LogicalPlan) -> Result<Part> {
+        match plan {
+            LogicalPlan::TableScan(scan) => self.scan(scan),
+            LogicalPlan::SubqueryAlias(alias) => self.lower(&alias.input),
+            LogicalPlan::Filter(filter) => {
+                let map = map::Map {
+                    input: Arc::clone(filter.input.schema()),
+                    predicate: Some(filter.predicate.clone()),
+                    columns: None,
+                    schema: arrow(plan.schema()),
+                };
+                self.over(&filter.input, Description::Map(map))
+            }
+            LogicalPlan::Projection(projection) => {
+                let map = map::Map {
+                    input: Arc::clone(projection.input.schema()),
+                    predicate: None,
+                    columns: Some(projection.expr.clone()),
+                    schema: arrow(plan.schema()),
+                };
+                self.over(&projection.input, Description::Map(map))
+            }
+            LogicalPlan::Unnest(unnest) => match list_of(unnest) {
+                Some(list) => {
+                    let keep_null = unnest.options.null_handling != NullHandling::Drop;
+                    let keep_empty = !matches!(unnest.options.null_handling, NullHandling::Drop | NullHandling::Preserve);
+                    let unnest_rows = unnest::Unnest { list, keep_null, keep_empty, schema: arrow(plan.schema()) };
+                    self.over(&unnest.input, Description::Unnest(unnest_rows))
+                }
+                None => {
+                    Err(Error::unsupported("unnest of several or nested lists in a continuous query", "Unnest one list a subquery.").into())
+                }
+            },
+            LogicalPlan::Limit(limit) => {
+                let (Ok(SkipType::Literal(skip)), Ok(FetchType::Literal(fetch))) = (limit.get_skip_type(), limit.get_fetch_type()) else {
+                    return internal_err!("a LIMIT that is no constant");
+                };
+                let rows = limit::Limit { skip, fetch, schema: arrow(plan.schema()) };
+                self.over(&limit.input, Description::Limit(rows))
+            }
+            LogicalPlan::Union(union) => {
+                let parts = union.inputs.iter().map(|input| self.lower(input)).collect::<Result<Vec<_>>>()?;
+                let pixels = parts.iter().any(|p| p.pixels);
+                let frames = plan.schema().fields().iter().any(|f| is_frame(f.data_type()));
+                if frames && pixels && !parts.iter().all(|p| p.pixels) {
+                    return Err(Error::unsupported(
+                        "a UNION of frames with and without their pixels",
+                        "A view keeps references only: leave its frames out, or read its source.",
+                    )
+                    .into());
+                }
+                let merge = merge::Merge { schema: arrow(plan.schema()) };
+                let exec = self.operator(Description::Merge(merge), parts.into_iter().map(|p| p.exec).collect());
+                Ok(Part { exec, pixels })
+            }
+            LogicalPlan::Aggregate(aggregate) => self.window(aggregate, plan),
+            LogicalPlan::Extension(extension) => match node(extension.node.as_ref()) {
+                Some((input, description)) => {
+                    let description = self.timed(description, extension)?;
+                    self.over(input, description)
+                }
+                None => internal_err!("no operator for {}", extension.node.name()),
+            },
+            other => {
+                let what = other.display().to_string();
+                let what = what.split([':', ' ']).next().unwrap_or("this").to_owned();
+                Err(Error::unsupported(format!("{what} in a continuous query"), "Use it where you read: SELECT … FROM view.").into())
+            }
+        }
+    }
+
+    /// A row by row operator over a lowered input.
+    fn over(&mut self, input: &LogicalPlan, description: Description) -> Result<Part> {
+        let input = self.lower(input)?;
+        if !input.pixels {
+            check_references(&description)?;
+        }
+        let pixels =
+            input.pixels && description.schema().fields().iter().any(|f| is_frame(f.data_type())) || keeps_thread(&input, &description);
+        let exec = self.operator(description, vec![input.exec]);
+        Ok(Part { exec, pixels })
+    }
+
+    fn scan(&mut self, scan: &TableScan) -> Result<Part> {
+        let Some(source) = source_of(scan) else {
+            return Err(Error::unsupported(
+                format!("table \"{}\" in a continuous query", scan.table_name.table()),
+                "Only sources and materialized views change: join with other tables where you read.",
+            )
+            .into());
+        };
+        let projection = scan.projection.clone().unwrap_or_else(|| (0..source.schema().fields().len()).collect());
+        let schema: SchemaRef = Arc::new(source.schema().project(&projection)?);
+        let pixels = source.has_pixels() && schema.fields().iter().any(|f| is_frame(f.data_type()));
+        let request =
+            Request { projection, filters: scan.filters.clone(), limit: scan.fetch, continuous: self.run.continuous, ..Request::default() };
+        let exec = self.operator(Description::Scan(scan::Scan { source, request, schema }), Vec::new());
+        Ok(Part { exec, pixels })
+    }
+
+    /// A window whose time is known to the watermark, in a continuous query.
+    fn timed(&self, description: Description, extension: &Extension) -> Result<Description> {
+        let Description::Assign(mut rows) = description else { return Ok(description) };
+        let Some(assign) = extension.node.as_any().downcast_ref::<plan_window::AssignWindow>() else {
+            return Ok(Description::Assign(rows));
+        };
+        if self.run.continuous {
+            match event_time::lag_us(&assign.input, rows.time) {
+                Some(lag_us) => rows.lag_us = lag_us,
+                None => return Err(event_time::refusal(&assign.input, &assign.time).into()),
+            }
+        }
+        Ok(Description::Assign(rows))
+    }
+
+    fn window(&mut self, aggregate: &Aggregate, plan: &LogicalPlan) -> Result<Part> {
+        let Some((window_key, to_end_us)) = event_time::window_key(plan) else {
+            return internal_err!("a continuous aggregate without a window");
+        };
+        let input = self.lower(&aggregate.input)?;
+        let input = self.detached(input);
+        let description = window::Window {
+            input: Arc::clone(aggregate.input.schema()),
+            keys: aggregate.group_expr.clone(),
+            aggregates: aggregate.aggr_expr.clone(),
+            window_key,
+            to_end_us,
+            schema: arrow(plan.schema()),
+        };
+        Ok(Part { exec: self.operator(Description::Window(description), vec![input]), pixels: false })
+    }
+}
+
+/// A plan that decodes or infers stays off the threads of the network even where the frame itself is not read any more.
+fn keeps_thread(input: &Part, description: &Description) -> bool {
+    input.pixels && !matches!(description, Description::Window(_))
+}
+
+fn arrow(schema: &DFSchemaRef) -> SchemaRef {
+    Arc::clone(schema.inner())
+}
+
+/// The operator of one of our nodes, and the node's input.
+fn node(node: &dyn UserDefinedLogicalNode) -> Option<(&LogicalPlan, Description)> {
+    let node = node.as_any();
+    if let Some(n) = node.downcast_ref::<plan_infer::Infer>() {
+        let schema = UserDefinedLogicalNodeCore::schema(n);
+        let description = infer::Infer { columns: Arc::clone(schema), calls: n.calls.clone(), schema: arrow(schema) };
+        return Some((&n.input, Description::Infer(description)));
+    }
+    if let Some(n) = node.downcast_ref::<plan_unnest::Unnest>() {
+        let schema = arrow(UserDefinedLogicalNodeCore::schema(n));
+        let description = unnest::Unnest { list: n.list(), keep_null: n.keep_empty, keep_empty: n.keep_empty, schema };
+        return Some((&n.input, Description::Unnest(description)));
+    }
+    let n = node.downcast_ref::<plan_window::AssignWindow>()?;
+    let time = n.input.schema().index_of_column(&n.time).ok()?;
+    let schema = arrow(UserDefinedLogicalNodeCore::schema(n));
+    Some((&n.input, Description::Assign(assign::Assign { time, windows: n.windows, lag_us: 0, schema })))
+}
+
+/// A part of a SELECT's logical plan that is lowered already.
+#[derive(Debug)]
+struct Lowered {
+    exec: Arc<dyn ExecutionPlan>,
+    schema: DFSchemaRef,
+}
+
+impl PartialEq for Lowered {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.exec, &other.exec)
+    }
+}
+
+impl Eq for Lowered {}
+
+impl PartialOrd for Lowered {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        (self == other).then_some(Ordering::Equal)
+    }
+}
+
+impl Hash for Lowered {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.exec).cast::<()>().hash(state);
+    }
+}
+
+impl UserDefinedLogicalNodeCore for Lowered {
+    fn name(&self) -> &str {
+        "Lowered"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        Vec::new()
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        Vec::new()
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Lowered")
+    }
+
+    fn with_exprs_and_inputs(&self, _: Vec<Expr>, _: Vec<LogicalPlan>) -> Result<Self> {
+        Ok(Lowered { exec: Arc::clone(&self.exec), schema: Arc::clone(&self.schema) })
+    }
+}
+
+/// Plans what is lowered already, and our nodes over operators of DataFusion's.
+struct OperatorPlanner {
+    run: Run,
+}
+
+#[async_trait]
+impl ExtensionPlanner for OperatorPlanner {
+    async fn plan_extension(
+        &self,
+        _: &dyn PhysicalPlanner,
+        extension: &dyn UserDefinedLogicalNode,
+        _: &[&LogicalPlan],
+        inputs: &[Arc<dyn ExecutionPlan>],
+        _: &dyn Session,
+        _: &PhysicalPlanningContext,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        if let Some(lowered) = extension.as_any().downcast_ref::<Lowered>() {
+            return Ok(Some(Arc::clone(&lowered.exec)));
+        }
+        let Some((_, description)) = node(extension) else { return Ok(None) };
+        check_references(&description)?;
+        let input = inputs.first().ok_or_else(|| internal_datafusion_err!("{} has no input", extension.name()))?;
+        // The number names its snapshot, and a SELECT takes none.
+        Ok(Some(Arc::new(OperatorExec::new(description, vec![Arc::clone(input)], self.run.clone(), 0))))
+    }
+}

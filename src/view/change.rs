@@ -1,0 +1,107 @@
+//! What SUBSCRIBE gives: rows with the watermark up to which they are complete, and +1 for a row that comes.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, BooleanArray, Int32Array, TimestampMicrosecondArray, new_null_array};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::error::Result;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::{StreamExt, stream};
+
+use crate::event::{END_OF_TIME_US, Event};
+use crate::frame::batch::ts_type;
+use crate::frame::source::EventStream;
+
+/// The columns of a changelog: watermark, diff, with progress also progressed, and then those of the rows.
+pub fn schema(rows: &SchemaRef, progress: bool) -> SchemaRef {
+    let mut fields = vec![Arc::new(Field::new("watermark", ts_type(), true)), Arc::new(Field::new("diff", DataType::Int32, true))];
+    if progress {
+        fields.push(Arc::new(Field::new("progressed", DataType::Boolean, false)));
+    }
+    // A progress row has no columns of its own.
+    fields.extend(rows.fields().iter().map(|f| Arc::new(f.as_ref().clone().with_nullable(progress || f.is_nullable()))));
+    Arc::new(Schema::new(fields))
+}
+
+/// The changelog of events: the rows of one commit share the watermark that follows them.
+pub fn changes(rows: &SchemaRef, events: EventStream, progress: bool) -> SendableRecordBatchStream {
+    let schema = schema(rows, progress);
+    let writer = Writer { schema: Arc::clone(&schema), progress, waiting: Vec::new(), shown_us: None };
+    let batches = stream::unfold((events, writer, false), |(mut events, mut writer, ended)| async move {
+        if ended {
+            return None;
+        }
+        let event = events.next().await;
+        let ended = !matches!(&event, Some(Ok(_))) || matches!(&event, Some(Ok(Event::End)));
+        let batches = match event {
+            Some(Ok(event)) => writer.take(event),
+            Some(Err(e)) => vec![Err(e)],
+            None => Vec::new(),
+        };
+        Some((stream::iter(batches), (events, writer, ended)))
+    });
+    Box::pin(RecordBatchStreamAdapter::new(schema, batches.flatten()))
+}
+
+struct Writer {
+    schema: SchemaRef,
+    progress: bool,
+    waiting: Vec<RecordBatch>,
+    shown_us: Option<i64>,
+}
+
+impl Writer {
+    fn take(&mut self, event: Event) -> Vec<Result<RecordBatch>> {
+        match event {
+            Event::Rows(rows) => {
+                self.waiting.push(rows);
+                Vec::new()
+            }
+            Event::Watermark(us) => self.commit(Some(us)),
+            // Rows without a watermark after them: their input has ended.
+            Event::End => {
+                if self.waiting.is_empty() {
+                    Vec::new()
+                } else {
+                    self.commit(None)
+                }
+            }
+            Event::Barrier(_) | Event::Idle => Vec::new(),
+        }
+    }
+
+    fn commit(&mut self, watermark_us: Option<i64>) -> Vec<Result<RecordBatch>> {
+        let mut batches: Vec<Result<RecordBatch>> =
+            std::mem::take(&mut self.waiting).iter().map(|rows| self.rows(rows, watermark_us)).collect();
+        if let Some(us) = watermark_us.filter(|us| self.progress && self.shown_us.is_none_or(|shown| *us > shown)) {
+            self.shown_us = Some(us);
+            batches.push(self.progressed(us));
+        }
+        batches
+    }
+
+    fn rows(&self, rows: &RecordBatch, watermark_us: Option<i64>) -> Result<RecordBatch> {
+        let n = rows.num_rows();
+        let mut columns: Vec<ArrayRef> = vec![watermark(watermark_us, n), Arc::new(Int32Array::from_value(1, n))];
+        if self.progress {
+            columns.push(Arc::new(BooleanArray::from(vec![false; n])));
+        }
+        columns.extend(rows.columns().iter().cloned());
+        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
+    }
+
+    fn progressed(&self, us: i64) -> Result<RecordBatch> {
+        let mut columns: Vec<ArrayRef> =
+            vec![watermark(Some(us), 1), new_null_array(&DataType::Int32, 1), Arc::new(BooleanArray::from(vec![true]))];
+        columns.extend(self.schema.fields().iter().skip(3).map(|f| new_null_array(f.data_type(), 1)));
+        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
+    }
+}
+
+/// The end of time has no number in SQL: it reads as infinity, which is what the largest one prints as.
+fn watermark(us: Option<i64>, n: usize) -> ArrayRef {
+    let us = us.unwrap_or(END_OF_TIME_US);
+    Arc::new(TimestampMicrosecondArray::from_value(us, n).with_timezone("UTC"))
+}

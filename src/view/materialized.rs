@@ -1,0 +1,370 @@
+//! A materialized view: the rows that its job has committed, read as snapshots that never block the writer, and followed from any of them on.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{AsArray, BooleanArray};
+use datafusion::arrow::compute::{concat_batches, filter_record_batch};
+use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::error::Result;
+use futures::{StreamExt, stream};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::error::Error;
+use crate::event::{END_OF_TIME_US, Event};
+use crate::frame::source::{EventStream, Request, Source, TimeColumn};
+use crate::metrics::JobCounters;
+
+/// Commits that are kept apart, so that one who follows sees each with its watermark; older ones are put together.
+const COMMITS_APART: usize = 256;
+/// Rows of a stored batch, once commits are put together.
+const STORED_ROWS: usize = 8192;
+
+/// What a view is made of, known when it is created.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// Its columns.
+    pub schema: SchemaRef,
+    /// Those that carry event time.
+    pub time_columns: Vec<TimeColumn>,
+    /// Rows whose event time is further behind the watermark are dropped, µs; None keeps all.
+    pub retention_us: Option<i64>,
+    /// Whether its sources never end by themselves.
+    pub live: bool,
+}
+
+/// A view of the catalogue.
+#[derive(Debug)]
+pub struct MaterializedView {
+    name: String,
+    shape: Shape,
+    /// What its job counts.
+    pub counters: Arc<JobCounters>,
+    stored: Mutex<Stored>,
+    /// Changes with every commit and at the end.
+    changed: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Stored {
+    commits: VecDeque<Commit>,
+    /// How many at the front have been put together already.
+    n_full: usize,
+    /// The number of the first row that is kept: what is before it, retention has dropped.
+    first_row: u64,
+    watermark_us: Option<i64>,
+    end: Option<End>,
+}
+
+#[derive(Clone, Debug)]
+struct Commit {
+    first_row: u64,
+    rows: RecordBatch,
+    watermark_us: i64,
+}
+
+/// How a view came to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Its sources ended: it holds the whole answer.
+    Whole,
+    /// Its job failed, for this reason.
+    Failed {
+        /// The SQLSTATE.
+        code: &'static str,
+        /// The message.
+        message: String,
+    },
+    /// It was dropped.
+    Dropped,
+}
+
+impl MaterializedView {
+    /// An empty view; its job counts in `counters`.
+    pub fn new(name: &str, shape: Shape, counters: Arc<JobCounters>) -> MaterializedView {
+        MaterializedView { name: name.to_owned(), shape, counters, stored: Mutex::default(), changed: watch::Sender::new(0) }
+    }
+
+    /// Adds the rows of one firing, or of one batch: readers see all of them or none.
+    pub fn commit(&self, rows: &[RecordBatch], watermark_us: i64) -> Result<()> {
+        let mut stored = self.stored.lock();
+        let mut next = stored.commits.back().map_or(stored.first_row, Commit::next_row);
+        for rows in rows.iter().filter(|r| r.num_rows() > 0) {
+            stored.commits.push_back(Commit { first_row: next, rows: rows.clone(), watermark_us });
+            next += rows.num_rows() as u64;
+            self.counters.rows_out.add(rows.num_rows() as u64);
+        }
+        stored.watermark_us = stored.watermark_us.max(Some(watermark_us));
+        stored.put_together(&self.shape.schema)?;
+        if let (Some(retention_us), Some(time)) = (self.shape.retention_us, self.shape.time_columns.first()) {
+            // At the end of its input a view keeps what it has: no time passes any more.
+            if watermark_us != END_OF_TIME_US {
+                stored.drop_before(time.index, watermark_us.saturating_sub(retention_us))?;
+            }
+        }
+        drop(stored);
+        self.changed.send_modify(|version| *version += 1);
+        Ok(())
+    }
+
+    /// Says that no more commits come.
+    pub fn end(&self, end: End) {
+        let mut stored = self.stored.lock();
+        // A drop tells more than the end of the job that it causes.
+        if stored.end.is_none() || end == End::Dropped {
+            stored.end = Some(end);
+        }
+        drop(stored);
+        self.changed.send_modify(|version| *version += 1);
+    }
+
+    /// How it ended; None while its job runs.
+    pub fn ending(&self) -> Option<End> {
+        self.stored.lock().end.clone()
+    }
+
+    /// Waits for its end.
+    pub async fn ended_with(&self) -> End {
+        let mut changed = self.changed.subscribe();
+        loop {
+            if let Some(end) = self.ending() {
+                return end;
+            }
+            if changed.changed().await.is_err() {
+                return End::Dropped;
+            }
+        }
+    }
+
+    /// Up to where it is complete, µs; None before the first watermark.
+    pub fn watermark_us(&self) -> Option<i64> {
+        self.stored.lock().watermark_us
+    }
+
+    /// How many rows it holds.
+    pub fn n_rows(&self) -> u64 {
+        let stored = self.stored.lock();
+        stored.commits.iter().map(|c| c.rows.num_rows() as u64).sum()
+    }
+
+    /// How many bytes its rows take in memory.
+    pub fn n_bytes(&self) -> u64 {
+        self.stored.lock().commits.iter().map(|c| c.rows.get_array_memory_size() as u64).sum()
+    }
+
+    /// Its columns.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.shape.schema)
+    }
+
+    /// Follows the view: what it holds, unless `snapshot` is false, and then every commit with its watermark; none twice, none missed.
+    pub fn follow(self: &Arc<Self>, snapshot: bool) -> EventStream {
+        let changed = self.changed.subscribe();
+        let stored = self.stored.lock();
+        let (at, watermark_us) = match snapshot {
+            true => (stored.first_row, i64::MIN),
+            false => (stored.next_row(), stored.watermark_us.unwrap_or(i64::MIN)),
+        };
+        drop(stored);
+        let follower =
+            Follower { view: Arc::clone(self), changed, next_row: at, snapshot, watermark_us, ready: VecDeque::new(), ended: false };
+        Box::pin(stream::try_unfold(follower, |mut f| async move { Ok(f.next().await?.map(|event| (event, f))) }))
+    }
+}
+
+impl Commit {
+    fn next_row(&self) -> u64 {
+        self.first_row + self.rows.num_rows() as u64
+    }
+}
+
+impl Stored {
+    fn next_row(&self) -> u64 {
+        self.commits.back().map_or(self.first_row, Commit::next_row)
+    }
+
+    /// Puts old small commits together, so that a view of a million windows is not a million batches.
+    fn put_together(&mut self, schema: &SchemaRef) -> Result<()> {
+        if self.commits.len() < self.n_full + 2 * COMMITS_APART {
+            return Ok(());
+        }
+        let newer = self.commits.split_off(self.n_full + COMMITS_APART);
+        let mut old: Vec<Commit> = self.commits.split_off(self.n_full).into();
+        let mut together = Vec::new();
+        while let Some(first) = old.first() {
+            let first_row = first.first_row;
+            let full = old.iter().scan(0, |n_rows, c| {
+                *n_rows += c.rows.num_rows();
+                Some(*n_rows)
+            });
+            let n = full.take_while(|n_rows| *n_rows <= STORED_ROWS).count().clamp(1, old.len());
+            let part: Vec<Commit> = old.drain(..n).collect();
+            let watermark_us = part.last().map_or(i64::MIN, |c| c.watermark_us);
+            let rows = match part.as_slice() {
+                [one] => one.rows.clone(),
+                several => concat_batches(schema, several.iter().map(|c| &c.rows))?,
+            };
+            together.push(Commit { first_row, rows, watermark_us });
+        }
+        // The last of them may still take its neighbours.
+        self.n_full += together.len().saturating_sub(1);
+        self.commits.extend(together);
+        self.commits.extend(newer);
+        Ok(())
+    }
+
+    /// Drops rows with an event time before that one, from the front.
+    fn drop_before(&mut self, time: usize, us: i64) -> Result<()> {
+        while let Some(front) = self.commits.front() {
+            let times = front.rows.column(time).as_primitive::<TimestampMicrosecondType>();
+            let keep: BooleanArray = times.iter().map(|t| Some(t.is_none_or(|t| t >= us))).collect();
+            let n_kept = keep.true_count();
+            if n_kept == front.rows.num_rows() {
+                break;
+            }
+            let next = front.next_row();
+            let rows = filter_record_batch(&front.rows, &keep)?;
+            let watermark_us = front.watermark_us;
+            self.commits.pop_front();
+            self.n_full = self.n_full.saturating_sub(1);
+            self.first_row = next - n_kept as u64;
+            if n_kept > 0 {
+                self.commits.push_front(Commit { first_row: self.first_row, rows, watermark_us });
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One who follows a view.
+struct Follower {
+    view: Arc<MaterializedView>,
+    changed: watch::Receiver<u64>,
+    next_row: u64,
+    /// Whether the first look is still to come, whose rows share the watermark of the whole.
+    snapshot: bool,
+    watermark_us: i64,
+    ready: VecDeque<Event>,
+    ended: bool,
+}
+
+impl Follower {
+    async fn next(&mut self) -> Result<Option<Event>> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(Some(event));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            // Marked as seen before the look, so that a commit between the two wakes it again.
+            self.changed.borrow_and_update();
+            self.look()?;
+            if self.ready.is_empty() && !self.ended && self.changed.changed().await.is_err() {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn look(&mut self) -> Result<()> {
+        let stored = self.view.stored.lock();
+        let from = stored.commits.partition_point(|c| c.next_row() <= self.next_row);
+        for commit in stored.commits.range(from..) {
+            let skip = usize::try_from(self.next_row.saturating_sub(commit.first_row)).unwrap_or(usize::MAX).min(commit.rows.num_rows());
+            self.ready.push_back(Event::Rows(commit.rows.slice(skip, commit.rows.num_rows() - skip)));
+            self.next_row = commit.next_row();
+            if !self.snapshot && commit.watermark_us > self.watermark_us {
+                self.watermark_us = commit.watermark_us;
+                self.ready.push_back(Event::Watermark(self.watermark_us));
+            }
+        }
+        self.snapshot = false;
+        if let Some(us) = stored.watermark_us.filter(|us| *us > self.watermark_us) {
+            self.watermark_us = us;
+            self.ready.push_back(Event::Watermark(us));
+        }
+        match &stored.end {
+            None => {}
+            Some(End::Whole) => {
+                self.ended = true;
+                if self.watermark_us != END_OF_TIME_US {
+                    self.ready.push_back(Event::Watermark(END_OF_TIME_US));
+                }
+                self.ready.push_back(Event::End);
+            }
+            Some(End::Failed { code, message }) => {
+                return Err(Error::Failed { name: self.view.name.clone(), code, message: message.clone() }.into());
+            }
+            Some(End::Dropped) => {
+                let message = format!("materialized view \"{}\" was dropped", self.view.name);
+                return Err(Error::State { message, hint: None }.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A view as something to read from.
+#[derive(Debug)]
+pub struct ViewSource(pub Arc<MaterializedView>);
+
+impl Source for ViewSource {
+    fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    fn schema(&self) -> SchemaRef {
+        self.0.schema()
+    }
+
+    fn time_columns(&self) -> Vec<TimeColumn> {
+        self.0.shape.time_columns.clone()
+    }
+
+    fn live(&self) -> bool {
+        self.0.shape.live
+    }
+
+    fn ended(&self) -> bool {
+        self.0.ending().is_some()
+    }
+
+    fn has_pixels(&self) -> bool {
+        false
+    }
+
+    fn open(&self, request: &Request) -> Result<EventStream> {
+        let projection = request.projection.clone();
+        let skip = request.skip_rows;
+        if request.continuous {
+            let rows = self.0.follow(true);
+            return Ok(Box::pin(stream::try_unfold((rows, projection, skip), |(mut rows, projection, mut skip)| async move {
+                loop {
+                    let Some(event) = rows.next().await.transpose()? else { return Ok(None) };
+                    let event = match event {
+                        Event::Rows(batch) => {
+                            let n = usize::try_from(skip).unwrap_or(usize::MAX).min(batch.num_rows());
+                            skip -= n as u64;
+                            if n == batch.num_rows() {
+                                continue;
+                            }
+                            Event::Rows(batch.slice(n, batch.num_rows() - n).project(&projection)?)
+                        }
+                        other => other,
+                    };
+                    return Ok(Some((event, (rows, projection, skip))));
+                }
+            })));
+        }
+        if let Some(End::Failed { code, message }) = self.0.ending() {
+            return Err(Error::Failed { name: self.0.name.clone(), code, message }.into());
+        }
+        // A snapshot: the commits there are now, each shared and not copied.
+        let batches: Vec<RecordBatch> = self.0.stored.lock().commits.iter().map(|c| c.rows.clone()).collect();
+        let rows = batches.into_iter().map(move |b| Ok(Event::Rows(b.project(&projection)?)));
+        Ok(Box::pin(stream::iter(rows.chain([Ok(Event::Watermark(END_OF_TIME_US)), Ok(Event::End)]))))
+    }
+}

@@ -1,0 +1,307 @@
+//! One statement from its start to its command tag, whichever way the client has sent it.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::common::ScalarValue;
+use datafusion::sql::sqlparser::ast;
+use futures::StreamExt;
+use pgwire::messages::PgWireBackendMessage as Message;
+use pgwire::messages::extendedquery::PortalSuspended;
+use pgwire::messages::response::{CommandComplete, EmptyQueryResponse};
+
+use super::cancel::Watch;
+use super::connection::Connection;
+use super::errors::{self, Ended};
+use super::own::{self, Own};
+use super::portal::{Portal, State};
+use super::prepared::{self, Prepared};
+use super::rows::Rows;
+use super::socket::Writer;
+use super::{columns, copy};
+use crate::engine::outcome::Outcome;
+use crate::engine::session::Session;
+use crate::error::{Error, Result};
+use crate::plan::column_names::Names;
+use crate::plan::parse::Statement;
+
+/// How the client wants the rows of an answer.
+#[derive(Clone, Copy)]
+pub(super) enum Way<'a> {
+    /// The simple protocol: described by the answer itself, as text, all at once.
+    Simple,
+    /// The extended protocol: described before, in these formats, at most so many at once.
+    Extended {
+        /// As in Bind.
+        formats: &'a [i16],
+        /// None is all.
+        limit: Option<usize>,
+    },
+}
+
+impl Way<'_> {
+    fn formats(&self) -> &[i16] {
+        match self {
+            Way::Simple => &[],
+            Way::Extended { formats, .. } => formats,
+        }
+    }
+
+    fn limit(&self) -> Option<usize> {
+        match self {
+            Way::Simple => None,
+            Way::Extended { limit, .. } => *limit,
+        }
+    }
+}
+
+/// Runs a statement of the simple protocol.
+pub(super) async fn simple(connection: &mut Connection, statement: Statement) -> Result<(), Ended> {
+    let own = own::read(&statement)?;
+    if !matches!(own, Some(Own::Transaction(_))) {
+        connection.transaction.check()?;
+    }
+    if let Some(own) = own {
+        return run_own(connection, own, Way::Simple).await;
+    }
+    let names = Names::of_statement(&statement);
+    let prepared = Prepared { statement: Some(statement), parameters: Vec::new(), columns: None, names };
+    let mut portal = Portal::new(Arc::new(prepared), Vec::new(), Vec::new());
+    run(connection, &mut portal, Way::Simple).await
+}
+
+/// Runs a portal until its end, or its limit.
+pub(super) async fn portal(connection: &mut Connection, portal: &mut Portal, limit: Option<usize>) -> Result<(), Ended> {
+    let Some(statement) = &portal.prepared.statement else {
+        return connection.writer.put(Message::EmptyQueryResponse(EmptyQueryResponse::new()));
+    };
+    let own = own::read(statement)?;
+    if !matches!(own, Some(Own::Transaction(_))) {
+        connection.transaction.check()?;
+    }
+    let formats = portal.formats.clone();
+    let way = Way::Extended { formats: &formats, limit };
+    match own {
+        Some(_) if !matches!(portal.state, State::Bound) => Err(already_run().into()),
+        Some(own) => {
+            portal.state = State::Done;
+            // A statement like EXECUTE may run another portal, which may not be one like itself: boxed, this needs no room of its own size.
+            Box::pin(run_own(connection, own, way)).await
+        }
+        None => run(connection, portal, way).await,
+    }
+}
+
+fn already_run() -> Error {
+    Error::State { message: "portal cannot be run again".into(), hint: None }
+}
+
+/// Runs what a portal holds, or goes on with it.
+async fn run(connection: &mut Connection, portal: &mut Portal, way: Way<'_>) -> Result<(), Ended> {
+    connection.current.take(&connection.session);
+    advance(connection, portal, way).await?;
+    Ok(connection.current.give(&connection.session)?)
+}
+
+async fn advance(connection: &mut Connection, portal: &mut Portal, way: Way<'_>) -> Result<(), Ended> {
+    let Connection { reader, writer, session, registered, .. } = connection;
+    let timeout = session.variables().lock().statement_timeout_ms();
+    let mut watch = registered.watch(reader, timeout);
+    let names = portal.prepared.names.clone();
+    if let Some(outcome) = start(&mut watch, session, portal).await? {
+        notices(session, writer)?;
+        match outcome {
+            Outcome::Copy { stream, format } => {
+                let n_rows = copy::send(&mut watch, writer, &mut Rows::new(stream), &names, format).await?;
+                complete(writer, &format!("COPY {n_rows}"))?;
+            }
+            Outcome::Done { tag } => complete(writer, &tag)?,
+            Outcome::Rows { .. } => return Err(Error::Internal("rows were not opened".into()).into()),
+        }
+        return notices(session, writer);
+    }
+    notices(session, writer)?;
+    let subscribe_as = session.variables().lock().show("subscribe_as")?;
+    let copied = portal.prepared.statement.as_ref().and_then(|statement| own::copied(statement, &subscribe_as));
+    let State::Running { rows, tag } = &mut portal.state else { return Err(already_run().into()) };
+    if let (Way::Simple, Some(format)) = (way, copied) {
+        let n_rows = copy::send(&mut watch, writer, rows, &names, format).await?;
+        complete(writer, &format!("COPY {n_rows}"))?;
+    } else {
+        send_rows(&mut watch, writer, rows, portal.prepared.columns.as_ref(), &names, tag, way).await?;
+    }
+    notices(session, writer)
+}
+
+/// Starts a portal that has not run yet. What answers without rows is handed back and the portal is done.
+async fn start(watch: &mut Watch<'_>, session: &Session, portal: &mut Portal) -> Result<Option<Outcome>, Ended> {
+    match portal.state {
+        State::Running { .. } => return Ok(None),
+        State::Done => return Err(already_run().into()),
+        State::Bound => {}
+    }
+    let Some(statement) = &portal.prepared.statement else { return Ok(Some(Outcome::Done { tag: String::new() })) };
+    let outcome = watch.over(session.execute(statement, portal.parameters.clone())).await??;
+    match outcome {
+        Outcome::Rows { stream, tag } => {
+            portal.state = State::Running { rows: Rows::new(stream), tag };
+            Ok(None)
+        }
+        other => {
+            portal.state = State::Done;
+            Ok(Some(other))
+        }
+    }
+}
+
+async fn send_rows(
+    watch: &mut Watch<'_>,
+    writer: &mut Writer,
+    rows: &mut Rows,
+    described: Option<&SchemaRef>,
+    names: &Names,
+    tag: &str,
+    way: Way<'_>,
+) -> Result<(), Ended> {
+    let schema = rows.schema();
+    let mut columns = columns::of(&schema, names, way.formats())?;
+    match (way, described) {
+        (Way::Simple, _) => writer.put(Message::RowDescription(columns::description(&columns)))?,
+        // The client has been told these: a statement that has come to mean something else since then would be misread.
+        (Way::Extended { .. }, Some(described)) => columns::keep(&mut columns, &columns::of(described, names, &[])?)?,
+        (Way::Extended { .. }, None) => {}
+    }
+    let sent = rows.send(watch, writer, &columns, way.limit()).await?;
+    if !sent.ended {
+        return writer.put(Message::PortalSuspended(PortalSuspended::new()));
+    }
+    match tag {
+        "SELECT" | "FETCH" => complete(writer, &format!("{tag} {}", sent.n_rows)),
+        tag => complete(writer, tag),
+    }
+}
+
+fn complete(writer: &mut Writer, tag: &str) -> Result<(), Ended> {
+    writer.put(Message::CommandComplete(CommandComplete::new(tag.to_owned())))
+}
+
+fn notices(session: &Session, writer: &mut Writer) -> Result<(), Ended> {
+    session.take_notices().into_iter().try_for_each(|notice| writer.put(errors::notice(notice)))
+}
+
+async fn run_own(connection: &mut Connection, own: Own, way: Way<'_>) -> Result<(), Ended> {
+    let tag = match own {
+        Own::Transaction(control) => {
+            let controlled = connection.transaction.run(control)?;
+            if let Some((code, text)) = controlled.warning {
+                connection.writer.put(errors::warning(code, text))?;
+            }
+            controlled.tag
+        }
+        Own::Prepare { name, types, mut statement } => {
+            if connection.prepared.contains_key(&name) {
+                return Err(Error::Duplicate { kind: "prepared statement", name }.into());
+            }
+            prepared::cast_parameters(&mut statement, &types.into_iter().map(Some).collect::<Vec<_>>());
+            let prepared = Prepared::plan(&connection.session, statement, &[]).await?;
+            connection.prepared.insert(name, Arc::new(prepared));
+            "PREPARE"
+        }
+        Own::Execute { name, parameters } => {
+            let prepared = connection.prepared.get(&name).map(Arc::clone).ok_or_else(|| prepared::missing(&name))?;
+            let values = evaluate(&connection.session, &prepared, &name, parameters).await?;
+            return run(connection, &mut Portal::new(prepared, values, Vec::new()), way).await;
+        }
+        Own::Deallocate(Some(name)) => {
+            connection.prepared.remove(&name).ok_or_else(|| prepared::missing(&name))?;
+            "DEALLOCATE"
+        }
+        Own::Deallocate(None) => {
+            connection.prepared.clear();
+            "DEALLOCATE ALL"
+        }
+        Own::Declare { name, hold, statement } => {
+            if !hold && !connection.transaction.open() {
+                return Err(Error::OutsideTransaction { statement: "DECLARE CURSOR".into() }.into());
+            }
+            if connection.portals.contains_key(&name) {
+                return Err(Error::Duplicate { kind: "cursor", name }.into());
+            }
+            let prepared = Prepared::plan(&connection.session, statement, &[]).await?;
+            connection.portals.insert(name, Portal { hold, ..Portal::new(Arc::new(prepared), Vec::new(), Vec::new()) });
+            "DECLARE CURSOR"
+        }
+        Own::Fetch { name, limit } => return fetch(connection, &name, limit, way).await,
+        Own::Close(Some(name)) => {
+            connection.portals.remove(&name).ok_or(Error::NotFound { kind: "cursor", name })?;
+            "CLOSE CURSOR"
+        }
+        Own::Close(None) => {
+            connection.portals.clear();
+            "CLOSE CURSOR ALL"
+        }
+        Own::Discard(what) => return discard(connection, &what),
+        Own::Unlisten => "UNLISTEN",
+    };
+    complete(&mut connection.writer, tag)
+}
+
+/// The values of EXECUTE's parameters.
+async fn evaluate(session: &Session, prepared: &Prepared, name: &str, parameters: Vec<ast::Expr>) -> Result<Vec<ScalarValue>> {
+    let (expected, found) = (prepared.parameters.len(), parameters.len());
+    if expected != found {
+        let message = format!("wrong number of parameters for prepared statement \"{name}\"");
+        return Err(Error::Syntax { message, hint: Some(format!("Expected {expected} parameters but got {found}.")) });
+    }
+    let mut values = Vec::with_capacity(found);
+    for (parameter, expr) in prepared.parameters.iter().zip(parameters) {
+        let statements = session.parse(&format!("SELECT {expr}"))?;
+        let Some(statement) = statements.first() else { continue };
+        let Outcome::Rows { mut stream, .. } = session.execute(statement, Vec::new()).await? else { continue };
+        let batch = stream.next().await.transpose()?;
+        let value = batch.as_ref().and_then(|batch| batch.columns().first()).filter(|column| !column.is_empty());
+        let value = ScalarValue::try_from_array(value.ok_or_else(|| Error::Internal("a parameter has no value".into()))?.as_ref(), 0)?;
+        values.push(match &parameter.needed {
+            Some(needed) => value.cast_to(needed)?,
+            None => value,
+        });
+    }
+    Ok(values)
+}
+
+async fn fetch(connection: &mut Connection, name: &str, limit: Option<usize>, way: Way<'_>) -> Result<(), Ended> {
+    let Connection { reader, writer, session, registered, portals, .. } = connection;
+    // Taken out while it runs: a cursor that fails is gone.
+    let mut cursor = portals.remove(name).ok_or_else(|| Error::NotFound { kind: "cursor", name: name.to_owned() })?;
+    let timeout = session.variables().lock().statement_timeout_ms();
+    let mut watch = registered.watch(reader, timeout);
+    if start(&mut watch, session, &mut cursor).await?.is_some() {
+        return Err(Error::State { message: format!("cursor \"{name}\" has no rows to fetch"), hint: None }.into());
+    }
+    notices(session, writer)?;
+    let State::Running { rows, .. } = &mut cursor.state else { return Err(already_run().into()) };
+    let columns = columns::of(&rows.schema(), &cursor.prepared.names, way.formats())?;
+    if matches!(way, Way::Simple) {
+        writer.put(Message::RowDescription(columns::description(&columns)))?;
+    }
+    let sent = rows.send(&mut watch, writer, &columns, limit).await?;
+    complete(writer, &format!("FETCH {}", sent.n_rows))?;
+    portals.insert(name.to_owned(), cursor);
+    Ok(())
+}
+
+fn discard(connection: &mut Connection, what: &ast::DiscardObject) -> Result<(), Ended> {
+    match what {
+        ast::DiscardObject::ALL => {
+            connection.portals.clear();
+            connection.prepared.clear();
+            let mut variables = connection.session.variables().lock();
+            // Who is connected stays so.
+            let user = variables.show("session_authorization")?;
+            variables.clear();
+            variables.set("session_authorization", Some(&user))?;
+        }
+        ast::DiscardObject::PLANS | ast::DiscardObject::SEQUENCES | ast::DiscardObject::TEMP => {}
+    }
+    complete(&mut connection.writer, &format!("DISCARD {what}"))
+}

@@ -1,0 +1,121 @@
+//! What ends a running statement: a cancel request, its timeout, a client that has gone.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use pgwire::messages::cancel::CancelRequest;
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
+use tokio::time::Sleep;
+
+use super::errors::Ended;
+use super::socket::Reader;
+use crate::error::Error;
+
+/// The connections that a cancel request may name.
+#[derive(Default)]
+pub(super) struct Registry {
+    connections: Mutex<(i32, HashMap<i32, Entry>)>,
+    keys: RandomState,
+}
+
+struct Entry {
+    secret: i32,
+    cancel: Arc<Notify>,
+}
+
+/// A connection's place in the registry, given back when it is dropped.
+pub(super) struct Registered {
+    registry: Arc<Registry>,
+    /// The process id that the client is told.
+    pub(super) pid: i32,
+    /// The secret that a cancel request must bring.
+    pub(super) secret: i32,
+    cancel: Arc<Notify>,
+}
+
+impl Registry {
+    /// Gives a connection a process id and a secret.
+    pub(super) fn register(self: &Arc<Registry>) -> Registered {
+        let mut guard = self.connections.lock();
+        let (last, entries) = &mut *guard;
+        loop {
+            *last = last.checked_add(1).unwrap_or(1);
+            if !entries.contains_key(last) {
+                break;
+            }
+        }
+        let pid = *last;
+        // RandomState is keyed from the system's randomness; four bytes are all that protocol 3.0 has room for.
+        let secret = self.keys.hash_one((pid, entries.len())) as i32;
+        let cancel = Arc::new(Notify::new());
+        entries.insert(pid, Entry { secret, cancel: Arc::clone(&cancel) });
+        Registered { registry: Arc::clone(self), pid, secret, cancel }
+    }
+
+    /// Cancels what the named connection runs; a wrong secret, and a connection that runs nothing, change nothing.
+    pub(super) fn cancel(&self, request: &CancelRequest) {
+        if let Some(entry) = self.connections.lock().1.get(&request.pid)
+            && request.secret_key.as_i32() == Some(entry.secret)
+        {
+            entry.cancel.notify_waiters();
+        }
+    }
+}
+
+impl Registry {
+    /// Cancels what the connection of that process id runs; false if there is none.
+    pub(super) fn cancel_backend(&self, pid: i32) -> bool {
+        let guard = self.connections.lock();
+        let entry = guard.1.get(&pid);
+        entry.inspect(|entry| entry.cancel.notify_waiters()).is_some()
+    }
+}
+
+impl Registered {
+    /// Begins to watch over one statement.
+    pub(super) fn watch<'a>(&self, reader: &'a mut Reader, timeout_ms: Option<u64>) -> Watch<'a> {
+        Watch {
+            reader,
+            cancelled: Box::pin(Arc::clone(&self.cancel).notified_owned()),
+            deadline: timeout_ms.map(|ms| Box::pin(tokio::time::sleep(Duration::from_millis(ms)))),
+        }
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.registry.connections.lock().1.remove(&self.pid);
+    }
+}
+
+/// Watches over one statement from its start to its last row.
+pub(super) struct Watch<'a> {
+    reader: &'a mut Reader,
+    cancelled: Pin<Box<OwnedNotified>>,
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl Watch<'_> {
+    /// Waits for the work, unless the statement must end first: then the work is dropped where it is.
+    pub(super) async fn over<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Ended> {
+        let deadline = async {
+            match &mut self.deadline {
+                Some(sleep) => sleep.as_mut().await,
+                None => std::future::pending().await,
+            }
+        };
+        // In this order: work that is always ready must not keep the others from being looked at.
+        tokio::select! {
+            biased;
+            () = self.cancelled.as_mut() => Err(Error::Cancelled { reason: "user request" }.into()),
+            () = deadline => Err(Error::Cancelled { reason: "statement timeout" }.into()),
+            () = self.reader.closed() => Err(Ended::Gone),
+            done = work => Ok(done),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! One client from its first byte to its last: its messages in order, its session, its place in a transaction.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pgwire::messages::PgWireBackendMessage as Message;
+use pgwire::messages::PgWireFrontendMessage;
+use pgwire::messages::response::ReadyForQuery;
+use tokio::net::TcpStream;
+use tokio::sync::futures::OwnedNotified;
+
+use super::cancel::{Registered, Registry};
+use super::catalog::Shared;
+use super::errors::{self, Ended};
+use super::portal::Portal;
+use super::prepared::Prepared;
+use super::setting::Current;
+use super::socket::{self, Reader, Writer};
+use super::startup::{self, Reported};
+use super::transaction::Transaction;
+use super::{catalog, extended, simple};
+use crate::engine::Engine;
+use crate::engine::session::Session;
+use crate::error::Error;
+
+/// Time that a client has to send its start message.
+const STARTUP: Duration = Duration::from_secs(60);
+
+/// A client that has been let in.
+pub(super) struct Connection {
+    pub(super) reader: Reader,
+    pub(super) writer: Writer,
+    pub(super) session: Session,
+    pub(super) registered: Registered,
+    pub(super) transaction: Transaction,
+    pub(super) reported: Reported,
+    pub(super) current: Arc<Current>,
+    /// Prepared statements by name; the empty name is the unnamed one.
+    pub(super) prepared: HashMap<String, Arc<Prepared>>,
+    /// Portals by name, cursors among them, open until the transaction ends.
+    pub(super) portals: HashMap<String, Portal>,
+    /// After an error of the extended protocol nothing is read until Sync.
+    pub(super) skipping: bool,
+}
+
+/// Serves a client until it leaves, or `closed` says that the server stops. `full` turns it away.
+pub(super) async fn serve(
+    engine: Arc<Engine>,
+    shared: Arc<Shared>,
+    registry: Arc<Registry>,
+    stream: TcpStream,
+    closed: OwnedNotified,
+    full: bool,
+) {
+    let (mut reader, mut writer) = socket::split(stream);
+    let mut closed = std::pin::pin!(closed);
+    let starting = start(engine, &shared, &registry, &mut reader, &mut writer, full);
+    let started = tokio::select! {
+        started = tokio::time::timeout(STARTUP, starting) => started.unwrap_or(Err(Ended::Gone)),
+        () = &mut closed => Err(Ended::Fatal(Error::ShuttingDown)),
+    };
+    let (session, registered, reported, current) = match started {
+        Ok(Some(started)) => started,
+        Ok(None) | Err(Ended::Gone) => return writer.close().await,
+        Err(Ended::Failed(e) | Ended::Fatal(e)) => return goodbye(&mut writer, &e).await,
+    };
+    let mut connection = Connection {
+        reader,
+        writer,
+        session,
+        registered,
+        transaction: Transaction::default(),
+        reported,
+        current,
+        prepared: HashMap::new(),
+        portals: HashMap::new(),
+        skipping: false,
+    };
+    let ended = tokio::select! {
+        ended = connection.run() => ended,
+        () = &mut closed => Err(Ended::Fatal(Error::ShuttingDown)),
+    };
+    // What it still runs ends before it is told so.
+    connection.portals.clear();
+    match ended {
+        Ok(()) | Err(Ended::Gone) => connection.writer.close().await,
+        Err(Ended::Failed(e) | Ended::Fatal(e)) => goodbye(&mut connection.writer, &e).await,
+    }
+}
+
+async fn goodbye(writer: &mut Writer, error: &Error) {
+    // If it has gone in the meantime there is nobody left to tell.
+    if writer.put(errors::response("FATAL", error)).is_ok() {
+        let _ = writer.flush().await;
+    }
+    writer.close().await;
+}
+
+async fn start(
+    engine: Arc<Engine>,
+    shared: &Arc<Shared>,
+    registry: &Arc<Registry>,
+    reader: &mut Reader,
+    writer: &mut Writer,
+    full: bool,
+) -> Result<Option<(Session, Registered, Reported, Arc<Current>)>, Ended> {
+    let Some(login) = startup::receive(reader, writer, registry).await? else { return Ok(None) };
+    if full {
+        return Err(Ended::Fatal(Error::TooManyClients));
+    }
+    let session = engine.session(&login.user, &login.database);
+    let registered = registry.register();
+    let current = catalog::install(shared, registry, &session, &login.user, &login.database, &registered)?;
+    let mut reported = Reported::default();
+    startup::welcome(login, &session, &registered, writer, &mut reported)?;
+    writer.put(Message::ReadyForQuery(ReadyForQuery::new(Transaction::default().status())))?;
+    writer.flush().await?;
+    Ok(Some((session, registered, reported, current)))
+}
+
+impl Connection {
+    async fn run(&mut self) -> Result<(), Ended> {
+        loop {
+            let Some(message) = self.reader.next().await? else { return Ok(()) };
+            if matches!(message, PgWireFrontendMessage::Terminate(_)) {
+                return Ok(());
+            }
+            match self.answer(message).await {
+                Ok(()) => {}
+                Err(Ended::Failed(e)) => {
+                    self.transaction.failed();
+                    self.writer.put(errors::response("ERROR", &e))?;
+                    if self.skipping {
+                        // Seen by the client with the answer to its Sync, or now if it waits for this one.
+                        self.writer.flush().await?;
+                    } else {
+                        self.ready().await?;
+                    }
+                }
+                Err(ended) => return Err(ended),
+            }
+        }
+    }
+
+    async fn answer(&mut self, message: PgWireFrontendMessage) -> Result<(), Ended> {
+        match message {
+            PgWireFrontendMessage::Query(query) => {
+                self.skipping = false;
+                // A simple query ends the unnamed ones, as in Postgres.
+                self.prepared.remove("");
+                self.portals.remove("");
+                simple::query(self, &query.query).await?;
+                self.ready().await
+            }
+            PgWireFrontendMessage::Sync(_) => {
+                self.skipping = false;
+                self.ready().await
+            }
+            PgWireFrontendMessage::Flush(_) => self.writer.flush().await,
+            // A client that has not heard yet that its COPY failed.
+            PgWireFrontendMessage::CopyData(_) | PgWireFrontendMessage::CopyDone(_) | PgWireFrontendMessage::CopyFail(_) => Ok(()),
+            _ if self.skipping => Ok(()),
+            message if message.is_extended_query() => {
+                // Until the message is answered it counts as failed: the error path needs to know that it must wait for Sync.
+                self.skipping = true;
+                extended::message(self, message).await?;
+                self.skipping = false;
+                Ok(())
+            }
+            _ => Err(Ended::Fatal(Error::Protocol("unexpected message".into()))),
+        }
+    }
+
+    /// Says that the next statement may come, and in which state the transaction is.
+    async fn ready(&mut self) -> Result<(), Ended> {
+        if !self.transaction.open() {
+            self.portals.retain(|_, portal| portal.hold);
+        }
+        self.reported.tell(&self.session, &mut self.writer)?;
+        self.writer.put(Message::ReadyForQuery(ReadyForQuery::new(self.transaction.status())))?;
+        self.writer.flush().await
+    }
+}

@@ -1,0 +1,175 @@
+//! Relations of the catalogue that have no rows: what is read from them is not planned, as DataFusion could not plan all of it.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    self, Expr, GroupByExpr, JoinOperator, Query, Select, SelectItem, SetExpr, TableFactor, Value, VisitorMut,
+};
+
+use super::rewrite::{last, null, quoted};
+use crate::plan::column_names as names;
+
+/// Relations of pg_catalog of which framesql has no rows: it has no indexes, constraints, triggers, policies, comments of users.
+const EMPTY: [&str; 27] = [
+    "pg_attrdef",
+    "pg_auth_members",
+    "pg_constraint",
+    "pg_db_role_setting",
+    "pg_default_acl",
+    "pg_event_trigger",
+    "pg_foreign_data_wrapper",
+    "pg_foreign_server",
+    "pg_foreign_table",
+    "pg_index",
+    "pg_inherits",
+    "pg_largeobject_metadata",
+    "pg_partitioned_table",
+    "pg_policy",
+    "pg_publication",
+    "pg_publication_namespace",
+    "pg_publication_rel",
+    "pg_replication_slots",
+    "pg_rewrite",
+    "pg_seclabel",
+    "pg_sequence",
+    "pg_shseclabel",
+    "pg_statistic_ext",
+    "pg_subscription",
+    "pg_subscription_rel",
+    "pg_trigger",
+    "pg_user_mapping",
+];
+
+/// Functions that give a row where there is none to read.
+const AGGREGATES: [&str; 12] =
+    ["count", "sum", "min", "max", "avg", "array_agg", "string_agg", "bool_and", "bool_or", "json_agg", "jsonb_agg", "every"];
+
+/// A SELECT over a relation without rows has none: what DataFusion cannot plan in it need not be planned.
+pub(super) struct Emptied;
+
+impl VisitorMut for Emptied {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::Subquery(query) if without_rows(query) => *expr = null(),
+            Expr::Subquery(query) if counts_nothing(query) => *expr = Expr::Value(Value::Number("0".into(), false).with_empty_span()),
+            Expr::Exists { subquery, negated } if without_rows(subquery) => *expr = boolean(*negated),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        empty_branches(query.body.as_mut());
+        // The columns that it was sorted by may be gone.
+        if matches!(query.body.as_ref(), SetExpr::Select(select) if select.from.is_empty()) {
+            query.order_by = None;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn empty_branches(body: &mut SetExpr) {
+    match body {
+        SetExpr::SetOperation { left, right, .. } => {
+            empty_branches(left);
+            empty_branches(right);
+        }
+        SetExpr::Select(select) if reads_nothing(select) && !aggregates(select) => make_empty(select),
+        _ => {}
+    }
+}
+
+fn without_rows(query: &Query) -> bool {
+    matches!(query.body.as_ref(), SetExpr::Select(select) if reads_nothing(select) && !aggregates(select))
+}
+
+fn counts_nothing(query: &Query) -> bool {
+    let SetExpr::Select(select) = query.body.as_ref() else { return false };
+    let [SelectItem::UnnamedExpr(Expr::Function(function))] = select.projection.as_slice() else { return false };
+    reads_nothing(select) && last(&function.name).as_deref() == Some("count") && plain_groups(select)
+}
+
+pub(super) fn plain_groups(select: &Select) -> bool {
+    matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty())
+}
+
+/// Whether a relation without rows is among those that each row must be taken from.
+fn reads_nothing(select: &Select) -> bool {
+    select.from.iter().any(|table| {
+        // A RIGHT or FULL JOIN gives rows of its other side.
+        let optional =
+            |join: &JoinOperator| matches!(join, JoinOperator::Right(_) | JoinOperator::RightOuter(_) | JoinOperator::FullOuter(_));
+        let inner = |join: &JoinOperator| matches!(join, JoinOperator::Join(_) | JoinOperator::Inner(_) | JoinOperator::CrossJoin(_));
+        !table.joins.iter().any(|join| optional(&join.join_operator))
+            && (is_empty(&table.relation) || table.joins.iter().any(|join| inner(&join.join_operator) && is_empty(&join.relation)))
+    })
+}
+
+fn is_empty(relation: &TableFactor) -> bool {
+    match relation {
+        TableFactor::Table { name, args: None, .. } => {
+            let qualified =
+                name.0.len() == 1 || name.0.first().and_then(|part| part.as_ident()).is_some_and(|schema| schema.value == "pg_catalog");
+            qualified && last(name).is_some_and(|name| EMPTY.contains(&name.as_str()))
+        }
+        TableFactor::Derived { subquery, .. } => without_rows(subquery),
+        _ => false,
+    }
+}
+
+/// Whether a SELECT without rows to read gives one all the same.
+pub(super) fn aggregates(select: &Select) -> bool {
+    let mut finder = Aggregates { found: select.having.is_some(), depth: 0 };
+    let _ = select.projection.iter().try_for_each(|item| ast::Visit::visit(item, &mut finder));
+    finder.found && plain_groups(select)
+}
+
+/// Looks for aggregates of a SELECT itself, not of subqueries in it.
+struct Aggregates {
+    found: bool,
+    depth: usize,
+}
+
+impl ast::Visitor for Aggregates {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        let aggregate =
+            matches!(expr, Expr::Function(function) if last(&function.name).is_some_and(|name| AGGREGATES.contains(&name.as_str())));
+        self.found |= aggregate && self.depth == 0;
+        ControlFlow::Continue(())
+    }
+}
+
+/// Leaves the names of the columns, and no rows.
+fn make_empty(select: &mut Select) {
+    let named = |item: &SelectItem| match item {
+        SelectItem::UnnamedExpr(expr) => Some(SelectItem::ExprWithAlias { expr: null(), alias: quoted(&names::of_expr(expr)) }),
+        SelectItem::ExprWithAlias { alias, .. } => Some(SelectItem::ExprWithAlias { expr: null(), alias: alias.clone() }),
+        _ => None,
+    };
+    // What a `*` stands for is known to the planner only.
+    let Some(projection) = select.projection.iter().map(named).collect::<Option<Vec<_>>>() else { return };
+    select.projection = projection;
+    select.from.clear();
+    select.distinct = None;
+    select.group_by = GroupByExpr::Expressions(Vec::new(), Vec::new());
+    select.having = None;
+    select.selection = Some(boolean(false));
+}
+
+fn boolean(value: bool) -> Expr {
+    Expr::Value(Value::Boolean(value).with_empty_span())
+}

@@ -1,0 +1,220 @@
+//! The functions of pg_catalog: what clients ask of any server, answered for this one.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, BooleanArray, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int32Type};
+use datafusion::common::ScalarValue;
+use datafusion::error::Result;
+use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Signature, SimpleScalarUDF, TypeSignature, Volatility};
+use datafusion::prelude::SessionContext;
+use datafusion_pg_catalog::pg_catalog::generate_series_arg_coercion::CoerceIntArgsToBigInt;
+use datafusion_pg_catalog::pg_catalog::{array_bounds_udf, quote_ident_udf};
+use datafusion_pg_catalog::pg_catalog::{create_current_schema_udf, create_current_schemas_udf, create_pg_encoding_to_char_udf};
+use pgwire::api::Type;
+
+use super::cancel::Registry;
+use super::catalog::PgCatalog;
+use super::columns;
+
+/// What version() says: clients read the number behind the name.
+const VERSION: &str = concat!("PostgreSQL 16.4 (framesql ", env!("CARGO_PKG_VERSION"), ")");
+
+/// Whether objects are found without their schema: there is nothing that hides another.
+const VISIBLE: [&str; 9] = [
+    "pg_function_is_visible",
+    "pg_type_is_visible",
+    "pg_operator_is_visible",
+    "pg_opclass_is_visible",
+    "pg_opfamily_is_visible",
+    "pg_collation_is_visible",
+    "pg_conversion_is_visible",
+    "pg_ts_config_is_visible",
+    "pg_statistics_obj_is_visible",
+];
+
+/// What every user may.
+const ALLOWED: [&str; 8] = [
+    "has_table_privilege",
+    "has_schema_privilege",
+    "has_database_privilege",
+    "has_column_privilege",
+    "has_any_column_privilege",
+    "has_function_privilege",
+    "has_sequence_privilege",
+    "pg_has_role",
+];
+
+/// Texts of things that framesql has none of: comments, constraints, indexes, triggers, rules, defaults.
+const NOTHING: [&str; 15] = [
+    "obj_description",
+    "col_description",
+    "shobj_description",
+    "pg_get_expr",
+    "pg_get_constraintdef",
+    "pg_get_indexdef",
+    "pg_get_triggerdef",
+    "pg_get_ruledef",
+    "pg_get_partkeydef",
+    "pg_get_functiondef",
+    "pg_get_function_result",
+    "pg_get_function_arguments",
+    "pg_get_function_identity_arguments",
+    "pg_get_serial_sequence",
+    "pg_get_statisticsobjdef_columns",
+];
+
+/// Sizes and counts of what is not kept in files of tables.
+const ZERO: [&str; 8] = [
+    "pg_relation_size",
+    "pg_table_size",
+    "pg_indexes_size",
+    "pg_total_relation_size",
+    "pg_database_size",
+    "pg_tablespace_size",
+    "pg_stat_get_numscans",
+    "pg_my_temp_schema",
+];
+
+/// Registers them; those of DataFusion with the same name give way.
+pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>, registry: &Arc<Registry>, pid: i32) {
+    for name in ["current_database", "current_catalog"] {
+        context.register_udf(constant(name, ScalarValue::from(catalog.database.as_str())));
+    }
+    for name in ["current_user", "session_user", "user"] {
+        context.register_udf(constant(name, ScalarValue::from(catalog.user.as_str())));
+    }
+    context.register_udf(constant("pg_get_userbyid", ScalarValue::from(catalog.user.as_str())));
+    context.register_udf(constant("version", ScalarValue::from(VERSION)));
+    context.register_udf(constant("pg_backend_pid", ScalarValue::from(pid)));
+    for name in ["pg_is_in_recovery", "pg_is_other_temp_schema", "pg_relation_is_publishable"] {
+        context.register_udf(constant(name, ScalarValue::from(false)));
+    }
+    for name in VISIBLE.into_iter().chain(ALLOWED) {
+        context.register_udf(constant(name, ScalarValue::from(true)));
+    }
+    for name in NOTHING {
+        context.register_udf(constant(name, ScalarValue::Utf8(None)));
+    }
+    // Nothing is ever locked.
+    context.register_udf(constant("pg_advisory_unlock_all", ScalarValue::Utf8(None)));
+    for name in ZERO {
+        context.register_udf(constant(name, ScalarValue::from(0i64)));
+    }
+    context.register_udf(of_oid("format_type", DataType::Utf8, |oids| text(oids.map(|oid| oid.map(format_type)))));
+    context
+        .register_udf(of_oid("pg_size_pretty", DataType::Utf8, |sizes| text(sizes.map(|size| size.map(|size| format!("{size} bytes"))))));
+    let held = Arc::clone(catalog);
+    context.register_udf(of_oid("pg_table_is_visible", DataType::Boolean, move |oids| {
+        Arc::new(oids.map(|oid| oid.map(|oid| held.visible(oid))).collect::<BooleanArray>())
+    }));
+    let held = Arc::clone(catalog);
+    context.register_udf(of_oid("pg_get_viewdef", DataType::Utf8, move |oids| text(oids.map(|oid| held.definition(oid?)))));
+    let held = Arc::clone(catalog);
+    context.register_udf(of_oid(REGCLASS_TEXT, DataType::Utf8, move |oids| {
+        text(oids.map(|oid| oid.map(|oid| held.relation_name(oid).unwrap_or_else(|| oid.to_string()))))
+    }));
+    let held = Arc::clone(catalog);
+    context.register_udf(of_oid(REGNAMESPACE_TEXT, DataType::Utf8, move |oids| {
+        let namespaces = held.namespaces();
+        let name = |oid: i32| namespaces.iter().find(|(known, _)| *known == oid).map_or_else(|| oid.to_string(), |(_, name)| name.clone());
+        text(oids.map(|oid| oid.map(name)))
+    }));
+    let registry = Arc::clone(registry);
+    context.register_udf(of_oid("pg_cancel_backend", DataType::Boolean, move |pids| {
+        Arc::new(pids.map(|pid| pid.map(|pid| registry.cancel_backend(pid))).collect::<BooleanArray>())
+    }));
+    context.register_udf(create_current_schema_udf());
+    context.register_udf(create_current_schemas_udf());
+    context.register_udf(create_pg_encoding_to_char_udf());
+    context.register_udf(quote_ident_udf::create_quote_ident_udf());
+    context.register_udf(quote_ident_udf::create_parse_ident_udf());
+    context.register_udf(array_bounds_udf::create_array_upper_udf());
+    context.register_udf(array_bounds_udf::create_array_lower_udf());
+    CoerceIntArgsToBigInt::widen(context);
+}
+
+/// What `oid::regclass` and `oid::regnamespace` become where they are shown.
+pub(super) const REGCLASS_TEXT: &str = "pg_regclass_text";
+pub(super) const REGNAMESPACE_TEXT: &str = "pg_regnamespace_text";
+
+fn any_arguments() -> Signature {
+    Signature::one_of(vec![TypeSignature::Nullary, TypeSignature::VariadicAny], Volatility::Stable)
+}
+
+/// A function that gives the same whatever it is asked.
+fn constant(name: &str, value: ScalarValue) -> ScalarUDF {
+    let data_type = value.data_type();
+    let answer = move |_: &[ColumnarValue]| Ok(ColumnarValue::Scalar(value.clone()));
+    SimpleScalarUDF::new_with_signature(name, any_arguments(), data_type, Arc::new(answer)).into()
+}
+
+/// A function of a number; what may follow it changes nothing.
+fn of_oid(
+    name: &str,
+    data_type: DataType,
+    answer: impl Fn(&mut dyn Iterator<Item = Option<i32>>) -> ArrayRef + Send + Sync + 'static,
+) -> ScalarUDF {
+    let answer = move |arguments: &[ColumnarValue]| -> Result<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(arguments)?;
+        let Some(first) = arrays.first() else { return datafusion::common::exec_err!("a number is needed") };
+        let oids = cast(first, &DataType::Int32)?;
+        let oids = oids.as_primitive::<Int32Type>();
+        Ok(ColumnarValue::Array(answer(&mut oids.iter())))
+    };
+    let signature = Signature::new(TypeSignature::VariadicAny, Volatility::Volatile);
+    SimpleScalarUDF::new_with_signature(name, signature, data_type, Arc::new(answer)).into()
+}
+
+fn text(values: impl Iterator<Item = Option<String>>) -> ArrayRef {
+    Arc::new(values.collect::<StringArray>())
+}
+
+/// A type's name in SQL, as Postgres prints it; `???` for what it does not know.
+fn format_type(oid: i32) -> String {
+    let Some(data_type) = Type::from_oid(oid as u32) else { return "???".to_owned() };
+    if let Some(element) = columns::element_of(&data_type).filter(|_| data_type.name().starts_with('_')) {
+        return format!("{}[]", format_type(element.oid() as i32));
+    }
+    let name = match data_type {
+        Type::BOOL => "boolean",
+        Type::CHAR => "\"char\"",
+        Type::INT2 => "smallint",
+        Type::INT4 => "integer",
+        Type::INT8 => "bigint",
+        Type::FLOAT4 => "real",
+        Type::FLOAT8 => "double precision",
+        Type::VARCHAR => "character varying",
+        Type::BPCHAR => "character",
+        Type::TIME => "time without time zone",
+        Type::TIMETZ => "time with time zone",
+        Type::TIMESTAMP => "timestamp without time zone",
+        Type::TIMESTAMPTZ => "timestamp with time zone",
+        Type::VARBIT => "bit varying",
+        ref other => match other.name().strip_prefix('_') {
+            Some(element) => return format!("{element}[]"),
+            None => other.name(),
+        },
+    };
+    name.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_have_their_names_in_sql() {
+        for (data_type, name) in [
+            (Type::TIMESTAMPTZ, "timestamp with time zone"),
+            (Type::INT8_ARRAY, "bigint[]"),
+            (Type::JSONB_ARRAY, "jsonb[]"),
+            (Type::NAME, "name"),
+            (Type::OID_ARRAY, "oid[]"),
+        ] {
+            assert_eq!(format_type(data_type.oid() as i32), name);
+        }
+        assert_eq!(format_type(1), "???");
+    }
+}

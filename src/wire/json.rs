@@ -1,0 +1,104 @@
+//! Structs, and lists and maps of them, as jsonb: the spacing of Postgres, the fields in their own order.
+
+use std::fmt::Write;
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{DataType, Fields, Float32Type, Float64Type};
+use framesql_udfs::frame::is_frame;
+
+use super::text;
+use crate::error::Result;
+
+/// Appends a value, `null` included. Errs for types that have no text.
+pub(super) fn write(out: &mut String, array: &dyn Array, row: usize) -> Result<()> {
+    if array.is_null(row) {
+        out.push_str("null");
+        return Ok(());
+    }
+    match array.data_type() {
+        frames if is_frame(frames) => quoted(out, array, row)?,
+        DataType::Struct(fields) => object(out, fields, array, row)?,
+        DataType::Map(..) => entries(out, array.as_map().value(row).columns())?,
+        DataType::List(_) => elements(out, array.as_list::<i32>().value(row).as_ref())?,
+        DataType::LargeList(_) => elements(out, array.as_list::<i64>().value(row).as_ref())?,
+        DataType::FixedSizeList(..) => elements(out, array.as_fixed_size_list().value(row).as_ref())?,
+        DataType::Boolean => out.push_str(if array.as_boolean().value(row) { "true" } else { "false" }),
+        DataType::Float32 if !array.as_primitive::<Float32Type>().value(row).is_finite() => quoted(out, array, row)?,
+        DataType::Float64 if !array.as_primitive::<Float64Type>().value(row).is_finite() => quoted(out, array, row)?,
+        numbers if numbers.is_numeric() => text::write(out, array, row)?,
+        DataType::Timestamp(unit, zone) => {
+            out.push('"');
+            text::timestamp(out, text::timestamp_us(array, row, *unit), 'T', if zone.is_some() { "+00:00" } else { "" });
+            out.push('"');
+        }
+        _ => quoted(out, array, row)?,
+    }
+    Ok(())
+}
+
+fn quoted(out: &mut String, array: &dyn Array, row: usize) -> Result<()> {
+    let mut plain = String::new();
+    text::write(&mut plain, array, row)?;
+    string(out, &plain);
+    Ok(())
+}
+
+fn string(out: &mut String, plain: &str) {
+    out.push('"');
+    for c in plain.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c < ' ' => {
+                // A String takes every write.
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+fn object(out: &mut String, fields: &Fields, array: &dyn Array, row: usize) -> Result<()> {
+    out.push('{');
+    for (at, (field, column)) in fields.iter().zip(array.as_struct().columns()).enumerate() {
+        if at > 0 {
+            out.push_str(", ");
+        }
+        string(out, field.name());
+        out.push_str(": ");
+        write(out, column.as_ref(), row)?;
+    }
+    out.push('}');
+    Ok(())
+}
+
+fn entries(out: &mut String, columns: &[arrow::array::ArrayRef]) -> Result<()> {
+    let [keys, values] = columns else { return Ok(()) };
+    out.push('{');
+    for row in 0..keys.len() {
+        if row > 0 {
+            out.push_str(", ");
+        }
+        quoted(out, keys.as_ref(), row)?;
+        out.push_str(": ");
+        write(out, values.as_ref(), row)?;
+    }
+    out.push('}');
+    Ok(())
+}
+
+fn elements(out: &mut String, array: &dyn Array) -> Result<()> {
+    out.push('[');
+    for row in 0..array.len() {
+        if row > 0 {
+            out.push_str(", ");
+        }
+        write(out, array, row)?;
+    }
+    out.push(']');
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! Portals: a statement with its parameters, perhaps halfway through its rows. A cursor is one with a name in SQL.
+
+use std::sync::Arc;
+
+use datafusion::common::ScalarValue;
+
+use super::prepared::Prepared;
+use super::rows::Rows;
+
+/// A statement that is ready to run, or runs. Dropping it cancels what makes its rows.
+pub(super) struct Portal {
+    /// What runs.
+    pub(super) prepared: Arc<Prepared>,
+    /// The values of its parameters.
+    pub(super) parameters: Vec<ScalarValue>,
+    /// The formats of its columns, as in Bind.
+    pub(super) formats: Vec<i16>,
+    /// How far it is.
+    pub(super) state: State,
+    /// Whether it stays open after its transaction.
+    pub(super) hold: bool,
+}
+
+/// How far a portal is.
+pub(super) enum State {
+    /// It has not run.
+    Bound,
+    /// Its rows are being read.
+    Running {
+        /// The rows that are left.
+        rows: Rows,
+        /// The word of its command tag.
+        tag: &'static str,
+    },
+    /// It has answered without rows.
+    Done,
+}
+
+impl Portal {
+    /// A portal that has not run.
+    pub(super) fn new(prepared: Arc<Prepared>, parameters: Vec<ScalarValue>, formats: Vec<i16>) -> Portal {
+        Portal { prepared, parameters, formats, state: State::Bound, hold: false }
+    }
+}

@@ -1,0 +1,190 @@
+//! Prepared statements: what a statement needs and gives, and the values that stand in for its parameters.
+
+use std::ops::ControlFlow;
+
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::sql::sqlparser::ast::{self, CastKind, Expr, Value, visit_expressions_mut};
+use pgwire::api::Type;
+
+use super::columns;
+use super::parameters::Parameter;
+use crate::engine::session::Session;
+use crate::error::{Error, Result};
+use crate::plan::column_names::{self as names, Names};
+use crate::plan::parse::{Body, Statement};
+
+/// Parameters that a statement may have, as in Postgres.
+const MAX_PARAMETERS: usize = 65_535;
+
+/// A statement that has been read and planned once.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// The statement; None if the text was empty.
+    pub(super) statement: Option<Statement>,
+    /// Its parameters.
+    pub(super) parameters: Vec<Parameter>,
+    /// The columns of its answer; None for statements without rows.
+    pub(super) columns: Option<SchemaRef>,
+    /// What its own text names the columns.
+    pub(super) names: Names,
+}
+
+impl Prepared {
+    /// The statement of an empty text.
+    pub(super) fn empty() -> Prepared {
+        Prepared { statement: None, parameters: Vec::new(), columns: None, names: Names::default() }
+    }
+
+    /// A statement of the connection itself: its parameters and columns are known when it runs.
+    pub(super) fn own(statement: Statement) -> Prepared {
+        Prepared { statement: Some(statement), ..Prepared::empty() }
+    }
+
+    /// Plans a statement; `declared` are the type oids that the client gave, 0 where it leaves them to the statement.
+    pub(super) async fn plan(session: &Session, mut statement: Statement, declared: &[u32]) -> Result<Prepared> {
+        let names = Names::of_statement(&statement);
+        let mut described = session.describe(&statement).await?;
+        let declared = &said(&statement, declared);
+        let types: Vec<_> =
+            declared.iter().enumerate().map(|(at, oid)| cast_of(*oid, described.parameters.get(at).and_then(Option::as_ref))).collect();
+        if types.iter().any(Option::is_some) {
+            // DataFusion has no place for declarations: it guesses from what stands beside a parameter.
+            cast_parameters(&mut statement, &types);
+            described = session.describe(&statement).await?;
+        }
+        let n_parameters = described.parameters.len().max(declared.len());
+        let parameter = |at: usize| {
+            let needed = described.parameters.get(at).cloned().flatten().filter(|needed| !needed.is_null());
+            Parameter::new(declared.get(at).copied().unwrap_or(0), needed)
+        };
+        let parameters = (0..n_parameters).map(parameter).collect::<Result<_>>()?;
+        // COPY answers with data of its own and describes no columns.
+        let copies = matches!(statement.body, Body::CopyQuery(..) | Body::CopySubscribe(..));
+        let columns = described.columns.filter(|_| !copies);
+        Ok(Prepared { statement: Some(statement), parameters, columns, names })
+    }
+}
+
+/// The types that the client declares, and where it does not those that the text itself gives: `$1::int4`, `LIMIT $1`.
+fn said(statement: &Statement, declared: &[u32]) -> Vec<u32> {
+    let mut types = declared.to_vec();
+    let (Body::Query(query) | Body::CopyQuery(query, _)) = &statement.body else { return types };
+    let mut say = |number: usize, oid: u32| {
+        let Some(at) = number.checked_sub(1).filter(|at| *at < MAX_PARAMETERS) else { return };
+        types.resize(types.len().max(number), 0);
+        if let Some(place @ 0) = types.get_mut(at) {
+            *place = oid;
+        }
+    };
+    let _ = ast::visit_expressions(&query.query, |expr| {
+        if let Expr::Cast { expr: inner, data_type, .. } = expr
+            && let (Some(number), Some(cast)) = (placeholder(inner), type_of_sql(data_type))
+        {
+            say(number, cast.oid());
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    if let Some(ast::LimitClause::LimitOffset { limit, offset, .. }) = &query.query.limit_clause {
+        let offset = offset.as_ref().map(|offset| &offset.value);
+        limit.iter().chain(offset).filter_map(placeholder).for_each(|number| say(number, Type::INT8.oid()));
+    }
+    types
+}
+
+fn placeholder(expr: &Expr) -> Option<usize> {
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::Placeholder(name) => name.trim_start_matches('$').parse().ok(),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The Postgres type that SQL names; None for those that framesql has not.
+fn type_of_sql(data_type: &ast::DataType) -> Option<Type> {
+    if let ast::DataType::Array(ast::ArrayElemTypeDef::SquareBracket(element, _)) = data_type {
+        let element = type_of_sql(element)?;
+        return if element == Type::OID {
+            Some(Type::OID_ARRAY)
+        } else {
+            Some(columns::array_of(&element)).filter(|array| *array != Type::JSONB)
+        };
+    }
+    Some(match names::of_type(data_type).as_str() {
+        "bool" => Type::BOOL,
+        "int2" => Type::INT2,
+        "int4" => Type::INT4,
+        "int8" => Type::INT8,
+        "float4" => Type::FLOAT4,
+        "float8" => Type::FLOAT8,
+        "numeric" => Type::NUMERIC,
+        "text" | "varchar" | "bpchar" | "name" => Type::TEXT,
+        "bytea" => Type::BYTEA,
+        "date" => Type::DATE,
+        "time" => Type::TIME,
+        "timestamp" => Type::TIMESTAMP,
+        "timestamptz" => Type::TIMESTAMPTZ,
+        "interval" => Type::INTERVAL,
+        "oid" => Type::OID,
+        _ => return None,
+    })
+}
+
+/// The cast that a declared parameter needs; None where the statement has found the same, or a type that loses nothing.
+fn cast_of(oid: u32, found: Option<&DataType>) -> Option<ast::DataType> {
+    let declared = Type::from_oid(oid).filter(|data_type| *data_type != Type::UNKNOWN)?;
+    let found = found.filter(|found| !found.is_null()).map(columns::of_type);
+    let integer = |data_type: &Type| matches!(*data_type, Type::INT2 | Type::INT4 | Type::INT8);
+    let text = |data_type: &Type| matches!(*data_type, Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME);
+    let lossless = found.is_some_and(|found| found == declared || integer(&found) && integer(&declared) || text(&declared));
+    if lossless { None } else { sql_type(&declared) }
+}
+
+/// Puts a cast around every parameter that has a type in the list.
+pub(super) fn cast_parameters(statement: &mut Statement, types: &[Option<ast::DataType>]) {
+    let query = match &mut statement.body {
+        Body::Query(query) | Body::CopyQuery(query, _) => &mut query.query,
+        _ => return,
+    };
+    let _ = visit_expressions_mut(query, |expr: &mut Expr| {
+        let number = placeholder(expr);
+        let data_type = number.and_then(|number| types.get(number.checked_sub(1)?)?.clone());
+        if let Some(data_type) = data_type {
+            let inner = Box::new(expr.clone());
+            *expr = Expr::Cast { kind: CastKind::DoubleColon, expr: inner, data_type, array: false, format: None };
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    statement.text = query.to_string();
+}
+
+/// A Postgres type as SQL writes it; None for those that are text to framesql.
+fn sql_type(data_type: &Type) -> Option<ast::DataType> {
+    let utc = ast::TimezoneInfo::WithTimeZone;
+    Some(match *data_type {
+        Type::BOOL => ast::DataType::Boolean,
+        Type::INT2 => ast::DataType::SmallInt(None),
+        Type::INT4 => ast::DataType::Integer(None),
+        Type::INT8 => ast::DataType::BigInt(None),
+        Type::FLOAT4 => ast::DataType::Real,
+        Type::FLOAT8 => ast::DataType::DoublePrecision,
+        Type::NUMERIC => ast::DataType::Numeric(ast::ExactNumberInfo::PrecisionAndScale(38, 10)),
+        Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME => ast::DataType::Text,
+        Type::BYTEA => ast::DataType::Bytea,
+        Type::DATE => ast::DataType::Date,
+        Type::TIME => ast::DataType::Time(None, ast::TimezoneInfo::None),
+        Type::TIMESTAMP => ast::DataType::Timestamp(None, ast::TimezoneInfo::None),
+        Type::TIMESTAMPTZ => ast::DataType::Timestamp(None, utc),
+        Type::INTERVAL => ast::DataType::Interval { fields: None, precision: None },
+        _ => {
+            let element = columns::element_of(data_type)?;
+            ast::DataType::Array(ast::ArrayElemTypeDef::SquareBracket(Box::new(sql_type(&element)?), None))
+        }
+    })
+}
+
+/// The prepared statement of a name. Errs with 26000.
+pub(super) fn missing(name: &str) -> Error {
+    Error::NotFound { kind: "prepared statement", name: name.to_owned() }
+}

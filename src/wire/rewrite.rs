@@ -1,0 +1,274 @@
+//! Queries as Postgres clients write them to queries as DataFusion plans them, by their structure and never by their text.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    self, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName, Query, Select,
+    SelectItem, SetExpr, Statement, TableFactor, Value, VisitMut, VisitorMut,
+};
+use datafusion_pg_catalog::sql::rules::{self, SqlStatementRewriteRule};
+
+use super::empty::{self, aggregates, plain_groups};
+use super::functions::{REGCLASS_TEXT, REGNAMESPACE_TEXT};
+use crate::error::{Error, Result};
+use crate::plan::column_names as names;
+
+/// Rewrites a query. Errs only for our own mistakes.
+pub(super) fn rewrite(mut query: Box<Query>) -> Result<Box<Query>> {
+    let mut reader = Reader::default();
+    let _ = ast::Visit::visit(&query, &mut reader);
+    if reader.catalog {
+        // First, as it removes what the others could not read.
+        let _ = query.visit(&mut empty::Emptied);
+        let _ = query.visit(&mut Arrays);
+        let _ = query.visit(&mut Single);
+    }
+    let _ = query.visit(&mut Types);
+    let mut statement = Statement::Query(query);
+    let always: [&dyn SqlStatementRewriteRule; 9] = [
+        &rules::ResolveUnqualifiedIdentifier,
+        &rules::RewriteArrayAnyAllOperation,
+        &rules::PrependUnqualifiedPgTableName,
+        &rules::StripCallableQualifier,
+        &rules::FixArrayLiteral,
+        &rules::CurrentUserVariableToSessionUserFunctionCall,
+        &rules::StripCollate,
+        &rules::RewritePgCatalogOperator,
+        &rules::RewriteRegCastToSubquery::new(),
+    ];
+    for rule in always {
+        statement = rule.rewrite(statement);
+    }
+    if reader.catalog {
+        // It makes NULL of what it does not understand: a user's own query must fail instead.
+        statement = rules::RemoveSubqueryFromProjection.rewrite(statement);
+    }
+    let Statement::Query(query) = statement else { return Err(Error::Internal("a query was rewritten to something else".into())) };
+    Ok(query)
+}
+
+/// Finds out whether a query reads the catalogue.
+#[derive(Default)]
+struct Reader {
+    catalog: bool,
+}
+
+impl ast::Visitor for Reader {
+    type Break = ();
+
+    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
+        self.catalog |= last(relation).is_some_and(|name| name.starts_with("pg_"));
+        ControlFlow::Continue(())
+    }
+}
+
+pub(super) fn last(name: &ObjectName) -> Option<String> {
+    name.0.last()?.as_ident().map(|ident| ident.value.to_lowercase())
+}
+
+pub(super) fn null() -> Expr {
+    Expr::Value(Value::Null.with_empty_span())
+}
+
+pub(super) fn quoted(name: &str) -> Ident {
+    Ident::with_quote('"', name)
+}
+
+/// `ARRAY(SELECT …)` is an aggregate of a subquery.
+struct Arrays;
+
+impl VisitorMut for Arrays {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let Expr::Function(function) = expr else { return ControlFlow::Continue(()) };
+        let FunctionArguments::Subquery(query) = &mut function.args else { return ControlFlow::Continue(()) };
+        if last(&function.name).as_deref() != Some("array") {
+            return ControlFlow::Continue(());
+        }
+        // psql unpacks the options of relations so, and no relation has any.
+        if let SetExpr::Select(select) = query.body.as_ref()
+            && let [table] = select.from.as_slice()
+            && matches!(&table.relation, TableFactor::Table { name, args: Some(_), .. } if last(name).as_deref() == Some("unnest"))
+        {
+            *expr = null();
+            return ControlFlow::Continue(());
+        }
+        if let SetExpr::Select(select) = query.body.as_mut()
+            && let [SelectItem::UnnamedExpr(of) | SelectItem::ExprWithAlias { expr: of, .. }] = select.projection.as_mut_slice()
+        {
+            *of = call("array_agg", of.clone());
+            query.order_by = None;
+            *expr = Expr::Subquery(query.clone());
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn call(name: &str, argument: Expr) -> Expr {
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args: vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))],
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}
+
+/// A subquery in a condition looks up one row by its oid: DataFusion wants that to be seen.
+struct Single;
+
+impl VisitorMut for Single {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        let Some(selection) = &mut select.selection else { return ControlFlow::Continue(()) };
+        ast::visit_expressions_mut(selection, |expr| {
+            if let Expr::Subquery(query) = expr
+                && let SetExpr::Select(select) = query.body.as_mut()
+                && query.limit_clause.is_none()
+                && plain_groups(select)
+                && !aggregates(select)
+                && let [SelectItem::UnnamedExpr(of) | SelectItem::ExprWithAlias { expr: of, .. }] = select.projection.as_mut_slice()
+            {
+                *of = call("max", of.clone());
+            }
+            ControlFlow::Continue(())
+        })
+    }
+}
+
+/// Types that only Postgres has: oids are integers, names are text, and an oid that is shown as a name is looked up.
+struct Types;
+
+/// `regclass` and its like.
+fn alias_of(data_type: &ast::DataType) -> Option<String> {
+    match data_type {
+        ast::DataType::Regclass => Some("regclass".to_owned()),
+        ast::DataType::Custom(name, _) => {
+            last(name).filter(|name| matches!(name.as_str(), "oid" | "xid" | "cid") || name.starts_with("reg"))
+        }
+        _ => None,
+    }
+}
+
+/// What a type of pg_catalog is without its schema.
+fn plain(data_type: &ast::DataType) -> Option<ast::DataType> {
+    let ast::DataType::Custom(name, arguments) = data_type else { return None };
+    if !arguments.is_empty() {
+        return None;
+    }
+    Some(match last(name)?.as_str() {
+        "text" | "name" | "varchar" | "bpchar" | "char" | "aclitem" | "int2vector" | "oidvector" | "citext" => ast::DataType::Text,
+        "bool" | "boolean" => ast::DataType::Boolean,
+        "int2" => ast::DataType::SmallInt(None),
+        "int4" => ast::DataType::Integer(None),
+        "int8" => ast::DataType::BigInt(None),
+        "float4" => ast::DataType::Real,
+        "float8" => ast::DataType::DoublePrecision,
+        "timestamptz" => ast::DataType::Timestamp(None, ast::TimezoneInfo::WithTimeZone),
+        _ => return None,
+    })
+}
+
+fn is_literal(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(_) => true,
+        Expr::Nested(inner) => is_literal(inner),
+        _ => false,
+    }
+}
+
+fn shown(alias: &str, oid: Expr) -> Option<Expr> {
+    match alias {
+        "regclass" => Some(call(REGCLASS_TEXT, oid)),
+        "regtype" => Some(call("format_type", oid)),
+        "regnamespace" => Some(call(REGNAMESPACE_TEXT, oid)),
+        "regrole" => Some(call("pg_get_userbyid", oid)),
+        _ => None,
+    }
+}
+
+impl VisitorMut for Types {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        for item in &mut select.projection {
+            if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+                let name = names::of_expr(expr);
+                let Expr::Cast { expr: oid, data_type, .. } = expr else { continue };
+                let text = alias_of(data_type).filter(|_| !is_literal(oid)).and_then(|alias| shown(&alias, oid.as_ref().clone()));
+                let Some(text) = text else { continue };
+                *item = match item {
+                    SelectItem::ExprWithAlias { alias, .. } => SelectItem::ExprWithAlias { expr: text, alias: alias.clone() },
+                    _ => SelectItem::ExprWithAlias { expr: text, alias: quoted(&name) },
+                };
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Cast { expr: inner, data_type, .. } = expr {
+            if let ast::DataType::Array(ast::ArrayElemTypeDef::SquareBracket(element, _)) = data_type {
+                if alias_of(element).is_some() {
+                    **element = ast::DataType::Integer(None);
+                } else if let Some(text) = plain(element) {
+                    **element = text;
+                }
+                return ControlFlow::Continue(());
+            }
+            if let Some(builtin) = plain(data_type) {
+                *data_type = builtin;
+            }
+            let text = matches!(data_type, ast::DataType::Text | ast::DataType::Varchar(_));
+            if text
+                && let Expr::Cast { expr: oid, data_type: alias, .. } = inner.as_ref()
+                && let Some(shown) = alias_of(alias).filter(|_| !is_literal(oid)).and_then(|alias| shown(&alias, oid.as_ref().clone()))
+            {
+                *expr = shown;
+                return ControlFlow::Continue(());
+            }
+            // A name is looked up by a rule that knows the catalogue; a number is a number.
+            let named = is_literal(inner) && alias_of(data_type).is_some_and(|alias| alias.starts_with("reg"));
+            if !named && alias_of(data_type).is_some() {
+                *data_type = ast::DataType::Integer(None);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::parse::parse_query;
+
+    fn rewritten(sql: &str) -> String {
+        rewrite(parse_query(sql).unwrap().query).unwrap().to_string()
+    }
+
+    #[test]
+    fn a_relation_without_rows_gives_none() {
+        assert_eq!(
+            rewritten("SELECT polname, 'd' = any(stxkind) AS d FROM pg_catalog.pg_policy, pg_class"),
+            "SELECT NULL AS \"polname\", NULL AS d WHERE false"
+        );
+        assert!(rewritten("SELECT count(*) FROM pg_policy").contains("FROM pg_catalog.pg_policy"));
+        assert!(rewritten("SELECT relname FROM pg_class c LEFT JOIN pg_index i ON i.indrelid = c.oid").contains("pg_index"));
+        assert!(rewritten("SELECT (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = c.oid) FROM pg_class c").contains("SELECT 0 "));
+    }
+
+    #[test]
+    fn a_users_correlated_subquery_is_left_alone() {
+        let sql = "SELECT (SELECT max(x) FROM b WHERE b.id = a.id) FROM a";
+        assert_eq!(rewritten(sql), sql);
+    }
+}
