@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""psycopg 3 against the server: types in text and binary, parameters, error codes, COPY rows as they come, cancel."""
+
+import datetime
+import os
+import sys
+
+import psycopg
+
+from checks import Checks, equal
+
+CLIP = os.environ["CLIP"]
+UTC = datetime.timezone.utc
+
+
+def connect(**options):
+    return psycopg.connect("", autocommit=True, connect_timeout=5, **options)
+
+
+def one(sql, parameters=None, binary=False):
+    """The first row of a query."""
+    with connect() as connection:
+        return connection.execute(sql, parameters, binary=binary).fetchone()
+
+
+def types():
+    for binary in (False, True):
+        row = one("SELECT frame_no, ts, keyframe, width, source, frame FROM clip WHERE frame_no = 1", binary=binary)
+        equal(row, (1, datetime.datetime(1970, 1, 1, 0, 0, 0, 40000, UTC), False, 1280, "clip", "clip#1 1280x720"))
+        box, score = one("SELECT face.box, face.score FROM clip CROSS JOIN UNNEST(detect_faces(frame)) AS face WHERE frame_no = 60", binary=binary)
+        equal((sorted(box), 0.9 < score < 1, 0 < box["w"] < 1280), (["h", "w", "x", "y"], True, True))
+        equal(one("SELECT jpeg(frame, 64) FROM clip WHERE frame_no = 0", binary=binary)[0][:3], b"\xff\xd8\xff")
+        equal(one("SELECT NULL::bigint, 1.5::float8, 'é', ARRAY[1, 2]::bigint[]", binary=binary), (None, 1.5, "é", [1, 2]))
+
+
+def parameters():
+    equal(one("SELECT count(*) FROM clip WHERE frame_no < %s AND source = %s", (10, "clip")), (10,))
+    with connect() as connection:
+        for n in range(8):
+            # From the fifth time on psycopg prepares the statement.
+            equal(connection.execute("SELECT frame_no FROM clip WHERE frame_no = %s", (n,)).fetchall(), [(n,)])
+        with connection.cursor() as cursor:
+            equal(cursor.execute("SELECT window_start, frames FROM whole ORDER BY 1 LIMIT %s", (2,)).rowcount, 2)
+            equal([column.name for column in cursor.description], ["window_start", "frames"])
+
+
+def errors():
+    with connect() as connection:
+        for sql, kind in [
+            ("SELECT * FROM nothing", psycopg.errors.UndefinedTable),
+            ("SELECT 1/0", psycopg.errors.DivisionByZero),
+            ("SELEC", psycopg.errors.SyntaxError),
+            ("CREATE SOURCE clip FROM 'pattern:'", psycopg.errors.DuplicateTable),
+        ]:
+            try:
+                connection.execute(sql)
+            except kind:
+                pass
+            else:
+                raise AssertionError(f"{sql} has no error")
+            equal(connection.execute("SELECT 1").fetchone(), (1,))
+
+
+def transactions():
+    with psycopg.connect("") as connection:
+        equal(connection.execute("SELECT 1").fetchone(), (1,))
+        try:
+            connection.execute("SELECT * FROM nothing")
+        except psycopg.errors.UndefinedTable:
+            pass
+        try:
+            connection.execute("SELECT 1")
+        except psycopg.errors.InFailedSqlTransaction:
+            connection.rollback()
+        else:
+            raise AssertionError("a failed transaction goes on")
+        equal(connection.execute("SELECT 1").fetchone(), (1,))
+
+
+def live_rows():
+    """COPY hands over each row as its window closes; cancel ends it and the connection goes on."""
+    with connect() as connection:
+        with connection.cursor() as cursor:
+            try:
+                with cursor.copy("COPY (SUBSCRIBE live) TO STDOUT") as copy:
+                    for n, row in enumerate(copy.rows()):
+                        equal(row[1], "1")
+                        if n == 1:
+                            connection.cancel()
+            except psycopg.errors.QueryCanceled:
+                pass
+            else:
+                raise AssertionError("it ended without being cancelled")
+        equal(connection.execute("SELECT 1").fetchone(), (1,))
+
+
+def timeout():
+    with connect() as connection:
+        connection.execute("SET statement_timeout = '300ms'")
+        try:
+            with connection.cursor() as cursor, cursor.copy("COPY (SUBSCRIBE live) TO STDOUT") as copy:
+                for _ in copy.rows():
+                    pass
+        except psycopg.errors.QueryCanceled as error:
+            equal("statement timeout" in str(error), True)
+        else:
+            raise AssertionError("it has no end")
+
+
+def main():
+    checks = Checks()
+    with connect() as connection:
+        connection.execute(f"CREATE SOURCE clip FROM '{CLIP}'")
+        connection.execute(f"CREATE SOURCE lobby FROM '{CLIP}' WITH (pace = 'realtime', loop = true)")
+        windows = "SELECT window_start, count(*) AS frames FROM TUMBLE({}, ts, INTERVAL '1 second') GROUP BY window_start"
+        connection.execute(f"CREATE MATERIALIZED VIEW whole AS {windows.format('clip')}")
+        connection.execute(f"CREATE MATERIALIZED VIEW live AS {windows.format('lobby')}")
+    checks.run("types in text and in binary", types)
+    checks.run("parameters and prepared statements", parameters)
+    checks.run("errors by class", errors)
+    checks.run("a failed transaction", transactions)
+    checks.run("COPY rows as they come, and cancel", live_rows)
+    checks.run("statement_timeout", timeout)
+    return checks.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
