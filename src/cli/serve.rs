@@ -30,8 +30,11 @@ impl Serve {
         // The port comes first: with none to serve on, nothing else is worth starting.
         let listener = Listener::bind(self.listen).await?;
         let engine = Engine::open(Settings { data: self.data, files: fence(self.files)?, ..Settings::default() }).await?;
+        // Signals are heard from here on: whoever reads the next line may send one at once.
+        let mut stop = Box::pin(stop::asked());
+        let _ = futures::poll!(&mut stop);
         print::line(&format!("framesql {} listening on {}", env!("CARGO_PKG_VERSION"), listener.local_addr()?))?;
-        let result = listener.serve(std::sync::Arc::clone(&engine), stop::asked()).await;
+        let result = listener.serve(std::sync::Arc::clone(&engine), stop).await;
         // Whoever asks twice does not want to wait.
         tokio::select! {
             () = engine.shutdown() => {}
