@@ -10,6 +10,14 @@ pub const END_OF_TIME_US: i64 = i64::MAX;
 pub enum Event {
     /// Rows, in the order of their source.
     Rows(RecordBatch),
+    /// Rows that are taken back and rows that come, in one step: who reads sees both or neither. Only queries that update their
+    /// answer (EMIT CHANGES) have it; `gone` holds rows that came before, `come` those that are valid from now on.
+    Changes {
+        /// The rows taken back, one for each time it came.
+        gone: RecordBatch,
+        /// The rows that come.
+        come: RecordBatch,
+    },
     /// No more rows with an event time below this one are expected (µs); never goes back.
     Watermark(i64),
     /// Everything before it belongs to this epoch's checkpoint.

@@ -107,6 +107,7 @@ async fn write(mut events: EventStream, view: &MaterializedView) -> Result<()> {
     while let Some(event) = events.next().await {
         match event? {
             Event::Rows(batch) => rows.push(batch),
+            Event::Changes { .. } => return Err(Error::Internal("changes in a view that only grows".into()).into()),
             Event::Watermark(us) => {
                 view.commit(&rows, us)?;
                 rows.clear();

@@ -8,7 +8,7 @@ use datafusion::logical_expr::LogicalPlan;
 use futures::StreamExt;
 
 use super::session::Session;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::metrics::JobCounters;
 use crate::plan::parse::parse_query;
@@ -73,6 +73,7 @@ impl Replay<'_> {
             match event? {
                 Event::Rows(rows) if replayed.snapshot.is_none() => replayed.rows.push(rows),
                 Event::Rows(rows) => replayed.rows_after.push(rows),
+                Event::Changes { .. } => return Err(Error::Internal("changes in a query that only grows".into())),
                 // The barrier has passed every operator when it comes out of the last.
                 Event::Barrier(_) => replayed.snapshot = Some(run.checkpoint.taken.lock().clone()),
                 Event::End => break,

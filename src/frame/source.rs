@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::pin::Pin;
 
 use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
 use datafusion::logical_expr::Expr;
 use futures::{Stream, stream};
@@ -55,6 +56,10 @@ pub trait Source: Debug + Send + Sync {
     fn ended(&self) -> bool;
     /// Whether its frames come with their pixels, or are references only.
     fn has_pixels(&self) -> bool;
+    /// The rows that it holds at this moment, whole, for those who look values up in it; None for one that only flows.
+    fn now(&self) -> Option<Vec<RecordBatch>> {
+        None
+    }
     /// Starts reading. Errs when the medium has gone.
     fn open(&self, request: &Request) -> Result<EventStream>;
 }

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::Run;
-use super::operator::{Operator, Output};
+use super::operator::{Operator, Output, row_by_row};
 use crate::error::Error;
 use crate::frame::source::{EventStream, until_end};
 
@@ -28,11 +28,12 @@ pub struct Detach {
 
 impl Detach {
     pub(super) fn build(&self) -> DetachOperator {
-        DetachOperator { frames: self.schema.fields().iter().map(|f| is_frame(f.data_type())).collect() }
+        DetachOperator { schema: Arc::clone(&self.schema), frames: self.schema.fields().iter().map(|f| is_frame(f.data_type())).collect() }
     }
 }
 
 pub(super) struct DetachOperator {
+    schema: SchemaRef,
     frames: Vec<bool>,
 }
 
@@ -52,6 +53,11 @@ impl Operator for DetachOperator {
             .collect();
         out.rows(RecordBatch::try_new(rows.schema(), columns)?);
         Ok(())
+    }
+
+    fn changes(&mut self, input: usize, gone: RecordBatch, come: RecordBatch, out: &mut Output) -> Result<()> {
+        let schema = Arc::clone(&self.schema);
+        row_by_row(self, &schema, input, gone, come, out)
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::internal_err;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -160,6 +161,8 @@ pub fn rows_of(schema: SchemaRef, events: EventStream) -> SendableRecordBatchStr
     let rows = events.take_while(|e| future::ready(!matches!(e, Ok(Event::End)))).filter_map(|event| {
         future::ready(match event {
             Ok(Event::Rows(rows)) => Some(Ok(rows)),
+            // A SELECT reads what is there, which is never taken back.
+            Ok(Event::Changes { .. }) => Some(internal_err!("changes among the rows of a SELECT")),
             Ok(_) => None,
             Err(e) => Some(Err(e)),
         })
@@ -236,6 +239,11 @@ impl Driver {
                     self.out.push(Event::End);
                 }
             }
+            Some(Event::Changes { gone, come }) => {
+                input.idle = false;
+                self.all_idle = false;
+                self.operator.changes(at, gone, come, &mut self.out)?;
+            }
             Some(Event::Watermark(us)) => {
                 // What sends a watermark is awake, until it says again that it is idle.
                 input.idle = false;
@@ -279,6 +287,7 @@ impl Stream for Driver {
             if let Some(event) = this.out.pop() {
                 match &event {
                     Event::Rows(rows) => this.n_rows.add(rows.num_rows()),
+                    Event::Changes { gone, come } => this.n_rows.add(gone.num_rows() + come.num_rows()),
                     Event::End => this.ended = true,
                     _ => {}
                 }

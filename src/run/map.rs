@@ -12,7 +12,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
 
 use super::expression::{evaluate, passes, physical};
-use super::operator::{Operator, Output};
+use super::operator::{Operator, Output, row_by_row};
 
 /// The description: the predicate first, then the columns.
 #[derive(Clone, Debug)]
@@ -75,5 +75,10 @@ impl Operator for MapOperator {
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
         out.rows(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?);
         Ok(())
+    }
+
+    fn changes(&mut self, input: usize, gone: RecordBatch, come: RecordBatch, out: &mut Output) -> Result<()> {
+        let schema = Arc::clone(&self.schema);
+        row_by_row(self, &schema, input, gone, come, out)
     }
 }

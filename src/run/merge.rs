@@ -7,7 +7,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::error::Result;
 
-use super::operator::{Operator, Output};
+use super::operator::{Operator, Output, row_by_row};
 
 /// The description.
 #[derive(Clone, Debug)]
@@ -37,5 +37,10 @@ impl Operator for MergeOperator {
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
         out.rows(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?);
         Ok(())
+    }
+
+    fn changes(&mut self, input: usize, gone: RecordBatch, come: RecordBatch, out: &mut Output) -> Result<()> {
+        let schema = Arc::clone(&self.schema);
+        row_by_row(self, &schema, input, gone, come, out)
     }
 }

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use datafusion::arrow::compute::concat_batches;
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::common::internal_err;
 use datafusion::error::Result;
 
 use crate::event::Event;
@@ -16,6 +19,15 @@ impl Output {
     pub fn rows(&mut self, rows: RecordBatch) {
         if rows.num_rows() > 0 {
             self.0.push_back(Event::Rows(rows));
+        }
+    }
+
+    /// Takes rows back and gives others in their place, in one step.
+    pub fn changes(&mut self, gone: RecordBatch, come: RecordBatch) {
+        if gone.num_rows() == 0 {
+            self.rows(come);
+        } else {
+            self.0.push_back(Event::Changes { gone, come });
         }
     }
 
@@ -33,6 +45,30 @@ impl Output {
     }
 }
 
+/// The changes that an operator gives whose rows depend each on one row of its input: what it makes of those gone, and of those come.
+pub(super) fn row_by_row<O: Operator>(
+    operator: &mut O,
+    schema: &SchemaRef,
+    input: usize,
+    gone: RecordBatch,
+    come: RecordBatch,
+    out: &mut Output,
+) -> Result<()> {
+    let mut made = |rows: RecordBatch| -> Result<RecordBatch> {
+        let mut part = Output::default();
+        operator.rows(input, rows, &mut part)?;
+        let batches: Vec<RecordBatch> =
+            part.0.into_iter().filter_map(|e| if let Event::Rows(rows) = e { Some(rows) } else { None }).collect();
+        match batches.as_slice() {
+            [one] => Ok(one.clone()),
+            several => Ok(concat_batches(schema, several)?),
+        }
+    };
+    let (gone, come) = (made(gone)?, made(come)?);
+    out.changes(gone, come);
+    Ok(())
+}
+
 /// What an operator remembers between events, in a form that can be written down.
 #[derive(Clone, Debug, Default)]
 pub struct State {
@@ -46,6 +82,12 @@ pub struct State {
 pub trait Operator: Send {
     /// Takes rows from the input of that number.
     fn rows(&mut self, input: usize, rows: RecordBatch, out: &mut Output) -> Result<()>;
+
+    /// Takes rows that are taken back and rows that come, in one step. The plan lets them reach only operators that can.
+    fn changes(&mut self, input: usize, gone: RecordBatch, come: RecordBatch, out: &mut Output) -> Result<()> {
+        let _ = (input, gone, come, out);
+        internal_err!("an operator that takes no changes was given some")
+    }
 
     /// Event time has reached `us` on every input that is not idle; it never goes back.
     fn watermark(&mut self, us: i64, out: &mut Output) -> Result<()> {

@@ -8,7 +8,7 @@ use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::error::Result;
 
-use super::operator::{Operator, Output};
+use super::operator::{Operator, Output, row_by_row};
 
 /// The description: which column is a list, and what becomes of rows without elements.
 #[derive(Clone, Debug)]
@@ -52,6 +52,11 @@ impl Operator for UnnestOperator {
         let options = RecordBatchOptions::new().with_row_count(Some(parents.len()));
         out.rows(RecordBatch::try_new_with_options(Arc::clone(&d.schema), columns, &options)?);
         Ok(())
+    }
+
+    fn changes(&mut self, input: usize, gone: RecordBatch, come: RecordBatch, out: &mut Output) -> Result<()> {
+        let schema = Arc::clone(&self.description.schema);
+        row_by_row(self, &schema, input, gone, come, out)
     }
 }
 

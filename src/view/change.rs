@@ -10,6 +10,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, stream};
 
+use crate::error::Error;
 use crate::event::{END_OF_TIME_US, Event};
 use crate::frame::batch::ts_type;
 use crate::frame::source::EventStream;
@@ -59,6 +60,7 @@ impl Writer {
                 self.waiting.push(rows);
                 Vec::new()
             }
+            Event::Changes { .. } => vec![Err(Error::Internal("changes in a query that only grows".into()).into())],
             Event::Watermark(us) => self.commit(Some(us)),
             // Rows without a watermark after them: their input has ended.
             Event::End => {

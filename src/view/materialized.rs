@@ -159,6 +159,11 @@ impl MaterializedView {
         Arc::clone(&self.shape.schema)
     }
 
+    /// The rows that are committed now, each batch shared and not copied.
+    pub fn snapshot(&self) -> Vec<RecordBatch> {
+        self.stored.lock().commits.iter().map(|c| c.rows.clone()).collect()
+    }
+
     /// Follows the view: what it holds, unless `snapshot` is false, and then every commit with its watermark; none twice, none missed.
     pub fn follow(self: &Arc<Self>, snapshot: bool) -> EventStream {
         let changed = self.changed.subscribe();
@@ -336,6 +341,10 @@ impl Source for ViewSource {
         false
     }
 
+    fn now(&self) -> Option<Vec<RecordBatch>> {
+        Some(self.0.snapshot())
+    }
+
     fn open(&self, request: &Request) -> Result<EventStream> {
         let projection = request.projection.clone();
         let skip = request.skip_rows;
@@ -362,9 +371,7 @@ impl Source for ViewSource {
         if let Some(End::Failed { code, message }) = self.0.ending() {
             return Err(Error::Failed { name: self.0.name.clone(), code, message }.into());
         }
-        // A snapshot: the commits there are now, each shared and not copied.
-        let batches: Vec<RecordBatch> = self.0.stored.lock().commits.iter().map(|c| c.rows.clone()).collect();
-        let rows = batches.into_iter().map(move |b| Ok(Event::Rows(b.project(&projection)?)));
+        let rows = self.0.snapshot().into_iter().map(move |b| Ok(Event::Rows(b.project(&projection)?)));
         Ok(Box::pin(stream::iter(rows.chain([Ok(Event::Watermark(END_OF_TIME_US)), Ok(Event::End)]))))
     }
 }
