@@ -22,7 +22,63 @@ pub struct Settings {
     pub inference_threads: usize,
     /// Frames that a reader of a live source may lag behind before frames are shed for it.
     pub live_queue_frames: usize,
+    /// The decoder of sources that name none.
+    pub decoder: DecoderChoice,
+    /// The ffmpeg program; its ffprobe stands beside it. A bare name is looked for on PATH.
+    pub ffmpeg: PathBuf,
 }
+
+/// Which decoder a source uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DecoderChoice {
+    /// The built-in one, and the ffmpeg program for what that cannot decode.
+    #[default]
+    Auto,
+    /// Only the built-in one: no program is ever started.
+    Builtin,
+    /// The ffmpeg program wherever it gives the same pictures, as it is faster.
+    Ffmpeg,
+}
+
+impl DecoderChoice {
+    /// Reads the word; None if it is none of them.
+    pub fn parse(word: &str) -> Option<DecoderChoice> {
+        match word.to_lowercase().as_str() {
+            "auto" => Some(DecoderChoice::Auto),
+            "builtin" => Some(DecoderChoice::Builtin),
+            "ffmpeg" => Some(DecoderChoice::Ffmpeg),
+            _ => None,
+        }
+    }
+}
+
+/// One line of the list of settings that the environment gives the process.
+#[derive(Debug)]
+pub struct ProcessSetting {
+    /// The variable.
+    pub name: &'static str,
+    /// The value where it is not set.
+    pub default: &'static str,
+    /// What it does, in one sentence.
+    pub meaning: &'static str,
+}
+
+/// What the environment sets.
+pub const PROCESS_SETTINGS: &[ProcessSetting] = &[
+    ProcessSetting {
+        name: "FRAMESQL_DECODER",
+        default: "auto",
+        meaning: "the decoder of sources that name none: auto (built in, ffmpeg for what that cannot decode), builtin, or ffmpeg (for speed)",
+    },
+    ProcessSetting {
+        name: "FRAMESQL_FFMPEG",
+        default: "ffmpeg",
+        meaning: "the ffmpeg program, a name on PATH or a path; ffprobe stands beside it",
+    },
+];
+
+/// The name by which ffmpeg is looked for where nothing else is said.
+pub const FFMPEG: &str = "ffmpeg";
 
 impl Default for Settings {
     fn default() -> Settings {
@@ -34,7 +90,27 @@ impl Default for Settings {
             model_cache_bytes: 64 << 20,
             inference_threads: std::thread::available_parallelism().map_or(1, |n| n.get()),
             live_queue_frames: 32,
+            decoder: DecoderChoice::Auto,
+            ffmpeg: PathBuf::from(FFMPEG),
         }
+    }
+}
+
+impl Settings {
+    /// The defaults, changed by the environment of the process. Errs (22023) for a variable whose value cannot be.
+    pub fn from_environment() -> Result<Settings> {
+        let mut settings = Settings::default();
+        if let Some(word) = std::env::var_os("FRAMESQL_DECODER").filter(|w| !w.is_empty()) {
+            let word = word.to_string_lossy();
+            settings.decoder = DecoderChoice::parse(&word).ok_or_else(|| Error::Option {
+                message: format!("invalid value for the environment variable FRAMESQL_DECODER: \"{word}\""),
+                hint: Some("Available values: auto, builtin, ffmpeg.".into()),
+            })?;
+        }
+        if let Some(program) = std::env::var_os("FRAMESQL_FFMPEG").filter(|p| !p.is_empty()) {
+            settings.ffmpeg = PathBuf::from(program);
+        }
+        Ok(settings)
     }
 }
 
@@ -181,6 +257,10 @@ pub fn reference() -> String {
         "# Settings of a session\n\nGenerated from `src/settings.rs`; `SET name = value` changes one, `SHOW name` reads it, `RESET name` restores the default.\n\n| name | default | meaning |\n|---|---|---|\n",
     );
     for s in SESSION_SETTINGS {
+        page.push_str(&format!("| {} | `{}` | {} |\n", s.name, s.default, s.meaning));
+    }
+    page.push_str("\n# Settings of the process\n\nVariables of the environment, read once at the start.\n\n| name | default | meaning |\n|---|---|---|\n");
+    for s in PROCESS_SETTINGS {
         page.push_str(&format!("| {} | `{}` | {} |\n", s.name, s.default, s.meaning));
     }
     page

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use super::{Codec, Sample, Track, damaged, no_video, unsupported_codec};
+use super::{Codec, Foreign, Sample, Track, damaged, no_video, unsupported_codec};
 use crate::error::{Error, Result};
 
 /// An element that is read whole: longer ones are damage.
@@ -77,7 +77,7 @@ pub fn open(path: &Path) -> Result<Track> {
     let samples: Vec<Sample> = table
         .blocks
         .iter()
-        .map(|b| Sample { offset: b.offset, size: b.size, pts_us: us(ns(b.shown_at)), keyframe: b.keyframe, shown: true })
+        .map(|b| Sample { offset: b.offset, size: b.size, pts_us: us(ns(b.shown_at)), keyframe: b.keyframe, shown: b.shown })
         .collect();
     let duration_us = end_us(&samples, &table.blocks, |units| us(ns(units)), entry.default_duration_ns.map(|d| us(i128::from(d))));
     let (width, height) = entry.size;
@@ -199,8 +199,18 @@ impl Entry {
             ("V_MJPEG", _) => Ok(Codec::Jpeg),
             // A BITMAPINFOHEADER names the codec in four letters.
             ("V_MS/VFW/FOURCC", Some(header)) if header.get(16..20).is_some_and(|f| f.eq_ignore_ascii_case(b"MJPG")) => Ok(Codec::Jpeg),
-            ("V_MPEGH/ISO/HEVC", _) => Err(unsupported_codec(path, "H.265")),
-            (name, _) => Err(unsupported_codec(path, name.strip_prefix("V_").unwrap_or(name))),
+            (name, private) => {
+                let people = match name {
+                    "V_MPEGH/ISO/HEVC" => "H.265",
+                    "V_MPEG4/ISO/SP" | "V_MPEG4/ISO/ASP" | "V_MPEG4/ISO/AP" => "MPEG-4 part 2",
+                    "V_MPEG1" => "MPEG-1",
+                    "V_MPEG2" => "MPEG-2",
+                    "V_THEORA" => "Theora",
+                    "V_PRORES" => "ProRes",
+                    name => name.strip_prefix("V_").unwrap_or(name),
+                };
+                Ok(Codec::Foreign(Foreign { name: people.to_owned(), id: name.to_owned(), private: private.clone().unwrap_or_default() }))
+            }
         }
     }
 }
@@ -212,6 +222,8 @@ struct Block {
     shown_at: i64,
     duration: Option<i64>,
     keyframe: bool,
+    /// Some are only decoded, for others to build on.
+    shown: bool,
 }
 
 #[derive(Debug, Default)]
@@ -346,7 +358,15 @@ impl Table {
         }
         self.in_group = id == BLOCK;
         let keyframe = id == BLOCK || flags & 0x80 != 0;
-        self.blocks.push(Block { offset: walk.at, size: end - walk.at, shown_at, duration: None, keyframe });
+        let (offset, size) = (walk.at, end - walk.at);
+        let mut shown = flags & 0x08 == 0;
+        if self.entry.as_ref().is_some_and(|e| e.codec.starts_with(b"V_VP8")) {
+            // VP8 says itself whether a picture is shown (RFC 6386, section 9.1), and not every writer repeats it in the flags.
+            let mut first = [0];
+            walk.read(&mut first)?;
+            shown &= first[0] & 0x10 != 0;
+        }
+        self.blocks.push(Block { offset, size, shown_at, duration: None, keyframe, shown });
         Ok(())
     }
 

@@ -1,6 +1,8 @@
 //! Bytes of media and their timestamps, not decoded: one file a container, and the table of samples that they all give.
 
 pub mod container;
+pub mod ffmpeg;
+pub mod ffprobe;
 pub mod file;
 pub mod gif;
 pub mod location;
@@ -23,6 +25,30 @@ pub enum Codec {
     Jpeg,
     /// Every sample is the blocks of one picture of a GIF; the bytes that stand before the first of them (screen, colours).
     Gif(Vec<u8>),
+    /// One that framesql does not decode.
+    Foreign(Foreign),
+    /// One in a container that framesql does not read either: only ffmpeg finds the samples, whose places are not known.
+    Demuxed(Demuxed),
+}
+
+/// A codec as Matroska tells it, which is how ffmpeg is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Foreign {
+    /// What people call it.
+    pub name: String,
+    /// Matroska's CodecID.
+    pub id: String,
+    /// Matroska's CodecPrivate: the parameters of the stream.
+    pub private: Vec<u8>,
+}
+
+/// A video in a container that ffmpeg reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Demuxed {
+    /// What ffprobe says of the pictures.
+    pub stream: ffprobe::Stream,
+    /// The time of the first picture on the container's own clock, µs.
+    pub start_us: i64,
 }
 
 /// One coded picture in its container.
@@ -43,7 +69,7 @@ pub struct Sample {
 /// The video track of a container: everything known before the first picture is read.
 #[derive(Debug)]
 pub struct Track {
-    /// The container, as file names have it: "mp4", "mkv", "mjpeg", "gif".
+    /// The container, as file names have it: "mp4", "mkv", "mjpeg", "gif", or ffmpeg's word, "avi", "mpegts".
     pub container: &'static str,
     /// The codec.
     pub codec: Codec,
@@ -73,14 +99,24 @@ impl Track {
     }
 }
 
-/// The error for a codec that this build cannot decode.
+/// The error for a codec that is not decoded.
 pub fn unsupported_codec(path: &Path, codec: &str) -> Error {
     Error::Media {
         code: "0A000",
         message: format!("\"{}\" is coded as {codec}, which framesql does not decode", path.display()),
-        hint: Some("Convert it with: ffmpeg -i in.mp4 -c:v libx264 -pix_fmt yuv420p out.mp4".into()),
+        hint: Some(format!("Convert it with: {CONVERT}")),
     }
 }
+
+/// The error for what ffmpeg could read or decode where it may not be used, or is not there.
+pub fn needs_ffmpeg(refusal: Error, may_be_used: bool) -> Error {
+    let Error::Media { code, message, .. } = refusal else { return refusal };
+    let first = if may_be_used { "Install ffmpeg, which then reads it" } else { "Make the source without decoder = 'builtin'" };
+    Error::Media { code, message, hint: Some(format!("{first}, or convert it with: {CONVERT}")) }
+}
+
+/// What makes a file that is read by any build.
+const CONVERT: &str = "ffmpeg -i in -c:v libx264 -pix_fmt yuv420p out.mp4";
 
 /// The error for a container that holds no picture.
 fn no_video(path: &Path) -> Error {

@@ -1,6 +1,7 @@
 //! MP4 and MOV, fragmented ones too: the table of samples with the edit list applied, whole up to where a truncated file ends.
 
 mod boxes;
+mod codec;
 mod samples;
 
 use std::fs::File;
@@ -11,7 +12,7 @@ use tracing::warn;
 
 use self::boxes::{boxes, find, header, u16_at, u32_at, u64_at};
 use self::samples::Raw;
-use super::{Codec, Sample, Track, damaged, no_video, unsupported_codec};
+use super::{Codec, Sample, Track, damaged, no_video};
 use crate::error::{Error, Result};
 
 /// A header longer than this is damage: it would list more samples than are read.
@@ -64,7 +65,8 @@ pub fn open(path: &Path) -> Result<Track> {
         at = end;
     }
     let Some((moov, trak)) = movie else { return Err(damaged(path, "its index (the moov box) is not in it")) };
-    let codec = codec(path, &mut file, &trak, &raw)?;
+    let Some((name, entry)) = &trak.entry else { return Err(damaged(path, "it does not say how its pictures are coded")) };
+    let codec = codec::of(path, &mut file, *name, entry, &raw)?;
     Ok(table(path, length, codec, &moov, &trak, &raw))
 }
 
@@ -124,41 +126,6 @@ impl Trak {
     fn stbl<'a>(&self, moov: &'a [u8]) -> &'a [u8] {
         find(self.within(moov), &[b"mdia", b"minf", b"stbl"]).unwrap_or_default()
     }
-}
-
-/// How the samples are coded: by the sample entry, and for JPEG, which goes by many names, by the first sample.
-fn codec(path: &Path, file: &mut File, trak: &Trak, raw: &[Raw]) -> Result<Codec> {
-    let Some((name, entry)) = &trak.entry else { return Err(damaged(path, "it does not say how its pictures are coded")) };
-    // The fixed part of a visual sample entry has 78 bytes, boxes follow.
-    let details = entry.get(78..).unwrap_or_default();
-    if matches!(name, b"avc1" | b"avc3") {
-        return match find(details, &[b"avcC"]) {
-            Some(config) => Ok(Codec::H264(config.to_vec())),
-            None => Err(damaged(path, "the parameters of its H.264 stream are not in it")),
-        };
-    }
-    let mut start = [0; 3];
-    let first = raw.iter().find(|s| s.size > 3);
-    let read = first.map(|s| file.seek(SeekFrom::Start(s.offset)).and_then(|_| file.read_exact(&mut start)));
-    if matches!(read, Some(Ok(()))) && start == [0xff, 0xd8, 0xff] {
-        return Ok(Codec::Jpeg);
-    }
-    let known = match name {
-        b"hvc1" | b"hev1" | b"dvh1" | b"dvhe" => "H.265",
-        b"av01" => "AV1",
-        b"vp08" => "VP8",
-        b"vp09" => "VP9",
-        b"mp4v" => "MPEG-4 part 2",
-        b"apch" | b"apcn" | b"apcs" | b"apco" | b"ap4h" | b"ap4x" => "ProRes",
-        b"encv" => "an encrypted stream",
-        b"jpeg" | b"mjpa" | b"mjpb" => "Motion JPEG of another layout",
-        _ => "",
-    };
-    if !known.is_empty() {
-        return Err(unsupported_codec(path, known));
-    }
-    let printable: String = name.iter().map(|b| if b.is_ascii_graphic() { char::from(*b) } else { '?' }).collect();
-    Err(unsupported_codec(path, &format!("\"{printable}\"")))
 }
 
 /// The samples on the timeline of the movie.

@@ -54,7 +54,7 @@ impl Demo {
             format!("CREATE SOURCE lobby FROM '{}' WITH (pace = 'realtime', loop = true);", run::file_url(&clip)?.replace('\'', "''"));
 
         let files = vec![folder.path().to_owned(), PathBuf::from(".")];
-        let engine = Engine::open(Settings { files, ..Settings::default() }).await?;
+        let engine = Engine::open(Settings { files, ..Settings::from_environment()? }).await?;
         let session = engine.session("framesql", "framesql");
         if taken {
             print::line(&format!("{} is in use, so this is on {address}.", self.listen))?;

@@ -32,7 +32,7 @@ pub(super) struct Run {
 impl Run {
     pub(super) async fn run(self) -> Result<()> {
         let script = read(&self.file)?;
-        let engine = Engine::open(Settings { data: self.data.clone(), ..Settings::default() }).await?;
+        let engine = Engine::open(Settings { data: self.data.clone(), ..Settings::from_environment()? }).await?;
         let session = engine.session("framesql", "framesql");
         let result = tokio::select! {
             result = self.script(&session, &script) => result,

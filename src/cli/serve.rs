@@ -29,7 +29,7 @@ impl Serve {
     pub(super) async fn run(self) -> Result<()> {
         // The port comes first: with none to serve on, nothing else is worth starting.
         let listener = Listener::bind(self.listen).await?;
-        let engine = Engine::open(Settings { data: self.data, files: fence(self.files)?, ..Settings::default() }).await?;
+        let engine = Engine::open(Settings { data: self.data, files: fence(self.files)?, ..Settings::from_environment()? }).await?;
         // Signals are heard from here on: whoever reads the next line may send one at once.
         let mut stop = Box::pin(stop::asked());
         let _ = futures::poll!(&mut stop);

@@ -39,7 +39,7 @@ pub(super) struct Sql {
 impl Sql {
     /// Reads lines on this thread and runs statements on the runtime, until `\q` or the end of the input.
     pub(super) fn run(self, runtime: &Runtime) -> Result<()> {
-        let engine = runtime.block_on(Engine::open(Settings { data: self.data, ..Settings::default() }))?;
+        let engine = runtime.block_on(Engine::open(Settings { data: self.data, ..Settings::from_environment()? }))?;
         let session = engine.session("framesql", "framesql");
         let result = Shell { runtime, session: &session, timing: false, typed: String::new() }.read();
         drop(session);

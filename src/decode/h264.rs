@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use datafusion::arrow::buffer::Buffer;
 use framesql_udfs::frame::{ColorMatrix, ColorRange, Picture, PixelFormat};
 use rust_h264::decoder::{ChromaFormat, Decoder, Frame};
-use rust_h264::nal::{NalUnitType, parse_avcc, parse_avcc_config, parse_sps_info};
+use rust_h264::nal::{NalUnitType, SpsInfo, parse_avcc, parse_avcc_config, parse_sps_info};
 
 use super::guarded;
 use crate::metrics::SourceCounters;
@@ -29,9 +29,41 @@ impl std::fmt::Debug for H264 {
 /// A picture of more pixels than this is not decoded: 8K has half of it, and damage may name any size.
 const MOST_PIXELS: u64 = 1 << 26;
 
-/// Width and height from the parameter sets, before a picture is decoded; None if they stand in the stream. Err names a kind that is not decoded.
-pub fn check(config: &[u8]) -> Result<Option<(u32, u32)>, String> {
-    let mut size = None;
+/// What the parameter sets say before a picture is decoded.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameters {
+    /// Width and height.
+    pub size: (u32, u32),
+    /// Whether its pictures are I420 of 8 bits as they are coded: every decoder gives the same bytes.
+    pub plain: bool,
+    /// The range of luma.
+    pub range: ColorRange,
+    /// The matrix of chroma.
+    pub matrix: ColorMatrix,
+}
+
+impl Parameters {
+    fn of(info: &SpsInfo) -> Parameters {
+        let matrix = match info.matrix {
+            1 => ColorMatrix::Bt709,
+            4..=7 => ColorMatrix::Bt601,
+            9 | 10 => ColorMatrix::Bt2020,
+            // Not said: as players guess, by the height.
+            _ if info.height >= 720 => ColorMatrix::Bt709,
+            _ => ColorMatrix::Bt601,
+        };
+        Parameters {
+            size: (info.width, info.height),
+            plain: info.chroma_format == 1 && info.bit_depth_luma == 8 && info.bit_depth_chroma == 8,
+            range: if info.full_range { ColorRange::Full } else { ColorRange::Limited },
+            matrix,
+        }
+    }
+}
+
+/// Reads the first parameter set; None if they stand in the stream. Err names a kind that is not decoded.
+pub fn check(config: &[u8]) -> Result<Option<Parameters>, String> {
+    let mut first = None;
     guarded(|| {
         let config = parse_avcc_config(config).map_err(|e| format!("H.264 with parameters that cannot be read ({e})"))?;
         for nal in &config.sps_nals {
@@ -42,11 +74,11 @@ pub fn check(config: &[u8]) -> Result<Option<(u32, u32)>, String> {
             if u64::from(info.coded_width) * u64::from(info.coded_height) > MOST_PIXELS {
                 return Err(format!("H.264 of {}x{} pixels", info.coded_width, info.coded_height));
             }
-            size.get_or_insert((info.width, info.height));
+            first.get_or_insert(Parameters::of(&info));
         }
         Ok(())
     })?;
-    Ok(size)
+    Ok(first)
 }
 
 impl H264 {
@@ -73,15 +105,8 @@ impl H264 {
             if nal.nal_unit_type == NalUnitType::Sps
                 && let Ok(info) = parse_sps_info(nal)
             {
-                self.range = if info.full_range { ColorRange::Full } else { ColorRange::Limited };
-                self.matrix = match info.matrix {
-                    1 => ColorMatrix::Bt709,
-                    4..=7 => ColorMatrix::Bt601,
-                    9 | 10 => ColorMatrix::Bt2020,
-                    // Not said: as players guess, by the height.
-                    _ if info.height >= 720 => ColorMatrix::Bt709,
-                    _ => ColorMatrix::Bt601,
-                };
+                let parameters = Parameters::of(&info);
+                (self.range, self.matrix) = (parameters.range, parameters.matrix);
             }
             // A parameter set that cannot be read shows in the pictures that need it.
             let _ = self.decoder.decode_nal(nal);

@@ -1,5 +1,6 @@
 //! Bytes to pictures: one file a codec, and the decoder that a track needs.
 
+pub mod ffmpeg;
 pub mod gif;
 pub mod h264;
 pub mod jpeg;
@@ -26,13 +27,14 @@ pub enum Decoder {
 }
 
 impl Decoder {
-    /// A decoder at the beginning of a track.
-    pub fn new(track: &Track) -> Decoder {
-        match &track.codec {
+    /// A decoder at the beginning of a track; None if there is none built in for it.
+    pub fn new(track: &Track) -> Option<Decoder> {
+        Some(match &track.codec {
             Codec::H264(config) => Decoder::H264(Box::new(H264::new(config, track.rotation))),
             Codec::Jpeg => Decoder::Jpeg(track.rotation),
             Codec::Gif(head) => Decoder::Gif(Box::new(Gif::new(head.clone(), (track.width, track.height)))),
-        }
+            Codec::Foreign(_) | Codec::Demuxed(_) => return None,
+        })
     }
 
     /// Whether decoding may start at any keyframe, not only at the beginning.

@@ -103,7 +103,7 @@ fn sources(system: &System) -> Columns {
         ("name", text(all.iter().map(|s| &s.0))),
         ("url", text(all.iter().map(|s| &s.2))),
         ("container", text(all.iter().map(|(_, s, _)| s.media().info().container))),
-        ("codec", text(all.iter().map(|(_, s, _)| s.media().info().codec))),
+        ("codec", text(all.iter().map(|(_, s, _)| &s.media().info().codec))),
         ("width", info(|i| i.width)),
         ("height", info(|i| i.height)),
         ("frames", Arc::new(Int64Array::from_iter(all.iter().map(|(_, s, _)| s.media().info().n_rows.map(signed))))),

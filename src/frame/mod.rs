@@ -1,8 +1,10 @@
 //! Pictures to batches of rows: the schema, the batch builder, the video source as something to read from.
 
 pub mod batch;
+mod decoder;
 pub mod live;
 mod order;
+mod piped;
 pub mod range;
 pub mod reader;
 pub mod source;

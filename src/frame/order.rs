@@ -8,7 +8,7 @@ use framesql_udfs::frame::Picture;
 use crate::capture::file::Packets;
 use crate::capture::{Sample, Track};
 use crate::decode::Decoder;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::metrics::SourceCounters;
 
 /// A track and the order in which its samples are shown.
@@ -20,6 +20,9 @@ pub(super) struct Video {
     order: Vec<usize>,
     /// The place of each sample in that order; those that are not shown have the place of the first that is shown after them.
     shown: Vec<usize>,
+    /// Indices of all samples in display order, and the place of each in that order.
+    by_time: Vec<usize>,
+    ranks: Vec<usize>,
 }
 
 impl Video {
@@ -28,8 +31,12 @@ impl Video {
         let mut all: Vec<usize> = (0..samples.len()).collect();
         all.sort_by_key(|at| (samples.get(*at).map(|s| s.pts_us), *at));
         let mut shown = vec![0; all.len()];
+        let mut ranks = vec![0; all.len()];
         let mut order = Vec::with_capacity(all.len());
-        for at in all {
+        for (rank, at) in all.iter().copied().enumerate() {
+            if let Some(ranked) = ranks.get_mut(at) {
+                *ranked = rank;
+            }
             if let Some(place) = shown.get_mut(at) {
                 *place = order.len();
             }
@@ -37,7 +44,7 @@ impl Video {
                 order.push(at);
             }
         }
-        Video { path: path.to_owned(), track, order, shown }
+        Video { path: path.to_owned(), track, order, shown, by_time: all, ranks }
     }
 
     /// Rows that it gives.
@@ -50,8 +57,31 @@ impl Video {
         self.track.samples.get(*self.order.get(place)?)
     }
 
+    /// The index of the sample at that place of the display order.
+    pub(super) fn in_order(&self, place: usize) -> Option<usize> {
+        self.order.get(place).copied()
+    }
+
+    /// How many samples are shown before that one, counting those that are cut away.
+    pub(super) fn rank(&self, sample: usize) -> Option<usize> {
+        self.ranks.get(sample).copied()
+    }
+
+    /// The place in the display order of the sample of that rank; None if it is cut away.
+    pub(super) fn ranked(&self, rank: usize) -> Option<usize> {
+        let at = *self.by_time.get(rank)?;
+        self.track.samples.get(at).filter(|s| s.shown).and_then(|_| self.shown.get(at).copied())
+    }
+
+    /// The first place in the display order with that time.
+    pub(super) fn at_time(&self, pts_us: i64) -> Option<usize> {
+        let time = |at: &usize| self.track.samples.get(*at).map_or(i64::MAX, |s| s.pts_us);
+        let place = self.order.partition_point(|at| time(at) < pts_us);
+        self.order.get(place).filter(|at| time(at) == pts_us).map(|_| place)
+    }
+
     /// The last keyframe after `decoded` from which the sample at that place of the display order can be decoded: it stands before it in both orders.
-    fn keyframe_for(&self, sample: usize, place: usize, decoded: usize) -> Option<usize> {
+    pub(super) fn keyframe_for(&self, sample: usize, place: usize, decoded: usize) -> Option<usize> {
         let starts = |at: &usize| {
             self.track.samples.get(*at).is_some_and(|s| s.keyframe) && self.shown.get(*at).is_some_and(|shown| *shown <= place)
         };
@@ -72,11 +102,12 @@ pub(super) struct VideoDecoder {
 }
 
 impl VideoDecoder {
-    /// Errs if the file has gone.
+    /// Errs if the file has gone. The track is one that the built-in decoder decodes.
     pub(super) fn open(video: &Video) -> Result<VideoDecoder> {
+        let decoder = Decoder::new(&video.track).ok_or_else(|| Error::Internal("no built-in decoder for the track".into()))?;
         Ok(VideoDecoder {
             packets: Packets::open(&video.path, &video.track)?,
-            decoder: Decoder::new(&video.track),
+            decoder,
             next_sample: 0,
             ready: BTreeMap::new(),
             bytes: Vec::new(),

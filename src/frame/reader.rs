@@ -1,6 +1,5 @@
 //! A medium and its rows: what a URL names, opened, and its pictures one after another in display order.
 
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,16 +8,18 @@ use framesql_udfs::detection::Detection;
 use framesql_udfs::frame::Picture;
 use tracing::warn;
 
+use super::decoder::{Chosen, Pipe, choose, demuxed, refuse_choice};
 use super::order::{Video, VideoDecoder};
+use super::piped::PipedDecoder;
+use crate::capture::Track;
 use crate::capture::container::{self, Contents};
-use crate::capture::file::Packets;
 use crate::capture::location::{Location, locate};
 use crate::capture::pattern::Pattern;
 use crate::capture::pictures::Pictures;
-use crate::capture::{Codec, Track, unsupported_codec};
-use crate::decode::{h264, jpeg, picture};
+use crate::decode::picture;
 use crate::error::{Error, Result};
 use crate::metrics::SourceCounters;
+use crate::settings::DecoderChoice;
 
 /// What CREATE SOURCE says of a medium; each option belongs to some kinds of media only.
 #[derive(Clone, Debug, Default)]
@@ -33,14 +34,27 @@ pub struct MediaOptions {
     pub boxes: Option<u32>,
     /// What the pattern's numbers are made from.
     pub seed: Option<u64>,
+    /// The decoder of a video.
+    pub decoder: Option<DecoderChoice>,
+    /// The decoder of a video that names none.
+    pub default_decoder: DecoderChoice,
+    /// The ffmpeg program; None is the one on PATH.
+    pub ffmpeg: Option<PathBuf>,
+}
+
+impl MediaOptions {
+    /// The decoder to use.
+    pub(super) fn decoder(&self) -> DecoderChoice {
+        self.decoder.unwrap_or(self.default_decoder)
+    }
 }
 
 /// What is known of a medium before it is read.
 #[derive(Clone, Debug)]
 pub struct MediaInfo {
-    /// The codec: "h264", "mjpeg", "gif", "pattern", or the format of the first picture, "jpeg", "png".
-    pub codec: &'static str,
-    /// The container: "mp4", "mkv", "mjpeg", "gif", "pictures", "pattern".
+    /// The codec: "h264", "mjpeg", "gif", "pattern", ffmpeg's word where it decodes, "vp9", or the format of the first picture, "jpeg", "png".
+    pub codec: String,
+    /// The container: "mp4", "mkv", "mjpeg", "gif", "pictures", "pattern", or ffmpeg's word where it reads, "avi", "mpegts".
     pub container: &'static str,
     /// Width as displayed; of the first picture where they differ.
     pub width: u32,
@@ -67,7 +81,7 @@ pub struct Media {
 
 #[derive(Debug)]
 enum Kind {
-    Video(Video),
+    Video { video: Arc<Video>, pipe: Option<Pipe>, builtin: bool },
     Pictures(Pictures),
     Pattern(Pattern),
 }
@@ -127,14 +141,20 @@ impl Media {
         }
         match location {
             Location::Pattern => {
+                refuse_choice(options)?;
                 let (size, fps) = (options.size.unwrap_or((640, 360)), options.fps.unwrap_or(25.0));
                 let pattern = Pattern::new(size, fps, options.frames, options.boxes.unwrap_or(3), options.seed.unwrap_or(0))?;
                 Ok(Media::of_pattern(pattern))
             }
-            Location::Pictures(files) => Ok(Media::of_pictures(Pictures::new(url, files, options.fps)?)),
+            Location::Pictures(files) => {
+                refuse_choice(options)?;
+                Ok(Media::of_pictures(Pictures::new(url, files, options.fps)?))
+            }
             Location::File(path) => match container::open(&path, options.fps)? {
-                Contents::Track(track) => Media::of_track(&path, track),
+                Contents::Track(track) => Media::of_track(&path, track, options),
+                Contents::Foreign { kind, demuxer } => Media::of_track(&path, demuxed(&path, kind, demuxer, options)?, options),
                 Contents::Picture => {
+                    refuse_choice(options)?;
                     // A folder may hold a broken picture; a source of one that is broken has nothing to show.
                     picture::size(&path).map_err(|reason| broken(&path, &reason))?;
                     Ok(Media::of_pictures(Pictures::new(url, vec![path], options.fps)?))
@@ -149,7 +169,7 @@ impl Media {
 
     fn of_pattern(pattern: Pattern) -> Media {
         let info = MediaInfo {
-            codec: "pattern",
+            codec: "pattern".to_owned(),
             container: "pattern",
             width: pattern.width,
             height: pattern.height,
@@ -166,7 +186,7 @@ impl Media {
         let (width, height) = first.and_then(|path| picture::size(path).ok()).unwrap_or((0, 0));
         let n = pictures.len() as u64;
         let info = MediaInfo {
-            codec: first.map_or("picture", |path| picture::format(path)),
+            codec: first.map_or("picture", |path| picture::format(path)).to_owned(),
             container: "pictures",
             width,
             height,
@@ -178,20 +198,8 @@ impl Media {
         Media::new(info, Kind::Pictures(pictures))
     }
 
-    fn of_track(path: &Path, mut track: Track) -> Result<Media> {
-        let codec = match &track.codec {
-            Codec::H264(config) => {
-                // The stream knows its size better than the container, which may name the one it is stretched to.
-                let size = h264::check(config).map_err(|codec| unsupported_codec(path, &codec))?;
-                (track.width, track.height) = size.unwrap_or((track.width, track.height));
-                "h264"
-            }
-            Codec::Jpeg => {
-                (track.width, track.height) = first_jpeg_size(path, &track)?.unwrap_or((track.width, track.height));
-                "mjpeg"
-            }
-            Codec::Gif(_) => "gif",
-        };
+    fn of_track(path: &Path, mut track: Track, options: &MediaOptions) -> Result<Media> {
+        let Chosen { codec, pipe, builtin } = choose(path, &mut track, options)?;
         let turned = track.rotation % 180 == 90;
         let (width, height) = if turned { (track.height, track.width) } else { (track.width, track.height) };
         let (container, duration_us, samples_missing) = (track.container, Some(track.duration_us), track.n_missing);
@@ -209,7 +217,7 @@ impl Media {
             has_truth: false,
             samples_missing,
         };
-        Ok(Media::new(info, Kind::Video(video)))
+        Ok(Media::new(info, Kind::Video { video: Arc::new(video), pipe, builtin }))
     }
 
     /// What is known of it.
@@ -220,7 +228,11 @@ impl Media {
     /// Starts reading. Errs if the file has gone.
     pub fn read(self: &Arc<Self>, wanted: Wanted, counters: Arc<SourceCounters>) -> Result<Reader> {
         let decoder = match &self.kind {
-            Kind::Video(video) if wanted.pixels => Some(VideoDecoder::open(video)?),
+            // A child decodes all that it is given: for keyframes alone the built-in decoder is the faster one.
+            Kind::Video { video, pipe: Some(_), builtin } if wanted.pixels && !(wanted.keyframes_only && *builtin) => {
+                Some(Decoding::Piped(PipedDecoder::new(video, &counters)))
+            }
+            Kind::Video { video, .. } if wanted.pixels => Some(Decoding::Builtin(VideoDecoder::open(video)?)),
             _ => None,
         };
         Ok(Reader { media: Arc::clone(self), next_row: wanted.from_frame_no.unwrap_or(0).max(0), wanted, counters, decoder })
@@ -242,7 +254,7 @@ impl Media {
         let (pts_us, keyframe) = match &self.kind {
             Kind::Pattern(pattern) => (pattern.pts_us(at), true),
             Kind::Pictures(pictures) => (pictures.pts_us(at), true),
-            Kind::Video(video) => video.sample(usize::try_from(at).ok()?).map(|s| (s.pts_us, s.keyframe))?,
+            Kind::Video { video, .. } => video.sample(usize::try_from(at).ok()?).map(|s| (s.pts_us, s.keyframe))?,
         };
         Some(Shot { frame_no, pts_us, width: self.info.width, height: self.info.height, keyframe, missed: 0, picture: None, truth: None })
     }
@@ -252,19 +264,11 @@ fn broken(path: &Path, reason: &str) -> Error {
     Error::Media { code: "22023", message: format!("picture \"{}\" cannot be read: {reason}", path.display()), hint: None }
 }
 
-/// The size of the first JPEG of a track whose header can be read.
-fn first_jpeg_size(path: &Path, track: &Track) -> Result<Option<(u32, u32)>> {
-    /// Pictures that are tried.
-    const TRIED: usize = 16;
-    let (mut packets, mut bytes) = (Packets::open(path, track)?, Vec::new());
-    for sample in track.samples.iter().take(TRIED) {
-        if packets.read(sample, &mut bytes)?
-            && let Ok(header) = jpeg::header(Cursor::new(&bytes))
-        {
-            return Ok(Some((header.width, header.height)));
-        }
-    }
-    Ok(None)
+/// What gives the pictures of a video.
+#[derive(Debug)]
+enum Decoding {
+    Builtin(VideoDecoder),
+    Piped(PipedDecoder),
 }
 
 /// Gives the rows of a medium, in display order.
@@ -274,7 +278,7 @@ pub struct Reader {
     wanted: Wanted,
     counters: Arc<SourceCounters>,
     next_row: i64,
-    decoder: Option<VideoDecoder>,
+    decoder: Option<Decoding>,
 }
 
 impl Reader {
@@ -333,9 +337,14 @@ impl Reader {
                 };
                 (shot.width, shot.height) = size;
             }
-            Kind::Video(video) => {
+            Kind::Video { video, pipe, .. } => {
                 if let Some(decoder) = &mut self.decoder {
-                    shot.picture = decoder.picture(video, at, counters, &|reason| media.warn_once(&video.path, shot.frame_no, reason))?;
+                    let failed = |reason: &str| media.warn_once(&video.path, shot.frame_no, reason);
+                    shot.picture = match (decoder, pipe) {
+                        (Decoding::Piped(child), Some(pipe)) => child.picture(pipe, at, &failed)?,
+                        (Decoding::Builtin(decoder), _) => decoder.picture(video, at, counters, &failed)?,
+                        (Decoding::Piped(_), None) => None,
+                    };
                     match &shot.picture {
                         // The stream may change its size on the way.
                         Some(picture) => (shot.width, shot.height) = picture.displayed(),

@@ -5,6 +5,7 @@
 mod answers;
 mod counts;
 mod docs;
+mod ffmpeg;
 mod files;
 mod media;
 mod oracle;

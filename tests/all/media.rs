@@ -8,9 +8,10 @@ use framesql::capture::container::Contents;
 use framesql::error::{Error, Result};
 use framesql::frame::reader::{Media, MediaOptions, Shot, Wanted};
 use framesql::metrics::SourceCounters;
+use framesql::settings::DecoderChoice;
 use framesql_udfs::frame::{Picture, PixelFormat};
 
-const ALL: Wanted = Wanted {
+pub(crate) const ALL: Wanted = Wanted {
     pixels: true,
     truth: false,
     from_frame_no: None,
@@ -20,19 +21,21 @@ const ALL: Wanted = Wanted {
     keyframes_only: false,
 };
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn clip(name: &str) -> PathBuf {
+pub(crate) fn clip(name: &str) -> PathBuf {
     root().join("tests/media").join(name)
 }
 
 fn open(path: &Path) -> Result<Arc<Media>> {
-    Media::open(path.to_str().expect("the path is UTF-8"), &MediaOptions::default(), &[]).map(Arc::new)
+    // What the built-in decoders read; ffmpeg.rs has the others.
+    let options = MediaOptions { default_decoder: DecoderChoice::Builtin, ..MediaOptions::default() };
+    Media::open(path.to_str().expect("the path is UTF-8"), &options, &[]).map(Arc::new)
 }
 
-fn read(media: &Arc<Media>, wanted: Wanted) -> Result<(Vec<Shot>, Arc<SourceCounters>)> {
+pub(crate) fn read(media: &Arc<Media>, wanted: Wanted) -> Result<(Vec<Shot>, Arc<SourceCounters>)> {
     let counters = Arc::new(SourceCounters::default());
     let mut reader = media.read(wanted, Arc::clone(&counters))?;
     let mut shots = Vec::new();
@@ -47,24 +50,24 @@ fn all(path: &Path) -> (Vec<Shot>, Arc<SourceCounters>) {
 }
 
 /// CRC-32 of the planes, one after another.
-fn sum(picture: &Picture) -> u32 {
+pub(crate) fn sum(picture: &Picture) -> u32 {
     let step = |crc: u32| (0..8).fold(crc, |c, _| if c & 1 == 1 { c >> 1 ^ 0xedb8_8320 } else { c >> 1 });
     let table: Vec<u32> = (0..256).map(step).collect();
     !picture.planes.iter().flatten().flat_map(|plane| plane.iter()).fold(!0, |crc, byte| crc >> 8 ^ table[(crc as u8 ^ byte) as usize])
 }
 
-fn sum_of(shot: &Shot) -> Option<u32> {
+pub(crate) fn sum_of(shot: &Shot) -> Option<u32> {
     shot.picture.as_ref().map(sum)
 }
 
-fn failed(shots: &[Shot]) -> usize {
+pub(crate) fn failed(shots: &[Shot]) -> usize {
     shots.iter().filter(|s| s.picture.is_none()).count()
 }
 
 /// A line of the golden sums: time in µs, width, height, keyframe, sum.
-type Golden = (i64, u32, u32, bool, u32);
+pub(crate) type Golden = (i64, u32, u32, bool, u32);
 
-fn golden() -> BTreeMap<String, Vec<Golden>> {
+pub(crate) fn golden() -> BTreeMap<String, Vec<Golden>> {
     let text = std::fs::read_to_string(root().join("tests/golden/sums.txt")).unwrap();
     let mut clips = BTreeMap::<String, Vec<Golden>>::new();
     for line in text.lines() {
@@ -231,7 +234,7 @@ fn refusal(path: &Path, options: &MediaOptions) -> (String, String, String) {
 #[test]
 fn what_cannot_be_read_is_refused_by_name_and_with_a_way_out() {
     let folder = tempfile::tempdir().unwrap();
-    let none = MediaOptions::default();
+    let none = MediaOptions { default_decoder: DecoderChoice::Builtin, ..MediaOptions::default() };
     let write = |name: &str, bytes: &[u8]| {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
@@ -278,7 +281,7 @@ fn an_option_that_does_not_belong_to_the_medium_is_refused() {
 }
 
 /// A copy of a clip with its bytes changed; the folder keeps it until it is dropped.
-fn changed(name: &str, change: impl FnOnce(&mut Vec<u8>)) -> (tempfile::TempDir, PathBuf) {
+pub(crate) fn changed(name: &str, change: impl FnOnce(&mut Vec<u8>)) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(Path::new(name).file_name().unwrap());
     let mut bytes = std::fs::read(clip(name)).unwrap();

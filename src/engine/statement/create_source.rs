@@ -14,10 +14,10 @@ use crate::frame::reader::{Media, MediaOptions};
 use crate::frame::video::{Limits, Playing, Timeline, VideoSource};
 use crate::metrics::SourceCounters;
 use crate::plan::parse::{Statement, boolean};
-use crate::settings::duration_us;
+use crate::settings::{DecoderChoice, duration_us};
 
 /// The options, for the hint of one that is not among them.
-const OPTIONS: &str = "pace, loop, start_ts, fps, size, frames, boxes, seed, watermark_delay, idle_timeout";
+const OPTIONS: &str = "pace, loop, start_ts, decoder, fps, size, frames, boxes, seed, watermark_delay, idle_timeout";
 /// A live source that has waited so long for a frame holds nobody's watermark back.
 const IDLE_TIMEOUT_US: i64 = 5_000_000;
 
@@ -38,7 +38,9 @@ pub(super) async fn run(
         return done();
     }
     engine.catalog.check_free(name)?;
-    let options = Options::read(options)?;
+    let mut options = Options::read(options)?;
+    options.media.default_decoder = engine.settings.decoder;
+    options.media.ffmpeg = Some(engine.settings.ffmpeg.clone());
     let (at, media_options, fence) = (url.to_owned(), options.media.clone(), engine.settings.files.clone());
     let media = open(at, media_options, fence).await?;
     let playing = options.playing(&media)?;
@@ -98,6 +100,9 @@ impl Options {
                 "watermark_delay" => options.watermark_delay_us = duration()?,
                 "idle_timeout" => {
                     options.idle_timeout_us = Some(duration()?).filter(|us| *us > 0).ok_or_else(|| expected("above 0")).map(Some)?
+                }
+                "decoder" => {
+                    options.media.decoder = Some(DecoderChoice::parse(value).ok_or_else(|| expected("'auto', 'builtin' or 'ffmpeg'"))?)
                 }
                 "fps" => options.media.fps = Some(value.parse().map_err(|_| expected("a number"))?),
                 "size" => {
