@@ -33,6 +33,8 @@ pub struct SourceCounters {
     pub bytes_copied: Counter,
     /// Rows given to readers.
     pub rows: Counter,
+    /// Records of a file of rows that could not be read and were left out (`on_error = 'skip'`).
+    pub rows_failed: Counter,
     /// Rows that a reader of a live source was too slow for.
     pub frames_shed: Counter,
 }

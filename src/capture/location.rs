@@ -23,7 +23,7 @@ const PICTURES: [&str; 7] = ["jpg", "jpeg", "png", "bmp", "webp", "jpe", "jfif"]
 const VIDEOS: [&str; 9] = ["mp4", "mov", "m4v", "mkv", "webm", "avi", "mjpeg", "mjpg", "gif"];
 
 /// Whether a path ends like one of the list.
-fn ends_like(path: &Path, endings: &[&str]) -> bool {
+pub(super) fn ends_like(path: &Path, endings: &[&str]) -> bool {
     path.extension().and_then(|e| e.to_str()).is_some_and(|e| endings.contains(&e.to_lowercase().as_str()))
 }
 
@@ -46,7 +46,7 @@ pub fn locate(url: &str, fence: &[PathBuf]) -> Result<Location> {
     Ok(Location::File(path))
 }
 
-fn path_of(url: &str) -> Result<PathBuf> {
+pub(super) fn path_of(url: &str) -> Result<PathBuf> {
     if let Some(rest) = url.strip_prefix("file:")
         && !rest.starts_with('/')
     {
@@ -66,7 +66,7 @@ fn unreadable(url: &str) -> Error {
     Error::Option { message: format!("\"{url}\" is not a file URL"), hint: Some("Write file:///path/to/clip.mp4.".into()) }
 }
 
-fn fenced(path: &Path, fence: &[PathBuf]) -> Result<PathBuf> {
+pub(super) fn fenced(path: &Path, fence: &[PathBuf]) -> Result<PathBuf> {
     let canonical = path.canonicalize().map_err(|e| Error::Media {
         code: if e.kind() == std::io::ErrorKind::PermissionDenied { "42501" } else { "58P01" },
         message: format!("could not open file \"{}\": {}", path.display(), plain(&e)),
@@ -96,18 +96,22 @@ fn glob_of(pattern: &str, fence: &[PathBuf]) -> Result<Location> {
 }
 
 fn pictures(files: Vec<PathBuf>, fence: &[PathBuf]) -> Result<Location> {
+    Ok(Location::Pictures(in_natural_order(files, fence)?))
+}
+
+/// Canonical paths in the natural order of the names. Errs if one is outside the fence; a link to nothing is left out.
+pub(super) fn in_natural_order(files: Vec<PathBuf>, fence: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut named = Vec::with_capacity(files.len());
     for file in files {
         match fenced(&file, fence) {
             Ok(canonical) => named.push((file, canonical)),
             Err(error @ Error::Fenced { .. }) => return Err(error),
-            // A link to nothing is no picture.
-            Err(error) => warn!(file = %file.display(), %error, "a picture is left out"),
+            Err(error) => warn!(file = %file.display(), %error, "a file is left out"),
         }
     }
     // In the order of the names as listed, not of what links lead to; equal in natural order ("1" and "01") they still have one order.
     named.sort_by(|(a, _), (b, _)| natord::compare(&a.to_string_lossy(), &b.to_string_lossy()).then_with(|| a.cmp(b)));
-    Ok(Location::Pictures(named.into_iter().map(|(_, canonical)| canonical).collect()))
+    Ok(named.into_iter().map(|(_, canonical)| canonical).collect())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Bytes of media and their timestamps, not decoded: one file a container, and the table of samples that they all give.
 
 pub mod container;
+pub mod datagen;
 pub mod ffmpeg;
 pub mod ffprobe;
 pub mod file;
@@ -11,6 +12,7 @@ pub mod mkv;
 pub mod mp4;
 pub mod pattern;
 pub mod pictures;
+pub mod rows;
 
 use std::path::Path;
 

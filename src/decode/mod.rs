@@ -1,19 +1,48 @@
-//! Bytes to pictures: one file a codec, and the decoder that a track needs.
+//! Bytes to pictures or rows: one file a codec or format, and the decoder that a track needs.
 
+pub mod columns;
+pub mod csv;
 pub mod ffmpeg;
 pub mod gif;
 pub mod h264;
 pub mod jpeg;
+pub mod ndjson;
+pub mod parquet;
 pub mod picture;
+mod records;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
+use datafusion::arrow::record_batch::RecordBatch;
 use framesql_udfs::frame::Picture;
 
 use self::gif::Gif;
 use self::h264::H264;
 use crate::capture::{Codec, Track};
+use crate::error::Error;
 use crate::metrics::SourceCounters;
+
+/// The rows of one file, in order, in batches; nothing follows an error.
+pub type Rows = Box<dyn Iterator<Item = crate::error::Result<RecordBatch>> + Send>;
+
+/// Rows of a text file from which the types of its columns are found.
+const INFER_ROWS: usize = 10_000;
+
+/// What is done with a record that cannot be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnError {
+    /// The query ends with an error that names it.
+    #[default]
+    Fail,
+    /// It is left out and counted.
+    Skip,
+}
+
+/// The error of a file of rows that cannot be read at all.
+fn unreadable(path: &Path, reason: &str) -> Error {
+    Error::Media { code: "22023", message: format!("file \"{}\" cannot be read: {reason}", path.display()), hint: None }
+}
 
 /// A decoder at some place of a track; it is given the samples in decoding order.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ use parking_lot::RwLock;
 
 use super::relation::Relation;
 use crate::error::{Error, Result};
+use crate::frame::rows::RowSource;
 use crate::frame::source::Source;
 use crate::frame::video::VideoSource;
 use crate::plan::parse::Kind;
@@ -21,6 +22,8 @@ use crate::view::materialized::{MaterializedView, ViewSource};
 pub enum Body {
     /// A camera, clip, folder or pattern.
     Source(Arc<VideoSource>, String),
+    /// Files of rows, or generated ones.
+    Rows(Arc<RowSource>, String),
     /// A query under a name.
     View(Arc<ViewTable>),
     /// A query's result.
@@ -44,7 +47,7 @@ impl Object {
     /// Its kind.
     pub fn kind(&self) -> Kind {
         match &self.body {
-            Body::Source(..) => Kind::Source,
+            Body::Source(..) | Body::Rows(..) => Kind::Source,
             Body::View(_) => Kind::View,
             Body::Materialized(_) => Kind::MaterializedView,
         }
@@ -53,6 +56,7 @@ impl Object {
     fn table(&self) -> Arc<dyn TableProvider> {
         let source: Arc<dyn Source> = match &self.body {
             Body::Source(source, _) => Arc::clone(source) as _,
+            Body::Rows(source, _) => Arc::clone(source) as _,
             Body::View(view) => return Arc::clone(view) as _,
             Body::Materialized(view) => Arc::new(ViewSource(Arc::clone(view))),
         };

@@ -143,8 +143,10 @@ impl Engine {
     pub async fn shutdown(&self) {
         self.jobs.shutdown().await;
         for object in self.catalog.all() {
-            if let Body::Source(source, _) = object.body {
-                source.stop();
+            match object.body {
+                Body::Source(source, _) => source.stop(),
+                Body::Rows(source, _) => source.stop(),
+                Body::View(_) | Body::Materialized(_) => {}
             }
         }
         self.threads.idle().await;

@@ -13,7 +13,7 @@ use super::catalog::{Body, Catalog};
 use super::job::Jobs;
 use crate::event::END_OF_TIME_US;
 use crate::frame::source::Source;
-use crate::frame::video::VideoSource;
+use crate::metrics::{Counter, SourceCounters};
 use crate::run::inference::Inference;
 use crate::view::materialized::{End, MaterializedView};
 
@@ -76,12 +76,8 @@ fn times(values: impl Iterator<Item = Option<i64>>) -> ArrayRef {
 }
 
 impl System {
-    fn video_sources(&self) -> Vec<(String, Arc<VideoSource>, String)> {
-        let source = |o: super::catalog::Object| match o.body {
-            Body::Source(source, url) => Some((o.name, source, url)),
-            _ => None,
-        };
-        self.catalog.all().into_iter().filter_map(source).collect()
+    fn sources(&self) -> Vec<Listed> {
+        self.catalog.all().into_iter().filter_map(Listed::of).collect()
     }
 
     fn materialized(&self) -> Vec<(String, Arc<MaterializedView>)> {
@@ -93,38 +89,88 @@ impl System {
     }
 }
 
+/// A source of either kind, as the tables below show it.
+struct Listed {
+    name: String,
+    url: String,
+    container: &'static str,
+    codec: String,
+    /// Width and height of its pictures.
+    size: Option<(u32, u32)>,
+    n_frames: Option<u64>,
+    duration_us: Option<i64>,
+    realtime: bool,
+    looped: bool,
+    live: bool,
+    counters: Arc<SourceCounters>,
+}
+
+impl Listed {
+    /// None for an object that is no source.
+    fn of(object: super::catalog::Object) -> Option<Listed> {
+        match object.body {
+            Body::Source(source, url) => {
+                let info = source.media().info();
+                Some(Listed {
+                    name: object.name,
+                    url,
+                    container: info.container,
+                    codec: info.codec.clone(),
+                    size: Some((info.width, info.height)),
+                    n_frames: info.n_rows,
+                    duration_us: info.duration_us,
+                    realtime: source.playing().realtime,
+                    looped: source.playing().looped,
+                    live: source.live(),
+                    counters: Arc::clone(source.counters()),
+                })
+            }
+            Body::Rows(source, url) => Some(Listed {
+                name: object.name,
+                url,
+                container: "rows",
+                codec: source.media().format().to_owned(),
+                size: None,
+                n_frames: None,
+                duration_us: None,
+                realtime: source.playing().realtime,
+                looped: false,
+                live: source.live(),
+                counters: Arc::clone(source.counters()),
+            }),
+            Body::View(_) | Body::Materialized(_) => None,
+        }
+    }
+}
+
 fn sources(system: &System) -> Columns {
-    let all = system.video_sources();
-    let info = |of: fn(&crate::frame::reader::MediaInfo) -> u32| {
-        Arc::new(Int32Array::from_iter_values(all.iter().map(|(_, s, _)| i32::try_from(of(s.media().info())).unwrap_or(i32::MAX))))
-            as ArrayRef
+    let all = system.sources();
+    let size = |of: fn((u32, u32)) -> u32| {
+        let pixels = |s: &Listed| s.size.map(|size| i32::try_from(of(size)).unwrap_or(i32::MAX));
+        Arc::new(Int32Array::from_iter(all.iter().map(pixels))) as ArrayRef
     };
     vec![
-        ("name", text(all.iter().map(|s| &s.0))),
-        ("url", text(all.iter().map(|s| &s.2))),
-        ("container", text(all.iter().map(|(_, s, _)| s.media().info().container))),
-        ("codec", text(all.iter().map(|(_, s, _)| &s.media().info().codec))),
-        ("width", info(|i| i.width)),
-        ("height", info(|i| i.height)),
-        ("frames", Arc::new(Int64Array::from_iter(all.iter().map(|(_, s, _)| s.media().info().n_rows.map(signed))))),
-        (
-            "duration_s",
-            Arc::new(Float64Array::from_iter(all.iter().map(|(_, s, _)| s.media().info().duration_us.map(|us| us as f64 / 1e6)))),
-        ),
-        ("pace", text(all.iter().map(|(_, s, _)| if s.playing().realtime { "realtime" } else { "max" }))),
-        ("loop", Arc::new(BooleanArray::from_iter(all.iter().map(|(_, s, _)| Some(s.playing().looped))))),
-        ("live", Arc::new(BooleanArray::from_iter(all.iter().map(|(_, s, _)| Some(s.live()))))),
+        ("name", text(all.iter().map(|s| &s.name))),
+        ("url", text(all.iter().map(|s| &s.url))),
+        ("container", text(all.iter().map(|s| s.container))),
+        ("codec", text(all.iter().map(|s| &s.codec))),
+        ("width", size(|s| s.0)),
+        ("height", size(|s| s.1)),
+        ("frames", Arc::new(Int64Array::from_iter(all.iter().map(|s| s.n_frames.map(signed))))),
+        ("duration_s", Arc::new(Float64Array::from_iter(all.iter().map(|s| s.duration_us.map(|us| us as f64 / 1e6))))),
+        ("pace", text(all.iter().map(|s| if s.realtime { "realtime" } else { "max" }))),
+        ("loop", Arc::new(BooleanArray::from_iter(all.iter().map(|s| Some(s.looped))))),
+        ("live", Arc::new(BooleanArray::from_iter(all.iter().map(|s| Some(s.live))))),
     ]
 }
 
 fn source_stats(system: &System) -> Columns {
-    let all = system.video_sources();
-    let of = |counter: fn(&crate::metrics::SourceCounters) -> &crate::metrics::Counter| {
-        count(all.iter().map(|(_, s, _)| counter(s.counters()).get()))
-    };
+    let all = system.sources();
+    let of = |counter: fn(&SourceCounters) -> &Counter| count(all.iter().map(|s| counter(&s.counters).get()));
     vec![
-        ("source", text(all.iter().map(|s| &s.0))),
+        ("source", text(all.iter().map(|s| &s.name))),
         ("rows", of(|c| &c.rows)),
+        ("rows_failed", of(|c| &c.rows_failed)),
         ("frames_demuxed", of(|c| &c.frames_demuxed)),
         ("frames_decoded", of(|c| &c.frames_decoded)),
         ("frames_failed", of(|c| &c.frames_failed)),
@@ -135,7 +181,7 @@ fn source_stats(system: &System) -> Columns {
 }
 
 fn views(system: &System) -> Columns {
-    let all: Vec<_> = system.catalog.all().into_iter().filter(|o| !matches!(o.body, Body::Source(..))).collect();
+    let all: Vec<_> = system.catalog.all().into_iter().filter(|o| !matches!(o.body, Body::Source(..) | Body::Rows(..))).collect();
     vec![
         ("name", text(all.iter().map(|o| &o.name))),
         ("materialized", Arc::new(BooleanArray::from_iter(all.iter().map(|o| Some(matches!(o.body, Body::Materialized(_))))))),
@@ -154,8 +200,7 @@ fn state(view: &MaterializedView) -> &'static str {
 
 fn view_stats(system: &System) -> Columns {
     let all = system.materialized();
-    let of =
-        |counter: fn(&crate::metrics::JobCounters) -> &crate::metrics::Counter| count(all.iter().map(|(_, v)| counter(&v.counters).get()));
+    let of = |counter: fn(&crate::metrics::JobCounters) -> &Counter| count(all.iter().map(|(_, v)| counter(&v.counters).get()));
     vec![
         ("name", text(all.iter().map(|v| &v.0))),
         ("state", text(all.iter().map(|v| state(&v.1)))),

@@ -14,6 +14,15 @@ pub struct Range {
     pub keyframes_only: bool,
 }
 
+/// What a conjunction of filters leaves of the event time in the column of that name, inclusive, µs.
+pub fn times(filters: &[Expr], column: &str) -> (i64, i64) {
+    let mut range = Range::ALL;
+    for filter in filters {
+        range.narrow(filter, &|name| (name == column).then_some("ts"));
+    }
+    range.ts_us
+}
+
 impl Range {
     /// Everything.
     pub const ALL: Range = Range { frame_no: (i64::MIN, i64::MAX), ts_us: (i64::MIN, i64::MAX), keyframes_only: false };
@@ -22,7 +31,7 @@ impl Range {
     pub fn of(filters: &[Expr]) -> Range {
         let mut range = Range::ALL;
         for filter in filters {
-            range.narrow(filter);
+            range.narrow(filter, &|name| Some(name));
         }
         range
     }
@@ -32,27 +41,28 @@ impl Range {
         Range::of(std::slice::from_ref(filter)) != Range::ALL
     }
 
-    fn narrow(&mut self, filter: &Expr) {
+    /// `named` says which of the columns below a column is.
+    fn narrow(&mut self, filter: &Expr, named: &dyn for<'a> Fn(&'a str) -> Option<&'a str>) {
         match filter {
             Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
-                self.narrow(left);
-                self.narrow(right);
+                self.narrow(left, named);
+                self.narrow(right, named);
             }
             Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
-                if let (Some(name), Some(value)) = (column(left), number(right)) {
+                if let (Some(name), Some(value)) = (column(left).and_then(named), number(right)) {
                     self.compare(name, *op, value);
-                } else if let (Some(value), Some(name), Some(op)) = (number(left), column(right), op.swap()) {
+                } else if let (Some(value), Some(name), Some(op)) = (number(left), column(right).and_then(named), op.swap()) {
                     self.compare(name, op, value);
                 }
             }
             Expr::Between(b) if !b.negated => {
-                if let (Some(name), Some(low), Some(high)) = (column(&b.expr), number(&b.low), number(&b.high)) {
+                if let (Some(name), Some(low), Some(high)) = (column(&b.expr).and_then(named), number(&b.low), number(&b.high)) {
                     self.compare(name, Operator::GtEq, low);
                     self.compare(name, Operator::LtEq, high);
                 }
             }
-            Expr::Column(c) if c.name == "keyframe" => self.keyframes_only = true,
-            Expr::IsTrue(e) => self.narrow(e),
+            Expr::Column(c) if named(&c.name) == Some("keyframe") => self.keyframes_only = true,
+            Expr::IsTrue(e) => self.narrow(e, named),
             _ => {}
         }
     }

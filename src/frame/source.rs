@@ -10,6 +10,7 @@ use datafusion::logical_expr::Expr;
 use futures::{Stream, stream};
 use tokio::sync::mpsc;
 
+use super::range::Range;
 use crate::error::Error;
 use crate::event::Event;
 
@@ -56,6 +57,10 @@ pub trait Source: Debug + Send + Sync {
     fn ended(&self) -> bool;
     /// Whether its frames come with their pixels, or are references only.
     fn has_pixels(&self) -> bool;
+    /// Whether a reader can use the filter to read less.
+    fn may_skip_by(&self, filter: &Expr) -> bool {
+        Range::understands(filter)
+    }
     /// The rows that it holds at this moment, whole, for those who look values up in it; None for one that only flows.
     fn now(&self) -> Option<Vec<RecordBatch>> {
         None

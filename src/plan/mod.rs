@@ -2,6 +2,7 @@
 
 mod checked;
 pub mod column_names;
+pub mod column_type;
 pub mod event_time;
 pub mod infer;
 mod length;

@@ -10,7 +10,6 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
-use crate::frame::range::Range;
 use crate::frame::source::Source;
 
 /// A table over a source.
@@ -32,8 +31,10 @@ impl TableProvider for SourceTable {
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
         // What a reader may skip by is applied again above: a seek lands on a keyframe, not on the row.
-        let one =
-            |f: &&Expr| if Range::understands(f) { TableProviderFilterPushDown::Inexact } else { TableProviderFilterPushDown::Unsupported };
+        let one = |f: &&Expr| match self.source.may_skip_by(f) {
+            true => TableProviderFilterPushDown::Inexact,
+            false => TableProviderFilterPushDown::Unsupported,
+        };
         Ok(filters.iter().map(one).collect())
     }
 

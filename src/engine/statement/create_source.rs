@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use datafusion::arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
 
+use super::create_rows;
 use crate::clock;
+use crate::engine::Engine;
 use crate::engine::catalog::{Body, Object};
 use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
@@ -38,6 +40,20 @@ pub(super) async fn run(
         return done();
     }
     engine.catalog.check_free(name)?;
+    let body = match create_rows::open(engine, name, url, options).await? {
+        Some(rows) => Body::Rows(Arc::new(rows), url.to_owned()),
+        None => Body::Source(Arc::new(video(engine, name, url, options).await?), url.to_owned()),
+    };
+    let object = Object { name: name.to_owned(), body, definition: statement.text.clone(), reads: Vec::new() };
+    if let Some(store) = &engine.store {
+        store.add(name, &statement.text)?;
+    }
+    engine.catalog.add(object)?;
+    done()
+}
+
+/// A camera, clip, folder or pattern.
+async fn video(engine: &Engine, name: &str, url: &str, options: &[(String, String)]) -> Result<VideoSource> {
     let mut options = Options::read(options)?;
     options.media.default_decoder = engine.settings.decoder;
     options.media.ffmpeg = Some(engine.settings.ffmpeg.clone());
@@ -50,14 +66,7 @@ pub(super) async fn run(
     let limits =
         Limits { batch_rows: settings.batch_rows, batch_frames: settings.batch_frames, live_queue_frames: settings.live_queue_frames };
     let timeline = Timeline { media: Arc::new(media), playing, counters };
-    let source = Arc::new(VideoSource::start(engine.next_source_id(), name, timeline, limits)?);
-    let object =
-        Object { name: name.to_owned(), body: Body::Source(source, url.to_owned()), definition: statement.text.clone(), reads: Vec::new() };
-    if let Some(store) = &engine.store {
-        store.add(name, &statement.text)?;
-    }
-    engine.catalog.add(object)?;
-    done()
+    Ok(VideoSource::start(engine.next_source_id(), name, timeline, limits)?)
 }
 
 /// Opens the medium on a thread that may wait for a disk.

@@ -59,6 +59,7 @@ pub(super) fn remove(session: &Session, objects: &[Object]) -> Result<()> {
         engine.catalog.remove(&object.name);
         match &object.body {
             Body::Source(source, _) => source.stop(),
+            Body::Rows(source, _) => source.stop(),
             Body::Materialized(_) => engine.jobs.drop_job(&object.name),
             Body::View(_) => {}
         }

@@ -1,6 +1,7 @@
 //! The statements: one file each; here is which body goes to which, and what is known of each before it runs.
 
 mod copy;
+mod create_rows;
 mod create_source;
 mod create_view;
 mod drop;
