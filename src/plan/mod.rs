@@ -1,5 +1,6 @@
 //! SQL to a plan: what must happen.
 
+pub mod changelog;
 mod checked;
 pub mod column_names;
 pub mod event_time;
@@ -12,5 +13,6 @@ pub mod postgres_types;
 pub mod query;
 pub mod rewrite;
 pub mod table;
+pub mod topn_updating;
 pub mod unnest;
 pub mod window;
