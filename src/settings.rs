@@ -159,9 +159,7 @@ fn check(name: &str, value: &str) -> Result<()> {
         "statement_timeout" if duration_us(value, 1_000).is_none() => {
             bad("Valid units are \"us\", \"ms\", \"s\", \"min\", \"h\" and \"d\".")
         }
-        STATE_TTL if duration_us(value, 1_000_000).is_none() => {
-            bad("Valid units are \"us\", \"ms\", \"s\", \"min\", \"h\" and \"d\".")
-        }
+        STATE_TTL if duration_us(value, 1_000_000).is_none() => bad("Valid units are \"us\", \"ms\", \"s\", \"min\", \"h\" and \"d\"."),
         "client_encoding" if !matches!(value.to_lowercase().as_str(), "utf8" | "utf-8" | "unicode") => bad("The only encoding is UTF8."),
         "subscribe_as" if !matches!(value, "auto" | "copy" | "rows") => bad("Available values: auto, copy, rows."),
         "timezone" if !matches!(value.to_uppercase().as_str(), "UTC" | "GMT" | "ETC/UTC" | "DEFAULT" | "LOCAL") => {

@@ -71,7 +71,8 @@ impl Replay<'_> {
     pub async fn run(&self, conditions: Conditions) -> Result<Replayed> {
         let checkpoint =
             Checkpoint { barrier_after_rows: conditions.barrier_after_rows, restored: conditions.restored, ..Checkpoint::default() };
-        let run = Run { emit: self.emit, batch_rows: conditions.batch_rows, checkpoint: Arc::new(checkpoint), ..self.session.engine().run(true) };
+        let run =
+            Run { emit: self.emit, batch_rows: conditions.batch_rows, checkpoint: Arc::new(checkpoint), ..self.session.engine().run(true) };
         let exec = lower::continuous(&self.plan, &run)?;
         let mut events = events_of(&exec, &self.session.context().task_ctx())?;
         let mut replayed = Replayed {

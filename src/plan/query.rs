@@ -14,11 +14,11 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
 use framesql_udfs::function::functions;
 
+use super::parse::Emit;
 use super::postgres_types::{PostgresTypes, PostgresTypesRule};
+use super::topn_updating::TopN;
 use super::unnest::UnnestPlanner;
 use super::window::{AssignWindow, WindowPlanner};
-use super::parse::Emit;
-use super::topn_updating::TopN;
 use super::{changelog, event_time, infer, length, pixels, rewrite, topn_updating, unnest};
 use crate::error::Error;
 

@@ -25,8 +25,25 @@ use crate::error::Error;
 
 /// Aggregates whose accumulator may be asked more than once as rows are added. Others (median) give their values away when asked.
 const ASKED_AGAIN: [&str; 19] = [
-    "count", "sum", "avg", "min", "max", "bool_and", "bool_or", "bit_and", "bit_or", "bit_xor", "stddev", "stddev_pop", "var", "var_pop",
-    "covar_samp", "covar_pop", "corr", "array_agg", "first_value",
+    "count",
+    "sum",
+    "avg",
+    "min",
+    "max",
+    "bool_and",
+    "bool_or",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "stddev",
+    "stddev_pop",
+    "var",
+    "var_pop",
+    "covar_samp",
+    "covar_pop",
+    "corr",
+    "array_agg",
+    "first_value",
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -209,7 +226,9 @@ impl Function {
             }
             return Ok(all);
         }
-        let [group, counts, since, columns @ ..] = kept.columns() else { return internal_err!("a snapshot of values has lost its columns") };
+        let [group, counts, since, columns @ ..] = kept.columns() else {
+            return internal_err!("a snapshot of values has lost its columns");
+        };
         let rows = self.converter.convert_columns(columns)?;
         let groups = group.as_primitive::<UInt32Type>().values().iter();
         let counted = groups.zip(counts.as_primitive::<Int64Type>().values()).zip(since.as_primitive::<UInt64Type>().values());
@@ -224,7 +243,8 @@ impl Function {
 }
 
 pub(super) fn table(columns: Vec<ArrayRef>) -> Result<RecordBatch> {
-    let fields: Vec<Field> = columns.iter().enumerate().map(|(i, c)| Field::new(format!("value{i}"), c.data_type().clone(), true)).collect();
+    let fields: Vec<Field> =
+        columns.iter().enumerate().map(|(i, c)| Field::new(format!("value{i}"), c.data_type().clone(), true)).collect();
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }
 

@@ -119,7 +119,8 @@ impl AggregateOperator {
             .zip(self.description.schema.fields())
             .map(|(k, f)| typed(evaluate(k, rows)?, f.data_type()))
             .collect::<Result<Vec<_>>>()?;
-        let ends = self.description.complete.and_then(|(at, add_us)| Some((keys.get(at)?.as_primitive::<TimestampMicrosecondType>(), add_us)));
+        let ends =
+            self.description.complete.and_then(|(at, add_us)| Some((keys.get(at)?.as_primitive::<TimestampMicrosecondType>(), add_us)));
         let encoded = self.key_rows.convert_columns(&keys)?;
         let (mut groups, mut known) = (Vec::new(), HashMap::new());
         for (at, row) in encoded.iter().enumerate() {
@@ -288,9 +289,7 @@ impl Operator for AggregateOperator {
 
     fn snapshot(&mut self) -> Result<State> {
         let mut state = State { numbers: [("watermark_us".to_owned(), self.touched.watermark_us())].into(), ..State::default() };
-        let keys: Vec<Key> = self.groups.keys().cloned().collect();
-        state.tables.insert("groups".into(), Vec::new());
-        if keys.is_empty() {
+        if self.groups.is_empty() {
             return Ok(state);
         }
         let mut groups = Vec::new();
@@ -340,7 +339,8 @@ impl Operator for AggregateOperator {
             None => Vec::new(),
         };
         let mut shown = shown.into_iter();
-        let number = |column: &ArrayRef, at: usize| Some(column.as_primitive::<Int64Type>()).filter(|c| c.is_valid(at)).map(|c| c.value(at));
+        let number =
+            |column: &ArrayRef, at: usize| Some(column.as_primitive::<Int64Type>()).filter(|c| c.is_valid(at)).map(|c| c.value(at));
         for (at, key) in keys.into_iter().enumerate() {
             let group = Group {
                 n_rows: number(n_rows, at).unwrap_or(0),

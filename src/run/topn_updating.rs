@@ -44,8 +44,12 @@ impl TopN {
     /// What EXPLAIN shows.
     pub fn detail(&self) -> String {
         let text = |all: &[Expr]| all.iter().map(|e| e.to_string()).collect::<Vec<_>>().join(", ");
-        let order: Vec<String> =
-            self.order.iter().zip(&self.directions).map(|(e, (descending, _))| format!("{e} {}", if *descending { "DESC" } else { "ASC" })).collect();
+        let order: Vec<String> = self
+            .order
+            .iter()
+            .zip(&self.directions)
+            .map(|(e, (descending, _))| format!("{e} {}", if *descending { "DESC" } else { "ASC" }))
+            .collect();
         format!("n={}, partition=[{}], order=[{}]{}", self.n, text(&self.partition), order.join(", "), self.pace.detail())
     }
 

@@ -87,8 +87,7 @@ impl Touched {
             None => true,
             // The first watermark is no step of time yet, but for an input that has ended.
             Some(every_us) => {
-                us == END_OF_TIME_US
-                    || self.watermark_us != i64::MIN && us.div_euclid(every_us) > self.watermark_us.div_euclid(every_us)
+                us == END_OF_TIME_US || self.watermark_us != i64::MIN && us.div_euclid(every_us) > self.watermark_us.div_euclid(every_us)
             }
         };
         self.watermark_us = us;

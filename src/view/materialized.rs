@@ -89,7 +89,8 @@ pub enum End {
 impl MaterializedView {
     /// An empty view; its job counts in `counters`. Errs if rows are to be taken back and have a column whose values cannot be compared.
     pub fn try_new(name: &str, shape: Shape, counters: Arc<JobCounters>) -> Result<MaterializedView> {
-        let updating = shape.updating.then(|| Updating::try_new(&shape.schema)).transpose()?;
+        let time = shape.time_columns.first().map(|time| time.index);
+        let updating = shape.updating.then(|| Updating::try_new(&shape.schema, time)).transpose()?;
         let stored = Mutex::new(Stored { updating, ..Stored::default() });
         Ok(MaterializedView { name: name.to_owned(), shape, counters, stored, changed: watch::Sender::new(0) })
     }
@@ -131,7 +132,7 @@ impl MaterializedView {
             if watermark_us != END_OF_TIME_US {
                 let from_us = watermark_us.saturating_sub(retention_us);
                 match &mut stored.updating {
-                    Some(updating) => updating.drop_before(time.index, from_us)?,
+                    Some(updating) => updating.drop_before(from_us)?,
                     None => stored.drop_before(time.index, from_us)?,
                 }
             }

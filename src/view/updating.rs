@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, AsArray, BooleanArray};
-use datafusion::arrow::compute::{concat_batches, filter_record_batch};
+use datafusion::arrow::array::{AsArray, BooleanArray};
+use datafusion::arrow::compute::{concat_batches, filter_record_batch, min};
 use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::internal_err;
@@ -28,6 +28,10 @@ pub(super) struct Updating {
     /// By number: the rows of a commit, or of several.
     segments: BTreeMap<u64, Segment>,
     next_segment: u64,
+    /// The column of event time by which rows are dropped.
+    time: Option<usize>,
+    /// No row that is there has an earlier event time, µs.
+    oldest_us: i64,
     /// Where each row is: as often as it is there.
     places: HashMap<Box<[u8]>, Vec<(u64, usize)>>,
     followers: BTreeMap<u64, VecDeque<Event>>,
@@ -53,13 +57,15 @@ impl Segment {
 }
 
 impl Updating {
-    /// An empty bag. Errs if a column's type cannot be compared.
-    pub(super) fn try_new(schema: &SchemaRef) -> Result<Updating> {
+    /// An empty bag; rows are dropped by the column `time`, if there is one. Errs if a column's type cannot be compared.
+    pub(super) fn try_new(schema: &SchemaRef, time: Option<usize>) -> Result<Updating> {
         Ok(Updating {
             schema: Arc::clone(schema),
             net: Net::try_new(schema)?,
             segments: BTreeMap::new(),
             next_segment: 0,
+            time,
+            oldest_us: i64::MAX,
             places: HashMap::new(),
             followers: BTreeMap::new(),
             next_follower: 0,
@@ -85,17 +91,25 @@ impl Updating {
         Ok(n)
     }
 
-    /// Drops rows with an event time before `us`, in the column `time`; those who follow are told.
-    pub(super) fn drop_before(&mut self, time: usize, us: i64) -> Result<()> {
-        let mut gone = Vec::new();
+    /// Drops rows with an event time before `us`; those who follow are told.
+    pub(super) fn drop_before(&mut self, us: i64) -> Result<()> {
+        let Some(time) = self.time.filter(|_| self.oldest_us < us) else { return Ok(()) };
+        let (mut gone, mut oldest_us) = (Vec::new(), i64::MAX);
         for segment in self.segments.values() {
             let times = segment.rows.column(time).as_primitive::<TimestampMicrosecondType>();
-            let old = |at: usize, there: &bool| *there && times.is_valid(at) && times.value(at) < us;
-            let old: Vec<bool> = segment.there.iter().enumerate().map(|(at, there)| old(at, there)).collect();
+            let mut old = |(there, time): (&bool, Option<i64>)| {
+                let Some(time) = time.filter(|_| *there) else { return false };
+                if time >= us {
+                    oldest_us = oldest_us.min(time);
+                }
+                time < us
+            };
+            let old: Vec<bool> = segment.there.iter().zip(times.iter()).map(&mut old).collect();
             if old.contains(&true) {
                 gone.push(filter_record_batch(&segment.rows, &BooleanArray::from(old))?);
             }
         }
+        self.oldest_us = oldest_us;
         if gone.is_empty() {
             return Ok(());
         }
@@ -112,6 +126,10 @@ impl Updating {
         self.next_segment += 1;
         for (at, row) in self.net.bytes(rows)?.into_iter().enumerate() {
             self.places.entry(row).or_default().push((number, at));
+        }
+        if let Some(time) = self.time {
+            let oldest = min(rows.column(time).as_primitive::<TimestampMicrosecondType>());
+            self.oldest_us = self.oldest_us.min(oldest.unwrap_or(i64::MAX));
         }
         let n = rows.num_rows();
         self.segments.insert(number, Segment { rows: rows.clone(), there: Arc::new(vec![true; n]), n_there: n });
