@@ -65,6 +65,10 @@ pub trait Source: Debug + Send + Sync {
     fn now(&self) -> Option<Vec<RecordBatch>> {
         None
     }
+    /// Whether rows that it gives may be taken back by later ones (a view that updates its answer).
+    fn takes_back(&self) -> bool {
+        false
+    }
     /// Starts reading. Errs when the medium has gone.
     fn open(&self, request: &Request) -> Result<EventStream>;
 }

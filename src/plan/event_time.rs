@@ -8,6 +8,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 
 use super::table::SourceTable;
+use super::topn_updating::TopN;
 use super::{infer, unnest, window};
 use crate::error::Error;
 use crate::frame::source::Source;
@@ -139,6 +140,10 @@ fn below(plan: &LogicalPlan, at: usize) -> Option<(&LogicalPlan, usize)> {
             let node = extension.node.as_any();
             if let Some(assign) = node.downcast_ref::<window::AssignWindow>() {
                 return (at < assign.input.schema().fields().len()).then_some((&assign.input, at));
+            }
+            if let Some(topn) = node.downcast_ref::<TopN>() {
+                // A rank that changes brings back rows of long ago.
+                return (topn.keeps_first().is_some() && at < topn.input.schema().fields().len()).then_some((&topn.input, at));
             }
             if let Some(infer) = node.downcast_ref::<infer::Infer>() {
                 return (at < infer.input.schema().fields().len()).then_some((&infer.input, at));

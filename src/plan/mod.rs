@@ -1,5 +1,6 @@
 //! SQL to a plan: what must happen.
 
+pub mod changelog;
 mod checked;
 pub mod column_names;
 pub mod column_type;
@@ -13,5 +14,6 @@ pub mod postgres_types;
 pub mod query;
 pub mod rewrite;
 pub mod table;
+pub mod topn_updating;
 pub mod unnest;
 pub mod window;

@@ -1,6 +1,9 @@
 //! A plan to results: how it happens. Operators are lowered from the optimised logical plan and driven by one ExecutionPlan.
 
+mod accumulate;
+pub mod aggregate;
 pub mod assign;
+pub mod dedup;
 pub mod detach;
 pub mod exec;
 pub mod expression;
@@ -12,6 +15,8 @@ pub mod map;
 pub mod merge;
 pub mod operator;
 pub mod scan;
+pub mod topn_updating;
+pub mod touched;
 pub mod unnest;
 pub mod window;
 
@@ -24,6 +29,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::metrics::JobCounters;
+use crate::plan::parse::Emit;
 use inference::Inference;
 use operator::{Operator, State};
 
@@ -36,6 +42,10 @@ pub struct Run {
     pub counters: Arc<JobCounters>,
     /// Whether it goes on with what comes (a job) or ends (a SELECT).
     pub continuous: bool,
+    /// When a continuous query gives results.
+    pub emit: Emit,
+    /// How long operators that update their answer remember a group that is not touched, in event time, µs; None is for ever.
+    pub state_ttl_us: Option<i64>,
     /// Rows in a batch, where a test sets them.
     pub batch_rows: Option<usize>,
     /// Snapshots taken and to be taken.
@@ -115,6 +125,12 @@ pub enum Description {
     Merge(merge::Merge),
     /// Aggregates by time window.
     Window(window::Window),
+    /// Aggregates, and updates what it gave.
+    Aggregate(aggregate::Aggregate),
+    /// The first rows by rank, updated.
+    TopN(topn_updating::TopN),
+    /// The first row of each key.
+    Dedup(dedup::Dedup),
 }
 
 impl Description {
@@ -130,6 +146,9 @@ impl Description {
             Description::Limit(_) => "LimitExec",
             Description::Merge(_) => "MergeExec",
             Description::Window(_) => "WindowAggregateExec",
+            Description::Aggregate(_) => "UpdatingAggregateExec",
+            Description::TopN(_) => "UpdatingTopNExec",
+            Description::Dedup(_) => "DedupExec",
         }
     }
 
@@ -144,6 +163,9 @@ impl Description {
             Description::Detach(_) | Description::Merge(_) => String::new(),
             Description::Limit(d) => d.detail(),
             Description::Window(d) => d.detail(),
+            Description::Aggregate(d) => d.detail(),
+            Description::TopN(d) => d.detail(),
+            Description::Dedup(d) => d.detail(),
         }
     }
 
@@ -159,6 +181,9 @@ impl Description {
             Description::Limit(d) => Arc::clone(&d.schema),
             Description::Merge(d) => Arc::clone(&d.schema),
             Description::Window(d) => Arc::clone(&d.schema),
+            Description::Aggregate(d) => Arc::clone(&d.schema),
+            Description::TopN(d) => Arc::clone(&d.schema),
+            Description::Dedup(d) => Arc::clone(&d.schema),
         }
     }
 
@@ -174,6 +199,9 @@ impl Description {
             Description::Limit(d) => Box::new(d.build()),
             Description::Merge(d) => Box::new(d.build()),
             Description::Window(d) => Box::new(d.build(run)?),
+            Description::Aggregate(d) => Box::new(d.build(run)?),
+            Description::TopN(d) => Box::new(d.build()?),
+            Description::Dedup(d) => Box::new(d.build(run)?),
         })
     }
 }

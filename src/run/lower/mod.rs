@@ -1,6 +1,7 @@
 //! The optimised logical plan to operators: all of it for a continuous query, the part that carries pixels for a SELECT (`batch`).
 
 mod batch;
+mod updating;
 
 use std::sync::Arc;
 
@@ -19,7 +20,9 @@ use super::exec::OperatorExec;
 use super::{Description, Run, assign, detach, infer, limit, map, merge, scan, unnest, window};
 use crate::error::Error;
 use crate::frame::source::Request;
+use crate::plan::changelog::changelog;
 use crate::plan::event_time::{self, source_of};
+use crate::plan::topn_updating::TopN;
 use crate::plan::{infer as plan_infer, unnest as plan_unnest, window as plan_window};
 
 pub use batch::batch;
@@ -149,7 +152,9 @@ impl Lowering<'_> {
                 let exec = self.operator(Description::Merge(merge), parts.into_iter().map(|p| p.exec).collect());
                 Ok(Part { exec, pixels })
             }
+            LogicalPlan::Aggregate(_) if changelog(plan, self.run.emit) => self.updating_aggregate(plan),
             LogicalPlan::Aggregate(aggregate) => self.window(aggregate, plan),
+            LogicalPlan::Extension(extension) if extension.node.as_any().is::<TopN>() => self.topn_updating(extension),
             LogicalPlan::Extension(extension) => match node(extension.node.as_ref()) {
                 Some((input, description)) => {
                     let description = self.timed(description, extension)?;
