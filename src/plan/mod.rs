@@ -1,9 +1,11 @@
 //! SQL to a plan: what must happen.
 
+pub mod asof;
 mod checked;
 pub mod column_names;
 pub mod event_time;
 pub mod infer;
+pub mod join;
 mod length;
 mod named;
 pub mod parse;
@@ -11,6 +13,7 @@ mod pixels;
 pub mod postgres_types;
 pub mod query;
 pub mod rewrite;
+pub mod system_time;
 pub mod table;
 pub mod unnest;
 pub mod window;

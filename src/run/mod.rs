@@ -1,12 +1,17 @@
 //! A plan to results: how it happens. Operators are lowered from the optimised logical plan and driven by one ExecutionPlan.
 
+pub mod asof;
 pub mod assign;
+pub mod condition;
 pub mod detach;
 pub mod exec;
 pub mod expression;
 pub mod infer;
 pub mod inference;
+pub mod join;
+mod kept;
 pub mod limit;
+pub mod lookup;
 pub mod lower;
 pub mod map;
 pub mod merge;
@@ -115,6 +120,12 @@ pub enum Description {
     Merge(merge::Merge),
     /// Aggregates by time window.
     Window(window::Window),
+    /// Joins within a stretch of event time.
+    Join(join::Join),
+    /// Joins with what a table holds now.
+    Lookup(lookup::Lookup),
+    /// Joins with the nearest version.
+    Asof(asof::Asof),
 }
 
 impl Description {
@@ -130,6 +141,9 @@ impl Description {
             Description::Limit(_) => "LimitExec",
             Description::Merge(_) => "MergeExec",
             Description::Window(_) => "WindowAggregateExec",
+            Description::Join(_) => "TimedJoinExec",
+            Description::Lookup(_) => "LookupJoinExec",
+            Description::Asof(_) => "AsofJoinExec",
         }
     }
 
@@ -144,6 +158,9 @@ impl Description {
             Description::Detach(_) | Description::Merge(_) => String::new(),
             Description::Limit(d) => d.detail(),
             Description::Window(d) => d.detail(),
+            Description::Join(d) => d.detail(),
+            Description::Lookup(d) => d.detail(),
+            Description::Asof(d) => d.detail(),
         }
     }
 
@@ -159,6 +176,9 @@ impl Description {
             Description::Limit(d) => Arc::clone(&d.schema),
             Description::Merge(d) => Arc::clone(&d.schema),
             Description::Window(d) => Arc::clone(&d.schema),
+            Description::Join(d) => Arc::clone(&d.schema),
+            Description::Lookup(d) => Arc::clone(&d.schema),
+            Description::Asof(d) => Arc::clone(&d.schema),
         }
     }
 
@@ -174,6 +194,9 @@ impl Description {
             Description::Limit(d) => Box::new(d.build()),
             Description::Merge(d) => Box::new(d.build()),
             Description::Window(d) => Box::new(d.build(run)?),
+            Description::Join(d) => Box::new(d.build(run)?),
+            Description::Lookup(d) => Box::new(d.build(run)?),
+            Description::Asof(d) => Box::new(d.build(run)?),
         })
     }
 }
