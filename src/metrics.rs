@@ -18,6 +18,36 @@ impl Counter {
     }
 }
 
+/// A number that rises and falls, and the highest that it has been.
+#[derive(Debug, Default)]
+pub struct Level {
+    now: AtomicU64,
+    highest: AtomicU64,
+}
+
+impl Level {
+    /// `n` more.
+    pub fn add(&self, n: u64) {
+        let now = self.now.fetch_add(n, Ordering::Relaxed) + n;
+        self.highest.fetch_max(now, Ordering::Relaxed);
+    }
+
+    /// `n` fewer.
+    pub fn sub(&self, n: u64) {
+        self.now.fetch_sub(n, Ordering::Relaxed);
+    }
+
+    /// What it is.
+    pub fn get(&self) -> u64 {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    /// The highest that it has been.
+    pub fn highest(&self) -> u64 {
+        self.highest.load(Ordering::Relaxed)
+    }
+}
+
 /// What happened to the pictures of one source, over all its readers.
 #[derive(Debug, Default)]
 pub struct SourceCounters {
@@ -63,4 +93,6 @@ pub struct JobCounters {
     pub n_null_time: Counter,
     /// Windows fired.
     pub windows_fired: Counter,
+    /// Rows that its joins keep.
+    pub state_rows: Level,
 }

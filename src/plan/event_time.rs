@@ -5,11 +5,12 @@ use std::sync::Arc;
 use datafusion::common::Column;
 use datafusion::datasource::source_as_provider;
 use datafusion::error::Result;
-use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
+use datafusion::logical_expr::{Expr, Join, LogicalPlan, TableScan};
 
+use super::join::{self, Way};
 use super::table::SourceTable;
 use super::topn_updating::TopN;
-use super::{infer, unnest, window};
+use super::{asof, infer, system_time, unnest, window};
 use crate::error::Error;
 use crate::frame::source::Source;
 
@@ -52,8 +53,12 @@ pub fn lag_us(plan: &LogicalPlan, at: usize) -> Option<i64> {
                     _ => Some(1_000),
                 }
             }
-            _ => below(plan, at).and_then(|(input, at)| lag_us(input, at)),
+            _ => match extension.node.as_any().downcast_ref::<asof::AsofJoin>() {
+                Some(asof) => asof_lag_us(asof, at),
+                None => below(plan, at).and_then(|(input, at)| lag_us(input, at)),
+            },
         },
+        LogicalPlan::Join(join) => join_lag_us(join, at),
         LogicalPlan::Union(union) => union.inputs.iter().map(|input| lag_us(input, at)).reduce(|a, b| Some(a?.max(b?))).flatten(),
         LogicalPlan::Aggregate(_) => {
             let held_us = held_us(plan, at)?;
@@ -74,23 +79,91 @@ pub fn window_key(aggregate: &LogicalPlan) -> Option<(usize, i64)> {
     let LogicalPlan::Aggregate(a) = aggregate else { return None };
     let input_of = |at: usize| below(aggregate, at);
     let keys = || (0..a.group_expr.len()).filter_map(|at| Some((at, input_of(at)?)));
-    let complete = |(at, (input, column))| Some((at, to_end_us(input, column)?));
+    let complete = |(at, (input, column))| Some((at, complete_us(input, column)?));
     let of_window = keys().filter(|(_, (input, column))| assigned_by(input, *column).is_some()).find_map(complete);
     of_window.or_else(|| keys().find_map(complete))
 }
 
-/// What to add to a column that groups rows by window, to have the moment at which the group is complete, µs; None if it is no event time.
-fn to_end_us(plan: &LogicalPlan, at: usize) -> Option<i64> {
+/// What to add to a column to have the moment at which every row of that value has come, µs; None if it is no event time.
+pub fn complete_us(plan: &LogicalPlan, at: usize) -> Option<i64> {
     if let Some((assign, which)) = window_column(plan, at) {
         let time = assign.input.schema().index_of_column(&assign.time).ok()?;
         lag_us(&assign.input, time)?;
         return Some([assign.windows.size_us, 0, 1_000].get(which).copied().unwrap_or(0));
     }
+    if let LogicalPlan::Join(join) = plan {
+        return join_complete_us(join, at);
+    }
     let held_us = if matches!(plan, LogicalPlan::Aggregate(_)) { held_us(plan, at)? } else { 0 };
     match below(plan, at) {
-        Some((input, at)) => to_end_us(input, at).map(|to_end_us| to_end_us.saturating_add(held_us)),
+        Some((input, at)) => complete_us(input, at).map(|complete_us| complete_us.saturating_add(held_us)),
         // A time that is no window's is complete when the watermark is past it.
         None => lag_us(plan, at).map(|lag| lag.saturating_add(1)),
+    }
+}
+
+/// A join that keeps rows gives its times later than they came: those that it waits by, and the times of windows that it gives when they close.
+fn join_lag_us(join: &Join, at: usize) -> Option<i64> {
+    let (side, column) = side_of(join, at)?;
+    let Way::Timed(timed) = join::way(join).ok()? else { return lag_us(side, column) };
+    if timed.at_close {
+        return join_complete_us(join, at);
+    }
+    let held_us = match std::ptr::eq(side, join.left.as_ref()) {
+        true if column == timed.left.column => timed.right.complete_us.saturating_sub(timed.lower_us),
+        false if column == timed.right.column => timed.left.complete_us.saturating_add(timed.upper_us),
+        _ => return None,
+    };
+    Some(lag_us(side, column)?.max(held_us.saturating_sub(1)))
+}
+
+fn join_complete_us(join: &Join, at: usize) -> Option<i64> {
+    let (side, column) = side_of(join, at)?;
+    match join::way(join).ok()? {
+        Way::Timed(timed) if timed.at_close => {
+            let key = if std::ptr::eq(side, join.left.as_ref()) { timed.left } else { timed.right };
+            let same = std::ptr::eq(assigned_by(side, column)?, assigned_by(side, key.column)?);
+            let waits_us = timed.left.complete_us.max(timed.right.complete_us).saturating_sub(key.complete_us);
+            same.then(|| complete_us(side, column)).flatten().map(|us| us.saturating_add(waits_us))
+        }
+        Way::Timed(_) => join_lag_us(join, at).map(|lag| lag.saturating_add(1)),
+        Way::LookupLeft | Way::LookupRight => complete_us(side, column),
+    }
+}
+
+/// The left time of a row that waited until no nearer version could come.
+fn asof_lag_us(asof: &asof::AsofJoin, at: usize) -> Option<i64> {
+    let (left, right) = asof.times().ok()?;
+    if at != left.column {
+        return None;
+    }
+    Some(lag_us(&asof.left, at)?.max(right.complete_us.saturating_sub(1)))
+}
+
+/// The side of a join that a column of its answer comes from, if it carries that side's times on.
+fn side_of(join: &Join, at: usize) -> Option<(&LogicalPlan, usize)> {
+    let (left, right) = (join.left.as_ref(), join.right.as_ref());
+    let n_left = left.schema().fields().len();
+    let (side, column) = match at.checked_sub(n_left) {
+        _ if join::of_right(join.join_type) => (right, at),
+        None => (left, at),
+        Some(_) if join::of_left(join.join_type) => return None,
+        Some(column) => (right, column),
+    };
+    let looked_up = match join::way(join).ok()? {
+        Way::Timed(_) => None,
+        Way::LookupLeft => Some(left),
+        Way::LookupRight => Some(right),
+    };
+    let mark = column >= side.schema().fields().len();
+    (!mark && looked_up.is_none_or(|table| !std::ptr::eq(table, side))).then_some((side, column))
+}
+
+/// Whether two columns are the same one of window functions of one shape.
+pub fn same_window(one: (&LogicalPlan, usize), other: (&LogicalPlan, usize)) -> bool {
+    match (window_of(one.0, one.1), window_of(other.0, other.1)) {
+        (Some((a, which_a)), Some((b, which_b))) => a.windows == b.windows && which_a == which_b,
+        _ => false,
     }
 }
 
@@ -108,10 +181,11 @@ fn held_us(aggregate: &LogicalPlan, at: usize) -> Option<i64> {
 
 /// The window function that a column comes from, passed on unchanged.
 fn assigned_by(plan: &LogicalPlan, at: usize) -> Option<&window::AssignWindow> {
-    match window_column(plan, at) {
-        Some((assign, _)) => Some(assign),
-        None => below(plan, at).and_then(|(input, at)| assigned_by(input, at)),
-    }
+    window_of(plan, at).map(|(assign, _)| assign)
+}
+
+fn window_of(plan: &LogicalPlan, at: usize) -> Option<(&window::AssignWindow, usize)> {
+    window_column(plan, at).or_else(|| below(plan, at).and_then(|(input, at)| window_of(input, at)))
 }
 
 /// Which of the columns that a window function adds this is: the start, the end or the time.
@@ -148,22 +222,37 @@ fn below(plan: &LogicalPlan, at: usize) -> Option<(&LogicalPlan, usize)> {
             if let Some(infer) = node.downcast_ref::<infer::Infer>() {
                 return (at < infer.input.schema().fields().len()).then_some((&infer.input, at));
             }
+            if let Some(looked_up) = node.downcast_ref::<system_time::AsOfNow>() {
+                return Some((&looked_up.input, at));
+            }
             let unnest = node.downcast_ref::<unnest::Unnest>()?;
             (at < unnest.list()).then_some((&unnest.input, at))
         }
+        // A join that keeps rows holds every other time back for longer than can be told.
+        LogicalPlan::Join(join) => match join::way(join).ok()? {
+            Way::Timed(timed) if !timed.at_close => None,
+            _ => side_of(join, at),
+        },
         _ => None,
+    }
+}
+
+/// The hint that names the columns of a plan that carry event time.
+pub fn usable(plan: &LogicalPlan) -> String {
+    let names: Vec<String> =
+        columns_of(plan).into_iter().filter_map(|(at, _)| plan.schema().fields().get(at).map(|f| f.name().clone())).collect();
+    if names.is_empty() {
+        "No column of this query carries event time: it is a source's ts passed on unchanged, or window_start, window_end or window_time."
+            .to_owned()
+    } else {
+        format!("Use an event time column: {}.", names.join(", "))
     }
 }
 
 /// The error for a window, or a group, over a column that is no event time: it names those that would do.
 pub fn refusal(plan: &LogicalPlan, column: &Column) -> Error {
-    let names: Vec<String> =
-        columns_of(plan).into_iter().filter_map(|(at, _)| plan.schema().fields().get(at).map(|f| f.name().clone())).collect();
-    let hint = if names.is_empty() {
-        "No column of this query carries event time: it is a source's ts passed on unchanged, or window_start, window_end or window_time."
-            .to_owned()
-    } else {
-        format!("Use an event time column: {}.", names.join(", "))
-    };
-    Error::refused(format!("a continuous window over column \"{}\", which is not event time, would never close", column.name), hint)
+    Error::refused(
+        format!("a continuous window over column \"{}\", which is not event time, would never close", column.name),
+        usable(plan),
+    )
 }

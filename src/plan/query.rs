@@ -19,7 +19,7 @@ use super::postgres_types::{PostgresTypes, PostgresTypesRule};
 use super::topn_updating::TopN;
 use super::unnest::UnnestPlanner;
 use super::window::{AssignWindow, WindowPlanner};
-use super::{changelog, event_time, infer, length, pixels, rewrite, topn_updating, unnest};
+use super::{asof, changelog, event_time, infer, join, length, pixels, rewrite, system_time, topn_updating, unnest};
 use crate::error::Error;
 
 /// A session's planner: DataFusion's, with framesql's functions, relations and types. `catalog` is the database that it is in.
@@ -42,7 +42,8 @@ pub fn state(catalog: &str) -> SessionState {
         .with_analyzer_rule(Arc::new(PostgresTypesRule))
         .build();
     let here = [named("current_database", catalog), named("current_schema", "public")];
-    for function in functions().into_iter().chain(length::functions()).chain(here) {
+    let marks = system_time::functions().into_iter().map(Arc::new);
+    for function in functions().into_iter().chain(length::functions()).chain(marks).chain(here) {
         use datafusion::execution::FunctionRegistry;
         // A function of ours replaces one of the same name; nothing else can go wrong.
         let _ = state.register_udf(function);
@@ -60,7 +61,7 @@ fn named(function: &str, name: &str) -> Arc<ScalarUDF> {
 pub async fn plan(state: &SessionState, mut query: Box<Query>) -> Result<LogicalPlan> {
     rewrite::rewrite(&mut query)?;
     let plan = state.statement_to_plan(Statement::Statement(Box::new(SqlStatement::Query(query)))).await?;
-    let plan = unnest::decorrelate(plan)?;
+    let plan = system_time::take_up(unnest::decorrelate(plan)?)?;
     unnest::check(&plan)?;
     text_for_null(plan)
 }
@@ -80,6 +81,10 @@ fn text_for_null(plan: LogicalPlan) -> Result<LogicalPlan> {
 
 /// The plan that runs: optimised, with the calls of models in nodes of their own.
 pub fn optimise(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
+    whole(state, &system_time::strip(plan.clone())?)
+}
+
+fn whole(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
     pixels::place(infer::hoist(state.optimize(plan)?)?)
 }
 
@@ -87,7 +92,7 @@ pub fn optimise(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan>
 pub fn optimise_continuous(state: &SessionState, plan: &LogicalPlan, emit: Emit) -> Result<LogicalPlan> {
     // The optimiser folds now() to a constant, so it is looked for before.
     check_now(plan)?;
-    let plan = topn_updating::place(optimise(state, plan)?)?;
+    let plan = topn_updating::place(whole(state, plan)?)?;
     plan.apply_with_subqueries(|node| {
         check_node(node, emit)?;
         changelog::check(node, emit)?;
@@ -145,7 +150,7 @@ fn check_node(node: &LogicalPlan, emit: Emit) -> Result<()> {
             unsupported("LIMIT", "Leave it out, and limit where you read: SELECT … FROM view LIMIT ….")
         }
         LogicalPlan::Distinct(Distinct::On(_)) => unsupported("DISTINCT ON", "Group by window instead."),
-        LogicalPlan::Join(_) => unsupported("a join", "Make a view of each side, and join where you read."),
+        LogicalPlan::Join(join) => join::way(join).map(|_| ()),
         LogicalPlan::Window(_) => unsupported("OVER", "Use it where you read: SELECT … OVER (…) FROM view."),
         LogicalPlan::RecursiveQuery(_) => unsupported("WITH RECURSIVE", "Use it where you read."),
         LogicalPlan::Aggregate(aggregate) if aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) => {
@@ -166,14 +171,20 @@ fn check_node(node: &LogicalPlan, emit: Emit) -> Result<()> {
             )
             .into())
         }
-        LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<TopN>() {
-            Some(topn) if topn.keeps_first().is_none() && !changelog::updating(emit) => Err(Error::refused(
-                "ROW_NUMBER() without a window in a continuous query would never be final",
-                "Add window_start to its PARTITION BY, or add EMIT CHANGES.",
-            )
-            .into()),
-            _ => Ok(()),
-        },
+        LogicalPlan::Extension(extension) => {
+            let node = extension.node.as_any();
+            if let Some(asof) = node.downcast_ref::<asof::AsofJoin>() {
+                return asof.times().map(|_| ());
+            }
+            match node.downcast_ref::<TopN>() {
+                Some(topn) if topn.keeps_first().is_none() && !changelog::updating(emit) => Err(Error::refused(
+                    "ROW_NUMBER() without a window in a continuous query would never be final",
+                    "Add window_start to its PARTITION BY, or add EMIT CHANGES.",
+                )
+                .into()),
+                _ => Ok(()),
+            }
+        }
         _ => Ok(()),
     }
 }

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, Ident, Query, Select, TableFactor, VisitMut, VisitorMut, visit_expressions,
+    Expr, FunctionArg, FunctionArgExpr, Ident, Query, Select, TableFactor, TableWithJoins, VisitMut, VisitorMut, visit_expressions,
 };
 
 use super::named::Named;
+use super::system_time;
 use super::unnest::WHOLE;
 use super::window::expose_table;
 use crate::error::{Error, Result};
@@ -76,10 +77,13 @@ impl VisitorMut for Rewriter {
         if unused {
             return refuse("a LATERAL VIEW, PREWHERE, CONNECT BY, CLUSTER BY, DISTRIBUTE BY or SORT BY clause", "Leave it out.");
         }
-        ControlFlow::Continue(())
+        joins(&mut select.from)
     }
 
     fn pre_visit_table_factor(&mut self, relation: &mut TableFactor) -> ControlFlow<Error> {
+        if let TableFactor::NestedJoin { table_with_joins, .. } = relation {
+            joins(std::slice::from_mut(table_with_joins))?;
+        }
         match relation {
             TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
                 return refuse("TABLESAMPLE", "Filter by frame_no, as in WHERE frame_no % 10 = 0.");
@@ -90,7 +94,7 @@ impl VisitorMut for Rewriter {
                 return refuse("WITH ORDINALITY", "Leave it out, or number the rows with row_number() OVER (…).");
             }
             TableFactor::UNNEST { with_offset: true, .. } => return refuse("WITH OFFSET", "Leave it out."),
-            TableFactor::Table { version: Some(_), .. } => return refuse("FOR SYSTEM_TIME AS OF", "Leave it out."),
+            TableFactor::Table { version: Some(_), .. } => return refuse("such a version of a table", "Write FOR SYSTEM_TIME AS OF."),
             TableFactor::Table { with_hints, index_hints, partitions, .. }
                 if !with_hints.is_empty() || !index_hints.is_empty() || !partitions.is_empty() =>
             {
@@ -109,6 +113,18 @@ impl VisitorMut for Rewriter {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// ASOF JOIN and FOR SYSTEM_TIME AS OF, of which DataFusion's planner knows nothing.
+fn joins(from: &mut [TableWithJoins]) -> ControlFlow<Error> {
+    for table in from {
+        let first = system_time::check_first(&mut table.relation);
+        let marked = table.joins.iter_mut().try_for_each(system_time::mark);
+        if let Err(error) = first.and(marked) {
+            return ControlFlow::Break(error);
+        }
+    }
+    ControlFlow::Continue(())
 }
 
 /// `LATERAL UNNEST(…)` is read as a call of any table function.

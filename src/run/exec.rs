@@ -76,8 +76,11 @@ impl OperatorExec {
             Description::Scan(scan) => vec![scan.open(&self.run, skip_rows)?],
             _ => self.inputs.iter().map(|i| events_of(i, context)).collect::<Result<Vec<_>>>()?,
         };
+        // What comes by the clock cannot wait; the threads of all else can.
+        let waits = |at: usize| self.inputs.get(at).is_some_and(|i| !i.properties().boundedness.is_unbounded());
+        let paced = operator.keeps_pace();
         let driven = Driver {
-            inputs: inputs.into_iter().map(Input::new).collect(),
+            inputs: inputs.into_iter().enumerate().map(|(at, events)| Input::new(events, paced && waits(at))).collect(),
             operator,
             out: Output::default(),
             watermark_us: i64::MIN,
@@ -176,11 +179,17 @@ struct Input {
     idle: bool,
     ended: bool,
     barrier: Option<u64>,
+    /// Whether it is left alone while it is ahead of another.
+    waits: bool,
 }
 
 impl Input {
-    fn new(events: EventStream) -> Input {
-        Input { events, watermark_us: i64::MIN, idle: false, ended: false, barrier: None }
+    fn new(events: EventStream, waits: bool) -> Input {
+        Input { events, watermark_us: i64::MIN, idle: false, ended: false, barrier: None, waits }
+    }
+
+    fn active(&self) -> bool {
+        !self.idle && !self.ended && self.barrier.is_none()
     }
 }
 
@@ -249,6 +258,7 @@ impl Driver {
                 input.idle = false;
                 self.all_idle = false;
                 input.watermark_us = input.watermark_us.max(us);
+                self.operator.input_watermark(at, input.watermark_us);
                 self.advance()?;
             }
             Some(Event::Idle) => {
@@ -266,6 +276,7 @@ impl Driver {
             Some(Event::End) | None => {
                 input.ended = true;
                 input.watermark_us = END_OF_TIME_US;
+                self.operator.input_watermark(at, END_OF_TIME_US);
                 self.advance()?;
                 // The others may stand at a barrier that this one will not send any more.
                 self.align()?;
@@ -317,9 +328,10 @@ impl Stream for Driver {
 }
 
 impl Driver {
-    /// The next event of any input, each in turn; an input that stands at a barrier waits for the others.
+    /// The next event of any input, each in turn; an input that stands at a barrier waits for the others, and one that is ahead of another may.
     fn poll_inputs(&mut self, context: &mut Context<'_>) -> Poll<Option<(usize, Option<Result<Event>>)>> {
         let n = self.inputs.len();
+        let behind_us = self.inputs.iter().filter(|i| i.active()).map(|i| i.watermark_us).min();
         let mut open = false;
         for step in 0..n {
             let at = (self.next_input + step) % n;
@@ -328,6 +340,10 @@ impl Driver {
                 continue;
             }
             open = true;
+            // The one that is furthest behind is always read, so that something always wakes this task.
+            if input.waits && behind_us.is_some_and(|us| input.watermark_us > us) {
+                continue;
+            }
             if let Poll::Ready(event) = input.events.poll_next_unpin(context) {
                 self.next_input = (at + 1) % n;
                 return Poll::Ready(Some((at, event)));

@@ -2,14 +2,19 @@
 
 mod accumulate;
 pub mod aggregate;
+pub mod asof;
 pub mod assign;
+pub mod condition;
 pub mod dedup;
 pub mod detach;
 pub mod exec;
 pub mod expression;
 pub mod infer;
 pub mod inference;
+pub mod join;
+mod kept;
 pub mod limit;
+pub mod lookup;
 pub mod lower;
 pub mod map;
 pub mod merge;
@@ -131,6 +136,12 @@ pub enum Description {
     TopN(topn_updating::TopN),
     /// The first row of each key.
     Dedup(dedup::Dedup),
+    /// Joins within a stretch of event time.
+    Join(join::Join),
+    /// Joins with what a table holds now.
+    Lookup(lookup::Lookup),
+    /// Joins with the nearest version.
+    Asof(asof::Asof),
 }
 
 impl Description {
@@ -149,6 +160,9 @@ impl Description {
             Description::Aggregate(_) => "UpdatingAggregateExec",
             Description::TopN(_) => "UpdatingTopNExec",
             Description::Dedup(_) => "DedupExec",
+            Description::Join(_) => "TimedJoinExec",
+            Description::Lookup(_) => "LookupJoinExec",
+            Description::Asof(_) => "AsofJoinExec",
         }
     }
 
@@ -166,6 +180,9 @@ impl Description {
             Description::Aggregate(d) => d.detail(),
             Description::TopN(d) => d.detail(),
             Description::Dedup(d) => d.detail(),
+            Description::Join(d) => d.detail(),
+            Description::Lookup(d) => d.detail(),
+            Description::Asof(d) => d.detail(),
         }
     }
 
@@ -184,6 +201,9 @@ impl Description {
             Description::Aggregate(d) => Arc::clone(&d.schema),
             Description::TopN(d) => Arc::clone(&d.schema),
             Description::Dedup(d) => Arc::clone(&d.schema),
+            Description::Join(d) => Arc::clone(&d.schema),
+            Description::Lookup(d) => Arc::clone(&d.schema),
+            Description::Asof(d) => Arc::clone(&d.schema),
         }
     }
 
@@ -202,6 +222,9 @@ impl Description {
             Description::Aggregate(d) => Box::new(d.build(run)?),
             Description::TopN(d) => Box::new(d.build()?),
             Description::Dedup(d) => Box::new(d.build(run)?),
+            Description::Join(d) => Box::new(d.build(run)?),
+            Description::Lookup(d) => Box::new(d.build(run)?),
+            Description::Asof(d) => Box::new(d.build(run)?),
         })
     }
 }

@@ -43,6 +43,11 @@ impl Output {
     pub(super) fn pop(&mut self) -> Option<Event> {
         self.0.pop_front()
     }
+
+    /// The rows among what was given.
+    pub(super) fn into_rows(self) -> Vec<RecordBatch> {
+        self.0.into_iter().filter_map(|e| if let Event::Rows(rows) = e { Some(rows) } else { None }).collect()
+    }
 }
 
 /// The changes that an operator gives whose rows depend each on one row of its input: what it makes of those gone, and of those come.
@@ -57,9 +62,7 @@ pub(super) fn row_by_row<O: Operator>(
     let mut made = |rows: RecordBatch| -> Result<RecordBatch> {
         let mut part = Output::default();
         operator.rows(input, rows, &mut part)?;
-        let batches: Vec<RecordBatch> =
-            part.0.into_iter().filter_map(|e| if let Event::Rows(rows) = e { Some(rows) } else { None }).collect();
-        match batches.as_slice() {
+        match part.into_rows().as_slice() {
             [one] => Ok(one.clone()),
             several => Ok(concat_batches(schema, several)?),
         }
@@ -93,6 +96,16 @@ pub trait Operator: Send {
     fn watermark(&mut self, us: i64, out: &mut Output) -> Result<()> {
         out.watermark(us);
         Ok(())
+    }
+
+    /// Event time has reached `us` on one input, which may be ahead of the others; it never goes back.
+    fn input_watermark(&mut self, input: usize, us: i64) {
+        let _ = (input, us);
+    }
+
+    /// Whether it keeps what comes until the other inputs are as far: then an input that is ahead waits, if it can.
+    fn keeps_pace(&self) -> bool {
+        false
     }
 
     /// Whether it needs no more input: what is below it stops.

@@ -2,6 +2,7 @@
 
 pub mod columns;
 mod reader;
+mod version;
 
 use datafusion::sql::sqlparser::ast::{self, Query};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
@@ -10,6 +11,8 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Toke
 
 use crate::error::{Error, Result};
 use reader::Reader;
+
+pub use version::VERSION;
 
 /// One statement, read but not planned.
 #[derive(Clone, Debug)]
@@ -186,6 +189,7 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
         let (Some(first), Some(last)) = (words.first(), words.last()) else { continue };
         let text = slice(sql, &offsets, first.span.start, last.span.end).trim().to_owned();
         drop_table_keywords(&mut words);
+        version::mark(&dialect, &mut words);
         mark_emit(&mut words);
         let body = Reader::new(&dialect, words).statement(sql, &offsets)?;
         statements.push(Statement { text, body });

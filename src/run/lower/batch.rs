@@ -17,8 +17,11 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use framesql_udfs::function::reads_pixels;
 
+use super::join::asof_description;
 use super::{Lowering, check_references, list_of, node, without_pixels};
+use crate::plan::asof::AsofJoin;
 use crate::plan::event_time::source_of;
+use crate::plan::join::JoinTime;
 use crate::plan::{infer as plan_infer, unnest as plan_unnest, window as plan_window};
 use crate::run::Run;
 use crate::run::exec::OperatorExec;
@@ -155,6 +158,12 @@ impl ExtensionPlanner for OperatorPlanner {
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         if let Some(lowered) = extension.as_any().downcast_ref::<Lowered>() {
             return Ok(Some(Arc::clone(&lowered.exec)));
+        }
+        if let Some(asof) = extension.as_any().downcast_ref::<AsofJoin>() {
+            let all = JoinTime { column: 0, complete_us: 0 };
+            let description = asof_description(asof, all, all);
+            check_references(&description)?;
+            return Ok(Some(Arc::new(OperatorExec::new(description, inputs.to_vec(), self.run.clone(), 0))));
         }
         let Some((_, description)) = node(extension) else { return Ok(None) };
         check_references(&description)?;

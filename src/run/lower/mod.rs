@@ -1,6 +1,7 @@
 //! The optimised logical plan to operators: all of it for a continuous query, the part that carries pixels for a SELECT (`batch`).
 
 mod batch;
+mod join;
 mod updating;
 
 use std::sync::Arc;
@@ -19,7 +20,8 @@ use framesql_udfs::function::reads_pixels;
 use super::exec::OperatorExec;
 use super::{Description, Run, assign, detach, infer, limit, map, merge, scan, unnest, window};
 use crate::error::Error;
-use crate::frame::source::Request;
+use crate::frame::source::{Request, Source};
+use crate::plan::asof::AsofJoin;
 use crate::plan::changelog::changelog;
 use crate::plan::event_time::{self, source_of};
 use crate::plan::topn_updating::TopN;
@@ -44,6 +46,9 @@ fn check_references(description: &Description) -> Result<()> {
     };
     match description {
         Description::Map(map) => map.predicate.iter().chain(map.columns.iter().flatten()).try_for_each(|e| check(e).map(|_| ())),
+        Description::Join(join) => join.condition.expressions().try_for_each(|e| check(e).map(|_| ())),
+        Description::Lookup(lookup) => lookup.condition.expressions().try_for_each(|e| check(e).map(|_| ())),
+        Description::Asof(asof) => asof.condition.expressions().try_for_each(|e| check(e).map(|_| ())),
         Description::Infer(infer) => match infer.calls.first() {
             Some(call) => Err(without_pixels(&call.function).into()),
             None => Ok(()),
@@ -155,6 +160,8 @@ impl Lowering<'_> {
             LogicalPlan::Aggregate(_) if changelog(plan, self.run.emit) => self.updating_aggregate(plan),
             LogicalPlan::Aggregate(aggregate) => self.window(aggregate, plan),
             LogicalPlan::Extension(extension) if extension.node.as_any().is::<TopN>() => self.topn_updating(extension),
+            LogicalPlan::Join(join) => self.join(join),
+            LogicalPlan::Extension(extension) if extension.node.as_any().is::<AsofJoin>() => self.asof(extension),
             LogicalPlan::Extension(extension) => match node(extension.node.as_ref()) {
                 Some((input, description)) => {
                     let description = self.timed(description, extension)?;
@@ -190,13 +197,19 @@ impl Lowering<'_> {
             )
             .into());
         };
+        let description = self.request(scan, source)?;
+        let pixels = description.source.has_pixels() && description.schema.fields().iter().any(|f| is_frame(f.data_type()));
+        let exec = self.operator(Description::Scan(description), Vec::new());
+        Ok(Part { exec, pixels })
+    }
+
+    /// What is read of a source.
+    fn request(&self, scan: &TableScan, source: Arc<dyn Source>) -> Result<scan::Scan> {
         let projection = scan.projection.clone().unwrap_or_else(|| (0..source.schema().fields().len()).collect());
         let schema: SchemaRef = Arc::new(source.schema().project(&projection)?);
-        let pixels = source.has_pixels() && schema.fields().iter().any(|f| is_frame(f.data_type()));
         let request =
             Request { projection, filters: scan.filters.clone(), limit: scan.fetch, continuous: self.run.continuous, ..Request::default() };
-        let exec = self.operator(Description::Scan(scan::Scan { source, request, schema }), Vec::new());
-        Ok(Part { exec, pixels })
+        Ok(scan::Scan { source, request, schema })
     }
 
     /// A window whose time is known to the watermark, in a continuous query.

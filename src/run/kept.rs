@@ -1,0 +1,173 @@
+//! The rows that a join keeps of one side: found by key and by time, gone when time is past them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::RangeBounds;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{AsArray, BooleanArray};
+use datafusion::arrow::compute::interleave_record_batch;
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::common::internal_datafusion_err;
+use datafusion::error::Result;
+
+use super::condition::Key;
+use crate::metrics::JobCounters;
+
+/// A row that is kept: its time, µs, and its number in the order of arrival.
+pub(super) type Id = (i64, u64);
+
+/// Rows of a batch to be kept: each its number there, its time, µs, and its key.
+pub(super) type Taken = Vec<(usize, i64, Option<Key>)>;
+
+/// The rows of one side.
+pub(super) struct Kept {
+    schema: SchemaRef,
+    rows: BTreeMap<Id, Place>,
+    by_key: HashMap<Key, BTreeSet<Id>>,
+    batches: HashMap<u64, Batch>,
+    next: u64,
+    counters: Arc<JobCounters>,
+}
+
+/// Where a row is.
+struct Place {
+    batch: u64,
+    row: usize,
+    /// None for a key with a NULL, which meets nothing.
+    key: Option<Key>,
+    matched: bool,
+}
+
+/// A batch some rows of which are kept.
+struct Batch {
+    rows: RecordBatch,
+    n_kept: usize,
+}
+
+impl Kept {
+    pub(super) fn new(schema: SchemaRef, counters: Arc<JobCounters>) -> Kept {
+        Kept { schema, rows: BTreeMap::new(), by_key: HashMap::new(), batches: HashMap::new(), next: 0, counters }
+    }
+
+    /// Takes rows of a batch. Gives their ids, in order.
+    pub(super) fn insert(&mut self, rows: &RecordBatch, taken: Taken) -> Vec<Id> {
+        if taken.is_empty() {
+            return Vec::new();
+        }
+        let batch = self.next;
+        self.batches.insert(batch, Batch { rows: rows.clone(), n_kept: taken.len() });
+        self.counters.state_rows.add(taken.len() as u64);
+        let mut ids = Vec::with_capacity(taken.len());
+        for (row, time, key) in taken {
+            let id = (time, self.next);
+            self.next += 1;
+            if let Some(key) = &key {
+                self.by_key.entry(Arc::clone(key)).or_default().insert(id);
+            }
+            self.rows.insert(id, Place { batch, row, key, matched: false });
+            ids.push(id);
+        }
+        ids
+    }
+
+    /// The key of a row.
+    pub(super) fn key(&self, id: Id) -> Option<&Key> {
+        self.rows.get(&id)?.key.as_ref()
+    }
+
+    /// The rows of that key whose ids are in the range, the earliest first.
+    pub(super) fn of_key(&self, key: &Key, range: impl RangeBounds<Id>) -> Vec<Id> {
+        self.by_key.get(key).map_or_else(Vec::new, |ids| ids.range(range).copied().collect())
+    }
+
+    /// The last row of that key whose id is in the range.
+    pub(super) fn last_of_key(&self, key: &Key, range: impl RangeBounds<Id>) -> Option<Id> {
+        self.by_key.get(key)?.range(range).next_back().copied()
+    }
+
+    /// The first row of that key whose id is in the range.
+    pub(super) fn first_of_key(&self, key: &Key, range: impl RangeBounds<Id>) -> Option<Id> {
+        self.by_key.get(key)?.range(range).next().copied()
+    }
+
+    /// The earliest time that a row has, µs.
+    pub(super) fn earliest_us(&self) -> Option<i64> {
+        self.rows.first_key_value().map(|((time, _), _)| *time)
+    }
+
+    /// The rows up to that time, µs, the earliest first.
+    pub(super) fn until(&self, us: i64) -> Vec<Id> {
+        self.rows.range(..=(us, u64::MAX)).map(|(id, _)| *id).collect()
+    }
+
+    pub(super) fn matched(&self, id: Id) -> bool {
+        self.rows.get(&id).is_some_and(|place| place.matched)
+    }
+
+    /// Says that a row has met another; whether it had not before.
+    pub(super) fn set_matched(&mut self, id: Id) -> bool {
+        self.rows.get_mut(&id).is_some_and(|place| !std::mem::replace(&mut place.matched, true))
+    }
+
+    pub(super) fn remove(&mut self, id: Id) {
+        let Some(place) = self.rows.remove(&id) else { return };
+        self.counters.state_rows.sub(1);
+        if let Some(key) = place.key
+            && let Some(ids) = self.by_key.get_mut(&key)
+        {
+            ids.remove(&id);
+            if ids.is_empty() {
+                self.by_key.remove(&key);
+            }
+        }
+        if let Some(batch) = self.batches.get_mut(&place.batch) {
+            batch.n_kept -= 1;
+            if batch.n_kept == 0 {
+                self.batches.remove(&place.batch);
+            }
+        }
+    }
+
+    /// The rows of those ids as one batch, in their order.
+    pub(super) fn gather(&self, ids: &[Id]) -> Result<RecordBatch> {
+        let (mut batches, mut numbers, mut places) = (Vec::new(), HashMap::new(), Vec::with_capacity(ids.len()));
+        for id in ids {
+            let found = self.rows.get(id).and_then(|place| Some((place, self.batches.get(&place.batch)?)));
+            let (place, batch) = found.ok_or_else(|| internal_datafusion_err!("a join lost a row that it keeps"))?;
+            let number = *numbers.entry(place.batch).or_insert_with(|| {
+                batches.push(&batch.rows);
+                batches.len() - 1
+            });
+            places.push((number, place.row));
+        }
+        if batches.is_empty() {
+            return Ok(RecordBatch::new_empty(Arc::clone(&self.schema)));
+        }
+        Ok(interleave_record_batch(&batches, &places)?)
+    }
+
+    /// All rows, the earliest first, and which of them are matched.
+    pub(super) fn snapshot(&self) -> Result<Vec<RecordBatch>> {
+        let ids: Vec<Id> = self.rows.keys().copied().collect();
+        let matched: BooleanArray = self.rows.values().map(|place| Some(place.matched)).collect();
+        let schema = Arc::new(Schema::new(vec![Field::new("matched", DataType::Boolean, false)]));
+        Ok(vec![self.gather(&ids)?, RecordBatch::try_new(schema, vec![Arc::new(matched)])?])
+    }
+
+    /// Says of the rows of those ids whether they were matched, as a snapshot has it.
+    pub(super) fn restore_matched(&mut self, ids: &[Id], matched: &RecordBatch) {
+        let Some(matched) = matched.columns().first().map(|c| c.as_boolean()) else { return };
+        for (id, matched) in ids.iter().zip(matched) {
+            if matched == Some(true) {
+                self.set_matched(*id);
+            }
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.counters.state_rows.sub(self.rows.len() as u64);
+    }
+}
