@@ -8,7 +8,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 
 use super::table::SourceTable;
-use super::{infer, unnest, window};
+use super::{infer, pattern, unnest, window};
 use crate::error::Error;
 use crate::frame::source::Source;
 
@@ -39,6 +39,12 @@ pub fn lag_us(plan: &LogicalPlan, at: usize) -> Option<i64> {
                 None => at,
             };
             source_of(scan)?.time_columns().into_iter().find(|t| t.index == column).map(|t| t.lag_us)
+        }
+        LogicalPlan::Extension(extension) if extension.node.as_any().is::<pattern::Pattern>() => {
+            let pattern = extension.node.as_any().downcast_ref::<pattern::Pattern>()?;
+            lag_us(&pattern.input, pattern.recognition.time())?;
+            // Its watermark stays at the first row that may yet be in a match.
+            pattern.carries_time(at).then_some(0)
         }
         LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<window::AssignWindow>() {
             Some(assign) if at >= assign.input.schema().fields().len() => {

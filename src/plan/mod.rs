@@ -7,6 +7,7 @@ pub mod infer;
 mod length;
 mod named;
 pub mod parse;
+pub mod pattern;
 mod pixels;
 pub mod postgres_types;
 pub mod query;

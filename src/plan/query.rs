@@ -14,6 +14,7 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
 use framesql_udfs::function::functions;
 
+use super::pattern::planner::PatternPlanner;
 use super::postgres_types::{PostgresTypes, PostgresTypesRule};
 use super::unnest::UnnestPlanner;
 use super::window::{AssignWindow, WindowPlanner};
@@ -36,7 +37,7 @@ pub fn state(catalog: &str) -> SessionState {
         .with_config(config)
         .with_default_features()
         .with_type_planner(Arc::new(PostgresTypes))
-        .with_relation_planners(vec![Arc::new(WindowPlanner), Arc::new(UnnestPlanner)])
+        .with_relation_planners(vec![Arc::new(WindowPlanner), Arc::new(PatternPlanner), Arc::new(UnnestPlanner)])
         .with_analyzer_rule(Arc::new(PostgresTypesRule))
         .build();
     let here = [named("current_database", catalog), named("current_schema", "public")];

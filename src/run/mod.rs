@@ -11,8 +11,10 @@ pub mod lower;
 pub mod map;
 pub mod merge;
 pub mod operator;
+pub mod pattern;
 pub mod scan;
 pub mod unnest;
+mod waiting;
 pub mod window;
 
 use std::collections::BTreeMap;
@@ -115,6 +117,8 @@ pub enum Description {
     Merge(merge::Merge),
     /// Aggregates by time window.
     Window(window::Window),
+    /// Recognises patterns of rows.
+    Pattern(pattern::Pattern),
 }
 
 impl Description {
@@ -130,6 +134,7 @@ impl Description {
             Description::Limit(_) => "LimitExec",
             Description::Merge(_) => "MergeExec",
             Description::Window(_) => "WindowAggregateExec",
+            Description::Pattern(_) => "PatternExec",
         }
     }
 
@@ -144,6 +149,7 @@ impl Description {
             Description::Detach(_) | Description::Merge(_) => String::new(),
             Description::Limit(d) => d.detail(),
             Description::Window(d) => d.detail(),
+            Description::Pattern(d) => d.detail(),
         }
     }
 
@@ -159,6 +165,7 @@ impl Description {
             Description::Limit(d) => Arc::clone(&d.schema),
             Description::Merge(d) => Arc::clone(&d.schema),
             Description::Window(d) => Arc::clone(&d.schema),
+            Description::Pattern(d) => Arc::clone(&d.schema),
         }
     }
 
@@ -174,6 +181,7 @@ impl Description {
             Description::Limit(d) => Box::new(d.build()),
             Description::Merge(d) => Box::new(d.build()),
             Description::Window(d) => Box::new(d.build(run)?),
+            Description::Pattern(d) => Box::new(d.build(run)?),
         })
     }
 }

@@ -1,13 +1,15 @@
 //! SQL text to statements: our own recursive descent for framesql's statements, sqlparser for the queries inside them.
 
+mod dialect;
+pub(super) mod pattern;
 mod reader;
 
 use datafusion::sql::sqlparser::ast::{self, Query};
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
 use crate::error::{Error, Result};
+use dialect::FramesqlDialect;
 use reader::Reader;
 
 /// One statement, read but not planned.
@@ -175,7 +177,7 @@ pub enum Body {
 
 /// Reads a script: statements separated by semicolons; empty ones are left out. Errs with 42601 at the first that cannot be read.
 pub fn parse(sql: &str) -> Result<Vec<Statement>> {
-    let dialect = PostgreSqlDialect {};
+    let dialect = FramesqlDialect;
     let tokens = Tokenizer::new(&dialect, sql).tokenize_with_location().map_err(|e| syntax(e.to_string()))?;
     let offsets = line_offsets(sql);
     let mut statements = Vec::new();
@@ -186,6 +188,7 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
         let text = slice(sql, &offsets, first.span.start, last.span.end).trim().to_owned();
         drop_table_keywords(&mut words);
         mark_emit(&mut words);
+        pattern::mark(&mut words)?;
         let body = Reader::new(&dialect, words).statement(sql, &offsets)?;
         statements.push(Statement { text, body });
     }
