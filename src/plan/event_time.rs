@@ -10,7 +10,7 @@ use datafusion::logical_expr::{Expr, Join, LogicalPlan, TableScan};
 use super::join::{self, Way};
 use super::table::SourceTable;
 use super::topn_updating::TopN;
-use super::{asof, infer, system_time, unnest, window};
+use super::{asof, infer, pattern, system_time, unnest, window};
 use crate::error::Error;
 use crate::frame::source::Source;
 
@@ -41,6 +41,12 @@ pub fn lag_us(plan: &LogicalPlan, at: usize) -> Option<i64> {
                 None => at,
             };
             source_of(scan)?.time_columns().into_iter().find(|t| t.index == column).map(|t| t.lag_us)
+        }
+        LogicalPlan::Extension(extension) if extension.node.as_any().is::<pattern::Pattern>() => {
+            let pattern = extension.node.as_any().downcast_ref::<pattern::Pattern>()?;
+            lag_us(&pattern.input, pattern.recognition.time())?;
+            // Its watermark stays at the first row that may yet be in a match.
+            pattern.carries_time(at).then_some(0)
         }
         LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<window::AssignWindow>() {
             Some(assign) if at >= assign.input.schema().fields().len() => {

@@ -11,6 +11,7 @@ pub mod join;
 mod length;
 mod named;
 pub mod parse;
+pub mod pattern;
 mod pixels;
 pub mod postgres_types;
 pub mod query;

@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
 use framesql_udfs::function::functions;
 
 use super::parse::Emit;
+use super::pattern::planner::PatternPlanner;
 use super::postgres_types::{PostgresTypes, PostgresTypesRule};
 use super::topn_updating::TopN;
 use super::unnest::UnnestPlanner;
@@ -38,7 +39,7 @@ pub fn state(catalog: &str) -> SessionState {
         .with_config(config)
         .with_default_features()
         .with_type_planner(Arc::new(PostgresTypes))
-        .with_relation_planners(vec![Arc::new(WindowPlanner), Arc::new(UnnestPlanner)])
+        .with_relation_planners(vec![Arc::new(WindowPlanner), Arc::new(PatternPlanner), Arc::new(UnnestPlanner)])
         .with_analyzer_rule(Arc::new(PostgresTypesRule))
         .build();
     let here = [named("current_database", catalog), named("current_schema", "public")];

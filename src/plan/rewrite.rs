@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::named::Named;
+use super::pattern::planner::expose_subquery;
 use super::system_time;
 use super::unnest::WHOLE;
 use super::window::expose_table;
@@ -100,7 +101,7 @@ impl VisitorMut for Rewriter {
             {
                 return refuse("a table hint", "Leave it out.");
             }
-            TableFactor::MatchRecognize { .. } => return refuse("MATCH_RECOGNIZE", "Use lag() OVER (…) in a SELECT."),
+            TableFactor::MatchRecognize { table, .. } => expose_subquery(table),
             TableFactor::Pivot { .. } | TableFactor::Unpivot { .. } => return refuse("PIVOT and UNPIVOT", "Use sum(…) FILTER (WHERE …)."),
             _ => {}
         }

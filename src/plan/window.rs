@@ -346,7 +346,7 @@ fn descriptor(expr: SqlExpr) -> SqlExpr {
 }
 
 /// A constant interval in µs: whole milliseconds, no months.
-fn interval_us(function: &str, name: &str, expr: Expr) -> Result<i64> {
+pub(super) fn interval_us(function: &str, name: &str, expr: Expr) -> Result<i64> {
     let function = function.to_uppercase();
     let us = match &expr {
         Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(i)), _) if i.months == 0 => i64::from(i.days)

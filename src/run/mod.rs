@@ -19,10 +19,12 @@ pub mod lower;
 pub mod map;
 pub mod merge;
 pub mod operator;
+pub mod pattern;
 pub mod scan;
 pub mod topn_updating;
 pub mod touched;
 pub mod unnest;
+mod waiting;
 pub mod window;
 
 use std::collections::BTreeMap;
@@ -142,6 +144,8 @@ pub enum Description {
     Lookup(lookup::Lookup),
     /// Joins with the nearest version.
     Asof(asof::Asof),
+    /// Recognises patterns of rows.
+    Pattern(pattern::Pattern),
 }
 
 impl Description {
@@ -163,6 +167,7 @@ impl Description {
             Description::Join(_) => "TimedJoinExec",
             Description::Lookup(_) => "LookupJoinExec",
             Description::Asof(_) => "AsofJoinExec",
+            Description::Pattern(_) => "PatternExec",
         }
     }
 
@@ -183,6 +188,7 @@ impl Description {
             Description::Join(d) => d.detail(),
             Description::Lookup(d) => d.detail(),
             Description::Asof(d) => d.detail(),
+            Description::Pattern(d) => d.detail(),
         }
     }
 
@@ -204,6 +210,7 @@ impl Description {
             Description::Join(d) => Arc::clone(&d.schema),
             Description::Lookup(d) => Arc::clone(&d.schema),
             Description::Asof(d) => Arc::clone(&d.schema),
+            Description::Pattern(d) => Arc::clone(&d.schema),
         }
     }
 
@@ -225,6 +232,7 @@ impl Description {
             Description::Join(d) => Box::new(d.build(run)?),
             Description::Lookup(d) => Box::new(d.build(run)?),
             Description::Asof(d) => Box::new(d.build(run)?),
+            Description::Pattern(d) => Box::new(d.build(run)?),
         })
     }
 }

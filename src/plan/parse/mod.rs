@@ -1,15 +1,17 @@
 //! SQL text to statements: our own recursive descent for framesql's statements, sqlparser for the queries inside them.
 
 pub mod columns;
+mod dialect;
+pub(super) mod pattern;
 mod reader;
 mod version;
 
 use datafusion::sql::sqlparser::ast::{self, Query};
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
 use crate::error::{Error, Result};
+use dialect::FramesqlDialect;
 use reader::Reader;
 
 pub use version::VERSION;
@@ -179,7 +181,7 @@ pub enum Body {
 
 /// Reads a script: statements separated by semicolons; empty ones are left out. Errs with 42601 at the first that cannot be read.
 pub fn parse(sql: &str) -> Result<Vec<Statement>> {
-    let dialect = PostgreSqlDialect {};
+    let dialect = FramesqlDialect;
     let tokens = Tokenizer::new(&dialect, sql).tokenize_with_location().map_err(|e| syntax(e.to_string()))?;
     let offsets = line_offsets(sql);
     let mut statements = Vec::new();
@@ -191,6 +193,7 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
         drop_table_keywords(&mut words);
         version::mark(&dialect, &mut words);
         mark_emit(&mut words);
+        pattern::mark(&mut words)?;
         let body = Reader::new(&dialect, words).statement(sql, &offsets)?;
         statements.push(Statement { text, body });
     }

@@ -1,11 +1,11 @@
 //! The recursive descent itself: one function a statement, over sqlparser's tokens.
 
 use datafusion::sql::sqlparser::ast;
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use super::dialect::FramesqlDialect;
 use super::{
     Body, CopyFormat, Emit, Kind, QueryText, Statement, Subscribe, Subscribed, boolean, is_word, parse_query, parser_error, slice, syntax,
 };
@@ -18,7 +18,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(dialect: &'a PostgreSqlDialect, tokens: Vec<TokenWithSpan>) -> Reader<'a> {
+    pub(super) fn new(dialect: &'a FramesqlDialect, tokens: Vec<TokenWithSpan>) -> Reader<'a> {
         Reader { parser: Parser::new(dialect).with_tokens_with_locations(tokens.clone()), tokens }
     }
 
@@ -425,7 +425,7 @@ impl<'a> Reader<'a> {
         let rest = self.tokens.split_off(n_words.min(self.tokens.len()));
         let (Some(first), Some(last)) = (rest.first(), rest.last()) else { return Err(self.unexpected("a statement after EXPLAIN")) };
         let text = slice(sql, offsets, first.span.start, last.span.end).to_owned();
-        let dialect = PostgreSqlDialect {};
+        let dialect = FramesqlDialect;
         let body = Reader::new(&dialect, rest).statement(sql, offsets)?;
         Ok(Body::Explain { analyze, statement: Box::new(Statement { text, body }) })
     }

@@ -1,6 +1,6 @@
 //! `FOR SYSTEM_TIME AS OF time` behind a table, which no dialect that reads the rest of our SQL knows: it travels as an argument of the table.
 
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::dialect::Dialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
@@ -11,7 +11,7 @@ use super::is_word;
 pub const VERSION: &str = "__version";
 
 /// Makes `t FOR SYSTEM_TIME AS OF time` into `t(__version => time)`. What is no expression is left as it is, for the parser to name.
-pub(super) fn mark(dialect: &PostgreSqlDialect, tokens: &mut Vec<TokenWithSpan>) {
+pub(super) fn mark(dialect: &dyn Dialect, tokens: &mut Vec<TokenWithSpan>) {
     const WORDS: [&str; 4] = ["for", "system_time", "as", "of"];
     let mut at = 1;
     while at + WORDS.len() < tokens.len() {
@@ -36,7 +36,7 @@ pub(super) fn mark(dialect: &PostgreSqlDialect, tokens: &mut Vec<TokenWithSpan>)
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Body, parse};
+    use crate::plan::parse::{Body, parse};
 
     #[test]
     fn a_version_ends_where_its_time_does() {

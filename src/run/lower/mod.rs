@@ -18,14 +18,14 @@ use framesql_udfs::frame::is_frame;
 use framesql_udfs::function::reads_pixels;
 
 use super::exec::OperatorExec;
-use super::{Description, Run, assign, detach, infer, limit, map, merge, scan, unnest, window};
+use super::{Description, Run, assign, detach, infer, limit, map, merge, pattern, scan, unnest, window};
 use crate::error::Error;
 use crate::frame::source::{Request, Source};
 use crate::plan::asof::AsofJoin;
 use crate::plan::changelog::changelog;
 use crate::plan::event_time::{self, source_of};
 use crate::plan::topn_updating::TopN;
-use crate::plan::{infer as plan_infer, unnest as plan_unnest, window as plan_window};
+use crate::plan::{infer as plan_infer, pattern as plan_pattern, unnest as plan_unnest, window as plan_window};
 
 pub use batch::batch;
 
@@ -179,7 +179,10 @@ impl Lowering<'_> {
 
     /// A row by row operator over a lowered input.
     fn over(&mut self, input: &LogicalPlan, description: Description) -> Result<Part> {
-        let input = self.lower(input)?;
+        let mut input = self.lower(input)?;
+        if input.pixels && matches!(description, Description::Pattern(_)) {
+            input = Part { exec: self.detached(input), pixels: false };
+        }
         if !input.pixels {
             check_references(&description)?;
         }
@@ -214,6 +217,12 @@ impl Lowering<'_> {
 
     /// A window whose time is known to the watermark, in a continuous query.
     fn timed(&self, description: Description, extension: &Extension) -> Result<Description> {
+        if let (Description::Pattern(mut rows), true) = (description.clone(), self.run.continuous) {
+            if let Some(node) = extension.node.as_any().downcast_ref::<plan_pattern::Pattern>() {
+                rows.lag_us = event_time::lag_us(&node.input, rows.recognition.time()).ok_or_else(|| unordered(node))?;
+            }
+            return Ok(Description::Pattern(rows));
+        }
         let Description::Assign(mut rows) = description else { return Ok(description) };
         let Some(assign) = extension.node.as_any().downcast_ref::<plan_window::AssignWindow>() else {
             return Ok(Description::Assign(rows));
@@ -250,6 +259,19 @@ fn keeps_thread(input: &Part, description: &Description) -> bool {
     input.pixels && !matches!(description, Description::Window(_))
 }
 
+/// The error for a pattern over rows of which no watermark says when they are complete.
+fn unordered(node: &plan_pattern::Pattern) -> Error {
+    let below = node.input.inputs();
+    let times = below.first().map(|table| event_time::columns_of(table)).unwrap_or_default();
+    let names = times.iter().filter_map(|(at, _)| below.first().and_then(|table| table.schema().fields().get(*at)));
+    let names: Vec<&str> = names.map(|f| f.name().as_str()).collect();
+    let hint = match names.as_slice() {
+        [] => "No column of this query carries event time: it is a source's ts passed on unchanged.".to_owned(),
+        names => format!("Use an event time column: {}.", names.join(", ")),
+    };
+    Error::refused("a continuous MATCH_RECOGNIZE is ordered by event time", hint)
+}
+
 fn arrow(schema: &DFSchemaRef) -> SchemaRef {
     Arc::clone(schema.inner())
 }
@@ -266,6 +288,11 @@ fn node(node: &dyn UserDefinedLogicalNode) -> Option<(&LogicalPlan, Description)
         let schema = arrow(UserDefinedLogicalNodeCore::schema(n));
         let description = unnest::Unnest { list: n.list(), keep_null: n.keep_empty, keep_empty: n.keep_empty, schema };
         return Some((&n.input, Description::Unnest(description)));
+    }
+    if let Some(n) = node.downcast_ref::<plan_pattern::Pattern>() {
+        let (input, recognition) = (Arc::clone(n.input.schema()), n.recognition.clone());
+        let schema = arrow(UserDefinedLogicalNodeCore::schema(n));
+        return Some((&n.input, Description::Pattern(pattern::Pattern { input, recognition, lag_us: 0, schema })));
     }
     let n = node.downcast_ref::<plan_window::AssignWindow>()?;
     let time = n.input.schema().index_of_column(&n.time).ok()?;

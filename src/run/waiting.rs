@@ -1,0 +1,123 @@
+//! Rows that wait for the watermark, so that they go on in the order of event time: for operators that look at the rows before.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt32Array};
+use datafusion::arrow::compute::{SortColumn, SortOptions, concat_batches, filter_record_batch, lexsort_to_indices, take_record_batch};
+use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::error::Result;
+
+use super::Run;
+use super::operator::State;
+use crate::event::END_OF_TIME_US;
+use crate::metrics::JobCounters;
+use crate::plan::pattern::Order;
+
+/// The rows, and how far the watermark is.
+pub(super) struct Waiting {
+    /// The event time, ascending, and what tells rows of one time apart.
+    order: Vec<Order>,
+    /// How far behind the watermark the time may still come, µs.
+    lag_us: i64,
+    schema: SchemaRef,
+    /// A SELECT sees all rows before it answers: none is late, and none goes on before the end.
+    continuous: bool,
+    rows: Vec<RecordBatch>,
+    earliest_us: i64,
+    watermark_us: i64,
+    counters: Arc<JobCounters>,
+}
+
+impl Waiting {
+    pub(super) fn new(order: Vec<Order>, lag_us: i64, schema: SchemaRef, run: &Run) -> Waiting {
+        Waiting {
+            order,
+            lag_us,
+            schema,
+            continuous: run.continuous,
+            rows: Vec::new(),
+            earliest_us: i64::MAX,
+            watermark_us: i64::MIN,
+            counters: Arc::clone(&run.counters),
+        }
+    }
+
+    fn time(&self) -> usize {
+        self.order.first().map_or(0, |o| o.column)
+    }
+
+    /// Takes rows. One that is earlier than the watermark is late, one without a time is in no order: they are dropped and counted.
+    pub(super) fn add(&mut self, rows: RecordBatch) -> Result<()> {
+        self.counters.rows_in.add(rows.num_rows() as u64);
+        let times = rows.column(self.time()).as_primitive::<TimestampMicrosecondType>();
+        let late = |us: i64| self.continuous && us < self.watermark_us;
+        let n_late = times.iter().flatten().filter(|us| late(*us)).count();
+        self.counters.n_null_time.add(times.null_count() as u64);
+        self.counters.n_late.add(n_late as u64);
+        let earliest_us = times.iter().flatten().filter(|us| !late(*us)).min();
+        let rows = if n_late + times.null_count() > 0 {
+            let kept: BooleanArray = times.iter().map(|us| Some(us.is_some_and(|us| !late(us)))).collect();
+            filter_record_batch(&rows, &kept)?
+        } else {
+            rows
+        };
+        if let Some(us) = earliest_us {
+            self.earliest_us = self.earliest_us.min(us);
+            self.rows.push(rows);
+        }
+        Ok(())
+    }
+
+    /// The watermark as it is for these rows, and those that it has passed, sorted. None where nothing goes on yet.
+    pub(super) fn pass(&mut self, us: i64) -> Result<Option<(i64, Option<RecordBatch>)>> {
+        if !self.continuous && us != END_OF_TIME_US {
+            return Ok(None);
+        }
+        let us = if us == END_OF_TIME_US { us } else { us.saturating_sub(self.lag_us) };
+        self.watermark_us = us;
+        if self.earliest_us >= us {
+            return Ok(Some((us, None)));
+        }
+        let all = concat_batches(&self.schema, &std::mem::take(&mut self.rows))?;
+        let times = all.column(self.time()).as_primitive::<TimestampMicrosecondType>();
+        let passed: BooleanArray = times.iter().map(|t| Some(t.is_some_and(|t| t < us))).collect();
+        let later = times.iter().flatten().filter(|t| *t >= us).min();
+        self.earliest_us = later.unwrap_or(i64::MAX);
+        let rows = if later.is_some() {
+            let staying = passed.iter().map(|p| Some(p != Some(true))).collect();
+            self.rows.push(filter_record_batch(&all, &staying)?);
+            filter_record_batch(&all, &passed)?
+        } else {
+            all
+        };
+        Ok(Some((us, Some(self.sort(rows)?))))
+    }
+
+    fn sort(&self, rows: RecordBatch) -> Result<RecordBatch> {
+        let column = |order: &Order| SortColumn {
+            values: Arc::clone(rows.column(order.column)),
+            options: Some(SortOptions { descending: order.descending, nulls_first: order.nulls_first }),
+        };
+        let mut columns: Vec<SortColumn> = self.order.iter().map(column).collect();
+        // Rows that nothing tells apart stay as they came.
+        let came: ArrayRef = Arc::new(UInt32Array::from_iter_values(0..rows.num_rows() as u32));
+        columns.push(SortColumn { values: came, options: None });
+        Ok(take_record_batch(&rows, &lexsort_to_indices(&columns, None)?)?)
+    }
+
+    pub(super) fn snapshot(&mut self) -> Result<State> {
+        let mut state = State::default();
+        state.numbers.insert("watermark_us".into(), self.watermark_us);
+        state.numbers.insert("earliest_us".into(), self.earliest_us);
+        state.tables.insert("waiting".into(), self.rows.clone());
+        Ok(state)
+    }
+
+    pub(super) fn restore(&mut self, mut state: State) {
+        let number = |name: &str, otherwise: i64| state.numbers.get(name).copied().unwrap_or(otherwise);
+        self.watermark_us = number("watermark_us", i64::MIN);
+        self.earliest_us = number("earliest_us", i64::MAX);
+        self.rows = state.tables.remove("waiting").unwrap_or_default();
+    }
+}
