@@ -1,4 +1,6 @@
 //! Results kept: materialized views, and those who follow them.
 
 pub mod change;
+pub mod constraint;
 pub mod materialized;
+pub mod table;

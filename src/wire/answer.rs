@@ -18,12 +18,12 @@ use super::portal::{Portal, State};
 use super::prepared::{self, Prepared};
 use super::rows::Rows;
 use super::socket::Writer;
-use super::{columns, copy};
+use super::{columns, copy, copy_in};
 use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::plan::column_names::Names;
-use crate::plan::parse::Statement;
+use crate::plan::parse::{Body, Statement};
 
 /// How the client wants the rows of an answer.
 #[derive(Clone, Copy)]
@@ -104,6 +104,14 @@ async fn run(connection: &mut Connection, portal: &mut Portal, way: Way<'_>) -> 
 }
 
 async fn advance(connection: &mut Connection, portal: &mut Portal, way: Way<'_>) -> Result<(), Ended> {
+    if let Some(Statement { body: Body::CopyIn(copy), .. }) = &portal.prepared.statement {
+        if !matches!(portal.state, State::Bound) {
+            return Err(already_run().into());
+        }
+        portal.state = State::Done;
+        let n_rows = copy_in::receive(connection, copy).await?;
+        return complete(&mut connection.writer, &format!("COPY {n_rows}"));
+    }
     let Connection { reader, writer, session, registered, .. } = connection;
     let timeout = session.variables().lock().statement_timeout_ms();
     let mut watch = registered.watch(reader, timeout);

@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::{
-    Body, CopyFormat, Emit, Kind, QueryText, Statement, Subscribe, Subscribed, boolean, is_word, parse_query, parser_error, slice, syntax,
+    Body, CopyFormat, CopyIn, Emit, Kind, QueryText, Statement, Subscribe, Subscribed, boolean, is_word, parse_query, parser_error, slice, syntax,
 };
 use crate::error::{Error, Result};
 
@@ -43,6 +43,9 @@ impl<'a> Reader<'a> {
         if word(0, "drop") && word(1, "view") {
             return self.drop_objects(Kind::View, 2);
         }
+        if word(0, "drop") && word(1, "table") {
+            return self.drop_objects(Kind::Table, 2);
+        }
         if word(0, "show") {
             return self.show();
         }
@@ -61,6 +64,9 @@ impl<'a> Reader<'a> {
         }
         if word(0, "copy") && self.tokens.iter().any(|t| is_word(&t.token, "stdout")) {
             return self.copy_out();
+        }
+        if word(0, "copy") && self.tokens.iter().any(|t| is_word(&t.token, "stdin")) {
+            return self.copy_in();
         }
         if word(0, "explain") {
             return self.explain(sql, offsets);
@@ -200,6 +206,16 @@ impl<'a> Reader<'a> {
         self.expect("view")?;
         let if_not_exists = self.if_words(&["not", "exists"])?;
         let name = self.name()?;
+        let columns = self.column_names()?;
+        let options = if self.word("with") { self.options()? } else { Vec::new() };
+        self.expect("as")?;
+        let query = self.query()?;
+        self.end()?;
+        Ok(Body::CreateView { name, materialized, or_replace, if_not_exists, columns, options, query })
+    }
+
+    /// `(name, …)`, if it is there.
+    fn column_names(&mut self) -> Result<Vec<String>> {
         let mut columns = Vec::new();
         if self.parser.consume_token(&Token::LParen) {
             loop {
@@ -213,11 +229,7 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-        let options = if self.word("with") { self.options()? } else { Vec::new() };
-        self.expect("as")?;
-        let query = self.query()?;
-        self.end()?;
-        Ok(Body::CreateView { name, materialized, or_replace, if_not_exists, columns, options, query })
+        Ok(columns)
     }
 
     fn drop_objects(&mut self, kind: Kind, n_words: usize) -> Result<Body> {
@@ -252,6 +264,7 @@ impl<'a> Reader<'a> {
         Ok(match text.as_str() {
             "" => return Err(self.unexpected("a name after SHOW")),
             "sources" => Body::ShowObjects(Kind::Source),
+            "tables" => Body::ShowObjects(Kind::Table),
             "views" => Body::ShowObjects(Kind::View),
             "materialized views" => Body::ShowObjects(Kind::MaterializedView),
             _ => Body::ShowVariable(text),
@@ -362,6 +375,16 @@ impl<'a> Reader<'a> {
             What::Subscribe(s) => Body::CopySubscribe(s, format),
             What::Query(q) => Body::CopyQuery(q, format),
         })
+    }
+
+    fn copy_in(&mut self) -> Result<Body> {
+        self.expect("copy")?;
+        let (table, columns) = (self.name()?, self.column_names()?);
+        self.expect("from")?;
+        self.expect("stdin")?;
+        let format = self.copy_format()?;
+        self.end()?;
+        Ok(Body::CopyIn(CopyIn { table, columns, format }))
     }
 
     fn copy_format(&mut self) -> Result<CopyFormat> {
