@@ -62,8 +62,7 @@ pub fn check_unique(table: &Table, rows: &RecordBatch) -> Result<()> {
 }
 
 fn duplicate(table: &Table, rows: &RecordBatch, row: usize) -> Error {
-    let names: Vec<&str> =
-        table.primary_key().iter().filter_map(|at| table.columns().get(*at)).map(|c| c.field.name().as_str()).collect();
+    let names: Vec<&str> = table.primary_key().iter().filter_map(|at| table.columns().get(*at)).map(|c| c.field.name().as_str()).collect();
     let key = table.primary_key().iter().filter_map(|at| rows.columns().get(*at));
     let key = texts(key, row).map(|texts| texts.join(", ")).unwrap_or_default();
     Error::Data {

@@ -265,8 +265,12 @@ mod tests {
     fn rows_are_there_again_and_a_damaged_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tables/t.arrow");
-        let column =
-            TableColumn { field: Field::new("a", DataType::Int64, true), sql_type: "int8".into(), max_chars: None, default: ScalarValue::Int64(None) };
+        let column = TableColumn {
+            field: Field::new("a", DataType::Int64, true),
+            sql_type: "int8".into(),
+            max_chars: None,
+            default: ScalarValue::Int64(None),
+        };
         let open = |kept| Table::open("t", vec![column.clone()], Vec::new(), Some(path.clone()), kept);
         let table = open(false).unwrap();
         let rows = RecordBatch::try_new(Source::schema(&table), vec![Arc::new(Int64Array::from(vec![Some(1), None]))]).unwrap();

@@ -27,7 +27,9 @@ pub(super) async fn receive(connection: &mut Connection, copy: &CopyIn) -> Resul
             }
             Some(Request::CopyDone(_)) => break,
             Some(Request::CopyFail(fail)) => {
-                return Err(Error::Data { code: "57014", message: format!("COPY from stdin failed: {}", fail.message), detail: None }.into());
+                return Err(
+                    Error::Data { code: "57014", message: format!("COPY from stdin failed: {}", fail.message), detail: None }.into()
+                );
             }
             // Clients of the extended protocol send them before they know that rows are wanted.
             Some(Request::Flush(_) | Request::Sync(_)) => {}

@@ -13,3 +13,4 @@ mod replay;
 mod rooms;
 mod sql;
 mod streams;
+mod tables;

@@ -51,7 +51,11 @@ impl CopyInto {
     pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
         if self.bytes.len() + bytes.len() > MOST_BYTES {
             let message = format!("COPY of more than {} MB into table \"{}\"", MOST_BYTES >> 20, self.table.name());
-            return Err(Error::Data { code: "54000", message, detail: Some("A table is reference data; make a source of large files.".into()) });
+            return Err(Error::Data {
+                code: "54000",
+                message,
+                detail: Some("A table is reference data; make a source of large files.".into()),
+            });
         }
         self.bytes.extend_from_slice(bytes);
         Ok(())
@@ -61,8 +65,11 @@ impl CopyInto {
     pub async fn finish(self) -> Result<usize> {
         let CopyInto { table, places, format, bytes } = self;
         let _writing = table.write().await;
-        let text = String::from_utf8(bytes)
-            .map_err(|_| Error::Data { code: "22021", message: "invalid byte sequence for encoding \"UTF8\"".into(), detail: None })?;
+        let text = String::from_utf8(bytes).map_err(|_| Error::Data {
+            code: "22021",
+            message: "invalid byte sequence for encoding \"UTF8\"".into(),
+            detail: None,
+        })?;
         let lines = match format {
             CopyFormat::Csv { header } => {
                 let mut lines = csv(&text, table.name())?;
@@ -98,7 +105,12 @@ fn unescaped(field: &str) -> String {
     }
     let (mut out, mut chars) = (String::with_capacity(field.len()), field.chars());
     while let Some(c) = chars.next() {
-        match if c == '\\' { chars.next() } else { out.push(c); continue } {
+        match if c == '\\' {
+            chars.next()
+        } else {
+            out.push(c);
+            continue;
+        } {
             Some('b') => out.push('\u{8}'),
             Some('f') => out.push('\u{c}'),
             Some('n') => out.push('\n'),
@@ -177,8 +189,7 @@ fn columns(table: &Table, places: &[usize], lines: &[Line]) -> Result<Vec<ArrayR
         columns.push(match places.iter().position(|place| *place == at) {
             None => column.default.to_array_of_size(lines.len())?,
             Some(place) => {
-                let texts: Vec<Option<&str>> =
-                    lines.iter().map(|(_, fields)| fields.get(place).and_then(Option::as_deref)).collect();
+                let texts: Vec<Option<&str>> = lines.iter().map(|(_, fields)| fields.get(place).and_then(Option::as_deref)).collect();
                 let (values, wrong) = read(&texts, column.field.data_type())?;
                 if let Some((number, text)) = wrong.and_then(|row| Some((lines.get(row)?.0, texts.get(row).copied().flatten()?))) {
                     let message = format!("invalid input syntax for type {}: \"{text}\"", column.sql_type.to_lowercase());

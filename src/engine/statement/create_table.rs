@@ -70,7 +70,8 @@ fn check_clauses(create: &ast::CreateTable) -> Result<()> {
     refuse(c.like.is_some() || c.clone.is_some(), "a table like another", "CREATE TABLE … AS SELECT … copies one.")?;
     let partitions = c.partition_by.is_some() || c.partition_of.is_some() || c.for_values.is_some();
     refuse(partitions || c.inherits.is_some(), "a table in parts", "Reference data stands in one table.")?;
-    let other = c.external || c.transient || c.volatile || c.iceberg || c.location.is_some() || c.on_commit.is_some() || c.comment.is_some();
+    let other =
+        c.external || c.transient || c.volatile || c.iceberg || c.location.is_some() || c.on_commit.is_some() || c.comment.is_some();
     let options = !matches!(c.table_options, ast::CreateTableOptions::None);
     refuse(other || options || c.order_by.is_some() || c.cluster_by.is_some(), "a clause of CREATE TABLE", CLAUSES)
 }

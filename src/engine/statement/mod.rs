@@ -71,7 +71,12 @@ pub(super) async fn execute(session: &Session, statement: &Statement, parameters
 }
 
 /// Those that sqlparser reads.
-async fn other_statement(session: &Session, statement: &Statement, other: &ast::Statement, parameters: Vec<ScalarValue>) -> Result<Outcome> {
+async fn other_statement(
+    session: &Session,
+    statement: &Statement,
+    other: &ast::Statement,
+    parameters: Vec<ScalarValue>,
+) -> Result<Outcome> {
     match other {
         ast::Statement::CreateTable(create) => create_table::run(session, &statement.text, create, parameters).await,
         ast::Statement::Insert(insert) => insert::run(session, insert, parameters).await,
