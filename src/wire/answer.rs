@@ -110,9 +110,10 @@ async fn advance(connection: &mut Connection, portal: &mut Portal, way: Way<'_>)
         }
         portal.state = State::Done;
         let n_rows = copy_in::receive(connection, copy).await?;
+        connection.wrote |= n_rows > 0 && connection.transaction.open();
         return complete(&mut connection.writer, &format!("COPY {n_rows}"));
     }
-    let Connection { reader, writer, session, registered, .. } = connection;
+    let Connection { reader, writer, session, registered, transaction, wrote, .. } = connection;
     let timeout = session.variables().lock().statement_timeout_ms();
     let mut watch = registered.watch(reader, timeout);
     let names = portal.prepared.names.clone();
@@ -123,7 +124,10 @@ async fn advance(connection: &mut Connection, portal: &mut Portal, way: Way<'_>)
                 let n_rows = copy::send(&mut watch, writer, &mut Rows::new(stream), &names, format).await?;
                 complete(writer, &format!("COPY {n_rows}"))?;
             }
-            Outcome::Done { tag } => complete(writer, &tag)?,
+            Outcome::Done { tag } => {
+                *wrote |= transaction.open() && ["INSERT", "UPDATE", "DELETE", "TRUNCATE"].iter().any(|word| tag.starts_with(word));
+                complete(writer, &tag)?;
+            }
             Outcome::Rows { .. } => return Err(Error::Internal("rows were not opened".into()).into()),
         }
         return notices(session, writer);
@@ -204,6 +208,11 @@ async fn run_own(connection: &mut Connection, own: Own, way: Way<'_>) -> Result<
             if let Some((code, text)) = controlled.warning {
                 connection.writer.put(errors::warning(code, text))?;
             }
+            if connection.wrote && controlled.tag == "ROLLBACK" {
+                // A client that relies on it must hear that nothing is undone.
+                connection.writer.put(errors::warning("01000", "rows written in the block stay: framesql undoes no statements"))?;
+            }
+            connection.wrote &= connection.transaction.open() && controlled.tag != "ROLLBACK";
             controlled.tag
         }
         Own::Prepare { name, types, mut statement } => {

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
-use datafusion::arrow::compute::{cast as arrow_cast, concat, take};
-use datafusion::arrow::datatypes::Schema;
+use datafusion::arrow::compute::{concat, take};
+use datafusion::arrow::datatypes::{Field, Schema};
 use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::catalog::MemTable;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema, ScalarValue};
-use datafusion::logical_expr::{Expr, LogicalPlan, Projection, cast, lit};
+use datafusion::common::{Column, ScalarValue, TableReference};
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Projection, cast, lit};
 use datafusion::sql::sqlparser::ast::{self, Assignment, AssignmentTarget, ConflictTarget, OnConflictAction, OnInsert, SetExpr};
 
 use super::create_table::check_conflict_target;
@@ -21,7 +23,7 @@ use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::frame::source::Source;
 use crate::view::constraint::{checked, keys};
-use crate::view::table::Table;
+use crate::view::table::{Table, TableColumn};
 
 /// Why RETURNING is refused.
 pub(super) const NO_RETURNING: &str = "Read the rows with a SELECT behind it.";
@@ -42,7 +44,7 @@ pub(super) async fn run(session: &Session, insert: &ast::Insert, parameters: Vec
     };
     let (written, n) = match conflict {
         None => (Written { replaced: Vec::new(), columns: new.columns().to_vec(), n_rows: new.num_rows() }, new.num_rows()),
-        Some(conflict) => merged(session, insert, &table, &new, conflict, &parameters)?,
+        Some(conflict) => merged(session, insert, &table, &new, conflict, &parameters).await?,
     };
     keep(&table, written).await?;
     Ok(Outcome::Done { tag: format!("INSERT 0 {n}") })
@@ -137,7 +139,7 @@ fn expression(sql: &str) -> Result<ast::Expr> {
 }
 
 /// The new rows where their keys are not there yet; where they are, nothing or what DO UPDATE makes of both. And how many rows it writes.
-fn merged(
+async fn merged(
     session: &Session,
     insert: &ast::Insert,
     table: &Table,
@@ -181,7 +183,7 @@ fn merged(
     }
     let alias = insert.table_alias.as_ref().map_or(table.name().to_owned(), |a| folded(&a.alias));
     let (replaced, updated) = match update {
-        Some(update) => updated(session, table, &alias, (&old, new), &pairs, update, parameters)?,
+        Some(update) => updated(session, table, &alias, (&old, new), &pairs, update, parameters).await?,
         None => (Vec::new(), old.columns().iter().map(|c| c.slice(0, 0)).collect()),
     };
     let (n, rows) = (replaced.len() + appended.len(), UInt32Array::from(appended));
@@ -191,7 +193,7 @@ fn merged(
 }
 
 /// What DO UPDATE makes of old rows and the new ones of their keys: the places of the old ones that its WHERE lets through, and their columns.
-fn updated(
+async fn updated(
     session: &Session,
     table: &Table,
     alias: &str,
@@ -207,43 +209,55 @@ fn updated(
     };
     let before = taken(old, &places)?;
     let both: Vec<ArrayRef> = before.iter().cloned().chain(taken(new, &rows)?).collect();
-    let own = DFSchema::try_from_qualified_schema(alias, &table.schema())?;
-    let schema = own.join(&DFSchema::try_from_qualified_schema("excluded", &table.schema())?)?;
-    let fields: Vec<_> = schema.fields().iter().map(Arc::clone).collect();
+    // One row a pair, its columns read as those of the table and of `excluded`.
+    let name = |at: usize| format!("column{at}");
+    let fields = table.schema().fields().iter().chain(table.schema().fields()).cloned().enumerate().collect::<Vec<_>>();
+    let fields: Vec<Field> = fields.into_iter().map(|(at, f)| f.as_ref().clone().with_name(name(at))).collect();
     let both = RecordBatch::try_new(Arc::new(Schema::new(fields)), both)?;
+    let pairs_table = provider_as_source(Arc::new(MemTable::try_new(both.schema(), vec![vec![both]])?));
+    let n_columns = table.columns().len();
+    let qualified = |at: usize, column: &TableColumn, relation: &str| {
+        Expr::Column(Column::from_name(name(at))).alias_qualified(Some(TableReference::bare(relation.to_owned())), column.field.name())
+    };
+    let own = table.columns().iter().enumerate().map(|(at, column)| qualified(at, column, alias));
+    let excluded = table.columns().iter().enumerate().map(|(at, column)| qualified(at + n_columns, column, "excluded"));
+    let columns: Vec<Expr> = own.chain(excluded).collect();
+    let read = LogicalPlanBuilder::scan("pairs", pairs_table, None)?.project(columns)?.build()?;
     let state = session.context().state();
-    let evaluated = |sql: &str| -> Result<ArrayRef> {
-        let bound = state.create_logical_expr(sql, &schema)?.transform_up(|e| match &e {
+    let bound = |sql: &str| -> Result<Expr> {
+        let bound = state.create_logical_expr(sql, read.schema())?.transform_up(|e| match &e {
             Expr::Placeholder(place) => {
                 let value = place.id.trim_start_matches('$').parse::<usize>().ok().and_then(|n| parameters.get(n.checked_sub(1)?));
                 Ok(value.map_or(Transformed::no(e.clone()), |value| Transformed::yes(lit(value.clone()))))
             }
             _ => Ok(Transformed::no(e)),
-        })?;
-        let physical = state.create_physical_expr(bound.data, &schema)?;
-        Ok(physical.evaluate(&both)?.into_array(both.num_rows())?)
+        });
+        Ok(bound?.data)
     };
-    let mut after = before;
+    let (mut set, mut values) = (Vec::new(), Vec::new());
     for Assignment { target, value } in &update.assignments {
         let at = assigned(table, target)?;
         let column = table.columns().get(at).ok_or_else(|| Error::Internal("a column that is not there".into()))?;
         let sql = if says_default(value) { default_sql(column) } else { format!("CAST({value} AS {})", column.sql_type) };
-        let values = evaluated(&sql)?;
-        if let Some(place) = after.get_mut(at) {
-            *place = arrow_cast(&values, column.field.data_type())?;
+        values.push(cast(bound(&sql)?, column.field.data_type().clone()).alias(name(set.len())));
+        set.push(at);
+    }
+    let selection = update.selection.as_ref().map_or(Ok(lit(true)), |selection| bound(&selection.to_string()))?;
+    values.push(selection.alias("passes"));
+    let plan = LogicalPlan::Projection(Projection::try_new(values, Arc::new(read.clone()))?);
+    let made = rows_of(session, plan, Vec::new()).await?;
+    let mut after = before;
+    for (at, values) in set.iter().zip(made.columns()) {
+        if let Some(place) = after.get_mut(*at) {
+            *place = Arc::clone(values);
         }
     }
-    let passed: Vec<usize> = match &update.selection {
-        None => (0..pairs.len()).collect(),
-        Some(selection) => {
-            let passes = evaluated(&selection.to_string())?;
-            let Some(passes) = passes.as_boolean_opt() else {
-                let message = "argument of WHERE must be type boolean".to_owned();
-                return Err(Error::Data { code: "42804", message, detail: None });
-            };
-            (0..pairs.len()).filter(|row| passes.is_valid(*row) && passes.value(*row)).collect()
-        }
+    let passes = made.columns().last().and_then(|passes| passes.as_boolean_opt());
+    let Some(passes) = passes else {
+        let message = "argument of WHERE must be type boolean".to_owned();
+        return Err(Error::Data { code: "42804", message, detail: None });
     };
+    let passed: Vec<usize> = (0..pairs.len()).filter(|row| passes.is_valid(*row) && passes.value(*row)).collect();
     let rows = UInt32Array::from_iter_values(passed.iter().map(|row| *row as u32));
     let after = after.iter().map(|c| Ok(take(c.as_ref(), &rows, None)?)).collect::<Result<Vec<_>>>()?;
     Ok((passed.iter().filter_map(|row| pairs.get(*row).map(|(place, _)| *place)).collect(), after))
