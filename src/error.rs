@@ -126,6 +126,16 @@ pub enum Error {
     /// The client sent what the protocol does not allow there (08P01).
     #[error("{0}")]
     Protocol(String),
+    /// A value that its column cannot hold, or a row that its table cannot: see the code (23505, 23502, 22001, 22P02, 22P04).
+    #[error("{message}")]
+    Data {
+        /// The SQLSTATE, as it depends on the cause.
+        code: &'static str,
+        /// What, as Postgres says it.
+        message: String,
+        /// Which row or key, or where in a COPY.
+        detail: Option<String>,
+    },
     /// A statement inside a transaction block that has failed (25P02).
     #[error("current transaction is aborted, commands ignored until end of transaction block")]
     FailedTransaction,
@@ -193,7 +203,7 @@ impl Error {
             Error::OutsideTransaction { .. } => "25P01",
             Error::TooManyClients => "53300",
             Error::ShuttingDown => "57P01",
-            Error::Encode { code, .. } | Error::Failed { code, .. } => code,
+            Error::Encode { code, .. } | Error::Failed { code, .. } | Error::Data { code, .. } => code,
             Error::Internal(_) => "XX000",
             Error::Engine(e) => datafusion_sqlstate(e),
         }
@@ -223,6 +233,7 @@ impl Error {
             Error::Dependents { kind, name, dependents } => {
                 Some(dependents.iter().map(|d| format!("{d} depends on {kind} {name}")).collect::<Vec<_>>().join("\n"))
             }
+            Error::Data { detail, .. } => detail.clone(),
             _ => None,
         }
     }

@@ -79,7 +79,7 @@ pub fn row_files(url: &str, format: Option<Format>, fence: &[PathBuf]) -> Result
         None if path.is_dir() => Some(entries(&path)?),
         None => None,
     };
-    let Some(listed) = listed else {
+    let Some(mut listed) = listed else {
         return match locate(url, fence)? {
             Location::File(file) => {
                 let known = format.or_else(|| Format::of_ending(&path)).or_else(|| Format::of_contents(&file));
@@ -91,6 +91,7 @@ pub fn row_files(url: &str, format: Option<Format>, fence: &[PathBuf]) -> Result
     if listed.is_empty() && format.is_none() {
         return Ok(None);
     }
+    listed.sort();
     let of_rows: Vec<(Format, PathBuf)> =
         listed.into_iter().filter_map(|file| Some((format.or(Format::of_ending(&file))?, file))).collect();
     let Some((first, _)) = of_rows.first() else {

@@ -16,6 +16,7 @@ use crate::frame::video::VideoSource;
 use crate::plan::parse::Kind;
 use crate::plan::table::SourceTable;
 use crate::view::materialized::{MaterializedView, ViewSource};
+use crate::view::table::{NUMBERED, Numbered, Table};
 
 /// What an object is.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub enum Body {
     View(Arc<ViewTable>),
     /// A query's result.
     Materialized(Arc<MaterializedView>),
+    /// Rows that statements write.
+    Table(Arc<Table>),
 }
 
 /// One object.
@@ -50,6 +53,7 @@ impl Object {
             Body::Source(..) | Body::Rows(..) => Kind::Source,
             Body::View(_) => Kind::View,
             Body::Materialized(_) => Kind::MaterializedView,
+            Body::Table(_) => Kind::Table,
         }
     }
 
@@ -59,6 +63,7 @@ impl Object {
             Body::Rows(source, _) => Arc::clone(source) as _,
             Body::View(view) => return Arc::clone(view) as _,
             Body::Materialized(view) => Arc::new(ViewSource(Arc::clone(view))),
+            Body::Table(table) => Arc::clone(table) as _,
         };
         Arc::new(SourceTable { source })
     }
@@ -145,6 +150,11 @@ impl SchemaProvider for Catalog {
     }
 
     async fn table(&self, name: &str) -> datafusion::error::Result<Option<Arc<dyn TableProvider>>> {
+        if let Some(table) = name.strip_suffix(NUMBERED).and_then(|name| self.find(name)) {
+            // An UPDATE or DELETE reads its table.
+            let Body::Table(table) = table.body else { return Ok(None) };
+            return Ok(Some(Arc::new(SourceTable { source: Arc::new(Numbered(table)) })));
+        }
         Ok(self.find(name).map(|o| o.table()))
     }
 

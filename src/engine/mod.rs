@@ -151,7 +151,7 @@ impl Engine {
             match object.body {
                 Body::Source(source, _) => source.stop(),
                 Body::Rows(source, _) => source.stop(),
-                Body::View(_) | Body::Materialized(_) => {}
+                Body::View(_) | Body::Materialized(_) | Body::Table(_) => {}
             }
         }
         self.threads.idle().await;

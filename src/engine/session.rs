@@ -11,9 +11,10 @@ use datafusion::sql::sqlparser::ast::Query;
 use parking_lot::Mutex;
 
 use super::outcome::{Notice, Outcome};
+use super::statement::CopyInto;
 use super::{Engine, statement};
 use crate::error::Result;
-use crate::plan::parse::{self, Statement};
+use crate::plan::parse::{self, CopyIn, Statement};
 use crate::plan::query;
 use crate::settings::Variables;
 
@@ -109,6 +110,11 @@ impl Session {
     /// Runs one statement; `parameters` are the values of `$1`, `$2`, ….
     pub async fn execute(&self, statement: &Statement, parameters: Vec<ScalarValue>) -> Result<Outcome> {
         statement::execute(self, statement, parameters).await
+    }
+
+    /// Begins a `COPY … FROM STDIN`: the rows come from who calls. Errs if there is no such table or column.
+    pub fn copy_in(&self, copy: &CopyIn) -> Result<CopyInto> {
+        statement::copy_in(self, copy)
     }
 
     /// A query's logical plan, not yet optimised.

@@ -65,6 +65,13 @@ impl Store {
         self.kept.lock().clone()
     }
 
+    /// The file of a table's rows. Names are written so that no two tables have one file, whatever the file system takes as equal.
+    pub fn table_file(&self, name: &str) -> PathBuf {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        let name: String = name.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02x}") }).collect();
+        self.folder.join("tables").join(format!("{name}.arrow"))
+    }
+
     /// Keeps an object's statement, in place of an older one of that name.
     pub fn add(&self, name: &str, statement: &str) -> Result<()> {
         // In its place: what is built on it stands behind it.

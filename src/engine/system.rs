@@ -16,6 +16,7 @@ use crate::frame::source::Source;
 use crate::metrics::{Counter, SourceCounters};
 use crate::run::inference::Inference;
 use crate::view::materialized::{End, MaterializedView};
+use crate::view::table::Table;
 
 /// The schema.
 #[derive(Debug)]
@@ -32,8 +33,9 @@ type Columns = Vec<(&'static str, ArrayRef)>;
 type Make = fn(&System) -> Columns;
 
 /// The list: name and what makes it.
-const TABLES: [(&str, Make); 7] = [
+const TABLES: [(&str, Make); 8] = [
     ("sources", sources),
+    ("tables", tables),
     ("source_stats", source_stats),
     ("views", views),
     ("view_stats", view_stats),
@@ -138,7 +140,7 @@ impl Listed {
                 live: source.live(),
                 counters: Arc::clone(source.counters()),
             }),
-            Body::View(_) | Body::Materialized(_) => None,
+            Body::View(_) | Body::Materialized(_) | Body::Table(_) => None,
         }
     }
 }
@@ -180,8 +182,22 @@ fn source_stats(system: &System) -> Columns {
     ]
 }
 
+fn tables(system: &System) -> Columns {
+    let all: Vec<_> = system.catalog.all().into_iter().filter_map(|o| if let Body::Table(table) = o.body { Some(table) } else { None }).collect();
+    let key = |table: &Table| {
+        let names = table.primary_key().iter().filter_map(|at| table.columns().get(*at)).map(|c| c.field.name().as_str());
+        names.collect::<Vec<_>>().join(", ")
+    };
+    vec![
+        ("name", text(all.iter().map(|t| t.name()))),
+        ("rows", count(all.iter().map(|t| t.rows().num_rows() as u64))),
+        ("bytes", count(all.iter().map(|t| t.rows().get_array_memory_size() as u64))),
+        ("primary_key", text(all.iter().map(|t| key(t)))),
+    ]
+}
+
 fn views(system: &System) -> Columns {
-    let all: Vec<_> = system.catalog.all().into_iter().filter(|o| !matches!(o.body, Body::Source(..) | Body::Rows(..))).collect();
+    let all: Vec<_> = system.catalog.all().into_iter().filter(|o| matches!(o.body, Body::View(_) | Body::Materialized(_))).collect();
     vec![
         ("name", text(all.iter().map(|o| &o.name))),
         ("materialized", Arc::new(BooleanArray::from_iter(all.iter().map(|o| Some(matches!(o.body, Body::Materialized(_))))))),

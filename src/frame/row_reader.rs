@@ -60,6 +60,12 @@ impl RowMedia {
                 (schema, Some(n))
             }
             (Format::Csv, Some(fields)) => {
+                if let Some(field) = fields.iter().find(|f| f.data_type().is_nested() || *f.data_type() == DataType::Binary) {
+                    return Err(Error::unsupported(
+                        format!("column \"{}\" of type {} in a CSV file", field.name(), field.data_type()),
+                        "Read it as text, and take it apart in the query.",
+                    ));
+                }
                 let header = csv::header(first)?;
                 check_header(&header, &fields, first)?;
                 (Schema::new(fields), None)
@@ -115,11 +121,6 @@ impl RowMedia {
     /// How many rows it has, where that is known before it is read.
     pub fn n_rows(&self) -> Option<u64> {
         self.n_rows
-    }
-
-    /// Whether it has an end.
-    pub fn ends(&self) -> bool {
-        !matches!(&self.medium, Medium::Datagen(Datagen { n_rows: None, .. }))
     }
 
     /// Rows whose turn has come `elapsed_us` after the first, for a medium that can be entered there; None for files.

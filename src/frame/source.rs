@@ -57,6 +57,10 @@ pub trait Source: Debug + Send + Sync {
     fn ended(&self) -> bool;
     /// Whether its frames come with their pixels, or are references only.
     fn has_pixels(&self) -> bool;
+    /// Whether rows come to it in the order of time, so that a continuous query can follow it; a table is only looked into.
+    fn flows(&self) -> bool {
+        true
+    }
     /// Whether a reader can use the filter to read less.
     fn may_skip_by(&self, filter: &Expr) -> bool {
         Range::understands(filter)

@@ -67,3 +67,24 @@ fn chars(length: &Option<CharacterLength>) -> Result<Option<usize>> {
         },
     }
 }
+
+/// The name of a type; None for one that a table cannot have.
+pub fn word_of(data_type: &DataType) -> Option<String> {
+    Some(match data_type {
+        DataType::Boolean => "bool".into(),
+        DataType::Int16 => "int2".into(),
+        DataType::Int32 => "int4".into(),
+        DataType::Int64 => "int8".into(),
+        DataType::Float32 => "float4".into(),
+        DataType::Float64 => "float8".into(),
+        DataType::Decimal128(precision, scale) => format!("numeric({precision}, {scale})"),
+        DataType::Utf8 => "text".into(),
+        DataType::Binary => "bytea".into(),
+        DataType::Date32 => "date".into(),
+        DataType::Time64(TimeUnit::Microsecond) => "time".into(),
+        DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => "timestamptz".into(),
+        DataType::Timestamp(TimeUnit::Microsecond, None) => "timestamp".into(),
+        DataType::List(item) => format!("{}[]", word_of(item.data_type())?),
+        _ => return None,
+    })
+}

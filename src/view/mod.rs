@@ -1,6 +1,8 @@
 //! Results kept: materialized views, and those who follow them.
 
 pub mod change;
+pub mod constraint;
 pub mod materialized;
 mod net;
+pub mod table;
 mod updating;

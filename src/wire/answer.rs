@@ -18,12 +18,12 @@ use super::portal::{Portal, State};
 use super::prepared::{self, Prepared};
 use super::rows::Rows;
 use super::socket::Writer;
-use super::{columns, copy};
+use super::{columns, copy, copy_in};
 use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::plan::column_names::Names;
-use crate::plan::parse::Statement;
+use crate::plan::parse::{Body, Statement};
 
 /// How the client wants the rows of an answer.
 #[derive(Clone, Copy)]
@@ -104,7 +104,16 @@ async fn run(connection: &mut Connection, portal: &mut Portal, way: Way<'_>) -> 
 }
 
 async fn advance(connection: &mut Connection, portal: &mut Portal, way: Way<'_>) -> Result<(), Ended> {
-    let Connection { reader, writer, session, registered, .. } = connection;
+    if let Some(Statement { body: Body::CopyIn(copy), .. }) = &portal.prepared.statement {
+        if !matches!(portal.state, State::Bound) {
+            return Err(already_run().into());
+        }
+        portal.state = State::Done;
+        let n_rows = copy_in::receive(connection, copy).await?;
+        connection.wrote |= n_rows > 0 && connection.transaction.open();
+        return complete(&mut connection.writer, &format!("COPY {n_rows}"));
+    }
+    let Connection { reader, writer, session, registered, transaction, wrote, .. } = connection;
     let timeout = session.variables().lock().statement_timeout_ms();
     let mut watch = registered.watch(reader, timeout);
     let names = portal.prepared.names.clone();
@@ -115,7 +124,10 @@ async fn advance(connection: &mut Connection, portal: &mut Portal, way: Way<'_>)
                 let n_rows = copy::send(&mut watch, writer, &mut Rows::new(stream), &names, format).await?;
                 complete(writer, &format!("COPY {n_rows}"))?;
             }
-            Outcome::Done { tag } => complete(writer, &tag)?,
+            Outcome::Done { tag } => {
+                *wrote |= transaction.open() && ["INSERT", "UPDATE", "DELETE", "TRUNCATE"].iter().any(|word| tag.starts_with(word));
+                complete(writer, &tag)?;
+            }
             Outcome::Rows { .. } => return Err(Error::Internal("rows were not opened".into()).into()),
         }
         return notices(session, writer);
@@ -196,6 +208,11 @@ async fn run_own(connection: &mut Connection, own: Own, way: Way<'_>) -> Result<
             if let Some((code, text)) = controlled.warning {
                 connection.writer.put(errors::warning(code, text))?;
             }
+            if connection.wrote && controlled.tag == "ROLLBACK" {
+                // A client that relies on it must hear that nothing is undone.
+                connection.writer.put(errors::warning("01000", "rows written in the block stay: framesql undoes no statements"))?;
+            }
+            connection.wrote &= connection.transaction.open() && controlled.tag != "ROLLBACK";
             controlled.tag
         }
         Own::Prepare { name, types, mut statement } => {

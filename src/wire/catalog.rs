@@ -132,7 +132,7 @@ impl PgCatalog {
         let mut listed = Vec::new();
         for relation in relations {
             let kind = match relation.kind {
-                Kind::Source => 'r',
+                Kind::Source | Kind::Table => 'r',
                 Kind::View => 'v',
                 Kind::MaterializedView => 'm',
             };
@@ -173,7 +173,7 @@ impl PgCatalog {
     pub(super) fn definition(&self, oid: i32) -> Option<String> {
         let relations = self.engine.upgrade()?.relations();
         let found = relations.into_iter().find(|relation| self.shared.oid("public", &relation.name) == oid)?;
-        (found.kind != Kind::Source).then_some(found.definition)
+        matches!(found.kind, Kind::View | Kind::MaterializedView).then_some(found.definition)
     }
 
     /// Whether a relation is found without its schema.

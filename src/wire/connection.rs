@@ -34,6 +34,8 @@ pub(super) struct Connection {
     pub(super) session: Session,
     pub(super) registered: Registered,
     pub(super) transaction: Transaction,
+    /// Whether a statement of the open block has changed rows, which its end does not undo.
+    pub(super) wrote: bool,
     pub(super) reported: Reported,
     pub(super) current: Arc<Current>,
     /// Prepared statements by name; the empty name is the unnamed one.
@@ -71,6 +73,7 @@ pub(super) async fn serve(
         session,
         registered,
         transaction: Transaction::default(),
+        wrote: false,
         reported,
         current,
         prepared: HashMap::new(),

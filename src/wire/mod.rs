@@ -7,6 +7,7 @@ mod catalog;
 mod columns;
 mod connection;
 mod copy;
+mod copy_in;
 mod cursor;
 mod decode;
 mod empty;

@@ -15,3 +15,4 @@ mod replay;
 mod rooms;
 mod sql;
 mod streams;
+mod tables;

@@ -204,6 +204,26 @@ def dropped():
     equal("NOTICE" in err and "ERROR" not in err, True)
 
 
+def tables():
+    """INSERT, \\copy and COPY FROM STDIN, \\d of a table, and a COPY that fails and leaves the connection as it was."""
+    out, err = psql("CREATE TABLE people (id int4 PRIMARY KEY, name text NOT NULL); INSERT INTO people VALUES (1, 'Ann');")
+    equal((out, err), ("", ""))
+    equal(rows("COPY people FROM STDIN;\n2\tBo\n3\tC\\tD\n\\.\nSELECT count(*), max(name) FROM people;"), ["3|C\tD"])
+    with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+        file.write('id,name\n4,"D, E"\n')
+        file.flush()
+        equal(rows(f"\\copy people FROM '{file.name}' WITH (FORMAT csv, HEADER)\nSELECT name FROM people WHERE id = 4;"), ["D, E"])
+    out, err = psql("COPY people FROM STDIN;\n5\tE\nsix\tF\n\\.\nSELECT count(*) FROM people;")
+    equal((out, "invalid input syntax" in err, "COPY people, line 2, column id" in err), ("4", True, True))
+    described = [line.split("|")[:2] for line in rows("\\d people")]
+    equal(described, [["id", "integer"], ["name", "text"]])
+    equal("public|people|table|" in "\n".join(rows("\\dt")), True)
+    _, err = psql("BEGIN; DELETE FROM people WHERE id = 4; ROLLBACK;")
+    equal("rows written in the block stay" in err, True)
+    equal(rows("SELECT count(*) FROM people;"), ["3"])
+    equal(rows("DROP TABLE people;"), [""])
+
+
 def finite():
     """Over a source that ends, CREATE returns with the whole view, and SUBSCRIBE ends by itself."""
     equal(rows(f"CREATE SOURCE clip FROM '{CLIP}'; CREATE MATERIALIZED VIEW whole AS {FACES.format('clip')};"), [""])
@@ -271,6 +291,7 @@ def main():
     checks.run("errors have their codes and do not end the connection", errors)
     checks.run("a client that vanishes", vanished)
     checks.run("DROP, CASCADE, IF EXISTS", dropped)
+    checks.run("tables, COPY FROM STDIN", tables)
     checks.run("a view over a source that ends", finite)
     checks.run("--version, a port in use, a data folder in use", programs)
     checks.run("a restart", restart)

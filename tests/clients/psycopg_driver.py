@@ -77,6 +77,35 @@ def transactions():
         equal(connection.execute("SELECT 1").fetchone(), (1,))
 
 
+def tables():
+    with connect() as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE badges (id int8 PRIMARY KEY, name varchar(8), at timestamptz, level int2, share float8)")
+        noon = datetime.datetime(2026, 5, 1, 12, tzinfo=UTC)
+        cursor.executemany("INSERT INTO badges VALUES (%s, %s, %s, %s, %s)", [(n, f"n{n}", noon, n, n / 2) for n in range(8)])
+        sql = "INSERT INTO badges (id, name) VALUES (%s, %s) ON CONFLICT (id) DO UPDATE SET name = excluded.name || %s"
+        equal(cursor.execute(sql, (3, "x", "!")).rowcount, 1)
+        equal(cursor.execute("UPDATE badges SET level = %s WHERE id < %s", (9, 3)).rowcount, 3)
+        equal(cursor.execute("DELETE FROM badges WHERE id = %s", (7,)).rowcount, 1)
+        with cursor.copy("COPY badges (id, name, at) FROM STDIN") as copy:
+            for n in (20, 21):
+                copy.write_row((n, None, noon))
+        equal(cursor.rowcount, 2)
+        cursor.execute("SELECT id, name, at, level, share FROM badges WHERE id IN (2, 3, 20) ORDER BY id")
+        equal(cursor.fetchall(), [(2, "n2", noon, 9, 1.0), (3, "x!", noon, 3, 1.5), (20, None, noon, None, None)])
+        for sql, kind in [
+            ("INSERT INTO badges (id) VALUES (3)", psycopg.errors.UniqueViolation),
+            ("INSERT INTO badges (name) VALUES ('a')", psycopg.errors.NotNullViolation),
+            ("INSERT INTO badges (id, name) VALUES (50, 'far too long')", psycopg.errors.StringDataRightTruncation),
+        ]:
+            try:
+                cursor.execute(sql)
+            except kind:
+                pass
+            else:
+                raise AssertionError(f"{sql} has no error")
+        cursor.execute("DROP TABLE badges")
+
+
 def live_rows():
     """COPY hands over each row as its window closes; cancel ends it and the connection goes on."""
     with connect() as connection:
@@ -119,6 +148,7 @@ def main():
     checks.run("parameters and prepared statements", parameters)
     checks.run("errors by class", errors)
     checks.run("a failed transaction", transactions)
+    checks.run("tables, parameters and COPY FROM STDIN", tables)
     checks.run("COPY rows as they come, and cancel", live_rows)
     checks.run("statement_timeout", timeout)
     return checks.end()

@@ -61,6 +61,7 @@ pub(super) fn remove(session: &Session, objects: &[Object]) -> Result<()> {
             Body::Source(source, _) => source.stop(),
             Body::Rows(source, _) => source.stop(),
             Body::Materialized(_) => engine.jobs.drop_job(&object.name),
+            Body::Table(table) => table.drop_rows(),
             Body::View(_) => {}
         }
     }

@@ -1,17 +1,24 @@
 //! The statements: one file each; here is which body goes to which, and what is known of each before it runs.
 
 mod copy;
+mod copy_in;
 mod create_rows;
 mod create_source;
+mod create_table;
 mod create_view;
+mod delete;
 mod drop;
 mod explain;
 mod flush;
+mod insert;
 mod query;
 mod set;
 mod show;
 mod subscribe;
+mod table_rows;
+mod update;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, StringArray};
@@ -20,12 +27,15 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::sql::sqlparser::ast;
 use futures::stream;
 
 use super::outcome::Outcome;
 use super::session::{Described, Session};
 use crate::error::{Error, Result};
-use crate::plan::parse::{Body, Statement};
+use crate::plan::parse::{Body, CopyIn, Statement};
+
+pub use copy_in::CopyInto;
 
 /// Runs one statement.
 pub(super) async fn execute(session: &Session, statement: &Statement, parameters: Vec<ScalarValue>) -> Result<Outcome> {
@@ -55,12 +65,35 @@ pub(super) async fn execute(session: &Session, statement: &Statement, parameters
         Body::Flush => flush::run(session).await,
         Body::Explain { analyze, statement } => explain::run(session, statement, *analyze, parameters).await,
         Body::Query(query) => Ok(Outcome::Rows { stream: query::run(session, query, parameters).await?, tag: "SELECT" }),
-        Body::Other(other) => {
+        Body::CopyIn(_) => Err(Error::unsupported("COPY FROM STDIN without a client that sends the rows", "Use psql, or INSERT.")),
+        Body::Other(other) => other_statement(session, statement, other, parameters).await,
+    }
+}
+
+/// Those that sqlparser reads.
+async fn other_statement(
+    session: &Session,
+    statement: &Statement,
+    other: &ast::Statement,
+    parameters: Vec<ScalarValue>,
+) -> Result<Outcome> {
+    match other {
+        ast::Statement::CreateTable(create) => create_table::run(session, &statement.text, create, parameters).await,
+        ast::Statement::Insert(insert) => insert::run(session, insert, parameters).await,
+        ast::Statement::Update(update) => update::run(session, update, parameters).await,
+        ast::Statement::Delete(delete) => delete::run(session, delete, parameters).await,
+        ast::Statement::Truncate(truncate) => delete::truncate(session, truncate).await,
+        other => {
             let text = other.to_string();
             let words: Vec<&str> = text.split_whitespace().take(2).collect();
             Err(Error::unsupported(words.join(" "), "docs/sql.md lists the statements of framesql."))
         }
     }
+}
+
+/// Begins a `COPY … FROM STDIN`.
+pub(super) fn copy_in(session: &Session, copy: &CopyIn) -> Result<CopyInto> {
+    copy_in::begin(session, copy)
 }
 
 /// What a statement needs and gives, without running it.
@@ -73,8 +106,30 @@ pub(super) async fn describe(session: &Session, statement: &Statement) -> Result
         Body::ShowVariable(name) => columns(show::variable_schema(name)),
         Body::Subscribe(subscribe) => columns(subscribe::schema(session, subscribe).await?),
         Body::Explain { .. } => columns(explain::schema()),
+        Body::Other(other) => {
+            let plan = match other.as_ref() {
+                ast::Statement::Insert(insert) => insert::describe(session, insert).await?,
+                ast::Statement::Update(update) => update::describe(session, update).await?,
+                ast::Statement::Delete(delete) => delete::describe(session, delete).await?,
+                _ => return Ok(Described { parameters: Vec::new(), columns: None }),
+            };
+            Ok(Described { parameters: with_all(query::parameters_of(&plan)?, other), columns: None })
+        }
         _ => Ok(Described { parameters: Vec::new(), columns: None }),
     }
+}
+
+/// With those parameters that no plan knows, as they stand in ON CONFLICT.
+fn with_all(mut parameters: Vec<Option<DataType>>, statement: &ast::Statement) -> Vec<Option<DataType>> {
+    let _ = ast::visit_expressions(statement, |expr| {
+        if let ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::Placeholder(name), .. }) = expr
+            && let Ok(number) = name.trim_start_matches('$').parse::<u16>()
+        {
+            parameters.resize(parameters.len().max(usize::from(number)), None);
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    parameters
 }
 
 /// Columns of text.

@@ -28,7 +28,11 @@ pub(super) async fn physical(session: &Session, query: &QueryText, parameters: V
             hint: Some("A SELECT ends; EMIT is for CREATE MATERIALIZED VIEW and SUBSCRIBE (…).".into()),
         });
     }
-    let mut plan = session.plan(&query.query).await?;
+    physical_of(session, session.plan(&query.query).await?, parameters).await
+}
+
+/// The same for a query that is planned already.
+pub(super) async fn physical_of(session: &Session, mut plan: LogicalPlan, parameters: Vec<ScalarValue>) -> Result<Arc<dyn ExecutionPlan>> {
     let n_parameters = parameters_of(&plan)?.len();
     if n_parameters != parameters.len() {
         return Err(Error::Protocol(format!("the query needs {n_parameters} parameter(s), but {} were supplied", parameters.len())));
@@ -62,7 +66,8 @@ pub(super) async fn describe(session: &Session, query: &QueryText) -> Result<Des
     Ok(Described { parameters, columns: Some(columns) })
 }
 
-fn parameters_of(plan: &LogicalPlan) -> Result<Vec<Option<DataType>>> {
+/// The types of a plan's parameters, where they are known.
+pub(super) fn parameters_of(plan: &LogicalPlan) -> Result<Vec<Option<DataType>>> {
     let types = plan.get_parameter_types()?;
     let number = |name: &str| name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok()).unwrap_or(0);
     let n = types.keys().map(|name| number(name)).max().unwrap_or(0);

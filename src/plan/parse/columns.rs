@@ -30,7 +30,10 @@ pub fn generated_columns(text: &str) -> Result<Vec<(Field, Option<Values>)>> {
     loop {
         let name = parser.parse_identifier().map_err(parser_error)?;
         let name = if name.quote_style.is_some() { name.value } else { name.value.to_lowercase() };
-        let (data_type, _) = column_type(&parser.parse_data_type().map_err(parser_error)?)?;
+        let (data_type, max_chars) = column_type(&parser.parse_data_type().map_err(parser_error)?)?;
+        if max_chars.is_some() {
+            return Err(Error::unsupported(format!("a length of column \"{name}\" of a source"), "Write text."));
+        }
         if columns.iter().any(|(field, _)| *field.name() == name) {
             return Err(Error::DuplicateColumn { name });
         }

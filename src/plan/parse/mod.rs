@@ -34,6 +34,8 @@ pub enum Kind {
     View,
     /// A query's result, kept up to date.
     MaterializedView,
+    /// Rows that statements write.
+    Table,
 }
 
 impl Kind {
@@ -43,6 +45,7 @@ impl Kind {
             Kind::Source => "source",
             Kind::View => "view",
             Kind::MaterializedView => "materialized view",
+            Kind::Table => "table",
         }
     }
 }
@@ -105,6 +108,17 @@ pub enum CopyFormat {
     Binary,
 }
 
+/// `COPY table [(column, …)] FROM STDIN [WITH (FORMAT text | csv, HEADER)]`.
+#[derive(Clone, Debug)]
+pub struct CopyIn {
+    /// The table.
+    pub table: String,
+    /// The columns in the order in which they come; none is all.
+    pub columns: Vec<String>,
+    /// How the rows are written.
+    pub format: CopyFormat,
+}
+
 /// What a statement says.
 #[derive(Clone, Debug)]
 pub enum Body {
@@ -164,6 +178,8 @@ pub enum Body {
     CopySubscribe(Subscribe, CopyFormat),
     /// `COPY (query) TO STDOUT`, `COPY relation TO STDOUT`.
     CopyQuery(QueryText, CopyFormat),
+    /// `COPY table [(column, …)] FROM STDIN`.
+    CopyIn(CopyIn),
     /// FLUSH.
     Flush,
     /// `EXPLAIN [ANALYZE] [VERBOSE] statement`.

@@ -1,5 +1,7 @@
 //! The recursive descent itself: one function a statement, over sqlparser's tokens.
 
+mod copy;
+
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -7,7 +9,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::dialect::FramesqlDialect;
 use super::{
-    Body, CopyFormat, Emit, Kind, QueryText, Statement, Subscribe, Subscribed, boolean, is_word, parse_query, parser_error, slice, syntax,
+    Body, Emit, Kind, QueryText, Statement, Subscribe, Subscribed, boolean, is_word, parse_query, parser_error, slice, syntax,
 };
 use crate::error::{Error, Result};
 
@@ -43,6 +45,9 @@ impl<'a> Reader<'a> {
         if word(0, "drop") && word(1, "view") {
             return self.drop_objects(Kind::View, 2);
         }
+        if word(0, "drop") && word(1, "table") {
+            return self.drop_objects(Kind::Table, 2);
+        }
         if word(0, "show") {
             return self.show();
         }
@@ -61,6 +66,9 @@ impl<'a> Reader<'a> {
         }
         if word(0, "copy") && self.tokens.iter().any(|t| is_word(&t.token, "stdout")) {
             return self.copy_out();
+        }
+        if word(0, "copy") && self.tokens.iter().any(|t| is_word(&t.token, "stdin")) {
+            return self.copy_in();
         }
         if word(0, "explain") {
             return self.explain(sql, offsets);
@@ -200,6 +208,16 @@ impl<'a> Reader<'a> {
         self.expect("view")?;
         let if_not_exists = self.if_words(&["not", "exists"])?;
         let name = self.name()?;
+        let columns = self.column_names()?;
+        let options = if self.word("with") { self.options()? } else { Vec::new() };
+        self.expect("as")?;
+        let query = self.query()?;
+        self.end()?;
+        Ok(Body::CreateView { name, materialized, or_replace, if_not_exists, columns, options, query })
+    }
+
+    /// `(name, …)`, if it is there.
+    fn column_names(&mut self) -> Result<Vec<String>> {
         let mut columns = Vec::new();
         if self.parser.consume_token(&Token::LParen) {
             loop {
@@ -213,11 +231,7 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-        let options = if self.word("with") { self.options()? } else { Vec::new() };
-        self.expect("as")?;
-        let query = self.query()?;
-        self.end()?;
-        Ok(Body::CreateView { name, materialized, or_replace, if_not_exists, columns, options, query })
+        Ok(columns)
     }
 
     fn drop_objects(&mut self, kind: Kind, n_words: usize) -> Result<Body> {
@@ -252,6 +266,7 @@ impl<'a> Reader<'a> {
         Ok(match text.as_str() {
             "" => return Err(self.unexpected("a name after SHOW")),
             "sources" => Body::ShowObjects(Kind::Source),
+            "tables" => Body::ShowObjects(Kind::Table),
             "views" => Body::ShowObjects(Kind::View),
             "materialized views" => Body::ShowObjects(Kind::MaterializedView),
             _ => Body::ShowVariable(text),
@@ -332,79 +347,6 @@ impl<'a> Reader<'a> {
             }
         }
         Ok(subscribe)
-    }
-
-    fn copy_out(&mut self) -> Result<Body> {
-        self.expect("copy")?;
-        enum What {
-            Subscribe(Subscribe),
-            Query(QueryText),
-        }
-        let what = if self.parser.consume_token(&Token::LParen) {
-            let what = if is_word(&self.parser.peek_token_ref().token, "subscribe") {
-                What::Subscribe(self.subscribe()?)
-            } else {
-                What::Query(self.query()?)
-            };
-            if !self.parser.consume_token(&Token::RParen) {
-                return Err(self.unexpected(")"));
-            }
-            what
-        } else {
-            let name = self.name()?;
-            What::Query(parse_query(&format!("SELECT * FROM \"{}\"", name.replace('"', "\"\"")))?)
-        };
-        self.expect("to")?;
-        self.expect("stdout")?;
-        let format = self.copy_format()?;
-        self.end()?;
-        Ok(match what {
-            What::Subscribe(s) => Body::CopySubscribe(s, format),
-            What::Query(q) => Body::CopyQuery(q, format),
-        })
-    }
-
-    fn copy_format(&mut self) -> Result<CopyFormat> {
-        let with = self.word("with");
-        if self.parser.peek_token_ref().token == Token::LParen {
-            let (mut format, mut header) = ("text".to_owned(), false);
-            // COPY's options have no equals sign: (FORMAT csv, HEADER true).
-            self.parser.next_token();
-            loop {
-                let key = self.parser.parse_identifier().map_err(parser_error)?.value.to_lowercase();
-                let value = match &self.parser.peek_token_ref().token {
-                    Token::Comma | Token::RParen => "true".to_owned(),
-                    _ => self.option_value()?,
-                };
-                match key.as_str() {
-                    "format" => format = value.to_lowercase(),
-                    "header" => header = boolean("header", &value)?,
-                    _ => return Err(Error::unsupported(format!("COPY option \"{key}\""), "The options are FORMAT and HEADER.")),
-                }
-                if self.parser.consume_token(&Token::RParen) {
-                    break;
-                }
-                if !self.parser.consume_token(&Token::Comma) {
-                    return Err(self.unexpected(", or )"));
-                }
-            }
-            return match format.as_str() {
-                "text" => Ok(CopyFormat::Text),
-                "csv" => Ok(CopyFormat::Csv { header }),
-                "binary" => Ok(CopyFormat::Binary),
-                _ => Err(Error::Option {
-                    message: format!("COPY format \"{format}\" not recognized"),
-                    hint: Some("The formats are text, csv and binary.".into()),
-                }),
-            };
-        }
-        if self.word("csv") {
-            return Ok(CopyFormat::Csv { header: self.word("header") });
-        }
-        if self.word("binary") {
-            return Ok(CopyFormat::Binary);
-        }
-        if with { Err(self.unexpected("(")) } else { Ok(CopyFormat::Text) }
     }
 
     fn explain(&mut self, sql: &str, offsets: &[usize]) -> Result<Body> {

@@ -193,7 +193,7 @@ impl Lowering<'_> {
     }
 
     fn scan(&mut self, scan: &TableScan) -> Result<Part> {
-        let Some(source) = source_of(scan) else {
+        let Some(source) = source_of(scan).filter(|source| source.flows() || !self.run.continuous) else {
             return Err(Error::unsupported(
                 format!("table \"{}\" in a continuous query", scan.table_name.table()),
                 "Only sources and materialized views change: join with other tables where you read.",

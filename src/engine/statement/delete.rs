@@ -1,0 +1,81 @@
+//! DELETE and TRUNCATE: rows of a table go.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::BooleanArray;
+use datafusion::arrow::compute::filter_record_batch;
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::sqlparser::ast;
+
+use super::insert::NO_RETURNING;
+use super::table_rows::{name_of, planned, put, refuse, rows_of, table_named};
+use super::update::{numbered, of_factor, places};
+use crate::engine::outcome::Outcome;
+use crate::engine::session::Session;
+use crate::error::{Error, Result};
+use crate::frame::source::Source;
+use crate::view::table::Table;
+
+/// Deletes the rows that its WHERE lets through.
+pub(super) async fn run(session: &Session, delete: &ast::Delete, parameters: Vec<ScalarValue>) -> Result<Outcome> {
+    let (table, _) = target(session, delete)?;
+    let _writing = table.write().await;
+    let found = rows_of(session, plan(session, delete).await?, parameters).await?;
+    let old = table.rows();
+    let mut stays = vec![true; old.num_rows()];
+    for place in places(found.columns().first())? {
+        if let Some(row) = stays.get_mut(place) {
+            *row = false;
+        }
+    }
+    let n = stays.iter().filter(|stays| !**stays).count();
+    if n > 0 {
+        put(&table, filter_record_batch(&old, &BooleanArray::from(stays))?).await?;
+    }
+    Ok(Outcome::Done { tag: format!("DELETE {n}") })
+}
+
+/// The plan that finds the rows.
+pub(super) async fn describe(session: &Session, delete: &ast::Delete) -> Result<LogicalPlan> {
+    plan(session, delete).await
+}
+
+fn target(session: &Session, delete: &ast::Delete) -> Result<(Arc<Table>, String)> {
+    refuse(delete.returning.is_some(), "RETURNING", NO_RETURNING)?;
+    let more = delete.output.is_some() || !delete.tables.is_empty() || !delete.order_by.is_empty() || delete.limit.is_some();
+    refuse(more, "a clause of DELETE", "Write DELETE FROM table [USING …] [WHERE …].")?;
+    let (ast::FromTable::WithFromKeyword(from) | ast::FromTable::WithoutKeyword(from)) = &delete.from;
+    match from.as_slice() {
+        [one] => of_factor(session, one),
+        _ => Err(Error::unsupported("DELETE from several tables", "Write a statement for each.")),
+    }
+}
+
+async fn plan(session: &Session, delete: &ast::Delete) -> Result<LogicalPlan> {
+    let (table, alias) = target(session, delete)?;
+    let using = delete.using.as_deref().unwrap_or_default();
+    planned(session, &numbered(&table, &alias, &[], using, delete.selection.as_ref())).await
+}
+
+/// TRUNCATE: every row of the tables goes.
+pub(super) async fn truncate(session: &Session, truncate: &ast::Truncate) -> Result<Outcome> {
+    refuse(truncate.identity.is_some(), "RESTART IDENTITY", "Tables have no sequences.")?;
+    let mut tables = Vec::<Arc<Table>>::new();
+    for target in &truncate.table_names {
+        let table = table_named(session, &name_of(&target.name)?)?;
+        if !tables.iter().any(|t| t.name() == table.name()) {
+            tables.push(table);
+        }
+    }
+    // In one order for all statements, so that no two wait for each other.
+    tables.sort_by(|a, b| a.name().cmp(b.name()));
+    let mut writing = Vec::with_capacity(tables.len());
+    for table in &tables {
+        writing.push(table.write().await);
+    }
+    for table in &tables {
+        put(table, table.rows().slice(0, 0)).await?;
+    }
+    Ok(Outcome::Done { tag: "TRUNCATE TABLE".into() })
+}

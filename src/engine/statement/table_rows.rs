@@ -1,0 +1,151 @@
+//! What the statements that write tables share: the table named, the rows that a query gives for it, and the step that keeps them.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::ArrayRef;
+use datafusion::arrow::compute::{concat, concat_batches, interleave};
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::collect;
+use datafusion::sql::sqlparser::ast::{self, ObjectName};
+
+use super::query;
+use crate::engine::catalog::Body;
+use crate::engine::session::Session;
+use crate::error::{Error, Result};
+use crate::frame::source::Source;
+use crate::plan::parse::parse_query;
+use crate::view::constraint::{check_unique, checked};
+use crate::view::table::{Table, TableColumn};
+
+/// A name as Postgres folds it.
+pub(super) fn folded(ident: &ast::Ident) -> String {
+    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+}
+
+/// The name of an object, perhaps behind `public.`.
+pub(super) fn name_of(name: &ObjectName) -> Result<String> {
+    let parts: Vec<String> = name.0.iter().filter_map(|part| part.as_ident()).map(folded).collect();
+    match parts.as_slice() {
+        [name] => Ok(name.clone()),
+        [schema, name] if schema == "public" => Ok(name.clone()),
+        [schema, ..] => Err(Error::NotFound { kind: "schema", name: schema.clone() }),
+        [] => Err(Error::Syntax { message: "expected the name of a table".into(), hint: None }),
+    }
+}
+
+/// The table of that name. Errs with 42P01 if there is none, and with 55000 if it is something that cannot be written.
+pub(super) fn table_named(session: &Session, name: &str) -> Result<Arc<Table>> {
+    match session.engine().catalog().find(name) {
+        None => Err(Error::NotFound { kind: "relation", name: name.to_owned() }),
+        Some(object) => match object.body {
+            Body::Table(table) => Ok(table),
+            _ => Err(Error::State {
+                message: format!("cannot change {} \"{name}\"", object.kind().word()),
+                hint: Some("Statements write tables only: CREATE TABLE makes one.".into()),
+            }),
+        },
+    }
+}
+
+/// The place of a column. Errs with 42703.
+pub(super) fn column_at(table: &Table, name: &str) -> Result<usize> {
+    table.columns().iter().position(|c| c.field.name() == name).ok_or_else(|| Error::Data {
+        code: "42703",
+        message: format!("column \"{name}\" of relation \"{}\" does not exist", table.name()),
+        detail: None,
+    })
+}
+
+/// The columns named, in that order; all without names. Errs for one that is not there (42703) or twice (42701).
+pub(super) fn columns_at(table: &Table, names: &[String]) -> Result<Vec<usize>> {
+    if names.is_empty() {
+        return Ok((0..table.columns().len()).collect());
+    }
+    let mut places = Vec::with_capacity(names.len());
+    for name in names {
+        let at = column_at(table, name)?;
+        if places.contains(&at) {
+            return Err(Error::DuplicateColumn { name: name.clone() });
+        }
+        places.push(at);
+    }
+    Ok(places)
+}
+
+/// A name in quotes.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// What a column holds where nothing is said, as SQL.
+pub(super) fn default_sql(column: &TableColumn) -> String {
+    match &column.default {
+        value if value.is_null() => format!("CAST(NULL AS {})", column.sql_type),
+        value => format!("CAST('{}' AS {})", value.to_string().replace('\'', "''"), column.sql_type),
+    }
+}
+
+/// Whether an expression is the word DEFAULT.
+pub(super) fn says_default(expr: &ast::Expr) -> bool {
+    matches!(expr, ast::Expr::Identifier(ident) if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default"))
+}
+
+/// A query of ours, planned.
+pub(super) async fn planned(session: &Session, sql: &str) -> Result<LogicalPlan> {
+    session.plan(&parse_query(sql)?.query).await
+}
+
+/// All rows of a plan as one batch, with its parameters' values.
+pub(super) async fn rows_of(session: &Session, plan: LogicalPlan, parameters: Vec<ScalarValue>) -> Result<RecordBatch> {
+    let plan = query::physical_of(session, plan, parameters).await?;
+    let schema = plan.schema();
+    let batches = collect(plan, session.context().task_ctx()).await?;
+    Ok(concat_batches(&schema, &batches)?)
+}
+
+/// Rows in which some stand in place of the old ones and others come behind them.
+pub(super) struct Written {
+    /// For each row in place of an old one, its place.
+    pub(super) replaced: Vec<usize>,
+    /// The values: first those rows, then the new ones.
+    pub(super) columns: Vec<ArrayRef>,
+    /// Rows in `columns`.
+    pub(super) n_rows: usize,
+}
+
+/// Checks the rows and keeps them, all or none. The caller holds `Table::write`. Errs with 23502, 22001 and 23505.
+pub(super) async fn keep(table: &Arc<Table>, written: Written) -> Result<()> {
+    let old = table.rows();
+    let Written { replaced, columns, n_rows } = written;
+    let new = checked(table, columns, n_rows)?;
+    let mut places: Vec<(usize, usize)> = (0..old.num_rows()).map(|row| (0, row)).collect();
+    for (row, place) in replaced.iter().enumerate() {
+        if let Some(place) = places.get_mut(*place) {
+            *place = (1, row);
+        }
+    }
+    places.extend((replaced.len()..n_rows).map(|row| (1, row)));
+    let all = if replaced.is_empty() {
+        let both = |(old, new): (&ArrayRef, &ArrayRef)| Ok(concat(&[old.as_ref(), new.as_ref()])?);
+        old.columns().iter().zip(new.columns()).map(both).collect::<Result<Vec<_>>>()?
+    } else {
+        let both = |(old, new): (&ArrayRef, &ArrayRef)| Ok(interleave(&[old.as_ref(), new.as_ref()], &places)?);
+        old.columns().iter().zip(new.columns()).map(both).collect::<Result<Vec<_>>>()?
+    };
+    let all = checked(table, all, places.len())?;
+    check_unique(table, &all)?;
+    put(table, all).await
+}
+
+/// Puts the rows in place of all, off the threads of the network: a disk may be waited for.
+pub(super) async fn put(table: &Arc<Table>, rows: RecordBatch) -> Result<()> {
+    let table = Arc::clone(table);
+    tokio::task::spawn_blocking(move || table.replace(rows)).await.map_err(|e| Error::Internal(e.to_string()))?
+}
+
+/// Refuses a clause that is there and is not used.
+pub(super) fn refuse(there: bool, what: &str, hint: &str) -> Result<()> {
+    if there { Err(Error::unsupported(what, hint)) } else { Ok(()) }
+}

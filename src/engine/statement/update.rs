@@ -1,0 +1,93 @@
+//! UPDATE: rows of a table with other values in their places.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, AsArray, UInt32Array};
+use datafusion::arrow::compute::{cast, take};
+use datafusion::arrow::datatypes::Int64Type;
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::sqlparser::ast::{self, TableFactor, TableWithJoins};
+
+use super::insert::{NO_RETURNING, assignments};
+use super::table_rows::{Written, folded, keep, name_of, planned, quoted, refuse, rows_of, table_named};
+use crate::engine::outcome::Outcome;
+use crate::engine::session::Session;
+use crate::error::{Error, Result};
+use crate::frame::source::Source;
+use crate::view::table::{NUMBERED, PLACE, Table};
+
+/// Updates all rows that its WHERE lets through, or none.
+pub(super) async fn run(session: &Session, update: &ast::Update, parameters: Vec<ScalarValue>) -> Result<Outcome> {
+    let table = target(session, update)?.0;
+    let _writing = table.write().await;
+    let (plan, set) = plan(session, update).await?;
+    let rows = rows_of(session, plan, parameters).await?;
+    let mut places = places(rows.columns().first())?;
+    // A row that a join meets several times is written once, by one of them, as in Postgres.
+    let mut seen = std::collections::HashSet::new();
+    let kept: Vec<u32> = (0..places.len()).filter(|row| places.get(*row).is_some_and(|p| seen.insert(*p))).map(|row| row as u32).collect();
+    places = kept.iter().filter_map(|row| places.get(*row as usize).copied()).collect();
+    let (kept, at) = (UInt32Array::from(kept), UInt32Array::from_iter_values(places.iter().map(|p| *p as u32)));
+    let old = table.rows();
+    let mut columns = old.columns().iter().map(|c| Ok(take(c.as_ref(), &at, None)?)).collect::<Result<Vec<ArrayRef>>>()?;
+    for (column, values) in set.iter().zip(rows.columns().iter().skip(1)) {
+        if let Some(place) = columns.get_mut(*column) {
+            *place = cast(&take(values.as_ref(), &kept, None)?, place.data_type())?;
+        }
+    }
+    let n = places.len();
+    keep(&table, Written { replaced: places, columns, n_rows: n }).await?;
+    Ok(Outcome::Done { tag: format!("UPDATE {n}") })
+}
+
+/// The plan that finds the rows and their values.
+pub(super) async fn describe(session: &Session, update: &ast::Update) -> Result<LogicalPlan> {
+    Ok(plan(session, update).await?.0)
+}
+
+fn target(session: &Session, update: &ast::Update) -> Result<(Arc<Table>, String)> {
+    refuse(update.returning.is_some(), "RETURNING", NO_RETURNING)?;
+    let more = update.output.is_some() || update.or.is_some() || !update.order_by.is_empty() || update.limit.is_some();
+    refuse(more, "a clause of UPDATE", "Write UPDATE table SET column = value, … [FROM …] [WHERE …].")?;
+    of_factor(session, &update.table)
+}
+
+async fn plan(session: &Session, update: &ast::Update) -> Result<(LogicalPlan, Vec<usize>)> {
+    let (table, alias) = target(session, update)?;
+    let (set, values) = assignments(&table, &update.assignments)?;
+    let from = match &update.from {
+        None => &[],
+        Some(ast::UpdateTableFromKind::AfterSet(from) | ast::UpdateTableFromKind::BeforeSet(from)) => from.as_slice(),
+    };
+    let query = numbered(&table, &alias, &values, from, update.selection.as_ref());
+    Ok((planned(session, &query).await?, set))
+}
+
+/// The table that an UPDATE or DELETE names, and the name by which its columns are read.
+pub(super) fn of_factor(session: &Session, named: &TableWithJoins) -> Result<(Arc<Table>, String)> {
+    match (&named.relation, named.joins.is_empty()) {
+        (TableFactor::Table { name, alias, args: None, .. }, true) => {
+            let table = table_named(session, &name_of(name)?)?;
+            let alias = alias.as_ref().map_or_else(|| table.name().to_owned(), |alias| folded(&alias.name));
+            Ok((table, alias))
+        }
+        (other, _) => Err(Error::unsupported(format!("{other} as what is changed"), "Name one table; others stand in FROM or USING.")),
+    }
+}
+
+/// The query for the places of rows, with values beside them.
+pub(super) fn numbered(table: &Table, alias: &str, values: &[String], from: &[TableWithJoins], selection: Option<&ast::Expr>) -> String {
+    let alias = quoted(alias);
+    let values: String = values.iter().map(|value| format!(", {value}")).collect();
+    let from: String = from.iter().map(|one| format!(", {one}")).collect();
+    let selection = selection.map(|expr| format!(" WHERE {expr}")).unwrap_or_default();
+    format!("SELECT {alias}.{}{values} FROM {} AS {alias}{from}{selection}", quoted(PLACE), quoted(&format!("{}{NUMBERED}", table.name())))
+}
+
+/// The places that such a query gives.
+pub(super) fn places(column: Option<&ArrayRef>) -> Result<Vec<usize>> {
+    let column = column.and_then(|column| column.as_primitive_opt::<Int64Type>());
+    let column = column.ok_or_else(|| Error::Internal("rows without their places".into()))?;
+    Ok(column.iter().flatten().filter_map(|place| usize::try_from(place).ok()).collect())
+}

@@ -1,0 +1,79 @@
+//! What the rows of a table must be: values where NULL is not allowed, texts no longer than declared, one row a key.
+
+use std::collections::HashMap;
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray};
+use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::arrow::row::{RowConverter, SortField};
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+
+use super::table::Table;
+use crate::error::{Error, Result};
+use crate::frame::source::Source;
+
+/// The columns as rows of the table. Errs with 23502 for a NULL that is not allowed and with 22001 for a text that is too long.
+pub fn checked(table: &Table, columns: Vec<ArrayRef>, n_rows: usize) -> Result<RecordBatch> {
+    for (column, values) in table.columns().iter().zip(&columns) {
+        let name = column.field.name();
+        if !column.field.is_nullable() && values.null_count() > 0 {
+            let row = (0..n_rows).find(|row| values.is_null(*row)).unwrap_or(0);
+            return Err(Error::Data {
+                code: "23502",
+                message: format!("null value in column \"{name}\" of relation \"{}\" violates not-null constraint", table.name()),
+                detail: Some(format!("Failing row contains ({}).", texts(columns.iter(), row)?.join(", "))),
+            });
+        }
+        if let (Some(most), Some(texts)) = (column.max_chars, values.as_string_opt::<i32>())
+            && texts.iter().flatten().any(|text| text.chars().count() > most)
+        {
+            let word = if column.sql_type.to_lowercase().starts_with("var") || column.sql_type.to_lowercase().contains("varying") {
+                "character varying"
+            } else {
+                "character"
+            };
+            return Err(Error::Data { code: "22001", message: format!("value too long for type {word}({most})"), detail: None });
+        }
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(n_rows));
+    Ok(RecordBatch::try_new_with_options(table.schema(), columns, &options)?)
+}
+
+/// The keys of rows, in a form that is equal where they are; None for a table without a primary key.
+pub fn keys(table: &Table, rows: &RecordBatch) -> Result<Option<Vec<Vec<u8>>>> {
+    if table.primary_key().is_empty() {
+        return Ok(None);
+    }
+    let columns: Vec<ArrayRef> = table.primary_key().iter().filter_map(|at| rows.columns().get(*at).cloned()).collect();
+    let converter = RowConverter::new(columns.iter().map(|c| SortField::new(c.data_type().clone())).collect())?;
+    let keys = converter.convert_columns(&columns)?;
+    Ok(Some(keys.iter().map(|key| key.as_ref().to_vec()).collect()))
+}
+
+/// Errs with 23505 if two rows have one key.
+pub fn check_unique(table: &Table, rows: &RecordBatch) -> Result<()> {
+    let Some(keys) = keys(table, rows)? else { return Ok(()) };
+    let mut seen = HashMap::with_capacity(keys.len());
+    for (row, key) in keys.iter().enumerate() {
+        if seen.insert(key, row).is_some() {
+            return Err(duplicate(table, rows, row));
+        }
+    }
+    Ok(())
+}
+
+fn duplicate(table: &Table, rows: &RecordBatch, row: usize) -> Error {
+    let names: Vec<&str> = table.primary_key().iter().filter_map(|at| table.columns().get(*at)).map(|c| c.field.name().as_str()).collect();
+    let key = table.primary_key().iter().filter_map(|at| rows.columns().get(*at));
+    let key = texts(key, row).map(|texts| texts.join(", ")).unwrap_or_default();
+    Error::Data {
+        code: "23505",
+        message: format!("duplicate key value violates unique constraint \"{}_pkey\"", table.name()),
+        detail: Some(format!("Key ({})=({key}) already exists.", names.join(", "))),
+    }
+}
+
+fn texts<'a>(columns: impl Iterator<Item = &'a ArrayRef>, row: usize) -> Result<Vec<String>> {
+    let options = FormatOptions::default().with_null("null");
+    let text = |column: &ArrayRef| Ok(ArrayFormatter::try_new(column.as_ref(), &options)?.value(row).to_string());
+    columns.map(text).collect()
+}

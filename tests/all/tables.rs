@@ -1,0 +1,102 @@
+//! Tables that outlive their engine, and rows that a client copies in.
+
+use framesql::engine::session::Session;
+use framesql::plan::parse::Body;
+use framesql::settings::Settings;
+
+use crate::answers;
+use crate::oracle;
+
+async fn copy(session: &Session, statement: &str, parts: &[&str]) -> framesql::error::Result<usize> {
+    let parsed = session.parse(statement)?;
+    let Body::CopyIn(copy) = &parsed[0].body else { panic!("{statement} is no COPY FROM STDIN") };
+    let mut into = session.copy_in(copy)?;
+    for part in parts {
+        into.push(part.as_bytes())?;
+    }
+    into.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_a_table_are_there_again_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = || Settings { data: Some(folder.path().to_owned()), ..Settings::default() };
+    let query = "SELECT id, name FROM \"Cameras\" ORDER BY id";
+    let before = {
+        let (engine, session) = answers::open(settings()).await;
+        let made = "CREATE TABLE \"Cameras\" (id int4 PRIMARY KEY, name text DEFAULT 'none'); INSERT INTO \"Cameras\" VALUES (1, 'a'), (2, 'b'); \
+                    UPDATE \"Cameras\" SET name = 'c' WHERE id = 2; CREATE TABLE copied AS SELECT id * 2 AS twice FROM \"Cameras\"; \
+                    CREATE TABLE gone (a int8); INSERT INTO gone VALUES (1); DROP TABLE gone; CREATE VIEW v AS SELECT * FROM copied";
+        answers::run(&session, made).await;
+        let before = oracle::bag(&answers::rows(&session, query).await.unwrap());
+        engine.shutdown().await;
+        before
+    };
+    let (engine, session) = answers::open(settings()).await;
+    assert_eq!(oracle::bag(&answers::rows(&session, query).await.unwrap()), before);
+    assert_eq!(answers::number(&session, "SELECT sum(twice) FROM v").await, 6);
+    answers::run(&session, "CREATE TABLE gone (a int8)").await;
+    assert_eq!(answers::number(&session, "SELECT count(*) FROM gone").await, 0);
+    // The key holds after the restart too.
+    let error = answers::rows(&session, "INSERT INTO \"Cameras\" VALUES (1, 'again')").await.unwrap_err();
+    assert_eq!(error.sqlstate(), "23505");
+    assert_eq!(error.detail().as_deref(), Some("Key (id)=(1) already exists."));
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_brings_all_its_rows_or_none() {
+    let (_engine, session) = answers::open(Settings::default()).await;
+    answers::run(&session, "CREATE TABLE t (id int8 PRIMARY KEY, name varchar(4), at timestamptz, raw bytea, n int2 DEFAULT 7)").await;
+    let text = ["1\ta\\tb\t2026-05-01 12:00:00+02\t\\\\x0aff\t1\n2\t", "\\N\t\\N\t\\N\t\\N\n", "\\.\n"];
+    assert_eq!(copy(&session, "COPY t FROM STDIN", &text).await.unwrap(), 2);
+    let csv = ["name,id\n\"\",3\n,", "4\r\n"];
+    assert_eq!(copy(&session, "COPY t (name, id) FROM STDIN WITH (FORMAT csv, HEADER true)", &csv).await.unwrap(), 2);
+    let found = answers::rows(&session, "SELECT id, name, at, encode(raw, 'hex'), n FROM t ORDER BY id").await.unwrap();
+    let texts = arrow::util::pretty::pretty_format_batches(&found).unwrap().to_string();
+    let lines: Vec<String> = texts.lines().skip(3).map(|l| l.split_whitespace().collect::<String>()).collect();
+    assert_eq!(lines[0], "|1|a\tb|2026-05-01T10:00:00Z|0aff|1|".replace('\t', ""), "{texts}");
+    assert_eq!(lines[1], "|2|||||");
+    assert_eq!(lines[2..4], ["|3||||7|", "|4||||7|"]);
+    for (statement, rows, code, detail) in [
+        ("COPY t (id) FROM STDIN", "5\nsix\n", "22P02", "COPY t, line 2, column id"),
+        ("COPY t (id) FROM STDIN", "5\t6\n", "22P04", "COPY t, line 1"),
+        ("COPY t (id, name) FROM STDIN", "5\tx\n6\n", "22P04", "COPY t, line 2"),
+        ("COPY t (id) FROM STDIN", "5\n1\n", "23505", "Key (id)=(1) already exists."),
+        ("COPY t (id) FROM STDIN CSV", "5\n\n", "23502", "Failing row contains (null, null, null, null, 7)."),
+    ] {
+        let error = copy(&session, statement, &[rows]).await.unwrap_err();
+        assert_eq!((error.sqlstate(), error.detail().as_deref()), (code, Some(detail)), "{statement} {rows:?}: {error}");
+    }
+    assert_eq!(copy(&session, "COPY t FROM STDIN BINARY", &[]).await.unwrap_err().sqlstate(), "0A000");
+    assert_eq!(copy(&session, "COPY nobody FROM STDIN", &[]).await.unwrap_err().sqlstate(), "42P01");
+    assert_eq!(answers::number(&session, "SELECT count(*) FROM t").await, 4);
+}
+
+/// A row that is late or not, a row that a restore gives again or not: neither depends on the size of batches.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_out_of_order_are_late_whatever_the_size_of_batches() {
+    use framesql::engine::replay::{Conditions, Replay};
+    let (_engine, session) = answers::open(Settings::default()).await;
+    let columns = "id int8 sequence, ts timestamptz, k int4 between 1 and 3";
+    let options = "event_time = 'ts', watermark_delay = '2 s', disorder = '5 s', rows = 700, rate = 7, seed = 3";
+    answers::run(&session, &format!("CREATE SOURCE made FROM 'datagen:' WITH (columns = '{columns}', {options})")).await;
+    let query = "SELECT window_start, k, count(*) AS n, sum(id) AS ids FROM TUMBLE(made, ts, INTERVAL '1 second') GROUP BY window_start, k";
+    let replay = Replay::of(&session, query).await.unwrap();
+    let one = replay.run(Conditions { batch_rows: Some(1), ..Conditions::default() }).await.unwrap();
+    let n_late = one.counters.n_late.get();
+    assert!(n_late > 20 && n_late < 600, "{n_late} rows are late");
+    for batch_rows in [7, 64, 1024] {
+        let other = replay.run(Conditions { batch_rows: Some(batch_rows), ..Conditions::default() }).await.unwrap();
+        assert_eq!(oracle::bag(&other.rows), oracle::bag(&one.rows), "batches of {batch_rows}");
+        assert_eq!(other.counters.n_late.get(), n_late);
+    }
+    for (at, batch_rows) in [(0, 7), (350, 1), (351, 64), (699, 7), (900, 64)] {
+        let first = Conditions { batch_rows: Some(batch_rows), barrier_after_rows: Some(at), ..Conditions::default() };
+        let first = replay.run(first).await.unwrap();
+        let restored = first.snapshot.clone().unwrap();
+        let second = replay.run(Conditions { batch_rows: Some(64), restored, ..Conditions::default() }).await.unwrap();
+        let together: Vec<_> = first.rows.into_iter().chain(second.rows).collect();
+        assert_eq!(oracle::bag(&together), oracle::bag(&one.rows), "restored after row {at}");
+    }
+}
