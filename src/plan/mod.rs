@@ -6,6 +6,8 @@ pub mod event_time;
 pub mod infer;
 mod length;
 mod named;
+pub mod order;
+pub mod over;
 pub mod parse;
 pub mod pattern;
 mod pixels;

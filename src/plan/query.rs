@@ -18,7 +18,7 @@ use super::pattern::planner::PatternPlanner;
 use super::postgres_types::{PostgresTypes, PostgresTypesRule};
 use super::unnest::UnnestPlanner;
 use super::window::{AssignWindow, WindowPlanner};
-use super::{event_time, infer, length, pixels, rewrite, unnest};
+use super::{event_time, infer, length, over, pixels, rewrite, unnest};
 use crate::error::Error;
 
 /// A session's planner: DataFusion's, with framesql's functions, relations and types. `catalog` is the database that it is in.
@@ -129,7 +129,7 @@ fn check_node(node: &LogicalPlan) -> Result<()> {
         }
         LogicalPlan::Distinct(Distinct::On(_)) => unsupported("DISTINCT ON", "Group by window instead."),
         LogicalPlan::Join(_) => unsupported("a join", "Make a view of each side, and join where you read."),
-        LogicalPlan::Window(_) => unsupported("OVER", "Use it where you read: SELECT … OVER (…) FROM view."),
+        LogicalPlan::Window(_) => over::check(node),
         LogicalPlan::RecursiveQuery(_) => unsupported("WITH RECURSIVE", "Use it where you read."),
         LogicalPlan::Aggregate(aggregate) if aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) => {
             unsupported("GROUPING SETS", "Make one view a grouping.")

@@ -11,6 +11,7 @@ pub mod lower;
 pub mod map;
 pub mod merge;
 pub mod operator;
+pub mod over;
 pub mod pattern;
 pub mod scan;
 pub mod unnest;
@@ -117,6 +118,8 @@ pub enum Description {
     Merge(merge::Merge),
     /// Aggregates by time window.
     Window(window::Window),
+    /// OVER on event time.
+    Over(over::Over),
     /// Recognises patterns of rows.
     Pattern(pattern::Pattern),
 }
@@ -134,6 +137,7 @@ impl Description {
             Description::Limit(_) => "LimitExec",
             Description::Merge(_) => "MergeExec",
             Description::Window(_) => "WindowAggregateExec",
+            Description::Over(_) => "OverExec",
             Description::Pattern(_) => "PatternExec",
         }
     }
@@ -149,6 +153,7 @@ impl Description {
             Description::Detach(_) | Description::Merge(_) => String::new(),
             Description::Limit(d) => d.detail(),
             Description::Window(d) => d.detail(),
+            Description::Over(d) => d.detail(),
             Description::Pattern(d) => d.detail(),
         }
     }
@@ -165,6 +170,7 @@ impl Description {
             Description::Limit(d) => Arc::clone(&d.schema),
             Description::Merge(d) => Arc::clone(&d.schema),
             Description::Window(d) => Arc::clone(&d.schema),
+            Description::Over(d) => Arc::clone(&d.schema),
             Description::Pattern(d) => Arc::clone(&d.schema),
         }
     }
@@ -181,6 +187,7 @@ impl Description {
             Description::Limit(d) => Box::new(d.build()),
             Description::Merge(d) => Box::new(d.build()),
             Description::Window(d) => Box::new(d.build(run)?),
+            Description::Over(d) => Box::new(d.build(run)?),
             Description::Pattern(d) => Box::new(d.build(run)?),
         })
     }

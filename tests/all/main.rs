@@ -8,6 +8,7 @@ mod docs;
 mod files;
 mod media;
 mod oracle;
+mod patterns;
 mod random;
 mod replay;
 mod rooms;
