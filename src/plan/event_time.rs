@@ -10,7 +10,7 @@ use datafusion::logical_expr::{Expr, Join, LogicalPlan, TableScan};
 use super::join::{self, Way};
 use super::table::SourceTable;
 use super::topn_updating::TopN;
-use super::{asof, infer, pattern, system_time, unnest, window};
+use super::{asof, infer, over, pattern, system_time, unnest, window};
 use crate::error::Error;
 use crate::frame::source::Source;
 
@@ -66,6 +66,8 @@ pub fn lag_us(plan: &LogicalPlan, at: usize) -> Option<i64> {
         },
         LogicalPlan::Join(join) => join_lag_us(join, at),
         LogicalPlan::Union(union) => union.inputs.iter().map(|input| lag_us(input, at)).reduce(|a, b| Some(a?.max(b?))).flatten(),
+        // Rows are given in the order of this column, before the watermark that passes them; others may be far behind it.
+        LogicalPlan::Window(window) if over::time(window) == Some(at) => lag_us(&window.input, at).map(|_| 0),
         LogicalPlan::Aggregate(_) => {
             let held_us = held_us(plan, at)?;
             below(plan, at).and_then(|(input, at)| lag_us(input, at)).map(|lag_us| lag_us.saturating_add(held_us))

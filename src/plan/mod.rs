@@ -10,6 +10,8 @@ pub mod infer;
 pub mod join;
 mod length;
 mod named;
+pub mod order;
+pub mod over;
 pub mod parse;
 pub mod pattern;
 mod pixels;

@@ -15,6 +15,7 @@ use datafusion::common::{DFSchema, DFSchemaRef, internal_err, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 
+use super::order::Order;
 use formula::{Formula, Navigation};
 
 /// A pattern as a tree; variables by their numbers.
@@ -62,17 +63,6 @@ pub enum Skip {
     ToFirst(usize),
     /// At the last row of a variable.
     ToLast(usize),
-}
-
-/// A key of ORDER BY.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Order {
-    /// The column.
-    pub column: usize,
-    /// DESC.
-    pub descending: bool,
-    /// NULLS FIRST.
-    pub nulls_first: bool,
 }
 
 /// What is recognised; columns are those of the input, by index.

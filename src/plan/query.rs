@@ -20,7 +20,7 @@ use super::postgres_types::{PostgresTypes, PostgresTypesRule};
 use super::topn_updating::TopN;
 use super::unnest::UnnestPlanner;
 use super::window::{AssignWindow, WindowPlanner};
-use super::{asof, changelog, event_time, infer, join, length, pixels, rewrite, system_time, topn_updating, unnest};
+use super::{asof, changelog, event_time, infer, join, length, over, pixels, rewrite, system_time, topn_updating, unnest};
 use crate::error::Error;
 
 /// A session's planner: DataFusion's, with framesql's functions, relations and types. `catalog` is the database that it is in.
@@ -152,7 +152,7 @@ fn check_node(node: &LogicalPlan, emit: Emit) -> Result<()> {
         }
         LogicalPlan::Distinct(Distinct::On(_)) => unsupported("DISTINCT ON", "Group by window instead."),
         LogicalPlan::Join(join) => join::way(join).map(|_| ()),
-        LogicalPlan::Window(_) => unsupported("OVER", "Use it where you read: SELECT … OVER (…) FROM view."),
+        LogicalPlan::Window(_) => over::check(node),
         LogicalPlan::RecursiveQuery(_) => unsupported("WITH RECURSIVE", "Use it where you read."),
         LogicalPlan::Aggregate(aggregate) if aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) => {
             unsupported("GROUPING SETS", "Make one view a grouping.")

@@ -19,6 +19,7 @@ pub mod lower;
 pub mod map;
 pub mod merge;
 pub mod operator;
+pub mod over;
 pub mod pattern;
 pub mod scan;
 pub mod topn_updating;
@@ -144,6 +145,8 @@ pub enum Description {
     Lookup(lookup::Lookup),
     /// Joins with the nearest version.
     Asof(asof::Asof),
+    /// OVER on event time.
+    Over(over::Over),
     /// Recognises patterns of rows.
     Pattern(pattern::Pattern),
 }
@@ -167,6 +170,7 @@ impl Description {
             Description::Join(_) => "TimedJoinExec",
             Description::Lookup(_) => "LookupJoinExec",
             Description::Asof(_) => "AsofJoinExec",
+            Description::Over(_) => "OverExec",
             Description::Pattern(_) => "PatternExec",
         }
     }
@@ -188,6 +192,7 @@ impl Description {
             Description::Join(d) => d.detail(),
             Description::Lookup(d) => d.detail(),
             Description::Asof(d) => d.detail(),
+            Description::Over(d) => d.detail(),
             Description::Pattern(d) => d.detail(),
         }
     }
@@ -210,6 +215,7 @@ impl Description {
             Description::Join(d) => Arc::clone(&d.schema),
             Description::Lookup(d) => Arc::clone(&d.schema),
             Description::Asof(d) => Arc::clone(&d.schema),
+            Description::Over(d) => Arc::clone(&d.schema),
             Description::Pattern(d) => Arc::clone(&d.schema),
         }
     }
@@ -232,6 +238,7 @@ impl Description {
             Description::Join(d) => Box::new(d.build(run)?),
             Description::Lookup(d) => Box::new(d.build(run)?),
             Description::Asof(d) => Box::new(d.build(run)?),
+            Description::Over(d) => Box::new(d.build(run)?),
             Description::Pattern(d) => Box::new(d.build(run)?),
         })
     }

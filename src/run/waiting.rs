@@ -12,7 +12,7 @@ use super::Run;
 use super::operator::State;
 use crate::event::END_OF_TIME_US;
 use crate::metrics::JobCounters;
-use crate::plan::pattern::Order;
+use crate::plan::order::Order;
 
 /// The rows, and how far the watermark is.
 pub(super) struct Waiting {

@@ -10,6 +10,7 @@ mod ffmpeg;
 mod files;
 mod media;
 mod oracle;
+mod patterns;
 mod random;
 mod replay;
 mod rooms;

@@ -19,8 +19,8 @@ const BATCH_ROWS: [usize; 3] = [1, 7, 64];
 const CASES: u64 = 300;
 
 /// What was compared.
-struct Compared {
-    n_rows: usize,
+pub(crate) struct Compared {
+    pub(crate) n_rows: usize,
     /// How many rows were taken back on the way.
     n_gone: usize,
     /// Whether rows came before a barrier, and more after it.
@@ -34,7 +34,7 @@ fn sum(runs: &[(&[RecordBatch], &[RecordBatch])]) -> Result<Bag, String> {
 }
 
 /// Compares a query's answers, given as `emit` says; a barrier stands after a random one of `n_rows` rows of each source.
-async fn compare(session: &Session, query: &str, emit: &str, rng: &mut fastrand::Rng, n_rows: u64) -> Result<Compared, String> {
+pub(crate) async fn compare(session: &Session, query: &str, emit: &str, rng: &mut fastrand::Rng, n_rows: u64) -> Result<Compared, String> {
     let expected = oracle::bag(&answers::rows(session, query).await.map_err(|e| format!("SELECT: {e}"))?);
     let replay = Replay::of(session, &format!("{query} {emit}")).await.map_err(|e| format!("continuous: {e}"))?;
     let same = |what: &str, found: Result<Bag, String>| {

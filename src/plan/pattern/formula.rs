@@ -10,7 +10,7 @@ use datafusion::logical_expr::{Aggregate, EmptyRelation, Expr, ExprSchemable, Lo
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 
-use super::super::postgres_types::{PostgresTypesRule, shown};
+use crate::plan::postgres_types::{PostgresTypesRule, shown};
 use crate::frame::batch::ts_type;
 
 /// Which row of a variable is meant.

@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
     AccessExpr, Expr as SqlExpr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Value, VisitMut, VisitorMut,
 };
 
-use super::super::parse::pattern::FINAL;
+use crate::plan::parse::pattern::FINAL;
 use super::formula::{Formula, Navigation, Reach, column_name, fit, schema};
 use crate::error::Error;
 

@@ -14,12 +14,13 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
-use super::super::parse::pattern::ROWS;
-use super::super::window::interval_us;
+use crate::plan::order::Order;
+use crate::plan::parse::pattern::ROWS;
+use crate::plan::window::interval_us;
 use super::formula::column_name;
 use super::navigation::Formulas;
 use super::read::read;
-use super::{Order, Part, Pattern, Recognition, Skip};
+use super::{Part, Pattern, Recognition, Skip};
 use crate::error::Error;
 
 /// Plans MATCH_RECOGNIZE.

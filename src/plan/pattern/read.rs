@@ -107,6 +107,12 @@ impl Reader<'_> {
 
     fn quantified(&mut self, part: Part, least: u32, most: Option<u32>) -> Result<Part> {
         let greedy = !self.take('?');
+        if part.empty() {
+            return Err(Error::unsupported(
+                "a quantifier on a part of a PATTERN that may have no rows",
+                "Make one of its variables obligatory: (a b?)* instead of (a? b?)*.",
+            ));
+        }
         match self.peek() {
             Some('*' | '+' | '?' | '{') => Err(syntax("two quantifiers follow each other".into())),
             _ => Ok(Part::Repeat { part: Box::new(part), least, most, greedy }),
@@ -199,6 +205,7 @@ mod tests {
             ("a{}", "42601"),
             ("a{3,2}", "22023"),
             ("a{0}", "22023"),
+            ("(a? b*)+", "0A000"),
             ("a{99999999999}", "42601"),
             ("{- a -}", "0A000"),
             ("PERMUTE(a, b)", "0A000"),

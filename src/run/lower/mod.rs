@@ -11,21 +11,21 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchemaRef, NullHandling, internal_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::{
-    Aggregate, Expr, Extension, FetchType, LogicalPlan, SkipType, TableScan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
+    Aggregate, Expr, Extension, FetchType, LogicalPlan, SkipType, TableScan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore, Window,
 };
 use datafusion::physical_plan::ExecutionPlan;
 use framesql_udfs::frame::is_frame;
 use framesql_udfs::function::reads_pixels;
 
 use super::exec::OperatorExec;
-use super::{Description, Run, assign, detach, infer, limit, map, merge, pattern, scan, unnest, window};
+use super::{Description, Run, assign, detach, infer, limit, map, merge, over, pattern, scan, unnest, window};
 use crate::error::Error;
 use crate::frame::source::{Request, Source};
 use crate::plan::asof::AsofJoin;
 use crate::plan::changelog::changelog;
 use crate::plan::event_time::{self, source_of};
 use crate::plan::topn_updating::TopN;
-use crate::plan::{infer as plan_infer, pattern as plan_pattern, unnest as plan_unnest, window as plan_window};
+use crate::plan::{infer as plan_infer, order, over as plan_over, pattern as plan_pattern, unnest as plan_unnest, window as plan_window};
 
 pub use batch::batch;
 
@@ -162,6 +162,7 @@ impl Lowering<'_> {
             LogicalPlan::Extension(extension) if extension.node.as_any().is::<TopN>() => self.topn_updating(extension),
             LogicalPlan::Join(join) => self.join(join),
             LogicalPlan::Extension(extension) if extension.node.as_any().is::<AsofJoin>() => self.asof(extension),
+            LogicalPlan::Window(node) => self.ordered(node, plan),
             LogicalPlan::Extension(extension) => match node(extension.node.as_ref()) {
                 Some((input, description)) => {
                     let description = self.timed(description, extension)?;
@@ -219,7 +220,9 @@ impl Lowering<'_> {
     fn timed(&self, description: Description, extension: &Extension) -> Result<Description> {
         if let (Description::Pattern(mut rows), true) = (description.clone(), self.run.continuous) {
             if let Some(node) = extension.node.as_any().downcast_ref::<plan_pattern::Pattern>() {
-                rows.lag_us = event_time::lag_us(&node.input, rows.recognition.time()).ok_or_else(|| unordered(node))?;
+                let table = node.input.inputs().into_iter().next().unwrap_or(&node.input);
+                let lag_us = event_time::lag_us(&node.input, rows.recognition.time());
+                rows.lag_us = lag_us.ok_or_else(|| order::refusal("MATCH_RECOGNIZE", table))?;
             }
             return Ok(Description::Pattern(rows));
         }
@@ -252,24 +255,30 @@ impl Lowering<'_> {
         };
         Ok(Part { exec: self.operator(Description::Window(description), vec![input]), pixels: false })
     }
+
+    /// OVER.
+    fn ordered(&mut self, node: &Window, plan: &LogicalPlan) -> Result<Part> {
+        let plan_over::Over { partition, order, extent } = plan_over::over(node)?;
+        let time = order.first().map_or(0, |o| o.column);
+        let lag_us = event_time::lag_us(&node.input, time).ok_or_else(|| order::refusal("OVER", &node.input))?;
+        let input = self.lower(&node.input)?;
+        let input = self.detached(input);
+        let description = over::Over {
+            input: Arc::clone(node.input.schema()),
+            calls: node.window_expr.clone(),
+            partition,
+            order,
+            extent,
+            lag_us,
+            schema: arrow(plan.schema()),
+        };
+        Ok(Part { exec: self.operator(Description::Over(description), vec![input]), pixels: false })
+    }
 }
 
 /// A plan that decodes or infers stays off the threads of the network even where the frame itself is not read any more.
 fn keeps_thread(input: &Part, description: &Description) -> bool {
     input.pixels && !matches!(description, Description::Window(_))
-}
-
-/// The error for a pattern over rows of which no watermark says when they are complete.
-fn unordered(node: &plan_pattern::Pattern) -> Error {
-    let below = node.input.inputs();
-    let times = below.first().map(|table| event_time::columns_of(table)).unwrap_or_default();
-    let names = times.iter().filter_map(|(at, _)| below.first().and_then(|table| table.schema().fields().get(*at)));
-    let names: Vec<&str> = names.map(|f| f.name().as_str()).collect();
-    let hint = match names.as_slice() {
-        [] => "No column of this query carries event time: it is a source's ts passed on unchanged.".to_owned(),
-        names => format!("Use an event time column: {}.", names.join(", ")),
-    };
-    Error::refused("a continuous MATCH_RECOGNIZE is ordered by event time", hint)
 }
 
 fn arrow(schema: &DFSchemaRef) -> SchemaRef {
