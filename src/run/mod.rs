@@ -136,7 +136,7 @@ pub enum Description {
     /// Aggregates, and updates what it gave.
     Aggregate(aggregate::Aggregate),
     /// The first rows by rank, updated.
-    TopN(topn_updating::TopN),
+    TopNUpdating(topn_updating::TopN),
     /// The first row of each key.
     Dedup(dedup::Dedup),
     /// Joins within a stretch of event time.
@@ -165,7 +165,7 @@ impl Description {
             Description::Merge(_) => "MergeExec",
             Description::Window(_) => "WindowAggregateExec",
             Description::Aggregate(_) => "UpdatingAggregateExec",
-            Description::TopN(_) => "UpdatingTopNExec",
+            Description::TopNUpdating(_) => "UpdatingTopNExec",
             Description::Dedup(_) => "DedupExec",
             Description::Join(_) => "TimedJoinExec",
             Description::Lookup(_) => "LookupJoinExec",
@@ -187,7 +187,7 @@ impl Description {
             Description::Limit(d) => d.detail(),
             Description::Window(d) => d.detail(),
             Description::Aggregate(d) => d.detail(),
-            Description::TopN(d) => d.detail(),
+            Description::TopNUpdating(d) => d.detail(),
             Description::Dedup(d) => d.detail(),
             Description::Join(d) => d.detail(),
             Description::Lookup(d) => d.detail(),
@@ -210,7 +210,7 @@ impl Description {
             Description::Merge(d) => Arc::clone(&d.schema),
             Description::Window(d) => Arc::clone(&d.schema),
             Description::Aggregate(d) => Arc::clone(&d.schema),
-            Description::TopN(d) => Arc::clone(&d.schema),
+            Description::TopNUpdating(d) => Arc::clone(&d.schema),
             Description::Dedup(d) => Arc::clone(&d.schema),
             Description::Join(d) => Arc::clone(&d.schema),
             Description::Lookup(d) => Arc::clone(&d.schema),
@@ -233,7 +233,7 @@ impl Description {
             Description::Merge(d) => Box::new(d.build()),
             Description::Window(d) => Box::new(d.build(run)?),
             Description::Aggregate(d) => Box::new(d.build(run)?),
-            Description::TopN(d) => Box::new(d.build()?),
+            Description::TopNUpdating(d) => Box::new(d.build()?),
             Description::Dedup(d) => Box::new(d.build(run)?),
             Description::Join(d) => Box::new(d.build(run)?),
             Description::Lookup(d) => Box::new(d.build(run)?),
