@@ -6,6 +6,7 @@ mod answers;
 mod counts;
 mod docs;
 mod files;
+mod joins;
 mod media;
 mod oracle;
 mod random;
