@@ -92,7 +92,10 @@ impl AsofJoin {
 }
 
 fn not_event_time(side: &LogicalPlan, time: &Expr) -> Error {
-    Error::refused(format!("a continuous join over the version at {time}, which is not event time, would never answer"), event_time::usable(side))
+    Error::refused(
+        format!("a continuous join over the version at {time}, which is not event time, would never answer"),
+        event_time::usable(side),
+    )
 }
 
 fn as_type(e: Expr, from: &DataType, to: &DataType) -> Expr {
@@ -152,10 +155,9 @@ impl UserDefinedLogicalNodeCore for AsofJoin {
         let mut right: BTreeSet<usize> = output_columns.iter().filter_map(|c| c.checked_sub(n_left)).collect();
         let of_left = self.on.iter().map(|(l, _)| l).chain([&self.left_time]);
         let of_right = self.on.iter().map(|(_, r)| r).chain([&self.right_time]);
-        for (side, exprs, needed) in [
-            (&self.left, of_left.collect::<Vec<_>>(), &mut left),
-            (&self.right, of_right.collect::<Vec<_>>(), &mut right),
-        ] {
+        for (side, exprs, needed) in
+            [(&self.left, of_left.collect::<Vec<_>>(), &mut left), (&self.right, of_right.collect::<Vec<_>>(), &mut right)]
+        {
             for column in exprs.into_iter().flat_map(|e| e.column_refs()) {
                 needed.insert(side.schema().index_of_column(column).ok()?);
             }

@@ -259,8 +259,5 @@ pub fn usable(plan: &LogicalPlan) -> String {
 
 /// The error for a window, or a group, over a column that is no event time: it names those that would do.
 pub fn refusal(plan: &LogicalPlan, column: &Column) -> Error {
-    Error::refused(
-        format!("a continuous window over column \"{}\", which is not event time, would never close", column.name),
-        usable(plan),
-    )
+    Error::refused(format!("a continuous window over column \"{}\", which is not event time, would never close", column.name), usable(plan))
 }

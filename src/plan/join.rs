@@ -110,7 +110,10 @@ fn unbounded(join: &Join, bounds: &BTreeMap<(usize, usize), Bound>) -> Error {
         for (side, column) in [(&join.left, *left), (&join.right, *right)] {
             if event_time::complete_us(side, column).is_none() {
                 return Error::refused(
-                    format!("a continuous join over column \"{}\", which is not event time, would keep every row for ever", name(side, column)),
+                    format!(
+                        "a continuous join over column \"{}\", which is not event time, would keep every row for ever",
+                        name(side, column)
+                    ),
                     event_time::usable(side),
                 );
             }

@@ -15,8 +15,8 @@ use datafusion::logical_expr::{
     UserDefinedLogicalNodeCore, Volatility,
 };
 use datafusion::sql::sqlparser::ast::{
-    self, BinaryOperator, Expr as SqlExpr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, JoinConstraint, JoinOperator, ObjectName,
-    TableFactor,
+    self, BinaryOperator, Expr as SqlExpr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, JoinConstraint, JoinOperator,
+    ObjectName, TableFactor,
 };
 
 use super::asof::AsofJoin;
@@ -155,7 +155,9 @@ pub(super) fn take_up(plan: LogicalPlan) -> Result<LogicalPlan> {
     plan.data.apply_with_subqueries(|node| {
         node.apply_expressions(|e| match e.exists(|e| Ok(mark_in(e).is_some())) {
             Ok(false) => Ok(TreeNodeRecursion::Continue),
-            _ => plan_err!("__match_condition and __as_of are no functions: write ASOF JOIN … MATCH_CONDITION (…) or FOR SYSTEM_TIME AS OF …"),
+            _ => plan_err!(
+                "__match_condition and __as_of are no functions: write ASOF JOIN … MATCH_CONDITION (…) or FOR SYSTEM_TIME AS OF …"
+            ),
         })
     })?;
     Ok(plan.data)

@@ -98,18 +98,12 @@ impl Matcher {
 }
 
 /// `n` rows of a left and a right side as rows of `schema`; a side that is not there is NULL.
-pub(super) fn side_by_side(
-    schema: &SchemaRef,
-    n: usize,
-    left: Option<&RecordBatch>,
-    right: Option<&RecordBatch>,
-) -> Result<RecordBatch> {
+pub(super) fn side_by_side(schema: &SchemaRef, n: usize, left: Option<&RecordBatch>, right: Option<&RecordBatch>) -> Result<RecordBatch> {
     let n_columns = |side: Option<&RecordBatch>| side.map(RecordBatch::num_columns);
     let all = schema.fields().len();
     let n_left = n_columns(left).unwrap_or_else(|| all.saturating_sub(n_columns(right).unwrap_or(0)));
-    let null = |fields: &mut dyn Iterator<Item = &Arc<Field>>| -> Vec<ArrayRef> {
-        fields.map(|f| new_null_array(f.data_type(), n)).collect()
-    };
+    let null =
+        |fields: &mut dyn Iterator<Item = &Arc<Field>>| -> Vec<ArrayRef> { fields.map(|f| new_null_array(f.data_type(), n)).collect() };
     let mut columns = match left {
         Some(rows) => rows.columns().to_vec(),
         None => null(&mut schema.fields().iter().take(n_left)),

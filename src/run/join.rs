@@ -130,6 +130,10 @@ impl JoinOperator {
         for id in ids {
             let Some(key) = self.side(side).key(*id) else { continue };
             let times = self.partners(side, id.0);
+            // Bounds that contradict each other are met by nothing.
+            if times.is_empty() {
+                continue;
+            }
             let range = (*times.start(), 0)..=(*times.end(), u64::MAX);
             // One partner is enough for a row that is only asked whether it has one.
             let only_asked = !matches!(self.fate(1 - side), Fate::Paired | Fate::Outer | Fate::Asked);

@@ -117,7 +117,8 @@ impl LookupOperator {
         for pairs in pairs.chunks(PAIRS) {
             let rows = rows_at(rows, &pairs.iter().map(|(s, _)| *s).collect(), &stream)?;
             let table = rows_at(table, &pairs.iter().map(|(_, t)| *t).collect(), &looked_up)?;
-            let passing = if self.description.table_left { self.matcher.passing(&table, &rows)? } else { self.matcher.passing(&rows, &table)? };
+            let passing =
+                if self.description.table_left { self.matcher.passing(&table, &rows)? } else { self.matcher.passing(&rows, &table)? };
             found.extend(pairs.iter().zip(passing.iter()).filter(|(_, passes)| *passes == Some(true)).map(|(pair, _)| *pair));
         }
         Ok(())

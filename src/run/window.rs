@@ -170,8 +170,8 @@ impl Operator for WindowOperator {
         // The rows of each window, in their order.
         let mut by_end: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
         for (row, time) in window_key.iter().enumerate() {
-            // The window's columns are never NULL.
-            let end_us = time.unwrap_or(i64::MIN).saturating_add(self.description.to_end_us);
+            // No time closes the group of NULL (of a row that met none in an outer join) but the end.
+            let end_us = time.map_or(i64::MAX, |time| time.saturating_add(self.description.to_end_us));
             by_end.entry(end_us).or_default().push(row as u32);
         }
         for (end_us, members) in by_end {

@@ -8,6 +8,7 @@ mod counts;
 mod docs;
 mod ffmpeg;
 mod files;
+mod joins;
 mod media;
 mod oracle;
 mod patterns;

@@ -24,7 +24,7 @@ pub(crate) struct Compared {
     /// How many rows were taken back on the way.
     n_gone: usize,
     /// Whether rows came before a barrier, and more after it.
-    divided: bool,
+    pub(crate) divided: bool,
 }
 
 /// The sum of the diffs of some runs one after another.
