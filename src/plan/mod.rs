@@ -3,6 +3,7 @@
 mod checked;
 pub mod column_names;
 pub mod event_time;
+mod frame_text;
 pub mod infer;
 mod length;
 mod named;

@@ -10,14 +10,16 @@ use pgwire::messages::PgWireBackendMessage as Message;
 use pgwire::messages::extendedquery::PortalSuspended;
 use pgwire::messages::response::{CommandComplete, EmptyQueryResponse};
 
+use super::block::{self, Block};
 use super::cancel::Watch;
 use super::connection::Connection;
 use super::errors::{self, Ended};
 use super::own::{self, Own};
 use super::portal::{Portal, State};
 use super::prepared::{self, Prepared};
-use super::rows::Rows;
+use super::rows::{Patience, Rows};
 use super::socket::Writer;
+use super::transaction::Control;
 use super::{columns, copy};
 use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
@@ -104,18 +106,31 @@ async fn run(connection: &mut Connection, portal: &mut Portal, way: Way<'_>) -> 
 }
 
 async fn advance(connection: &mut Connection, portal: &mut Portal, way: Way<'_>) -> Result<(), Ended> {
-    let Connection { reader, writer, session, registered, .. } = connection;
+    let Connection { reader, writer, session, registered, transaction, block: done, .. } = connection;
     let timeout = session.variables().lock().statement_timeout_ms();
     let mut watch = registered.watch(reader, timeout);
     let names = portal.prepared.names.clone();
+    let statement = portal.prepared.statement.as_ref();
+    if block::local(statement) && !transaction.open() {
+        // As in Postgres: said, and nothing changed.
+        writer.put(errors::warning("25P01", &block::local_outside().to_string()))?;
+        return complete(writer, "SET");
+    }
+    let created = Block::creates(session, statement);
     if let Some(outcome) = start(&mut watch, session, portal).await? {
         notices(session, writer)?;
         match outcome {
             Outcome::Copy { stream, format } => {
-                let n_rows = copy::send(&mut watch, writer, &mut Rows::new(stream), &names, format).await?;
+                let zone = session.variables().lock().time_zone();
+                let n_rows = copy::send(&mut watch, writer, &mut Rows::new(stream, zone), &names, format).await?;
                 complete(writer, &format!("COPY {n_rows}"))?;
             }
-            Outcome::Done { tag } => complete(writer, &tag)?,
+            Outcome::Done { tag } => {
+                if transaction.open() {
+                    done.done(portal.prepared.statement.as_ref(), created, &tag);
+                }
+                complete(writer, &tag)?;
+            }
             Outcome::Rows { .. } => return Err(Error::Internal("rows were not opened".into()).into()),
         }
         return notices(session, writer);
@@ -144,7 +159,8 @@ async fn start(watch: &mut Watch<'_>, session: &Session, portal: &mut Portal) ->
     let outcome = watch.over(session.execute(statement, portal.parameters.clone())).await??;
     match outcome {
         Outcome::Rows { stream, tag } => {
-            portal.state = State::Running { rows: Rows::new(stream), tag };
+            let zone = session.variables().lock().time_zone();
+            portal.state = State::Running { rows: Rows::new(stream, zone), tag };
             Ok(None)
         }
         other => {
@@ -171,7 +187,7 @@ async fn send_rows(
         (Way::Extended { .. }, Some(described)) => columns::keep(&mut columns, &columns::of(described, names, &[])?)?,
         (Way::Extended { .. }, None) => {}
     }
-    let sent = rows.send(watch, writer, &columns, way.limit()).await?;
+    let sent = rows.send(watch, writer, &columns, way.limit(), Patience::All).await?;
     if !sent.ended {
         return writer.put(Message::PortalSuspended(PortalSuspended::new()));
     }
@@ -192,7 +208,18 @@ fn notices(session: &Session, writer: &mut Writer) -> Result<(), Ended> {
 async fn run_own(connection: &mut Connection, own: Own, way: Way<'_>) -> Result<(), Ended> {
     let tag = match own {
         Own::Transaction(control) => {
+            let before = connection.transaction;
             let controlled = connection.transaction.run(control)?;
+            match (before.open(), connection.transaction.open()) {
+                (false, true) => connection.block = Block::begin(&connection.session),
+                (true, false) if controlled.tag == "COMMIT" => block::commit(connection)?,
+                (true, false) => block::roll_back(connection).await?,
+                (true, true) if control == Control::RollbackToSavepoint && connection.block.stays() => {
+                    let text = "what was done since the savepoint is not undone before ROLLBACK";
+                    connection.writer.put(errors::warning("01000", text))?;
+                }
+                _ => {}
+            }
             if let Some((code, text)) = controlled.warning {
                 connection.writer.put(errors::warning(code, text))?;
             }
@@ -231,7 +258,8 @@ async fn run_own(connection: &mut Connection, own: Own, way: Way<'_>) -> Result<
             connection.portals.insert(name, Portal { hold, ..Portal::new(Arc::new(prepared), Vec::new(), Vec::new()) });
             "DECLARE CURSOR"
         }
-        Own::Fetch { name, limit } => return fetch(connection, &name, limit, way).await,
+        Own::Fetch { name, limit, patience } => return fetch(connection, &name, limit, Some((way, patience))).await,
+        Own::Move { name, limit } => return fetch(connection, &name, limit, None).await,
         Own::Close(Some(name)) => {
             connection.portals.remove(&name).ok_or(Error::NotFound { kind: "cursor", name })?;
             "CLOSE CURSOR"
@@ -241,7 +269,14 @@ async fn run_own(connection: &mut Connection, own: Own, way: Way<'_>) -> Result<
             "CLOSE CURSOR ALL"
         }
         Own::Discard(what) => return discard(connection, &what),
-        Own::Unlisten => "UNLISTEN",
+        Own::Channel(later, tag) => {
+            if connection.transaction.open() {
+                connection.block.later(later)
+            } else {
+                block::do_now(connection, later)
+            }
+            tag
+        }
     };
     complete(&mut connection.writer, tag)
 }
@@ -269,7 +304,8 @@ async fn evaluate(session: &Session, prepared: &Prepared, name: &str, parameters
     Ok(values)
 }
 
-async fn fetch(connection: &mut Connection, name: &str, limit: Option<usize>, way: Way<'_>) -> Result<(), Ended> {
+/// Goes on with a cursor; `shown` is how its rows are sent, None to pass over them.
+async fn fetch(connection: &mut Connection, name: &str, limit: Option<usize>, shown: Option<(Way<'_>, Patience)>) -> Result<(), Ended> {
     let Connection { reader, writer, session, registered, portals, .. } = connection;
     // Taken out while it runs: a cursor that fails is gone.
     let mut cursor = portals.remove(name).ok_or_else(|| Error::NotFound { kind: "cursor", name: name.to_owned() })?;
@@ -280,12 +316,17 @@ async fn fetch(connection: &mut Connection, name: &str, limit: Option<usize>, wa
     }
     notices(session, writer)?;
     let State::Running { rows, .. } = &mut cursor.state else { return Err(already_run().into()) };
-    let columns = columns::of(&rows.schema(), &cursor.prepared.names, way.formats())?;
-    if matches!(way, Way::Simple) {
-        writer.put(Message::RowDescription(columns::description(&columns)))?;
-    }
-    let sent = rows.send(&mut watch, writer, &columns, limit).await?;
-    complete(writer, &format!("FETCH {}", sent.n_rows))?;
+    let tag = match shown {
+        Some((way, patience)) => {
+            let columns = columns::of(&rows.schema(), &cursor.prepared.names, way.formats())?;
+            if matches!(way, Way::Simple) {
+                writer.put(Message::RowDescription(columns::description(&columns)))?;
+            }
+            format!("FETCH {}", rows.send(&mut watch, writer, &columns, limit, patience).await?.n_rows)
+        }
+        None => format!("MOVE {}", rows.each(&mut watch, writer, limit, Patience::All, |_, _, _, _| Ok(())).await?.n_rows),
+    };
+    complete(writer, &tag)?;
     portals.insert(name.to_owned(), cursor);
     Ok(())
 }
@@ -295,6 +336,7 @@ fn discard(connection: &mut Connection, what: &ast::DiscardObject) -> Result<(),
         ast::DiscardObject::ALL => {
             connection.portals.clear();
             connection.prepared.clear();
+            connection.ear.unlisten(None);
             let mut variables = connection.session.variables().lock();
             // Who is connected stays so.
             let user = variables.show("session_authorization")?;
