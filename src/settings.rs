@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use chrono::{FixedOffset, Offset, TimeZone as _};
+
 use crate::error::{Error, Result};
 
 /// What the process was started with: command line first, then environment, then these defaults.
@@ -164,7 +166,11 @@ pub const SESSION_SETTINGS: &[SessionSetting] = &[
         default: "auto",
         meaning: "how a bare SUBSCRIBE answers: copy, rows, or auto (copy in the simple protocol)",
     },
-    SessionSetting { name: "timezone", default: "UTC", meaning: "times are always shown in UTC" },
+    SessionSetting {
+        name: "timezone",
+        default: "UTC",
+        meaning: "the zone in which a timestamptz is shown: a name such as Europe/Berlin, or hours east of UTC; texts without a zone are read as UTC",
+    },
     SessionSetting { name: "transaction_isolation", default: "read committed", meaning: "kept for clients" },
     SessionSetting { name: "transaction_read_only", default: "off", meaning: "kept for clients" },
     SessionSetting { name: "default_transaction_isolation", default: "read committed", meaning: "kept for clients" },
@@ -191,8 +197,17 @@ impl Variables {
             return Ok(());
         };
         check(setting.name, value)?;
-        self.0.insert(setting.name, value.to_owned());
+        let value = match (setting.name, TimeZone::read(value)) {
+            ("timezone", Some(zone)) => zone.to_string(),
+            _ => value.to_owned(),
+        };
+        self.0.insert(setting.name, value);
         Ok(())
+    }
+
+    /// The zone in which times are shown.
+    pub fn time_zone(&self) -> TimeZone {
+        self.0.get("timezone").and_then(|name| TimeZone::read(name)).unwrap_or_default()
     }
 
     /// RESET ALL.
@@ -238,13 +253,76 @@ fn check(name: &str, value: &str) -> Result<()> {
         STATE_TTL if duration_us(value, 1_000_000).is_none() => bad("Valid units are \"us\", \"ms\", \"s\", \"min\", \"h\" and \"d\"."),
         "client_encoding" if !matches!(value.to_lowercase().as_str(), "utf8" | "utf-8" | "unicode") => bad("The only encoding is UTF8."),
         "subscribe_as" if !matches!(value, "auto" | "copy" | "rows") => bad("Available values: auto, copy, rows."),
-        "timezone" if !matches!(value.to_uppercase().as_str(), "UTC" | "GMT" | "ETC/UTC" | "DEFAULT" | "LOCAL") => {
-            bad("Times are shown in UTC only; use AT TIME ZONE in the query.")
-        }
+        "timezone" if TimeZone::read(value).is_none() => bad("Give a name such as UTC or Europe/Berlin, or a number of hours east of UTC."),
         "server_version" | "server_version_num" | "integer_datetimes" | "server_encoding" | "max_identifier_length" => {
             Err(Error::State { message: format!("parameter \"{name}\" cannot be changed"), hint: None })
         }
         _ => Ok(()),
+    }
+}
+
+/// A zone in which times are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeZone {
+    /// One of the zones that have a name: its offset changes with the seasons and through history.
+    Named(chrono_tz::Tz),
+    /// Always the same offset.
+    Fixed(FixedOffset),
+}
+
+impl Default for TimeZone {
+    fn default() -> TimeZone {
+        TimeZone::Named(chrono_tz::UTC)
+    }
+}
+
+impl TimeZone {
+    /// Reads a name, a number of hours east of UTC, or the form in which such a number is shown. None if it is none of them.
+    pub fn read(text: &str) -> Option<TimeZone> {
+        let text = text.trim();
+        // `<+05:30>-05:30`: the same offset by the sign of the world and by that of POSIX.
+        let shown = text.strip_prefix('<').and_then(|rest| rest.split_once('>')).map(|(offset, _)| offset);
+        if let Some((hours, minutes)) = shown.and_then(|offset| offset.split_once(':')) {
+            let sign = if hours.starts_with('-') { -1 } else { 1 };
+            return fixed(hours.parse::<i32>().ok()? * 3600 + sign * minutes.parse::<i32>().ok()? * 60);
+        }
+        if let Ok(hours) = shown.unwrap_or(text).parse::<f64>() {
+            return fixed((hours * 3600.0).round() as i32);
+        }
+        match text.to_uppercase().as_str() {
+            "UTC" | "GMT" | "ETC/UTC" | "Z" | "ZULU" | "DEFAULT" | "LOCAL" | "+00:00" => Some(TimeZone::default()),
+            _ => text.parse().ok().map(TimeZone::Named),
+        }
+    }
+
+    /// Seconds east of UTC at a moment, µs since 1970. A moment beyond the calendar has none: 0.
+    pub fn offset_s(self, us: i64) -> i32 {
+        match self {
+            TimeZone::Named(chrono_tz::UTC) => 0,
+            TimeZone::Fixed(offset) => offset.local_minus_utc(),
+            TimeZone::Named(zone) => chrono::DateTime::from_timestamp_micros(us)
+                .map_or(0, |at| zone.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc()),
+        }
+    }
+}
+
+/// Postgres allows less than a week; no place is further than a day.
+fn fixed(seconds: i32) -> Option<TimeZone> {
+    FixedOffset::east_opt(seconds).map(TimeZone::Fixed)
+}
+
+impl std::fmt::Display for TimeZone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            TimeZone::Named(zone) => write!(f, "{}", zone.name()),
+            TimeZone::Fixed(offset) => {
+                let minutes = offset.local_minus_utc() / 60;
+                let (sign, opposite) = if minutes < 0 { ('-', '+') } else { ('+', '-') };
+                let hours = format!("{:02}", minutes.abs() / 60);
+                let rest = if minutes % 60 == 0 { String::new() } else { format!(":{:02}", minutes.abs() % 60) };
+                write!(f, "<{sign}{hours}{rest}>{opposite}{hours}{rest}")
+            }
+        }
     }
 }
 
@@ -285,6 +363,26 @@ pub fn reference() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_zone_is_a_name_or_hours_and_reads_back_as_it_is_shown() {
+        for (text, shown, offset_s) in [
+            ("UTC", "UTC", 0),
+            ("Europe/Berlin", "Europe/Berlin", 3600),
+            ("5", "<+05>-05", 18_000),
+            ("-3.5", "<-03:30>+03:30", -12_600),
+            ("Asia/Kolkata", "Asia/Kolkata", 19_800),
+        ] {
+            let zone = TimeZone::read(text).unwrap();
+            assert_eq!((zone.to_string().as_str(), zone.offset_s(0)), (shown, offset_s));
+            assert_eq!(TimeZone::read(shown), Some(zone));
+        }
+        // Summer.
+        assert_eq!(TimeZone::read("Europe/Berlin").unwrap().offset_s(1_720_000_000_000_000), 7200);
+        for text in ["Mars/Olympus", "", "99", "+02:00"] {
+            assert_eq!(TimeZone::read(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn a_duration_has_a_unit_or_takes_the_one_of_its_setting() {

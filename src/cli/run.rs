@@ -12,6 +12,7 @@ use crate::engine::Engine;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::settings::Settings;
+use crate::wire::dialect;
 
 /// The arguments.
 #[derive(Args, Debug)]
@@ -32,7 +33,7 @@ pub(super) struct Run {
 impl Run {
     pub(super) async fn run(self) -> Result<()> {
         let script = read(&self.file)?;
-        let engine = Engine::open(Settings { data: self.data.clone(), ..Settings::from_environment()? }).await?;
+        let engine = Engine::open_with(Settings { data: self.data.clone(), ..Settings::from_environment()? }, Some(dialect())).await?;
         let session = engine.session("framesql", "framesql");
         let result = tokio::select! {
             result = self.script(&session, &script) => result,

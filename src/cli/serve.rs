@@ -9,7 +9,7 @@ use super::{print, stop};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::settings::Settings;
-use crate::wire::Listener;
+use crate::wire::{Listener, dialect};
 
 /// The arguments.
 #[derive(Args, Debug)]
@@ -29,7 +29,8 @@ impl Serve {
     pub(super) async fn run(self) -> Result<()> {
         // The port comes first: with none to serve on, nothing else is worth starting.
         let listener = Listener::bind(self.listen).await?;
-        let engine = Engine::open(Settings { data: self.data, files: fence(self.files)?, ..Settings::from_environment()? }).await?;
+        let engine =
+            Engine::open_with(Settings { data: self.data, files: fence(self.files)?, ..Settings::from_environment()? }, Some(dialect())).await?;
         // Signals are heard from here on: whoever reads the next line may send one at once.
         let mut stop = Box::pin(stop::asked());
         let _ = futures::poll!(&mut stop);

@@ -16,6 +16,7 @@ use crate::engine::Engine;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::settings::Settings;
+use crate::wire::dialect;
 
 const HELP: &str = "\
   SQL ends with a semicolon; Ctrl-C cancels it.
@@ -39,7 +40,7 @@ pub(super) struct Sql {
 impl Sql {
     /// Reads lines on this thread and runs statements on the runtime, until `\q` or the end of the input.
     pub(super) fn run(self, runtime: &Runtime) -> Result<()> {
-        let engine = runtime.block_on(Engine::open(Settings { data: self.data, ..Settings::from_environment()? }))?;
+        let engine = runtime.block_on(Engine::open_with(Settings { data: self.data, ..Settings::from_environment()? }, Some(dialect())))?;
         let session = engine.session("framesql", "framesql");
         let result = Shell { runtime, session: &session, timing: false, typed: String::new() }.read();
         drop(session);

@@ -26,7 +26,7 @@ use crate::settings::Settings;
 use catalog::{Body, Catalog};
 use job::Jobs;
 use relation::Relation;
-use session::Session;
+use session::{Dialect, Session};
 use store::Store;
 use system::System;
 
@@ -44,9 +44,15 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Opens an engine: reads the catalogue of `settings.data` and starts what it names. Errs if the folder is in use or cannot be read;
-    /// an object that cannot be started (its file is missing) is logged and stays in the catalogue for the next start.
+    /// Opens an engine whose kept objects are in framesql's own SQL alone: see `open_with`.
     pub async fn open(settings: Settings) -> Result<Arc<Engine>> {
+        Engine::open_with(settings, None).await
+    }
+
+    /// Opens an engine: reads the catalogue of `settings.data` and starts what it names. Errs if the folder is in use or cannot be read;
+    /// an object that cannot be started (its file is missing) is logged and stays in the catalogue for the next start. `dialect` is given
+    /// to the session that starts them, so that a view is understood as by the client that made it.
+    pub async fn open_with(settings: Settings, dialect: Option<Dialect>) -> Result<Arc<Engine>> {
         let store = settings.data.as_deref().map(Store::open).transpose()?;
         let inference = Arc::new(Inference::new(settings.model_cache_bytes, settings.inference_threads));
         let engine = Arc::new(Engine {
@@ -59,17 +65,20 @@ impl Engine {
             next_source_id: AtomicU64::new(1),
             changing: tokio::sync::Mutex::default(),
         });
-        engine.restart().await;
+        engine.restart(dialect).await?;
         Ok(engine)
     }
 
-    async fn restart(self: &Arc<Engine>) {
+    async fn restart(self: &Arc<Engine>, dialect: Option<Dialect>) -> Result<()> {
         let kept = self.store.as_ref().map(Store::statements).unwrap_or_default();
         if kept.is_empty() {
-            return;
+            return Ok(());
         }
         let session = self.session("framesql", "framesql");
         session.start_in_background();
+        if let Some(dialect) = dialect {
+            dialect(&session)?;
+        }
         for one in kept {
             // What one statement was run under is kept with it, and is not the next one's.
             session.variables().lock().clear();
@@ -84,6 +93,7 @@ impl Engine {
                 warn!(object = one.name, code = error.sqlstate(), %error, "not started; it stays in the catalogue for the next start");
             }
         }
+        Ok(())
     }
 
     /// What it was opened with.

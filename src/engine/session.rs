@@ -21,6 +21,9 @@ use crate::settings::Variables;
 /// Changes the AST of a query before it is planned, so that what Postgres clients send is understood.
 pub type Rewrite = Arc<dyn Fn(Box<Query>) -> Result<Box<Query>> + Send + Sync>;
 
+/// Gives a session the functions and rewrites of those whose SQL it is to understand.
+pub type Dialect = Arc<dyn Fn(&Session) -> Result<()> + Send + Sync>;
+
 /// What a statement needs and gives, known before it runs.
 #[derive(Clone, Debug)]
 pub struct Described {

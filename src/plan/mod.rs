@@ -6,6 +6,7 @@ mod checked;
 pub mod column_names;
 pub mod column_type;
 pub mod event_time;
+mod frame_text;
 pub mod infer;
 pub mod join;
 mod length;

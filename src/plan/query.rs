@@ -9,6 +9,7 @@ use datafusion::error::Result;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{ColumnarValue, Distinct, Expr, LogicalPlan, Projection, ScalarUDF, Volatility, cast, create_udf};
+use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
@@ -16,6 +17,7 @@ use framesql_udfs::function::functions;
 
 use super::parse::Emit;
 use super::pattern::planner::PatternPlanner;
+use super::frame_text::FrameText;
 use super::postgres_types::{PostgresTypes, PostgresTypesRule};
 use super::topn_updating::TopN;
 use super::unnest::UnnestPlanner;
@@ -35,12 +37,15 @@ pub fn state(catalog: &str) -> SessionState {
     options.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
     options.sql_parser.map_string_types_to_utf8view = false;
     options.execution.time_zone = Some("UTC".to_owned());
+    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(FrameText)];
+    rules.extend(Analyzer::new().rules);
+    rules.push(Arc::new(PostgresTypesRule));
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_default_features()
         .with_type_planner(Arc::new(PostgresTypes))
         .with_relation_planners(vec![Arc::new(WindowPlanner), Arc::new(PatternPlanner), Arc::new(UnnestPlanner)])
-        .with_analyzer_rule(Arc::new(PostgresTypesRule))
+        .with_analyzer_rules(rules)
         .build();
     let here = [named("current_database", catalog), named("current_schema", "public")];
     let marks = system_time::functions().into_iter().map(Arc::new);

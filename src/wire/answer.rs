@@ -10,14 +10,16 @@ use pgwire::messages::PgWireBackendMessage as Message;
 use pgwire::messages::extendedquery::PortalSuspended;
 use pgwire::messages::response::{CommandComplete, EmptyQueryResponse};
 
+use super::block::{self, Block};
 use super::cancel::Watch;
 use super::connection::Connection;
 use super::errors::{self, Ended};
 use super::own::{self, Own};
 use super::portal::{Portal, State};
 use super::prepared::{self, Prepared};
-use super::rows::Rows;
+use super::rows::{Patience, Rows};
 use super::socket::Writer;
+use super::transaction::Control;
 use super::{columns, copy, copy_in};
 use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
@@ -110,22 +112,35 @@ async fn advance(connection: &mut Connection, portal: &mut Portal, way: Way<'_>)
         }
         portal.state = State::Done;
         let n_rows = copy_in::receive(connection, copy).await?;
-        connection.wrote |= n_rows > 0 && connection.transaction.open();
-        return complete(&mut connection.writer, &format!("COPY {n_rows}"));
+        let tag = format!("COPY {n_rows}");
+        if n_rows > 0 && connection.transaction.open() {
+            connection.block.done(portal.prepared.statement.as_ref(), None, &tag);
+        }
+        return complete(&mut connection.writer, &tag);
     }
-    let Connection { reader, writer, session, registered, transaction, wrote, .. } = connection;
+    let Connection { reader, writer, session, registered, transaction, block: done, .. } = connection;
     let timeout = session.variables().lock().statement_timeout_ms();
     let mut watch = registered.watch(reader, timeout);
     let names = portal.prepared.names.clone();
+    let statement = portal.prepared.statement.as_ref();
+    if block::local(statement) && !transaction.open() {
+        // As in Postgres: said, and nothing changed.
+        writer.put(errors::warning("25P01", &block::local_outside().to_string()))?;
+        return complete(writer, "SET");
+    }
+    let created = Block::creates(session, statement);
     if let Some(outcome) = start(&mut watch, session, portal).await? {
         notices(session, writer)?;
         match outcome {
             Outcome::Copy { stream, format } => {
-                let n_rows = copy::send(&mut watch, writer, &mut Rows::new(stream), &names, format).await?;
+                let zone = session.variables().lock().time_zone();
+                let n_rows = copy::send(&mut watch, writer, &mut Rows::new(stream, zone), &names, format).await?;
                 complete(writer, &format!("COPY {n_rows}"))?;
             }
             Outcome::Done { tag } => {
-                *wrote |= transaction.open() && ["INSERT", "UPDATE", "DELETE", "TRUNCATE"].iter().any(|word| tag.starts_with(word));
+                if transaction.open() {
+                    done.done(portal.prepared.statement.as_ref(), created, &tag);
+                }
                 complete(writer, &tag)?;
             }
             Outcome::Rows { .. } => return Err(Error::Internal("rows were not opened".into()).into()),
@@ -156,7 +171,8 @@ async fn start(watch: &mut Watch<'_>, session: &Session, portal: &mut Portal) ->
     let outcome = watch.over(session.execute(statement, portal.parameters.clone())).await??;
     match outcome {
         Outcome::Rows { stream, tag } => {
-            portal.state = State::Running { rows: Rows::new(stream), tag };
+            let zone = session.variables().lock().time_zone();
+            portal.state = State::Running { rows: Rows::new(stream, zone), tag };
             Ok(None)
         }
         other => {
@@ -183,7 +199,7 @@ async fn send_rows(
         (Way::Extended { .. }, Some(described)) => columns::keep(&mut columns, &columns::of(described, names, &[])?)?,
         (Way::Extended { .. }, None) => {}
     }
-    let sent = rows.send(watch, writer, &columns, way.limit()).await?;
+    let sent = rows.send(watch, writer, &columns, way.limit(), Patience::All).await?;
     if !sent.ended {
         return writer.put(Message::PortalSuspended(PortalSuspended::new()));
     }
@@ -204,15 +220,21 @@ fn notices(session: &Session, writer: &mut Writer) -> Result<(), Ended> {
 async fn run_own(connection: &mut Connection, own: Own, way: Way<'_>) -> Result<(), Ended> {
     let tag = match own {
         Own::Transaction(control) => {
+            let before = connection.transaction;
             let controlled = connection.transaction.run(control)?;
+            match (before.open(), connection.transaction.open()) {
+                (false, true) => connection.block = Block::begin(&connection.session),
+                (true, false) if controlled.tag == "COMMIT" => block::commit(connection)?,
+                (true, false) => block::roll_back(connection).await?,
+                (true, true) if control == Control::RollbackToSavepoint && connection.block.stays() => {
+                    let text = "what was done since the savepoint is not undone before ROLLBACK";
+                    connection.writer.put(errors::warning("01000", text))?;
+                }
+                _ => {}
+            }
             if let Some((code, text)) = controlled.warning {
                 connection.writer.put(errors::warning(code, text))?;
             }
-            if connection.wrote && controlled.tag == "ROLLBACK" {
-                // A client that relies on it must hear that nothing is undone.
-                connection.writer.put(errors::warning("01000", "rows written in the block stay: framesql undoes no statements"))?;
-            }
-            connection.wrote &= connection.transaction.open() && controlled.tag != "ROLLBACK";
             controlled.tag
         }
         Own::Prepare { name, types, mut statement } => {
@@ -248,7 +270,8 @@ async fn run_own(connection: &mut Connection, own: Own, way: Way<'_>) -> Result<
             connection.portals.insert(name, Portal { hold, ..Portal::new(Arc::new(prepared), Vec::new(), Vec::new()) });
             "DECLARE CURSOR"
         }
-        Own::Fetch { name, limit } => return fetch(connection, &name, limit, way).await,
+        Own::Fetch { name, limit, patience } => return fetch(connection, &name, limit, Some((way, patience))).await,
+        Own::Move { name, limit } => return fetch(connection, &name, limit, None).await,
         Own::Close(Some(name)) => {
             connection.portals.remove(&name).ok_or(Error::NotFound { kind: "cursor", name })?;
             "CLOSE CURSOR"
@@ -258,7 +281,14 @@ async fn run_own(connection: &mut Connection, own: Own, way: Way<'_>) -> Result<
             "CLOSE CURSOR ALL"
         }
         Own::Discard(what) => return discard(connection, &what),
-        Own::Unlisten => "UNLISTEN",
+        Own::Channel(later, tag) => {
+            if connection.transaction.open() {
+                connection.block.later(later)
+            } else {
+                block::do_now(connection, later)
+            }
+            tag
+        }
     };
     complete(&mut connection.writer, tag)
 }
@@ -286,7 +316,8 @@ async fn evaluate(session: &Session, prepared: &Prepared, name: &str, parameters
     Ok(values)
 }
 
-async fn fetch(connection: &mut Connection, name: &str, limit: Option<usize>, way: Way<'_>) -> Result<(), Ended> {
+/// Goes on with a cursor; `shown` is how its rows are sent, None to pass over them.
+async fn fetch(connection: &mut Connection, name: &str, limit: Option<usize>, shown: Option<(Way<'_>, Patience)>) -> Result<(), Ended> {
     let Connection { reader, writer, session, registered, portals, .. } = connection;
     // Taken out while it runs: a cursor that fails is gone.
     let mut cursor = portals.remove(name).ok_or_else(|| Error::NotFound { kind: "cursor", name: name.to_owned() })?;
@@ -297,12 +328,17 @@ async fn fetch(connection: &mut Connection, name: &str, limit: Option<usize>, wa
     }
     notices(session, writer)?;
     let State::Running { rows, .. } = &mut cursor.state else { return Err(already_run().into()) };
-    let columns = columns::of(&rows.schema(), &cursor.prepared.names, way.formats())?;
-    if matches!(way, Way::Simple) {
-        writer.put(Message::RowDescription(columns::description(&columns)))?;
-    }
-    let sent = rows.send(&mut watch, writer, &columns, limit).await?;
-    complete(writer, &format!("FETCH {}", sent.n_rows))?;
+    let tag = match shown {
+        Some((way, patience)) => {
+            let columns = columns::of(&rows.schema(), &cursor.prepared.names, way.formats())?;
+            if matches!(way, Way::Simple) {
+                writer.put(Message::RowDescription(columns::description(&columns)))?;
+            }
+            format!("FETCH {}", rows.send(&mut watch, writer, &columns, limit, patience).await?.n_rows)
+        }
+        None => format!("MOVE {}", rows.each(&mut watch, writer, limit, Patience::All, |_, _, _, _| Ok(())).await?.n_rows),
+    };
+    complete(writer, &tag)?;
     portals.insert(name.to_owned(), cursor);
     Ok(())
 }
@@ -312,6 +348,7 @@ fn discard(connection: &mut Connection, what: &ast::DiscardObject) -> Result<(),
         ast::DiscardObject::ALL => {
             connection.portals.clear();
             connection.prepared.clear();
+            connection.ear.unlisten(None);
             let mut variables = connection.session.variables().lock();
             // Who is connected stays so.
             let user = variables.show("session_authorization")?;

@@ -8,9 +8,9 @@ use arrow::datatypes::{Date32Type, Date64Type, Time32MillisecondType, Time32Seco
 use bytes::{BufMut, BytesMut};
 use pgwire::api::Type;
 
-use super::columns;
-use super::{json, text};
+use super::{columns, json, text, typed};
 use crate::error::{Error, Result};
+use crate::settings::TimeZone;
 
 /// Days from 1970-01-01 to 2000-01-01, where the times of Postgres begin.
 pub(super) const EPOCH_DAYS: i32 = 10_957;
@@ -57,17 +57,26 @@ pub(super) fn write(out: &mut BytesMut, data_type: &Type, array: &dyn Array, row
             out.put_i32(days);
             out.put_i32(months);
         }
+        Type::UUID => match typed::uuid_bytes(&written(array, row)?) {
+            Some(bytes) => out.put_slice(&bytes),
+            None => return Err(Error::Internal("a text that is no uuid is sent as one".into())),
+        },
         Type::JSONB => {
-            let mut value = String::new();
-            json::write(&mut value, array, row)?;
+            let value = if *array.data_type() == DataType::Utf8 {
+                written(array, row)?
+            } else {
+                let mut value = String::new();
+                json::write(&mut value, array, row)?;
+                value
+            };
             // The version of the format.
             out.put_u8(1);
             out.put_slice(value.as_bytes());
         }
         _ => match array.data_type() {
-            DataType::List(_) => elements(out, &array.as_list::<i32>().value(row))?,
-            DataType::LargeList(_) => elements(out, &array.as_list::<i64>().value(row))?,
-            DataType::FixedSizeList(..) => elements(out, &array.as_fixed_size_list().value(row))?,
+            DataType::List(_) => elements(out, data_type, &array.as_list::<i32>().value(row))?,
+            DataType::LargeList(_) => elements(out, data_type, &array.as_list::<i64>().value(row))?,
+            DataType::FixedSizeList(..) => elements(out, data_type, &array.as_fixed_size_list().value(row))?,
             // oid and its aliases.
             DataType::Int32 => out.put_i32(array.as_primitive::<Int32Type>().value(row)),
             _ => out.put_slice(written(array, row)?.as_bytes()),
@@ -78,7 +87,7 @@ pub(super) fn write(out: &mut BytesMut, data_type: &Type, array: &dyn Array, row
 
 fn written(array: &dyn Array, row: usize) -> Result<String> {
     let mut value = String::new();
-    text::write(&mut value, array, row)?;
+    text::write(&mut value, array, row, TimeZone::default())?;
     Ok(value)
 }
 
@@ -112,8 +121,8 @@ fn time_us(array: &dyn Array, row: usize) -> i64 {
 }
 
 /// One dimension, whether there are NULLs, the element's type, the length, the first index, then the elements with their lengths.
-fn elements(out: &mut BytesMut, elements: &ArrayRef) -> Result<()> {
-    let element = columns::of_type(elements.data_type());
+fn elements(out: &mut BytesMut, array: &Type, elements: &ArrayRef) -> Result<()> {
+    let element = if *array == Type::OID_ARRAY { Type::OID } else { columns::of_type(elements.data_type()) };
     out.put_i32(i32::from(!elements.is_empty()));
     out.put_i32(i32::from(elements.null_count() > 0));
     out.put_u32(element.oid());

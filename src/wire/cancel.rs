@@ -14,6 +14,7 @@ use tokio::time::Sleep;
 
 use super::errors::Ended;
 use super::socket::Reader;
+use crate::clock;
 use crate::error::Error;
 
 /// The connections that a cancel request may name.
@@ -23,9 +24,24 @@ pub(super) struct Registry {
     keys: RandomState,
 }
 
+/// A connection as others see it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Connected {
+    /// Its process id.
+    pub(super) pid: i32,
+    /// Whose it is.
+    pub(super) user: String,
+    /// The database that it asked for.
+    pub(super) database: String,
+    /// When it was let in, µs since 1970.
+    pub(super) began_us: i64,
+}
+
 struct Entry {
+    who: Connected,
     secret: i32,
     cancel: Arc<Notify>,
+    terminate: Arc<Notify>,
 }
 
 /// A connection's place in the registry, given back when it is dropped.
@@ -36,11 +52,19 @@ pub(super) struct Registered {
     /// The secret that a cancel request must bring.
     pub(super) secret: i32,
     cancel: Arc<Notify>,
+    terminate: Arc<Notify>,
 }
 
 impl Registry {
+    /// The connections, by process id.
+    pub(super) fn connected(&self) -> Vec<Connected> {
+        let mut all: Vec<Connected> = self.connections.lock().1.values().map(|entry| entry.who.clone()).collect();
+        all.sort_by_key(|one| one.pid);
+        all
+    }
+
     /// Gives a connection a process id and a secret.
-    pub(super) fn register(self: &Arc<Registry>) -> Registered {
+    pub(super) fn register(self: &Arc<Registry>, user: &str, database: &str) -> Registered {
         let mut guard = self.connections.lock();
         let (last, entries) = &mut *guard;
         loop {
@@ -52,9 +76,10 @@ impl Registry {
         let pid = *last;
         // RandomState is keyed from the system's randomness; four bytes are all that protocol 3.0 has room for.
         let secret = self.keys.hash_one((pid, entries.len())) as i32;
-        let cancel = Arc::new(Notify::new());
-        entries.insert(pid, Entry { secret, cancel: Arc::clone(&cancel) });
-        Registered { registry: Arc::clone(self), pid, secret, cancel }
+        let (cancel, terminate) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let who = Connected { pid, user: user.to_owned(), database: database.to_owned(), began_us: clock::now_us() };
+        entries.insert(pid, Entry { who, secret, cancel: Arc::clone(&cancel), terminate: Arc::clone(&terminate) });
+        Registered { registry: Arc::clone(self), pid, secret, cancel, terminate }
     }
 
     /// Cancels what the named connection runs; a wrong secret, and a connection that runs nothing, change nothing.
@@ -74,9 +99,22 @@ impl Registry {
         let entry = guard.1.get(&pid);
         entry.inspect(|entry| entry.cancel.notify_waiters()).is_some()
     }
+
+    /// Ends the connection of that process id; false if there is none.
+    pub(super) fn terminate_backend(&self, pid: i32) -> bool {
+        let guard = self.connections.lock();
+        let entry = guard.1.get(&pid);
+        // Kept until the connection looks: it may be between two waits.
+        entry.inspect(|entry| entry.terminate.notify_one()).is_some()
+    }
 }
 
 impl Registered {
+    /// Ends when another connection asks for this one's end.
+    pub(super) fn terminated(&self) -> OwnedNotified {
+        Arc::clone(&self.terminate).notified_owned()
+    }
+
     /// Begins to watch over one statement.
     pub(super) fn watch<'a>(&self, reader: &'a mut Reader, timeout_ms: Option<u64>) -> Watch<'a> {
         Watch {

@@ -12,8 +12,10 @@ use datafusion_pg_catalog::pg_catalog::{PgCatalogSchemaProvider, PgCatalogStatic
 use parking_lot::Mutex;
 
 use super::cancel::{Registered, Registry};
+use super::information::Information;
+use super::notify::Channels;
 use super::setting::{self, Current};
-use super::{functions, relations, rewrite};
+use super::{functions, relations, rewrite, table_functions};
 use crate::engine::Engine;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
@@ -21,6 +23,7 @@ use crate::plan::parse::Kind;
 
 /// The schema's name.
 const PG_CATALOG: &str = "pg_catalog";
+const INFORMATION_SCHEMA: &str = "information_schema";
 /// Oids of system relations begin here, those of users' at the other, as in Postgres.
 const FIRST_SYSTEM_OID: i32 = 12_000;
 pub(super) const FIRST_USER_OID: i32 = 16_384;
@@ -31,6 +34,8 @@ type Fixed = PgCatalogSchemaProvider<Arc<dyn CatalogProviderList>, EmptyContextP
 pub(super) struct Shared {
     fixed: Fixed,
     oids: Mutex<Oids>,
+    /// Who listens to what.
+    pub(super) channels: Arc<Channels>,
 }
 
 #[derive(Default)]
@@ -60,7 +65,7 @@ impl Shared {
     pub(super) fn new() -> Result<Shared> {
         let nothing: Arc<dyn CatalogProviderList> = Arc::new(MemoryCatalogProviderList::new());
         let fixed = Fixed::try_new(nothing, Arc::new(PgCatalogStaticTables::try_new()?), EmptyContextProvider)?;
-        Ok(Shared { fixed, oids: Mutex::default() })
+        Ok(Shared { fixed, oids: Mutex::default(), channels: Arc::default() })
     }
 
     /// The oid of a relation, the one that Postgres has for it where clients know it by heart.
@@ -108,6 +113,10 @@ pub(super) struct PgCatalog {
     pub(super) database: String,
     /// The connection's user, who owns everything.
     pub(super) user: String,
+    /// The connection's settings.
+    pub(super) current: Arc<Current>,
+    /// The connections of the listener.
+    pub(super) registry: Arc<Registry>,
 }
 
 impl std::fmt::Debug for PgCatalog {
@@ -120,7 +129,7 @@ impl PgCatalog {
     /// The schemas, with their oids.
     pub(super) fn namespaces(&self) -> Vec<(i32, String)> {
         let mut names = self.parent.upgrade().map(|parent| parent.schema_names()).unwrap_or_default();
-        names.extend([PG_CATALOG, "information_schema"].map(str::to_owned));
+        names.extend([PG_CATALOG, INFORMATION_SCHEMA].map(str::to_owned));
         names.sort();
         names.dedup();
         names.into_iter().map(|name| (namespace_oid(&self.shared, &name), name)).collect()
@@ -141,7 +150,9 @@ impl PgCatalog {
             listed.push(Listed { oid, namespace: "public".into(), name: relation.name, kind, schema: relation.schema, definition });
         }
         let parent = self.parent.upgrade();
-        for namespace in parent.iter().flat_map(|parent| parent.schema_names()).filter(|name| name != PG_CATALOG) {
+        for namespace in
+            parent.iter().flat_map(|parent| parent.schema_names()).filter(|name| !matches!(name.as_str(), PG_CATALOG | INFORMATION_SCHEMA))
+        {
             let Some(provider) = parent.as_ref().and_then(|parent| parent.schema(&namespace)) else { continue };
             for name in provider.table_names() {
                 if listed.iter().any(|one| one.namespace == namespace && one.name == name) {
@@ -239,17 +250,31 @@ pub(super) fn install(
 ) -> Result<Arc<Current>> {
     let context = session.context();
     let parent = context.catalog(database).ok_or_else(|| Error::NotFound { kind: "database", name: database.to_owned() })?;
+    let current = Arc::new(Current::default());
     let catalog = Arc::new(PgCatalog {
         shared: Arc::clone(shared),
         engine: Arc::downgrade(session.engine()),
         parent: Arc::downgrade(&parent),
         database: database.to_owned(),
         user: user.to_owned(),
+        current: Arc::clone(&current),
+        registry: Arc::clone(registry),
     });
     parent.register_schema(PG_CATALOG, Arc::clone(&catalog) as _)?;
+    parent.register_schema(INFORMATION_SCHEMA, Arc::new(Information::new(&catalog)))?;
+    // DataFusion would answer for that schema by itself, with Arrow's names of types.
+    context.state_ref().write().config_mut().options_mut().catalog.information_schema = false;
     functions::register(context, &catalog, registry, registered.pid);
-    let current = Arc::new(Current::default());
+    table_functions::register(context, &current, &shared.channels, registered.pid);
     setting::register(context, &current);
     session.set_rewrite(Arc::new(rewrite::rewrite));
     Ok(current)
+}
+
+/// The same for a session without a connection: it has no process id that others know.
+pub(super) fn install_alone(session: &Session) -> Result<()> {
+    let (shared, registry) = (Arc::new(Shared::new()?), Arc::new(Registry::default()));
+    let database = session.context().state().config_options().catalog.default_catalog.clone();
+    let registered = registry.register(session.user(), &database);
+    install(&shared, &registry, session, session.user(), &database, &registered).map(|_| ())
 }

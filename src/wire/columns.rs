@@ -6,6 +6,7 @@ use framesql_udfs::frame::is_frame;
 use pgwire::api::Type;
 use pgwire::messages::data::{FieldDescription, RowDescription};
 
+use super::typed;
 use crate::error::{Error, Result};
 use crate::plan::column_names::{self as names, Names};
 
@@ -51,7 +52,8 @@ pub(super) fn of(schema: &Schema, names: &Names, formats: &[i16]) -> Result<Vec<
 pub(super) fn keep(columns: &mut [Column], told: &[Column]) -> Result<()> {
     // A plan may lose the metadata that tells an oid from an int4, a "char" from a text: their forms are the same.
     let class = |data_type: &Type| match *data_type {
-        Type::CHAR | Type::NAME | Type::VARCHAR => Type::TEXT,
+        Type::CHAR | Type::NAME | Type::VARCHAR | Type::UUID => Type::TEXT,
+        Type::OID_ARRAY => Type::INT4_ARRAY,
         Type::OID | Type::REGCLASS | Type::REGTYPE | Type::REGPROC | Type::REGNAMESPACE | Type::REGROLE => Type::INT4,
         ref other => other.clone(),
     };
@@ -77,6 +79,12 @@ pub(super) fn description(columns: &[Column]) -> RowDescription {
 pub(super) fn of_field(field: &Field) -> Type {
     if is_pg_char_field(field) && matches!(field.data_type(), DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8) {
         return Type::CHAR;
+    }
+    if let Some(data_type) = typed::of_field(field).filter(|_| *field.data_type() == DataType::Utf8) {
+        return data_type;
+    }
+    if field.metadata().contains_key(PG_OID_ALIAS_KEY) && matches!(field.data_type(), DataType::List(_)) {
+        return Type::OID_ARRAY;
     }
     let alias = field.metadata().get(PG_OID_ALIAS_KEY).filter(|_| *field.data_type() == DataType::Int32);
     alias.and_then(|kind| pg_type_for_alias_kind(kind)).unwrap_or_else(|| of_type(field.data_type()))
@@ -154,6 +162,8 @@ pub(super) fn element_of(array: &Type) -> Option<Type> {
     match *array {
         // What clients send and framesql does not.
         Type::OID_ARRAY => Some(Type::OID),
+        Type::UUID_ARRAY => Some(Type::UUID),
+        Type::JSON_ARRAY => Some(Type::JSON),
         Type::VARCHAR_ARRAY | Type::NAME_ARRAY | Type::CHAR_ARRAY | Type::BPCHAR_ARRAY => Some(Type::TEXT),
         _ => ELEMENTS.into_iter().find(|element| array_of(element) == *array),
     }
@@ -167,7 +177,7 @@ pub(super) fn size(data_type: &Type) -> i16 {
         Type::INT4 | Type::FLOAT4 | Type::DATE => 4,
         Type::OID | Type::REGCLASS | Type::REGTYPE | Type::REGPROC | Type::REGNAMESPACE | Type::REGROLE => 4,
         Type::INT8 | Type::FLOAT8 | Type::TIME | Type::TIMESTAMP | Type::TIMESTAMPTZ => 8,
-        Type::INTERVAL => 16,
+        Type::INTERVAL | Type::UUID => 16,
         _ => -1,
     }
 }

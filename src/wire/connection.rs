@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use pgwire::messages::PgWireBackendMessage as Message;
 use pgwire::messages::PgWireFrontendMessage;
-use pgwire::messages::response::ReadyForQuery;
+use pgwire::messages::response::{NotificationResponse, ReadyForQuery};
 use tokio::net::TcpStream;
 use tokio::sync::futures::OwnedNotified;
 
+use super::block::Block;
 use super::cancel::{Registered, Registry};
 use super::catalog::Shared;
 use super::errors::{self, Ended};
+use super::notify::{self, Ear};
 use super::portal::Portal;
 use super::prepared::Prepared;
 use super::setting::Current;
@@ -34,14 +36,18 @@ pub(super) struct Connection {
     pub(super) session: Session,
     pub(super) registered: Registered,
     pub(super) transaction: Transaction,
-    /// Whether a statement of the open block has changed rows, which its end does not undo.
-    pub(super) wrote: bool,
     pub(super) reported: Reported,
     pub(super) current: Arc<Current>,
     /// Prepared statements by name; the empty name is the unnamed one.
     pub(super) prepared: HashMap<String, Arc<Prepared>>,
     /// Portals by name, cursors among them, open until the transaction ends.
     pub(super) portals: HashMap<String, Portal>,
+    /// What the transaction block has done so far.
+    pub(super) block: Block,
+    /// What other connections say on the channels that this one listens to.
+    pub(super) ear: Ear,
+    /// Whether the client knows that it may send the next statement: only then is it told what others say.
+    idle: bool,
     /// After an error of the extended protocol nothing is read until Sync.
     pub(super) skipping: bool,
 }
@@ -67,21 +73,26 @@ pub(super) async fn serve(
         Ok(None) | Err(Ended::Gone) => return writer.close().await,
         Err(Ended::Failed(e) | Ended::Fatal(e)) => return goodbye(&mut writer, &e).await,
     };
+    let terminated = registered.terminated();
+    let ear = shared.channels.ear(registered.pid);
     let mut connection = Connection {
         reader,
         writer,
         session,
         registered,
         transaction: Transaction::default(),
-        wrote: false,
         reported,
         current,
         prepared: HashMap::new(),
         portals: HashMap::new(),
+        block: Block::default(),
+        ear,
+        idle: true,
         skipping: false,
     };
     let ended = tokio::select! {
         ended = connection.run() => ended,
+        () = terminated => Err(Ended::Fatal(Error::ShuttingDown)),
         () = &mut closed => Err(Ended::Fatal(Error::ShuttingDown)),
     };
     // What it still runs ends before it is told so.
@@ -113,7 +124,7 @@ async fn start(
         return Err(Ended::Fatal(Error::TooManyClients));
     }
     let session = engine.session(&login.user, &login.database);
-    let registered = registry.register();
+    let registered = registry.register(&login.user, &login.database);
     let current = catalog::install(shared, registry, &session, &login.user, &login.database, &registered)?;
     let mut reported = Reported::default();
     startup::welcome(login, &session, &registered, writer, &mut reported)?;
@@ -125,7 +136,16 @@ async fn start(
 impl Connection {
     async fn run(&mut self) -> Result<(), Ended> {
         loop {
-            let Some(message) = self.reader.next().await? else { return Ok(()) };
+            let message = tokio::select! {
+                message = self.reader.next() => message?,
+                message = self.ear.next(), if self.idle && !self.transaction.open() => {
+                    self.tell(message)?;
+                    self.writer.flush().await?;
+                    continue;
+                }
+            };
+            let Some(message) = message else { return Ok(()) };
+            self.idle = false;
             if matches!(message, PgWireFrontendMessage::Terminate(_)) {
                 return Ok(());
             }
@@ -181,7 +201,18 @@ impl Connection {
             self.portals.retain(|_, portal| portal.hold);
         }
         self.reported.tell(&self.session, &mut self.writer)?;
+        if !self.transaction.open() {
+            while let Some(message) = self.ear.waiting() {
+                self.tell(message)?;
+            }
+        }
+        self.idle = true;
         self.writer.put(Message::ReadyForQuery(ReadyForQuery::new(self.transaction.status())))?;
         self.writer.flush().await
+    }
+
+    fn tell(&mut self, message: notify::Message) -> Result<(), Ended> {
+        let notify::Message { pid, channel, payload } = message;
+        self.writer.put(Message::NotificationResponse(NotificationResponse::new(pid, channel, payload)))
     }
 }

@@ -9,17 +9,18 @@ use pgwire::messages::copy::{CopyDone, CopyOutResponse};
 
 use super::cancel::Watch;
 use super::errors::Ended;
-use super::rows::{self, Rows};
+use super::rows::{self, Patience, Rows};
 use super::socket::Writer;
 use super::{binary, columns, text};
 use crate::error::Result;
 use crate::plan::column_names::{self as names, Names};
 use crate::plan::parse::CopyFormat;
+use crate::settings::TimeZone;
 
 /// What a binary COPY begins with: a signature, no flags, no extension.
 const BINARY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 
-/// Sends all rows, and gives their number.
+/// Sends all rows, times in that zone, and gives their number.
 pub(super) async fn send(
     watch: &mut Watch<'_>,
     writer: &mut Writer,
@@ -27,6 +28,7 @@ pub(super) async fn send(
     names: &Names,
     format: CopyFormat,
 ) -> Result<usize, Ended> {
+    let zone = rows.zone();
     let schema = rows.schema();
     let n_columns = schema.fields().len();
     let code = i16::from(format == CopyFormat::Binary);
@@ -43,10 +45,10 @@ pub(super) async fn send(
         CopyFormat::Text | CopyFormat::Csv { .. } => {}
     }
     let types: Vec<_> = schema.fields().iter().map(|field| columns::of_field(field)).collect();
-    let sent = rows.each(watch, writer, None, |out, scratch, batch, row| {
+    let sent = rows.each(watch, writer, None, Patience::All, |out, scratch, batch, row| {
         message(out, |out| match format {
-            CopyFormat::Text => text_line(out, scratch, batch, row),
-            CopyFormat::Csv { .. } => csv_line(out, scratch, batch, row),
+            CopyFormat::Text => text_line(out, scratch, batch, row, zone),
+            CopyFormat::Csv { .. } => csv_line(out, scratch, batch, row, zone),
             CopyFormat::Binary => {
                 out.put_i16(batch.num_columns() as i16);
                 types.iter().zip(batch.columns()).try_for_each(|(data_type, array)| binary::value(out, data_type, array.as_ref(), row))
@@ -82,21 +84,21 @@ fn header(out: &mut BytesMut, schema: &Schema, names: &Names) {
 }
 
 /// Reads a value as text; false for NULL.
-fn read(scratch: &mut String, array: &dyn Array, row: usize) -> Result<bool> {
+fn read(scratch: &mut String, array: &dyn Array, row: usize, zone: TimeZone) -> Result<bool> {
     scratch.clear();
     if array.is_null(row) || *array.data_type() == DataType::Null {
         return Ok(false);
     }
-    text::write(scratch, array, row)?;
+    text::write(scratch, array, row, zone)?;
     Ok(true)
 }
 
-fn text_line(out: &mut BytesMut, scratch: &mut String, batch: &RecordBatch, row: usize) -> Result<()> {
+fn text_line(out: &mut BytesMut, scratch: &mut String, batch: &RecordBatch, row: usize, zone: TimeZone) -> Result<()> {
     for (at, array) in batch.columns().iter().enumerate() {
         if at > 0 {
             out.put_u8(b'\t');
         }
-        if read(scratch, array.as_ref(), row)? {
+        if read(scratch, array.as_ref(), row, zone)? {
             text_value(out, scratch);
         } else {
             out.put_slice(b"\\N");
@@ -125,13 +127,13 @@ fn text_value(out: &mut BytesMut, value: &str) {
     }
 }
 
-fn csv_line(out: &mut BytesMut, scratch: &mut String, batch: &RecordBatch, row: usize) -> Result<()> {
+fn csv_line(out: &mut BytesMut, scratch: &mut String, batch: &RecordBatch, row: usize, zone: TimeZone) -> Result<()> {
     for (at, array) in batch.columns().iter().enumerate() {
         if at > 0 {
             out.put_u8(b',');
         }
         // NULL is nothing, an empty text is quoted.
-        if read(scratch, array.as_ref(), row)? {
+        if read(scratch, array.as_ref(), row, zone)? {
             csv_value(out, scratch, batch.num_columns());
         }
     }

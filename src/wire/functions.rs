@@ -16,7 +16,7 @@ use pgwire::api::Type;
 
 use super::cancel::Registry;
 use super::catalog::PgCatalog;
-use super::columns;
+use super::{columns, shapes, sleep, typed};
 
 /// What version() says: clients read the number behind the name.
 const VERSION: &str = concat!("PostgreSQL 16.4 (framesql ", env!("CARGO_PKG_VERSION"), ")");
@@ -47,7 +47,12 @@ const ALLOWED: [&str; 8] = [
 ];
 
 /// Texts of things that framesql has none of: comments, constraints, indexes, triggers, rules, defaults.
-const NOTHING: [&str; 15] = [
+const NOTHING: [&str; 20] = [
+    "pg_tablespace_location",
+    "pg_last_wal_receive_lsn",
+    "pg_last_wal_replay_lsn",
+    "pg_last_xact_replay_timestamp",
+    "pg_stat_get_backend_idset",
     "obj_description",
     "col_description",
     "shobj_description",
@@ -88,7 +93,7 @@ pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>, regis
     context.register_udf(constant("pg_get_userbyid", ScalarValue::from(catalog.user.as_str())));
     context.register_udf(constant("version", ScalarValue::from(VERSION)));
     context.register_udf(constant("pg_backend_pid", ScalarValue::from(pid)));
-    for name in ["pg_is_in_recovery", "pg_is_other_temp_schema", "pg_relation_is_publishable"] {
+    for name in ["pg_is_in_recovery", "pg_is_other_temp_schema", "pg_relation_is_publishable", "pg_is_wal_replay_paused"] {
         context.register_udf(constant(name, ScalarValue::from(false)));
     }
     for name in VISIBLE.into_iter().chain(ALLOWED) {
@@ -121,10 +126,18 @@ pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>, regis
         let name = |oid: i32| namespaces.iter().find(|(known, _)| *known == oid).map_or_else(|| oid.to_string(), |(_, name)| name.clone());
         text(oids.map(|oid| oid.map(name)))
     }));
-    let registry = Arc::clone(registry);
+    let held = Arc::clone(registry);
     context.register_udf(of_oid("pg_cancel_backend", DataType::Boolean, move |pids| {
-        Arc::new(pids.map(|pid| pid.map(|pid| registry.cancel_backend(pid))).collect::<BooleanArray>())
+        Arc::new(pids.map(|pid| pid.map(|pid| held.cancel_backend(pid))).collect::<BooleanArray>())
     }));
+    let held = Arc::clone(registry);
+    context.register_udf(of_oid("pg_terminate_backend", DataType::Boolean, move |pids| {
+        Arc::new(pids.map(|pid| pid.map(|pid| held.terminate_backend(pid))).collect::<BooleanArray>())
+    }));
+    context.register_udf(sleep::udf());
+    for udf in typed::udfs().into_iter().chain(shapes::udfs()) {
+        context.register_udf(udf);
+    }
     context.register_udf(create_current_schema_udf());
     context.register_udf(create_current_schemas_udf());
     context.register_udf(create_pg_encoding_to_char_udf());
@@ -134,6 +147,11 @@ pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>, regis
     context.register_udf(array_bounds_udf::create_array_lower_udf());
     CoerceIntArgsToBigInt::widen(context);
 }
+
+/// What stands for `aclexplode`, for an array of oids, and for `x::regtype[]`.
+pub(super) const ACL_ITEMS: &str = "pg_acl_items";
+pub(super) const OID_ARRAY: &str = "pg_oid_array";
+pub(super) const REGTYPES_TEXT: &str = "pg_regtypes_text";
 
 /// What `oid::regclass` and `oid::regnamespace` become where they are shown.
 pub(super) const REGCLASS_TEXT: &str = "pg_regclass_text";
@@ -172,7 +190,7 @@ fn text(values: impl Iterator<Item = Option<String>>) -> ArrayRef {
 }
 
 /// A type's name in SQL, as Postgres prints it; `???` for what it does not know.
-fn format_type(oid: i32) -> String {
+pub(super) fn format_type(oid: i32) -> String {
     let Some(data_type) = Type::from_oid(oid as u32) else { return "???".to_owned() };
     if let Some(element) = columns::element_of(&data_type).filter(|_| data_type.name().starts_with('_')) {
         return format!("{}[]", format_type(element.oid() as i32));

@@ -1,4 +1,4 @@
-//! Structs, and lists and maps of them, as jsonb: the spacing of Postgres, the fields in their own order.
+//! Structs, and lists and maps of them, as jsonb: the spacing of Postgres, the fields in their own order, times in UTC whatever the session shows.
 
 use std::fmt::Write;
 
@@ -8,6 +8,7 @@ use framesql_udfs::frame::is_frame;
 
 use super::text;
 use crate::error::Result;
+use crate::settings::TimeZone;
 
 /// Appends a value, `null` included. Errs for types that have no text.
 pub(super) fn write(out: &mut String, array: &dyn Array, row: usize) -> Result<()> {
@@ -25,7 +26,7 @@ pub(super) fn write(out: &mut String, array: &dyn Array, row: usize) -> Result<(
         DataType::Boolean => out.push_str(if array.as_boolean().value(row) { "true" } else { "false" }),
         DataType::Float32 if !array.as_primitive::<Float32Type>().value(row).is_finite() => quoted(out, array, row)?,
         DataType::Float64 if !array.as_primitive::<Float64Type>().value(row).is_finite() => quoted(out, array, row)?,
-        numbers if numbers.is_numeric() => text::write(out, array, row)?,
+        numbers if numbers.is_numeric() => text::write(out, array, row, TimeZone::default())?,
         DataType::Timestamp(unit, zone) => {
             out.push('"');
             text::timestamp(out, text::timestamp_us(array, row, *unit), 'T', if zone.is_some() { "+00:00" } else { "" });
@@ -38,7 +39,7 @@ pub(super) fn write(out: &mut String, array: &dyn Array, row: usize) -> Result<(
 
 fn quoted(out: &mut String, array: &dyn Array, row: usize) -> Result<()> {
     let mut plain = String::new();
-    text::write(&mut plain, array, row)?;
+    text::write(&mut plain, array, row, TimeZone::default())?;
     string(out, &plain);
     Ok(())
 }

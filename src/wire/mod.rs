@@ -2,6 +2,7 @@
 
 mod answer;
 mod binary;
+mod block;
 mod cancel;
 mod catalog;
 mod columns;
@@ -13,8 +14,12 @@ mod decode;
 mod empty;
 mod errors;
 mod extended;
+mod fill;
+mod forms;
 mod functions;
+mod information;
 mod json;
+mod notify;
 mod own;
 mod parameters;
 mod portal;
@@ -23,11 +28,15 @@ mod relations;
 mod rewrite;
 mod rows;
 mod setting;
+mod shapes;
 mod simple;
+mod sleep;
 mod socket;
 mod startup;
+mod table_functions;
 mod text;
 mod transaction;
+mod typed;
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -40,7 +49,9 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::engine::Engine;
+use crate::engine::session::Dialect;
 use crate::error::{Error, Result};
+use crate::settings::TimeZone;
 use cancel::Registry;
 
 /// Connections served at once; one more is told to come back later (53300).
@@ -122,9 +133,14 @@ pub async fn serve(engine: Arc<Engine>, listen: SocketAddr, shutdown: impl Futur
     listener.serve(engine, shutdown).await
 }
 
-/// Appends the value of a row that is not NULL as the wire writes it. Errs for types that have no text.
+/// What a session needs to understand the SQL of Postgres clients, for one that no client has: at a restart, in the shell.
+pub fn dialect() -> Dialect {
+    Arc::new(|session| catalog::install_alone(session))
+}
+
+/// Appends the value of a row that is not NULL as the wire writes it, times in UTC. Errs for types that have no text.
 pub fn write_text(out: &mut String, array: &dyn Array, row: usize) -> Result<()> {
-    text::write(out, array, row)
+    text::write(out, array, row, TimeZone::default())
 }
 
 /// Appends the value of a row as JSON, `null` included. Errs for types that have no text.

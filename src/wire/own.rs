@@ -1,9 +1,11 @@
-//! The statements that are the connection's own business: transactions, prepared statements, cursors, DISCARD, LISTEN.
+//! The statements that are the connection's own business: transactions, prepared statements, cursors, DISCARD, LISTEN and NOTIFY.
 
 use datafusion::sql::sqlparser::ast;
 
-use super::cursor;
+use super::block::Later;
+use super::rows::Patience;
 use super::transaction::{self, Control};
+use super::{cursor, notify};
 use crate::error::{Error, Result};
 use crate::plan::parse::{Body, CopyFormat, Emit, QueryText, Statement};
 
@@ -45,13 +47,22 @@ pub(super) enum Own {
         name: String,
         /// Rows at most.
         limit: Option<usize>,
+        /// How long it waits for the first row: until there are as many as asked for unless `WITH (timeout = …)` says otherwise.
+        patience: Patience,
+    },
+    /// `MOVE n FROM name`: as FETCH, and shows nothing; None is ALL.
+    Move {
+        /// The cursor.
+        name: String,
+        /// Rows at most.
+        limit: Option<usize>,
     },
     /// `CLOSE name`; None is ALL.
     Close(Option<String>),
     /// `DISCARD ALL`, and the parts of it.
     Discard(ast::DiscardObject),
-    /// `UNLISTEN`: nothing is ever listened to.
-    Unlisten,
+    /// LISTEN, UNLISTEN, NOTIFY, with the command tag.
+    Channel(Later, &'static str),
 }
 
 /// Reads one of them; None for all others. Errs for what a client may mean and framesql has not.
@@ -75,13 +86,26 @@ pub(super) fn read(statement: &Statement) -> Result<Option<Own>> {
         }
         ast::Statement::Deallocate { name, .. } => Own::Deallocate(Some(folded(name)).filter(|name| name != "all")),
         ast::Statement::Declare { stmts } => declare(stmts)?,
-        ast::Statement::Fetch { name, direction, into: None, .. } => Own::Fetch { name: folded(name), limit: limit(direction)? },
+        ast::Statement::Fetch { name, direction, into: None, .. } => {
+            let (name, limit) = (folded(name), limit(direction)?);
+            match cursor::tail(&statement.text)? {
+                cursor::Tail::Move => Own::Move { name, limit },
+                cursor::Tail::Fetch(patience) => Own::Fetch { name, limit, patience },
+            }
+        }
         ast::Statement::Close { cursor: ast::CloseCursor::All } => Own::Close(None),
         ast::Statement::Close { cursor: ast::CloseCursor::Specific { name } } => Own::Close(Some(folded(name))),
         ast::Statement::Discard { object_type } => Own::Discard(*object_type),
-        ast::Statement::UNLISTEN { .. } => Own::Unlisten,
-        ast::Statement::LISTEN { .. } | ast::Statement::NOTIFY { .. } => {
-            return Err(Error::unsupported("LISTEN and NOTIFY", "SUBSCRIBE tells a client of changes as they happen."));
+        ast::Statement::UNLISTEN { channel } => Own::Channel(Later::Unlisten(Some(folded(channel)).filter(|name| name != "*")), "UNLISTEN"),
+        ast::Statement::LISTEN { channel } => {
+            let channel = folded(channel);
+            notify::check(&channel, "")?;
+            Own::Channel(Later::Listen(channel), "LISTEN")
+        }
+        ast::Statement::NOTIFY { channel, payload } => {
+            let (channel, payload) = (folded(channel), payload.clone().unwrap_or_default());
+            notify::check(&channel, &payload)?;
+            Own::Channel(Later::Notify(channel, payload), "NOTIFY")
         }
         _ => return Ok(None),
     }))

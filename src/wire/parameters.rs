@@ -9,7 +9,7 @@ use datafusion::common::ScalarValue;
 use pgwire::api::Type;
 use pgwire::messages::extendedquery::Bind;
 
-use super::{binary, columns};
+use super::{binary, columns, typed};
 use crate::error::{Error, Result};
 
 /// The type of a parameter, as the client declared it or as the statement needs it.
@@ -223,6 +223,7 @@ fn of_binary(data_type: &Type, bytes: Bytes) -> Option<ScalarValue> {
             let (us, days, months) = (parts.get_i64(), parts.get_i32(), parts.get_i32());
             ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNanoType::make_value(months, days, us.checked_mul(1_000)?)))
         }
+        Type::UUID => ScalarValue::Utf8(Some(typed::uuid_text(&fixed(16)?)?)),
         Type::JSONB => ScalarValue::Utf8(Some(String::from_utf8(bytes.strip_prefix(&[1])?.to_vec()).ok()?)),
         ref array if columns::element_of(array).is_some() => return array_of_binary(bytes),
         ref other if arrow_type(other) == DataType::Int32 => ScalarValue::Int32(Some(fixed(4)?.get_i32())),

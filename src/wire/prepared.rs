@@ -43,8 +43,16 @@ impl Prepared {
     /// Plans a statement; `declared` are the type oids that the client gave, 0 where it leaves them to the statement.
     pub(super) async fn plan(session: &Session, mut statement: Statement, declared: &[u32]) -> Result<Prepared> {
         let names = Names::of_statement(&statement);
+        let mut declared = said(&statement, declared);
+        listed(session, &statement, &mut declared).await?;
+        let declared = &declared;
+        if declared.iter().any(|oid| *oid != 0) {
+            // An array that is compared with is nothing to the planner before it has its type.
+            let arrays: Vec<_> =
+                declared.iter().map(|oid| Type::from_oid(*oid).filter(is_array).and_then(|array| sql_type(&array))).collect();
+            cast_parameters(&mut statement, &arrays);
+        }
         let mut described = session.describe(&statement).await?;
-        let declared = &said(&statement, declared);
         let types: Vec<_> =
             declared.iter().enumerate().map(|(at, oid)| cast_of(*oid, described.parameters.get(at).and_then(Option::as_ref))).collect();
         if types.iter().any(Option::is_some) {
@@ -91,6 +99,41 @@ fn said(statement: &Statement, declared: &[u32]) -> Vec<u32> {
     types
 }
 
+/// `x = ANY($1)` without a declaration: an array of what x is, which the planner finds for `x = $1`.
+async fn listed(session: &Session, statement: &Statement, declared: &mut Vec<u32>) -> Result<()> {
+    let mut single = statement.clone();
+    let (Body::Query(query) | Body::CopyQuery(query, _)) = &mut single.body else { return Ok(()) };
+    let mut numbers = Vec::new();
+    let _ = visit_expressions_mut(&mut query.query, |expr: &mut Expr| {
+        let (Expr::AnyOp { left, compare_op, right, .. } | Expr::AllOp { left, compare_op, right }) = expr else {
+            return ControlFlow::<()>::Continue(());
+        };
+        let bare = if let Expr::Nested(inner) = right.as_ref() { inner } else { right };
+        if let Some(number) = placeholder(bare).filter(|number| (1..=MAX_PARAMETERS).contains(number)) {
+            numbers.push(number);
+            *expr = Expr::BinaryOp { left: left.clone(), op: compare_op.clone(), right: bare.clone() };
+        }
+        ControlFlow::Continue(())
+    });
+    numbers.retain(|number| declared.get(number - 1).copied().unwrap_or(0) == 0);
+    if numbers.is_empty() {
+        return Ok(());
+    }
+    let found = session.describe(&single).await?;
+    for number in numbers {
+        let element = found.parameters.get(number - 1).and_then(Option::as_ref).map_or(Type::TEXT, columns::of_type);
+        declared.resize(declared.len().max(number), 0);
+        if let Some(place) = declared.get_mut(number - 1) {
+            *place = columns::array_of(&element).oid();
+        }
+    }
+    Ok(())
+}
+
+fn is_array(data_type: &Type) -> bool {
+    columns::element_of(data_type).is_some()
+}
+
 fn placeholder(expr: &Expr) -> Option<usize> {
     match expr {
         Expr::Value(value) => match &value.value {
@@ -105,10 +148,10 @@ fn placeholder(expr: &Expr) -> Option<usize> {
 fn type_of_sql(data_type: &ast::DataType) -> Option<Type> {
     if let ast::DataType::Array(ast::ArrayElemTypeDef::SquareBracket(element, _)) = data_type {
         let element = type_of_sql(element)?;
-        return if element == Type::OID {
-            Some(Type::OID_ARRAY)
-        } else {
-            Some(columns::array_of(&element)).filter(|array| *array != Type::JSONB)
+        return match element {
+            Type::OID => Some(Type::OID_ARRAY),
+            Type::UUID => Some(Type::UUID_ARRAY),
+            element => Some(columns::array_of(&element)).filter(|array| *array != Type::JSONB),
         };
     }
     Some(match names::of_type(data_type).as_str() {
@@ -127,6 +170,9 @@ fn type_of_sql(data_type: &ast::DataType) -> Option<Type> {
         "timestamptz" => Type::TIMESTAMPTZ,
         "interval" => Type::INTERVAL,
         "oid" => Type::OID,
+        "uuid" => Type::UUID,
+        "json" => Type::JSON,
+        "jsonb" => Type::JSONB,
         _ => return None,
     })
 }

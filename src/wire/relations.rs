@@ -1,17 +1,16 @@
 //! The relations of pg_catalog that tell of this engine: what there is, of which columns, whose.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Float32Array, Int16Array, Int32Array, StringArray, new_null_array};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use arrow_pg::datatypes::PG_OID_ALIAS_KEY;
 use datafusion::error::Result;
 
+use super::cancel::Connected;
 use super::catalog::{Listed, PgCatalog};
 use super::columns;
-use crate::settings::SESSION_SETTINGS;
+use super::fill::{Columns, Fill, rows_of, schema_of, some};
+use crate::settings::SessionSetting;
 
 /// The relations below.
 pub(super) const NAMES: [&str; 11] = [
@@ -33,34 +32,9 @@ pub(super) const USER_OID: i32 = 10;
 /// The oid of the one database that a connection knows.
 const DATABASE_OID: i32 = 5;
 
-/// What a column is filled with.
-enum Fill {
-    Oid(Vec<i32>),
-    Int4(Vec<i32>),
-    Int2(Vec<i16>),
-    Float4(f32),
-    Bool(Vec<bool>),
-    Text(Vec<Option<String>>),
-    /// The same text in every row.
-    Word(&'static str),
-    /// The same number in every row.
-    Number(i32),
-    /// The same oid in every row.
-    OneOid(i32),
-    Flag(bool),
-    /// NULL text.
-    Null,
-    /// NULL text[].
-    NullArray,
-}
-
-type Columns = Vec<(&'static str, Fill)>;
-
 /// The columns of one of them; None for others.
 pub(super) fn schema(name: &str) -> Option<SchemaRef> {
-    let empty =
-        Snapshot { listed: Vec::new(), namespaces: Vec::new(), database: String::new(), user: String::new(), namespace_oids: Vec::new() };
-    empty.columns(name).map(|columns| Arc::new(schema_of(&columns)))
+    Snapshot::default().columns(name).map(|columns| Arc::new(schema_of(&columns)))
 }
 
 /// The rows of one of them; None for others.
@@ -76,59 +50,23 @@ pub(super) async fn rows(catalog: &PgCatalog, name: &str) -> Result<Option<Recor
         database: catalog.database.clone(),
         user: catalog.user.clone(),
         namespace_oids,
+        settings: catalog.current.values(),
+        connections: catalog.registry.connected(),
     };
     let Some(columns) = snapshot.columns(name) else { return Ok(None) };
     let n_rows = snapshot.n_rows(name);
-    let schema = Arc::new(schema_of(&columns));
-    let arrays = columns.into_iter().map(|(_, fill)| array(fill, n_rows)).collect();
-    Ok(Some(RecordBatch::try_new(schema, arrays)?))
+    Ok(Some(rows_of(columns, n_rows)?))
 }
 
-fn schema_of(columns: &Columns) -> Schema {
-    let oid = |name: &str| {
-        Field::new(name, DataType::Int32, true).with_metadata(HashMap::from([(PG_OID_ALIAS_KEY.to_owned(), "oid".to_owned())]))
-    };
-    let field = |(name, fill): &(&'static str, Fill)| match fill {
-        Fill::Oid(_) | Fill::OneOid(_) => oid(name),
-        Fill::Int4(_) | Fill::Number(_) => Field::new(*name, DataType::Int32, true),
-        Fill::Int2(_) => Field::new(*name, DataType::Int16, true),
-        Fill::Float4(_) => Field::new(*name, DataType::Float32, true),
-        Fill::Bool(_) | Fill::Flag(_) => Field::new(*name, DataType::Boolean, true),
-        Fill::Text(_) | Fill::Word(_) | Fill::Null => Field::new(*name, DataType::Utf8, true),
-        Fill::NullArray => Field::new(*name, text_array(), true),
-    };
-    Schema::new(columns.iter().map(field).collect::<Vec<_>>())
-}
-
-fn text_array() -> DataType {
-    DataType::List(Arc::new(Field::new("item", DataType::Utf8, true)))
-}
-
-fn array(fill: Fill, n_rows: usize) -> ArrayRef {
-    match fill {
-        Fill::Oid(values) | Fill::Int4(values) => Arc::new(Int32Array::from(values)),
-        Fill::Int2(values) => Arc::new(Int16Array::from(values)),
-        Fill::Float4(value) => Arc::new(Float32Array::from(vec![value; n_rows])),
-        Fill::Bool(values) => Arc::new(BooleanArray::from(values)),
-        Fill::Text(values) => Arc::new(StringArray::from(values)),
-        Fill::Word(word) => Arc::new(StringArray::from(vec![word; n_rows])),
-        Fill::Number(number) | Fill::OneOid(number) => Arc::new(Int32Array::from(vec![number; n_rows])),
-        Fill::Flag(flag) => Arc::new(BooleanArray::from(vec![flag; n_rows])),
-        Fill::Null => new_null_array(&DataType::Utf8, n_rows),
-        Fill::NullArray => new_null_array(&text_array(), n_rows),
-    }
-}
-
+#[derive(Default)]
 struct Snapshot {
     listed: Vec<Listed>,
     namespaces: Vec<(i32, String)>,
     database: String,
     user: String,
     namespace_oids: Vec<i32>,
-}
-
-fn some<T: ToString>(values: impl Iterator<Item = T>) -> Fill {
-    Fill::Text(values.map(|value| Some(value.to_string())).collect())
+    settings: Vec<(&'static SessionSetting, String)>,
+    connections: Vec<Connected>,
 }
 
 impl Snapshot {
@@ -137,7 +75,8 @@ impl Snapshot {
             "pg_attribute" => self.listed.iter().map(|one| one.schema.fields().len()).sum(),
             "pg_class" => self.listed.len(),
             "pg_namespace" => self.namespaces.len(),
-            "pg_settings" => SESSION_SETTINGS.len(),
+            "pg_settings" => self.settings.len(),
+            "pg_stat_activity" => self.connections.len(),
             "pg_tables" => self.of_kind('r').count(),
             "pg_views" => self.of_kind('v').count(),
             "pg_matviews" => self.of_kind('m').count(),
@@ -153,7 +92,7 @@ impl Snapshot {
             "pg_namespace" => self.pg_namespace(),
             "pg_roles" => self.pg_roles(),
             "pg_user" => self.pg_user(),
-            "pg_settings" => pg_settings(),
+            "pg_settings" => settings(&self.settings).0,
             "pg_tables" => self.pg_tables(),
             "pg_views" => self.views('v', "viewname", "viewowner", false),
             "pg_matviews" => self.views('m', "matviewname", "matviewowner", true),
@@ -336,31 +275,50 @@ impl Snapshot {
         columns
     }
 
-    /// The connection that asks: the others are not told of it.
+    /// The connections; what they run is their own business.
     fn pg_stat_activity(&self) -> Columns {
+        let connections = || self.connections.iter();
         vec![
             ("datid", Fill::OneOid(DATABASE_OID)),
-            ("datname", Fill::Text(vec![Some(self.database.clone())])),
+            ("datname", some(connections().map(|one| &one.database))),
+            ("pid", Fill::Int4(connections().map(|one| one.pid).collect())),
+            ("leader_pid", Fill::Number(0)),
             ("usesysid", Fill::OneOid(USER_OID)),
-            ("usename", self.user()),
-            ("state", Fill::Word("active")),
+            ("usename", some(connections().map(|one| &one.user))),
+            ("application_name", Fill::Word("")),
+            ("client_addr", Fill::Null),
+            ("client_hostname", Fill::Null),
+            ("client_port", Fill::Number(-1)),
+            ("backend_start", Fill::Time(connections().map(|one| Some(one.began_us)).collect())),
+            ("xact_start", Fill::NullTime),
+            ("query_start", Fill::NullTime),
+            ("state_change", Fill::NullTime),
+            ("wait_event_type", Fill::Null),
+            ("wait_event", Fill::Null),
+            ("state", Fill::Null),
+            ("backend_xid", Fill::Null),
+            ("backend_xmin", Fill::Null),
+            ("query_id", Fill::Null),
+            ("query", Fill::Word("")),
             ("backend_type", Fill::Word("client backend")),
         ]
     }
 }
 
-fn pg_settings() -> Columns {
-    let settings = || SESSION_SETTINGS.iter();
-    vec![
+/// pg_settings, and the function behind it.
+pub(super) fn settings(values: &[(&'static SessionSetting, String)]) -> (Columns, usize) {
+    let settings = || values.iter().map(|(setting, _)| setting);
+    let changed = values.iter().map(|(setting, value)| if setting.default == value { "default" } else { "session" });
+    let columns = vec![
         ("name", some(settings().map(|setting| setting.name))),
-        ("setting", some(settings().map(|setting| setting.default))),
+        ("setting", some(values.iter().map(|(_, value)| value))),
         ("unit", Fill::Null),
         ("category", Fill::Word("Session")),
         ("short_desc", some(settings().map(|setting| setting.meaning))),
         ("extra_desc", Fill::Null),
         ("context", Fill::Word("user")),
         ("vartype", Fill::Word("string")),
-        ("source", Fill::Word("default")),
+        ("source", some(changed)),
         ("min_val", Fill::Null),
         ("max_val", Fill::Null),
         ("enumvals", Fill::NullArray),
@@ -369,7 +327,8 @@ fn pg_settings() -> Columns {
         ("sourcefile", Fill::Null),
         ("sourceline", Fill::Number(0)),
         ("pending_restart", Fill::Flag(false)),
-    ]
+    ];
+    (columns, values.len())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion_pg_catalog::sql::rules::{self, SqlStatementRewriteRule};
 
 use super::empty::{self, aggregates, plain_groups};
+use super::forms::{CatalogForms, Forms};
 use super::functions::{REGCLASS_TEXT, REGNAMESPACE_TEXT};
 use crate::error::{Error, Result};
 use crate::plan::column_names as names;
@@ -22,7 +23,9 @@ pub(super) fn rewrite(mut query: Box<Query>) -> Result<Box<Query>> {
         let _ = query.visit(&mut empty::Emptied);
         let _ = query.visit(&mut Arrays);
         let _ = query.visit(&mut Single);
+        let _ = query.visit(&mut CatalogForms);
     }
+    let _ = query.visit(&mut Forms);
     let _ = query.visit(&mut Types);
     let mut statement = Statement::Query(query);
     let always: [&dyn SqlStatementRewriteRule; 9] = [
@@ -105,7 +108,7 @@ impl VisitorMut for Arrays {
     }
 }
 
-fn call(name: &str, argument: Expr) -> Expr {
+pub(super) fn call(name: &str, argument: Expr) -> Expr {
     Expr::Function(Function {
         name: ObjectName::from(vec![Ident::new(name)]),
         uses_odbc_syntax: false,

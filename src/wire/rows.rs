@@ -1,6 +1,7 @@
 //! Rows to the client as they come: gathered while more are ready, flushed before a wait, never more of them in memory than one batch.
 
 use std::task::Poll;
+use std::time::Duration;
 
 use arrow::array::Array;
 use arrow::record_batch::RecordBatch;
@@ -14,6 +15,7 @@ use super::errors::Ended;
 use super::socket::Writer;
 use super::{binary, text};
 use crate::error::{Error, Result};
+use crate::settings::TimeZone;
 
 /// An answer that is being read. Dropping it cancels what makes it.
 pub(super) struct Rows {
@@ -23,6 +25,8 @@ pub(super) struct Rows {
     at: usize,
     ended: bool,
     scratch: String,
+    /// The zone in which times are shown.
+    zone: TimeZone,
 }
 
 /// What one call of `send` did.
@@ -34,9 +38,14 @@ pub(super) struct Sent {
 }
 
 impl Rows {
-    /// Rows of a stream that has not been read yet.
-    pub(super) fn new(stream: SendableRecordBatchStream) -> Rows {
-        Rows { stream, batch: None, at: 0, ended: false, scratch: String::new() }
+    /// Rows of a stream that has not been read yet, whose times are shown in that zone.
+    pub(super) fn new(stream: SendableRecordBatchStream, zone: TimeZone) -> Rows {
+        Rows { stream, batch: None, at: 0, ended: false, scratch: String::new(), zone }
+    }
+
+    /// The zone in which their times are shown.
+    pub(super) fn zone(&self) -> TimeZone {
+        self.zone
     }
 
     /// Their schema.
@@ -51,8 +60,10 @@ impl Rows {
         writer: &mut Writer,
         columns: &[Column],
         limit: Option<usize>,
+        patience: Patience,
     ) -> Result<Sent, Ended> {
-        self.each(watch, writer, limit, |out, scratch, batch, row| data_row(out, scratch, columns, batch, row)).await
+        let zone = self.zone;
+        self.each(watch, writer, limit, patience, |out, scratch, batch, row| data_row(out, scratch, columns, batch, row, zone)).await
     }
 
     /// Writes rows with `put`, which appends one message, as above. What it has appended when it errs is taken back.
@@ -61,6 +72,7 @@ impl Rows {
         watch: &mut Watch<'_>,
         writer: &mut Writer,
         limit: Option<usize>,
+        patience: Patience,
         mut put: impl FnMut(&mut BytesMut, &mut String, &RecordBatch, usize) -> Result<()>,
     ) -> Result<Sent, Ended> {
         let mut n_rows = 0;
@@ -69,10 +81,11 @@ impl Rows {
                 return Ok(Sent { n_rows, ended: false });
             }
             let Some(batch) = &self.batch else {
-                if self.fetch(watch, writer).await? {
-                    continue;
+                match self.fetch(watch, writer, patience.now(n_rows)).await? {
+                    Next::Rows => continue,
+                    Next::End => return Ok(Sent { n_rows, ended: true }),
+                    Next::NotYet => return Ok(Sent { n_rows, ended: false }),
                 }
-                return Ok(Sent { n_rows, ended: true });
             };
             if self.at >= batch.num_rows() {
                 self.batch = None;
@@ -92,10 +105,10 @@ impl Rows {
         }
     }
 
-    /// Takes the next batch; false if there is none. What is waiting to be written is written before it waits.
-    async fn fetch(&mut self, watch: &mut Watch<'_>, writer: &mut Writer) -> Result<bool, Ended> {
+    /// Takes the next batch. What is waiting to be written is written before it waits.
+    async fn fetch(&mut self, watch: &mut Watch<'_>, writer: &mut Writer, at_most: Option<Duration>) -> Result<Next, Ended> {
         if self.ended {
-            return Ok(false);
+            return Ok(Next::End);
         }
         let mut waiting = writer.waiting();
         loop {
@@ -104,15 +117,24 @@ impl Rows {
                 Poll::Pending if waiting => Poll::Ready(None),
                 other => other.map(Some),
             });
-            match watch.over(next).await? {
+            let next = watch.over(next);
+            let next = match at_most {
+                // It is asked once even if there is no time to wait.
+                Some(time) if !waiting => match tokio::time::timeout(time, next).await {
+                    Ok(next) => next?,
+                    Err(_) => return Ok(Next::NotYet),
+                },
+                _ => next.await?,
+            };
+            match next {
                 Some(Some(batch)) => {
                     self.batch = Some(batch.map_err(Error::from)?);
                     self.at = 0;
-                    return Ok(true);
+                    return Ok(Next::Rows);
                 }
                 Some(None) => {
                     self.ended = true;
-                    return Ok(false);
+                    return Ok(Next::End);
                 }
                 None => {
                     watch.over(writer.flush()).await??;
@@ -123,19 +145,45 @@ impl Rows {
     }
 }
 
-fn data_row(out: &mut BytesMut, scratch: &mut String, columns: &[Column], batch: &RecordBatch, row: usize) -> Result<()> {
+/// What came of waiting for a batch.
+enum Next {
+    Rows,
+    End,
+    NotYet,
+}
+
+/// How long rows are waited for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Patience {
+    /// Until there are as many as were asked for.
+    All,
+    /// At most so long for the first; those that are there then are enough.
+    First(Duration),
+}
+
+impl Patience {
+    /// The time left to wait with so many rows at hand.
+    fn now(self, n_rows: usize) -> Option<Duration> {
+        match self {
+            Patience::All => None,
+            Patience::First(time) => Some(if n_rows == 0 { time } else { Duration::ZERO }),
+        }
+    }
+}
+
+fn data_row(out: &mut BytesMut, scratch: &mut String, columns: &[Column], batch: &RecordBatch, row: usize, zone: TimeZone) -> Result<()> {
     out.put_u8(b'D');
     framed(out, |out| {
         out.put_i16(columns.len() as i16);
         for (column, array) in columns.iter().zip(batch.columns()) {
-            value(out, scratch, column, array.as_ref(), row)?;
+            value(out, scratch, column, array.as_ref(), row, zone)?;
         }
         Ok(())
     })
 }
 
 /// Appends a value behind its length, -1 for NULL.
-fn value(out: &mut BytesMut, scratch: &mut String, column: &Column, array: &dyn Array, row: usize) -> Result<()> {
+fn value(out: &mut BytesMut, scratch: &mut String, column: &Column, array: &dyn Array, row: usize, zone: TimeZone) -> Result<()> {
     if column.format == Format::Binary {
         return binary::value(out, &column.data_type, array, row);
     }
@@ -144,7 +192,7 @@ fn value(out: &mut BytesMut, scratch: &mut String, column: &Column, array: &dyn 
         return Ok(());
     }
     scratch.clear();
-    text::write(scratch, array, row)?;
+    text::write(scratch, array, row, zone)?;
     let length = i32::try_from(scratch.len()).map_err(|_| too_long())?;
     out.put_i32(length);
     out.put_slice(scratch.as_bytes());

@@ -12,7 +12,7 @@ use datafusion::prelude::SessionContext;
 use parking_lot::Mutex;
 
 use crate::engine::session::Session;
-use crate::settings::Variables;
+use crate::settings::{SESSION_SETTINGS, SessionSetting, Variables};
 
 /// A session's settings while one of its statements runs; functions outlive no session, so they have a copy.
 #[derive(Default)]
@@ -37,6 +37,12 @@ impl Current {
         let changes = std::mem::take(&mut self.0.lock().changes);
         let mut variables = session.variables().lock();
         changes.iter().try_for_each(|(name, value)| variables.set(name, Some(value)))
+    }
+
+    /// Every setting with its value.
+    pub(super) fn values(&self) -> Vec<(&'static SessionSetting, String)> {
+        let current = self.0.lock();
+        SESSION_SETTINGS.iter().map(|setting| (setting, current.now.show(setting.name).unwrap_or_default())).collect()
     }
 
     fn show(&self, name: &str, missing_ok: bool) -> Result<Option<String>> {

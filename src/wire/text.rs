@@ -15,9 +15,10 @@ use framesql_udfs::frame::{FrameColumn, is_frame};
 
 use super::json;
 use crate::error::{Error, Result};
+use crate::settings::TimeZone;
 
-/// Appends the value of a row that is not NULL. Errs for types that have no text.
-pub(super) fn write(out: &mut String, array: &dyn Array, row: usize) -> Result<()> {
+/// Appends the value of a row that is not NULL, times in that zone. Errs for types that have no text.
+pub(super) fn write(out: &mut String, array: &dyn Array, row: usize, zone: TimeZone) -> Result<()> {
     macro_rules! number {
         ($type:ty) => {
             write_number(out, array.as_primitive::<$type>().value(row))
@@ -58,7 +59,10 @@ pub(super) fn write(out: &mut String, array: &dyn Array, row: usize) -> Result<(
         DataType::Time32(_) => time(out, native!(Time32MillisecondType) * 1_000),
         DataType::Time64(TimeUnit::Microsecond) => time(out, native!(Time64MicrosecondType)),
         DataType::Time64(_) => time(out, native!(Time64NanosecondType) / 1_000),
-        DataType::Timestamp(unit, zone) => timestamp(out, timestamp_us(array, row, *unit), ' ', if zone.is_some() { "+00" } else { "" }),
+        DataType::Timestamp(unit, zoned) => {
+            let us = timestamp_us(array, row, *unit);
+            if zoned.is_some() { zoned_timestamp(out, us, zone) } else { timestamp(out, us, ' ', "") }
+        }
         DataType::Interval(unit) => {
             let (months, days, us) = interval_parts(array, row, *unit);
             interval(out, months, days, us);
@@ -68,14 +72,14 @@ pub(super) fn write(out: &mut String, array: &dyn Array, row: usize) -> Result<(
         DataType::List(f) | DataType::LargeList(f) | DataType::FixedSizeList(f, _) if is_list(f.data_type()) => {
             json::write(out, array, row)?;
         }
-        DataType::List(_) => list(out, array.as_list::<i32>().value(row).as_ref())?,
-        DataType::LargeList(_) => list(out, array.as_list::<i64>().value(row).as_ref())?,
-        DataType::FixedSizeList(..) => list(out, array.as_fixed_size_list().value(row).as_ref())?,
+        DataType::List(_) => list(out, array.as_list::<i32>().value(row).as_ref(), zone)?,
+        DataType::LargeList(_) => list(out, array.as_list::<i64>().value(row).as_ref(), zone)?,
+        DataType::FixedSizeList(..) => list(out, array.as_fixed_size_list().value(row).as_ref(), zone)?,
         DataType::Null => {}
         DataType::Dictionary(..) => {
             let dictionary = array.as_any_dictionary();
             let key = dictionary.normalized_keys().get(row).copied().unwrap_or_default();
-            write(out, dictionary.values().as_ref(), key)?;
+            write(out, dictionary.values().as_ref(), key, zone)?;
         }
         frames if is_frame(frames) => frame(out, array, row)?,
         DataType::Struct(_) | DataType::Map(..) => json::write(out, array, row)?,
@@ -180,6 +184,28 @@ pub(super) fn timestamp(out: &mut String, us: i64, separator: char, zone: &str) 
     }
 }
 
+/// `2024-05-01 14:00:00.5+02`: the same moment as the clocks of a zone show it.
+fn zoned_timestamp(out: &mut String, us: i64, zone: TimeZone) {
+    let offset_s = zone.offset_s(us);
+    match us.checked_add(i64::from(offset_s) * 1_000_000).filter(|local| timestamp_us_to_datetime(*local).is_some()) {
+        Some(local) => timestamp(out, local, ' ', &offset(offset_s, "")),
+        None => timestamp(out, us, ' ', "+00"),
+    }
+}
+
+/// `+02`, `-03:30`; what is not zero always, minutes also if they are `always` asked for by their separator.
+pub(super) fn offset(offset_s: i32, always: &str) -> String {
+    let (sign, seconds) = (if offset_s < 0 { '-' } else { '+' }, offset_s.abs());
+    let mut text = format!("{sign}{:02}", seconds / 3600);
+    if seconds % 3600 != 0 || !always.is_empty() {
+        let _ = write!(text, ":{:02}", seconds / 60 % 60);
+    }
+    if seconds % 60 != 0 {
+        let _ = write!(text, ":{:02}", seconds % 60);
+    }
+    text
+}
+
 fn date(out: &mut String, days: i64) {
     match days.checked_mul(86_400_000_000).and_then(timestamp_us_to_datetime) {
         Some(at) => write_number(out, at.date()),
@@ -256,7 +282,7 @@ fn interval(out: &mut String, months: i32, days: i32, us: i64) {
 }
 
 /// `{1,NULL,"a b"}`.
-fn list(out: &mut String, elements: &dyn Array) -> Result<()> {
+fn list(out: &mut String, elements: &dyn Array, zone: TimeZone) -> Result<()> {
     out.push('{');
     let mut element = String::new();
     for row in 0..elements.len() {
@@ -268,7 +294,7 @@ fn list(out: &mut String, elements: &dyn Array) -> Result<()> {
             continue;
         }
         element.clear();
-        write(&mut element, elements, row)?;
+        write(&mut element, elements, row, zone)?;
         let special = |c: char| matches!(c, '"' | '\\' | '{' | '}' | ',') || c.is_ascii_whitespace();
         if element.is_empty() || element.eq_ignore_ascii_case("null") || element.contains(special) {
             out.push('"');
@@ -324,6 +350,17 @@ mod tests {
         assert_eq!(written(|out| timestamp(out, -1, ' ', "")), "1969-12-31 23:59:59.999999");
         assert_eq!(written(|out| timestamp(out, i64::MAX, ' ', "+00")), "infinity");
         assert_eq!(written(|out| date(out, 19_844)), "2024-05-01");
+    }
+
+    #[test]
+    fn a_moment_is_shown_as_the_clocks_of_its_zone_show_it() {
+        for (zone, text) in
+            [("UTC", "1970-01-01 00:00:01+00"), ("Europe/Berlin", "1970-01-01 01:00:01+01"), ("-3.5", "1969-12-31 20:30:01-03:30")]
+        {
+            let zone = TimeZone::read(zone).unwrap();
+            assert_eq!(written(|out| zoned_timestamp(out, 1_000_000, zone)), text);
+            assert_eq!(written(|out| zoned_timestamp(out, i64::MAX, zone)), "infinity");
+        }
     }
 
     #[test]

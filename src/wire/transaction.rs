@@ -1,4 +1,4 @@
-//! Transaction blocks: accepted for the clients that open them, with the states that Postgres has; they undo nothing.
+//! Transaction blocks: the states that Postgres has, and which statement leads from one to the next.
 
 use datafusion::sql::sqlparser::ast;
 use pgwire::messages::response::TransactionStatus;

@@ -174,7 +174,7 @@ fn random_joins_answer_the_same_however_they_are_run() {
                 for source in &sources {
                     answers::run(&session, source).await;
                 }
-                match compare(&session, &query, &mut rng, n_frames).await {
+                match compare(&session, &query, "", &mut rng, n_frames).await {
                     Ok(compared) => {
                         n_answering.fetch_add(usize::from(compared.n_rows > 0), Ordering::Relaxed);
                         n_divided.fetch_add(usize::from(compared.divided), Ordering::Relaxed);

@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::dialect::FramesqlDialect;
 use super::{
-    Body, Emit, Kind, QueryText, Statement, Subscribe, Subscribed, boolean, is_word, parse_query, parser_error, slice, syntax,
+    Body, Emit, Kind, QueryText, Statement, Subscribe, Subscribed, boolean, is_word, parser_error, slice, syntax,
 };
 use crate::error::{Error, Result};
 

@@ -1,0 +1,278 @@
+//! Forms of SQL that Postgres has and DataFusion's planner has not, rewritten by their structure to what it plans.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    self, CastKind, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, Select, SelectItem, SetExpr,
+    TableAlias, TableFactor, TableWithJoins, Value, VisitorMut,
+};
+
+use super::functions::{ACL_ITEMS, OID_ARRAY, REGTYPES_TEXT};
+use super::rewrite::{call, last, null};
+use super::typed::{JSONB, UUID};
+
+/// Expressions and relations of any query.
+pub(super) struct Forms;
+
+impl VisitorMut for Forms {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::Cast { expr: inner, data_type, .. } => {
+                if let Some(cast) = cast(inner, data_type) {
+                    *expr = cast;
+                }
+            }
+            // DataFusion escapes with the backslash only.
+            Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
+                let escape =
+                    escape_char.as_ref().filter(|escape| !matches!(&escape.value, Value::SingleQuotedString(c) if c == "\\")).cloned();
+                if let Some(escape) = escape {
+                    **pattern = calls("like_escape", vec![pattern.as_ref().clone(), Expr::Value(escape)]);
+                    *escape_char = None;
+                }
+            }
+            // A function of rows in a SELECT list.
+            Expr::Function(function) if last(&function.name).as_deref() == Some("aclexplode") => {
+                function.name = ObjectName::from(vec![Ident::new(ACL_ITEMS)]);
+                *expr = call("unnest", expr.clone());
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, relation: &mut TableFactor) -> ControlFlow<()> {
+        let TableFactor::Table { name, alias, args: Some(arguments), .. } = relation else { return ControlFlow::Continue(()) };
+        let Some(function) = last(name) else { return ControlFlow::Continue(()) };
+        let exprs: Option<Vec<Expr>> = arguments
+            .args
+            .iter()
+            .map(|argument| match argument {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+                _ => None,
+            })
+            .collect();
+        let Some(exprs) = exprs else { return ControlFlow::Continue(()) };
+        let alias = alias.clone();
+        let plain = exprs.iter().all(|expr| matches!(expr, Expr::Value(_) | Expr::UnaryOp { .. } | Expr::Interval(_)));
+        match function.as_str() {
+            "unnest" => *relation = unnest(exprs, alias),
+            // The table function wants literals; the function of arrays takes what is computed.
+            "generate_series" if !plain => *relation = unnest(vec![calls("generate_series", exprs)], alias),
+            "string_to_array" | "current_schemas" | "current_schema" | "current_setting" | "version" | "current_database" => {
+                *relation = one_row(calls(&function, exprs), &function, alias);
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn unnest(array_exprs: Vec<Expr>, alias: Option<TableAlias>) -> TableFactor {
+    TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_offset_alias: None, with_ordinality: false }
+}
+
+/// A function of one value in FROM is a relation of one row, whose column is named like it.
+fn one_row(value: Expr, function: &str, alias: Option<TableAlias>) -> TableFactor {
+    let named = alias.as_ref().map_or_else(|| Ident::new(function), |alias| alias.name.clone());
+    let alias = alias.or_else(|| Some(TableAlias { explicit: true, name: named.clone(), columns: Vec::new(), at: None }));
+    let select = SelectItem::ExprWithAlias { expr: value, alias: named };
+    TableFactor::Derived { lateral: false, subquery: Box::new(query_of(select)), alias, sample: None }
+}
+
+fn query_of(item: SelectItem) -> Query {
+    let mut query = Query {
+        with: None,
+        body: Box::new(SetExpr::Values(ast::Values { explicit_row: false, value_keyword: false, rows: Vec::new() })),
+        order_by: None,
+        limit_clause: None,
+        fetch: None,
+        locks: Vec::new(),
+        for_clause: None,
+        settings: None,
+        format_clause: None,
+        pipe_operators: Vec::new(),
+    };
+    *query.body = SetExpr::Select(Box::new(select_of(item)));
+    query
+}
+
+fn select_of(item: SelectItem) -> Select {
+    Select {
+        select_token: ast::helpers::attached_token::AttachedToken::empty(),
+        optimizer_hints: Vec::new(),
+        distinct: None,
+        select_modifiers: None,
+        top: None,
+        top_before_distinct: false,
+        projection: vec![item],
+        exclude: None,
+        into: None,
+        from: Vec::<TableWithJoins>::new(),
+        lateral_views: Vec::new(),
+        prewhere: None,
+        selection: None,
+        connect_by: Vec::new(),
+        group_by: ast::GroupByExpr::Expressions(Vec::new(), Vec::new()),
+        cluster_by: Vec::new(),
+        distribute_by: Vec::new(),
+        sort_by: Vec::new(),
+        having: None,
+        named_window: Vec::new(),
+        qualify: None,
+        window_before_qualify: false,
+        value_table_mode: None,
+        flavor: ast::SelectFlavor::Standard,
+    }
+}
+
+/// A call of several arguments.
+pub(super) fn calls(name: &str, arguments: Vec<Expr>) -> Expr {
+    let mut function = call(name, null());
+    if let Expr::Function(function) = &mut function
+        && let FunctionArguments::List(list) = &mut function.args
+    {
+        list.args = arguments.into_iter().map(|argument| FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))).collect();
+    }
+    function
+}
+
+/// A cast to a type that DataFusion has not, or reads otherwise.
+fn cast(inner: &Expr, data_type: &ast::DataType) -> Option<Expr> {
+    match data_type {
+        ast::DataType::Bytea => match inner {
+            Expr::Value(value) => match &value.value {
+                Value::SingleQuotedString(text) => hexadecimal(text),
+                _ => None,
+            },
+            _ => None,
+        },
+        ast::DataType::Uuid => Some(call(UUID, inner.clone())),
+        ast::DataType::JSON | ast::DataType::JSONB => Some(call(JSONB, inner.clone())),
+        // A function's name is all that the catalogue keeps of it.
+        ast::DataType::Custom(name, _) if last(name).as_deref() == Some("regproc") => Some(match inner {
+            Expr::Value(value) => match &value.value {
+                Value::SingleQuotedString(text) => {
+                    let bare = text.rsplit('.').next().unwrap_or(text).to_owned();
+                    Expr::Value(Value::SingleQuotedString(bare).with_empty_span())
+                }
+                _ => inner.clone(),
+            },
+            inner => as_text(inner.clone()),
+        }),
+        ast::DataType::Array(ast::ArrayElemTypeDef::SquareBracket(element, _)) => match element.as_ref() {
+            ast::DataType::Custom(name, _) if last(name).as_deref() == Some("regtype") => Some(call(REGTYPES_TEXT, inner.clone())),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn as_text(expr: Expr) -> Expr {
+    Expr::Cast { kind: CastKind::DoubleColon, expr: Box::new(expr), data_type: ast::DataType::Text, array: false, format: None }
+}
+
+/// `'\x00ff'::bytea` as a literal of bytes; the other form of bytea, and what is neither, is left to be cast.
+fn hexadecimal(text: &str) -> Option<Expr> {
+    let digits = text.strip_prefix("\\x")?;
+    let whole = digits.len().is_multiple_of(2) && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    whole.then(|| Expr::Value(Value::HexStringLiteral(digits.to_owned()).with_empty_span()))
+}
+
+/// Columns of pg_catalog that hold oids and that clients gather into arrays.
+const OIDS: [&str; 8] = ["oid", "atttypid", "attrelid", "typelem", "typarray", "typbasetype", "enumtypid", "indexrelid"];
+
+/// Expressions of a query that reads the catalogue.
+pub(super) struct CatalogForms;
+
+impl VisitorMut for CatalogForms {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        match expr {
+            // An array of oids is one to the client too: drivers look a type up by it.
+            Expr::Function(function) if last(&function.name).as_deref() == Some("array_agg") => {
+                let oids = match &function.args {
+                    FunctionArguments::List(list) => {
+                        matches!(list.args.as_slice(), [FunctionArg::Unnamed(FunctionArgExpr::Expr(of))] if is_oid(of))
+                    }
+                    _ => false,
+                };
+                if oids {
+                    *expr = call(OID_ARRAY, expr.clone());
+                }
+            }
+            // A look-up in a branch, of what only composite types and domains have: framesql has neither, and DataFusion cannot plan it.
+            Expr::Case { conditions, else_result, .. } => {
+                conditions.iter_mut().for_each(|when| without_lookup(&mut when.result));
+                if let Some(otherwise) = else_result {
+                    without_lookup(otherwise);
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn is_oid(expr: &Expr) -> bool {
+    let name = match expr {
+        Expr::Identifier(name) => Some(name),
+        Expr::CompoundIdentifier(parts) => parts.last(),
+        _ => None,
+    };
+    name.is_some_and(|name| OIDS.contains(&name.value.to_lowercase().as_str()))
+}
+
+fn without_lookup(expr: &mut Expr) {
+    let Expr::Subquery(query) = expr else { return };
+    let SetExpr::Select(select) = query.body.as_ref() else { return };
+    let [SelectItem::UnnamedExpr(of) | SelectItem::ExprWithAlias { expr: of, .. }] = select.projection.as_slice() else { return };
+    let Expr::Function(function) = of else {
+        if query.with.is_some() {
+            *expr = Expr::Cast {
+                kind: CastKind::DoubleColon,
+                expr: Box::new(null()),
+                data_type: ast::DataType::Integer(None),
+                array: false,
+                format: None,
+            };
+        }
+        return;
+    };
+    let texts = || ast::DataType::Array(ast::ArrayElemTypeDef::SquareBracket(Box::new(ast::DataType::Text), None));
+    match last(&function.name).as_deref() {
+        Some(OID_ARRAY) => *expr = call(OID_ARRAY, null()),
+        Some("array_agg") => {
+            *expr = Expr::Cast { kind: CastKind::DoubleColon, expr: Box::new(null()), data_type: texts(), array: false, format: None };
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::sql::sqlparser::ast::VisitMut;
+
+    use super::*;
+    use crate::plan::parse::parse_query;
+
+    #[test]
+    fn forms_of_postgres_become_those_of_datafusion() {
+        for (sql, expected) in [
+            ("SELECT '\\x00ff'::bytea", "SELECT X'00ff'"),
+            ("SELECT '\\xzz'::bytea", "SELECT '\\xzz'::BYTEA"),
+            ("SELECT a LIKE 'x/_%' ESCAPE '/'", "SELECT a LIKE like_escape('x/_%', '/')"),
+            ("SELECT a LIKE 'x' ESCAPE '\\'", "SELECT a LIKE 'x' ESCAPE '\\'"),
+            ("SELECT * FROM generate_series(1, 3) AS s(i)", "SELECT * FROM generate_series(1, 3) AS s (i)"),
+            ("SELECT * FROM generate_series(1, n + 1) AS s(i)", "SELECT * FROM UNNEST(generate_series(1, n + 1)) AS s (i)"),
+            ("SELECT typinput = 'pg_catalog.array_in'::regproc", "SELECT typinput = 'array_in'"),
+        ] {
+            let mut query = parse_query(sql).unwrap().query;
+            let _ = query.visit(&mut Forms);
+            assert_eq!(query.to_string(), expected);
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Functions whose answers have a shape: arrays of oids and of types, privileges as rows, JSON of values, and texts that others are made of.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanBuilder, Int32Array, Int32Builder, ListArray, ListBuilder, StringArray, StringBuilder, StructBuilder,
+    new_null_array,
+};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, FieldRef, Fields};
+use arrow_pg::datatypes::PG_OID_ALIAS_KEY;
+use datafusion::common::exec_err;
+use datafusion::error::Result;
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+};
+use pgwire::api::Type;
+
+use super::fill::of_privilege;
+use super::functions::{ACL_ITEMS, OID_ARRAY, REGTYPES_TEXT, format_type};
+use super::json;
+use super::relations::USER_OID;
+
+type Answer = fn(&[ArrayRef], usize) -> Result<ArrayRef>;
+
+/// The list.
+pub(super) fn udfs() -> Vec<ScalarUDF> {
+    let text_list = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)));
+    let items = DataType::List(Arc::new(Field::new_list_field(DataType::Struct(item_fields()), true)));
+    let oids = DataType::List(Arc::new(Field::new_list_field(DataType::Int32, true)));
+    let all: [(&'static str, DataType, Answer); 8] = [
+        (ACL_ITEMS, items, acl_items),
+        (OID_ARRAY, oids, oid_array),
+        (REGTYPES_TEXT, text_list, regtypes),
+        ("json_build_object", DataType::Utf8, build_object),
+        ("jsonb_build_object", DataType::Utf8, build_object),
+        ("like_escape", DataType::Utf8, like_escape),
+        ("to_regtype", DataType::Int32, to_regtype),
+        ("pg_char_to_encoding", DataType::Int32, encoding),
+    ];
+    let udf = |(name, data_type, answer)| {
+        let signature = Signature::one_of(vec![TypeSignature::Nullary, TypeSignature::VariadicAny], Volatility::Stable);
+        ScalarUDF::new_from_impl(Shape { name, data_type, answer, signature })
+    };
+    all.into_iter().map(udf).collect()
+}
+
+#[derive(Debug)]
+struct Shape {
+    name: &'static str,
+    data_type: DataType,
+    answer: Answer,
+    signature: Signature,
+}
+
+impl PartialEq for Shape {
+    fn eq(&self, other: &Shape) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Shape {}
+
+impl std::hash::Hash for Shape {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Shape {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.data_type.clone())
+    }
+
+    fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let field = Field::new(self.name, self.data_type.clone(), true);
+        let alias = match self.name {
+            OID_ARRAY => Some("oid"),
+            "to_regtype" => Some("regtype"),
+            _ => None,
+        };
+        let metadata = alias.map(|alias| HashMap::from([(PG_OID_ALIAS_KEY.to_owned(), alias.to_owned())])).unwrap_or_default();
+        Ok(Arc::new(field.with_metadata(metadata)))
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let arrays: Vec<ArrayRef> = arguments.args.iter().map(|value| value.to_array(arguments.number_rows)).collect::<Result<_>>()?;
+        Ok(ColumnarValue::Array((self.answer)(&arrays, arguments.number_rows)?))
+    }
+}
+
+fn first(arrays: &[ArrayRef]) -> Result<&ArrayRef> {
+    match arrays.first() {
+        Some(array) => Ok(array),
+        None => exec_err!("an argument is needed"),
+    }
+}
+
+fn texts(arrays: &[ArrayRef]) -> Result<ArrayRef> {
+    Ok(cast(first(arrays)?, &DataType::Utf8)?)
+}
+
+fn oid_array(arrays: &[ArrayRef], n_rows: usize) -> Result<ArrayRef> {
+    let data_type = DataType::List(Arc::new(Field::new_list_field(DataType::Int32, true)));
+    let array = first(arrays)?;
+    if *array.data_type() == DataType::Null { Ok(new_null_array(&data_type, n_rows)) } else { Ok(cast(array, &data_type)?) }
+}
+
+fn item_fields() -> Fields {
+    vec![
+        Field::new("grantor", DataType::Int32, true),
+        Field::new("grantee", DataType::Int32, true),
+        Field::new("privilege_type", DataType::Utf8, true),
+        Field::new("is_grantable", DataType::Boolean, true),
+    ]
+    .into()
+}
+
+/// `{reader=r/framesql}` as rows: one a privilege; no list has no rows.
+fn acl_items(arrays: &[ArrayRef], n_rows: usize) -> Result<ArrayRef> {
+    let array = first(arrays)?;
+    let data_type = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)));
+    let lists = if *array.data_type() == DataType::Null { new_null_array(&data_type, n_rows) } else { cast(array, &data_type)? };
+    let lists = lists.as_list::<i32>();
+    let field = Field::new_list_field(DataType::Struct(item_fields()), true);
+    let builder = StructBuilder::new(
+        item_fields(),
+        vec![Box::new(Int32Builder::new()), Box::new(Int32Builder::new()), Box::new(StringBuilder::new()), Box::new(BooleanBuilder::new())],
+    );
+    let mut out = ListBuilder::new(builder).with_field(field);
+    for row in 0..lists.len() {
+        let items = lists.is_valid(row).then(|| lists.value(row));
+        for item in items.iter().flat_map(|items| items.as_string::<i32>().iter().flatten()) {
+            let (grantee, rest) = item.split_once('=').unwrap_or(("", item));
+            let letters = rest.split('/').next().unwrap_or(rest);
+            for letter in letters.chars().filter(|letter| *letter != '*') {
+                let one = out.values();
+                if let Some(grantor) = one.field_builder::<Int32Builder>(0) {
+                    grantor.append_value(USER_OID);
+                }
+                if let Some(to) = one.field_builder::<Int32Builder>(1) {
+                    to.append_value(if grantee.is_empty() { 0 } else { USER_OID });
+                }
+                if let Some(privilege) = one.field_builder::<StringBuilder>(2) {
+                    privilege.append_value(of_privilege(letter));
+                }
+                if let Some(grantable) = one.field_builder::<BooleanBuilder>(3) {
+                    grantable.append_value(false);
+                }
+                one.append(true);
+            }
+        }
+        out.append(items.is_some());
+    }
+    Ok(Arc::new(out.finish()))
+}
+
+/// The names of the types whose oids a text has, however they are separated.
+fn regtypes(arrays: &[ArrayRef], _: usize) -> Result<ArrayRef> {
+    let texts = texts(arrays)?;
+    let mut out = ListBuilder::new(StringBuilder::new());
+    for text in texts.as_string::<i32>() {
+        let oids = text.unwrap_or_default().split(|c: char| !c.is_ascii_digit()).filter_map(|oid| oid.parse::<i32>().ok());
+        oids.for_each(|oid| out.values().append_value(format_type(oid)));
+        out.append(text.is_some());
+    }
+    let lists: ListArray = out.finish();
+    Ok(Arc::new(lists))
+}
+
+fn build_object(arrays: &[ArrayRef], n_rows: usize) -> Result<ArrayRef> {
+    if !arrays.len().is_multiple_of(2) {
+        return exec_err!("argument list must have even number of elements");
+    }
+    let mut objects = Vec::with_capacity(n_rows);
+    for row in 0..n_rows {
+        let mut out = String::from("{");
+        for pair in arrays.chunks(2) {
+            let [key, value] = pair else { continue };
+            if out.len() > 1 {
+                out.push_str(", ");
+            }
+            let key = cast(key, &DataType::Utf8)?;
+            if key.is_null(row) {
+                return exec_err!("null value not allowed for object key");
+            }
+            json::write(&mut out, key.as_ref(), row)?;
+            out.push_str(": ");
+            json::write(&mut out, value.as_ref(), row)?;
+        }
+        out.push('}');
+        objects.push(out);
+    }
+    Ok(Arc::new(StringArray::from(objects)))
+}
+
+/// A pattern of LIKE with another escape character, as one with the backslash.
+fn like_escape(arrays: &[ArrayRef], n_rows: usize) -> Result<ArrayRef> {
+    let [pattern, escape] = arrays else { return exec_err!("like_escape() needs a pattern and an escape character") };
+    let (pattern, escape) = (cast(pattern, &DataType::Utf8)?, cast(escape, &DataType::Utf8)?);
+    let (pattern, escape) = (pattern.as_string::<i32>(), escape.as_string::<i32>());
+    let one = |row: usize| (pattern.is_valid(row) && escape.is_valid(row)).then(|| with_backslash(pattern.value(row), escape.value(row)));
+    Ok(Arc::new((0..n_rows).map(one).collect::<StringArray>()))
+}
+
+fn with_backslash(pattern: &str, escape: &str) -> String {
+    let escape = escape.chars().next();
+    let mut out = String::with_capacity(pattern.len());
+    let mut characters = pattern.chars();
+    while let Some(c) = characters.next() {
+        if Some(c) == escape {
+            let escaped = characters.next();
+            if matches!(escaped, Some('%' | '_' | '\\') | None) {
+                out.push('\\');
+            }
+            out.extend(escaped);
+        } else {
+            if c == '\\' {
+                out.push('\\');
+            }
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// The oid of a type by the name that it has in pg_type or in SQL; NULL if there is none.
+fn to_regtype(arrays: &[ArrayRef], _: usize) -> Result<ArrayRef> {
+    /// The last oid of the types that Postgres brings.
+    const LAST: u32 = 5100;
+    let oid = |name: &str| {
+        let name = name.trim().to_lowercase();
+        (16..LAST).find(|oid| Type::from_oid(*oid).is_some_and(|known| known.name() == name) || format_type(*oid as i32) == name)
+    };
+    let texts = texts(arrays)?;
+    Ok(Arc::new(texts.as_string::<i32>().iter().map(|name| oid(name?).map(|oid| oid as i32)).collect::<Int32Array>()))
+}
+
+/// The number of an encoding: UTF8 is 6, the others are not here.
+fn encoding(arrays: &[ArrayRef], _: usize) -> Result<ArrayRef> {
+    let number = |name: &str| if matches!(name.to_uppercase().as_str(), "UTF8" | "UTF-8" | "UNICODE") { 6 } else { -1 };
+    Ok(Arc::new(texts(arrays)?.as_string::<i32>().iter().map(|name| name.map(number)).collect::<Int32Array>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_keeps_its_meaning_with_another_escape() {
+        for (pattern, escape, expected) in
+            [("pg/_%", "/", "pg\\_%"), ("a\\b", "/", "a\\\\b"), ("a//b", "/", "a/b"), ("a/", "/", "a\\"), ("a%", "", "a%")]
+        {
+            assert_eq!(with_backslash(pattern, escape), expected);
+        }
+    }
+
+    #[test]
+    fn privileges_are_rows() {
+        let mut lists = ListBuilder::new(StringBuilder::new());
+        lists.values().append_value("reader=r/framesql");
+        lists.append(true);
+        lists.append(false);
+        let items = acl_items(&[Arc::new(lists.finish())], 2).unwrap();
+        let items = items.as_list::<i32>();
+        assert_eq!((items.value(0).len(), items.is_null(1)), (1, true));
+    }
+}
