@@ -7,6 +7,7 @@ use datafusion::datasource::source_as_provider;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 
+use super::column_names::without_mark;
 use super::table::SourceTable;
 use super::{infer, unnest, window};
 use crate::error::Error;
@@ -152,13 +153,16 @@ fn below(plan: &LogicalPlan, at: usize) -> Option<(&LogicalPlan, usize)> {
 
 /// The error for a window, or a group, over a column that is no event time: it names those that would do.
 pub fn refusal(plan: &LogicalPlan, column: &Column) -> Error {
-    let names: Vec<String> =
-        columns_of(plan).into_iter().filter_map(|(at, _)| plan.schema().fields().get(at).map(|f| f.name().clone())).collect();
+    let names: Vec<String> = columns_of(plan)
+        .into_iter()
+        .filter_map(|(at, _)| plan.schema().fields().get(at).map(|f| without_mark(f.name()).to_owned()))
+        .collect();
     let hint = if names.is_empty() {
         "No column of this query carries event time: it is a source's ts passed on unchanged, or window_start, window_end or window_time."
             .to_owned()
     } else {
         format!("Use an event time column: {}.", names.join(", "))
     };
-    Error::refused(format!("a continuous window over column \"{}\", which is not event time, would never close", column.name), hint)
+    let name = without_mark(&column.name);
+    Error::refused(format!("a continuous window over column \"{name}\", which is not event time, would never close"), hint)
 }

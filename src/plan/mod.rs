@@ -1,7 +1,8 @@
 //! SQL to a plan: what must happen.
 
-mod checked;
+pub mod checked;
 pub mod column_names;
+mod common_expressions;
 pub mod event_time;
 pub mod infer;
 mod length;
@@ -11,6 +12,9 @@ mod pixels;
 pub mod postgres_types;
 pub mod query;
 pub mod rewrite;
+mod selection;
+mod sum;
 pub mod table;
 pub mod unnest;
 pub mod window;
+mod window_of_window;

@@ -6,8 +6,8 @@ use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, ScalarValue, TableReference};
 use datafusion::error::Result;
-use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::session_state::SessionState;
+use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::logical_expr::{ColumnarValue, Distinct, Expr, LogicalPlan, Projection, ScalarUDF, Volatility, cast, create_udf};
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
@@ -17,7 +17,7 @@ use framesql_udfs::function::functions;
 use super::postgres_types::{PostgresTypes, PostgresTypesRule};
 use super::unnest::UnnestPlanner;
 use super::window::{AssignWindow, WindowPlanner};
-use super::{event_time, infer, length, pixels, rewrite, unnest};
+use super::{common_expressions, event_time, infer, length, pixels, rewrite, sum, unnest};
 use crate::error::Error;
 
 /// A session's planner: DataFusion's, with framesql's functions, relations and types. `catalog` is the database that it is in.
@@ -38,13 +38,14 @@ pub fn state(catalog: &str) -> SessionState {
         .with_type_planner(Arc::new(PostgresTypes))
         .with_relation_planners(vec![Arc::new(WindowPlanner), Arc::new(UnnestPlanner)])
         .with_analyzer_rule(Arc::new(PostgresTypesRule))
+        .with_optimizer_rules(common_expressions::rules())
         .build();
     let here = [named("current_database", catalog), named("current_schema", "public")];
+    // A function of ours replaces one of the same name; nothing else can go wrong.
     for function in functions().into_iter().chain(length::functions()).chain(here) {
-        use datafusion::execution::FunctionRegistry;
-        // A function of ours replaces one of the same name; nothing else can go wrong.
         let _ = state.register_udf(function);
     }
+    let _ = state.register_udaf(sum::function());
     state
 }
 
