@@ -5,6 +5,7 @@ pub mod job;
 pub mod outcome;
 pub mod relation;
 pub mod replay;
+pub mod restart;
 pub mod session;
 pub mod statement;
 pub mod store;
@@ -15,7 +16,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList};
 use datafusion::prelude::SessionContext;
-use tracing::warn;
 
 use crate::error::Result;
 use crate::plan::query;
@@ -25,6 +25,7 @@ use crate::settings::Settings;
 use catalog::{Body, Catalog};
 use job::Jobs;
 use relation::Relation;
+use restart::Missing;
 use session::Session;
 use store::Store;
 use system::System;
@@ -37,6 +38,7 @@ pub struct Engine {
     inference: Arc<Inference>,
     threads: Threads,
     store: Option<Store>,
+    missing: Arc<Missing>,
     next_source_id: AtomicU64,
     /// Statements that change the catalogue run one after another.
     changing: tokio::sync::Mutex<()>,
@@ -44,7 +46,7 @@ pub struct Engine {
 
 impl Engine {
     /// Opens an engine: reads the catalogue of `settings.data` and starts what it names. Errs if the folder is in use or cannot be read;
-    /// an object that cannot be started (its file is missing) is logged and stays in the catalogue for the next start.
+    /// an object that cannot be started (its file is missing) is listed with its error, and stays in the catalogue for the next start.
     pub async fn open(settings: Settings) -> Result<Arc<Engine>> {
         let store = settings.data.as_deref().map(Store::open).transpose()?;
         let inference = Arc::new(Inference::new(settings.model_cache_bytes, settings.inference_threads));
@@ -55,32 +57,12 @@ impl Engine {
             inference,
             threads: Threads::default(),
             store,
+            missing: Arc::default(),
             next_source_id: AtomicU64::new(1),
             changing: tokio::sync::Mutex::default(),
         });
-        engine.restart().await;
+        restart::restart(&engine).await;
         Ok(engine)
-    }
-
-    async fn restart(self: &Arc<Engine>) {
-        let kept = self.store.as_ref().map(Store::statements).unwrap_or_default();
-        if kept.is_empty() {
-            return;
-        }
-        let session = self.session("framesql", "framesql");
-        session.start_in_background();
-        for one in kept {
-            let started: Result<()> = async {
-                for statement in session.parse(&one.statement)? {
-                    session.execute(&statement, Vec::new()).await?;
-                }
-                Ok(())
-            }
-            .await;
-            if let Err(error) = started {
-                warn!(object = one.name, code = error.sqlstate(), %error, "not started; it stays in the catalogue for the next start");
-            }
-        }
     }
 
     /// What it was opened with.
@@ -112,8 +94,12 @@ impl Engine {
     pub fn session(self: &Arc<Engine>, user: &str, database: &str) -> Session {
         let context = SessionContext::new_with_state(query::state(database));
         let schemas = MemoryCatalogProvider::new();
-        let system =
-            Arc::new(System { catalog: Arc::clone(&self.catalog), jobs: Arc::clone(&self.jobs), inference: Arc::clone(&self.inference) });
+        let system = Arc::new(System {
+            catalog: Arc::clone(&self.catalog),
+            jobs: Arc::clone(&self.jobs),
+            inference: Arc::clone(&self.inference),
+            missing: Arc::clone(&self.missing),
+        });
         // A new catalogue has no schema of these names, so nothing is replaced and nothing can fail.
         let _ = schemas.register_schema("public", Arc::clone(&self.catalog) as _);
         let _ = schemas.register_schema("framesql", system);

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::arrow::array::{ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use datafusion::arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array,
+};
+use datafusion::arrow::compute::concat;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::{MemTable, SchemaProvider, TableProvider};
 use datafusion::error::Result;
@@ -11,9 +14,11 @@ use framesql_udfs::function::functions;
 
 use super::catalog::{Body, Catalog};
 use super::job::Jobs;
+use super::restart::{Missing, NotStarted};
 use crate::event::END_OF_TIME_US;
 use crate::frame::source::Source;
 use crate::frame::video::VideoSource;
+use crate::plan::parse::Kind;
 use crate::run::inference::Inference;
 use crate::view::materialized::{End, MaterializedView};
 
@@ -26,6 +31,8 @@ pub struct System {
     pub jobs: Arc<Jobs>,
     /// The models.
     pub inference: Arc<Inference>,
+    /// What could not be started.
+    pub missing: Arc<Missing>,
 }
 
 type Columns = Vec<(&'static str, ArrayRef)>;
@@ -99,7 +106,7 @@ fn sources(system: &System) -> Columns {
         Arc::new(Int32Array::from_iter_values(all.iter().map(|(_, s, _)| i32::try_from(of(s.media().info())).unwrap_or(i32::MAX))))
             as ArrayRef
     };
-    vec![
+    let started: Columns = vec![
         ("name", text(all.iter().map(|s| &s.0))),
         ("url", text(all.iter().map(|s| &s.2))),
         ("container", text(all.iter().map(|(_, s, _)| s.media().info().container))),
@@ -114,7 +121,30 @@ fn sources(system: &System) -> Columns {
         ("pace", text(all.iter().map(|(_, s, _)| if s.playing().realtime { "realtime" } else { "max" }))),
         ("loop", Arc::new(BooleanArray::from_iter(all.iter().map(|(_, s, _)| Some(s.playing().looped))))),
         ("live", Arc::new(BooleanArray::from_iter(all.iter().map(|(_, s, _)| Some(s.live()))))),
-    ]
+    ];
+    with_missing(started, &system.missing.of(&[Kind::Source]))
+}
+
+/// The started objects' columns, and behind their rows those that could not be started; the error is NULL for what has started.
+fn with_missing(started: Columns, missing: &[NotStarted]) -> Columns {
+    let n_started = started.first().map_or(0, |(_, column)| column.len());
+    let of = |name: &str, like: &ArrayRef| match name {
+        "name" => text(missing.iter().map(|o| &o.name)),
+        "url" => Arc::new(StringArray::from_iter(missing.iter().map(|o| o.url.as_ref()))),
+        "materialized" => Arc::new(BooleanArray::from_iter(missing.iter().map(|o| Some(o.kind == Kind::MaterializedView)))),
+        "definition" => text(missing.iter().map(|o| &o.definition)),
+        _ => new_null_array(like.data_type(), missing.len()),
+    };
+    let mut all: Columns = started
+        .into_iter()
+        .map(|(name, column)| {
+            let more = of(name, &column);
+            (name, concat(&[&column, &more]).expect("both parts are of one type"))
+        })
+        .collect();
+    let errors = std::iter::repeat_n(None, n_started).chain(missing.iter().map(|o| Some(o.error.as_str())));
+    all.push(("error", Arc::new(StringArray::from_iter(errors))));
+    all
 }
 
 fn source_stats(system: &System) -> Columns {
@@ -136,11 +166,12 @@ fn source_stats(system: &System) -> Columns {
 
 fn views(system: &System) -> Columns {
     let all: Vec<_> = system.catalog.all().into_iter().filter(|o| !matches!(o.body, Body::Source(..))).collect();
-    vec![
+    let started: Columns = vec![
         ("name", text(all.iter().map(|o| &o.name))),
         ("materialized", Arc::new(BooleanArray::from_iter(all.iter().map(|o| Some(matches!(o.body, Body::Materialized(_))))))),
         ("definition", text(all.iter().map(|o| &o.definition))),
-    ]
+    ];
+    with_missing(started, &system.missing.of(&[Kind::View, Kind::MaterializedView]))
 }
 
 fn state(view: &MaterializedView) -> &'static str {

@@ -10,20 +10,25 @@ use datafusion::common::DFSchemaRef;
 use datafusion::error::Result;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
+use serde::{Deserialize, Serialize};
 
 use super::expression::{evaluate, passes, physical};
 use super::operator::{Operator, Output, row_by_row};
 
 /// The description: the predicate first, then the columns.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Map {
     /// The columns that come in.
+    #[serde(with = "super::written")]
     pub input: DFSchemaRef,
     /// Which rows pass; None lets all pass.
+    #[serde(with = "super::written")]
     pub predicate: Option<Expr>,
     /// The columns that go out; None passes what came in.
+    #[serde(with = "super::written")]
     pub columns: Option<Vec<Expr>>,
     /// The columns that go out, by name and type.
+    #[serde(with = "super::written")]
     pub schema: SchemaRef,
 }
 

@@ -13,7 +13,9 @@ pub mod merge;
 pub mod operator;
 pub mod scan;
 pub mod unnest;
+pub mod values;
 pub mod window;
+pub mod written;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::metrics::JobCounters;
@@ -95,10 +98,12 @@ pub struct Checkpoint {
 }
 
 /// What an operator does, apart from where it runs: one variant a kind of operator, the word is its word in EXPLAIN.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Description {
     /// Reads a source.
     Scan(scan::Scan),
+    /// Rows that stand in the query.
+    Values(values::Values),
     /// Filters and projects.
     Map(map::Map),
     /// One row an element of a list.
@@ -122,6 +127,7 @@ impl Description {
     pub fn word(&self) -> &'static str {
         match self {
             Description::Scan(_) => "ScanExec",
+            Description::Values(_) => "ValuesExec",
             Description::Map(_) => "MapExec",
             Description::Unnest(_) => "UnnestFramesExec",
             Description::Infer(_) => "InferExec",
@@ -137,6 +143,7 @@ impl Description {
     pub fn detail(&self) -> String {
         match self {
             Description::Scan(d) => d.detail(),
+            Description::Values(d) => d.detail(),
             Description::Map(d) => d.detail(),
             Description::Unnest(d) => d.detail(),
             Description::Infer(d) => d.detail(),
@@ -147,10 +154,17 @@ impl Description {
         }
     }
 
+    /// Whether what it gives depends on more than one of its rows.
+    pub(super) fn stateful(&self) -> bool {
+        use Description::{Assign, Detach, Infer, Limit, Map, Merge, Scan, Unnest, Values};
+        !matches!(self, Scan(_) | Values(_) | Map(_) | Unnest(_) | Infer(_) | Assign(_) | Detach(_) | Limit(_) | Merge(_))
+    }
+
     /// The columns it gives.
     pub fn schema(&self) -> SchemaRef {
         match self {
             Description::Scan(d) => Arc::clone(&d.schema),
+            Description::Values(d) => Arc::clone(&d.schema),
             Description::Map(d) => Arc::clone(&d.schema),
             Description::Unnest(d) => Arc::clone(&d.schema),
             Description::Infer(d) => Arc::clone(&d.schema),
@@ -166,6 +180,7 @@ impl Description {
     pub(super) fn build(&self, run: &Run) -> Result<Box<dyn Operator>> {
         Ok(match self {
             Description::Scan(d) => Box::new(d.build()),
+            Description::Values(d) => Box::new(d.build()),
             Description::Map(d) => Box::new(d.build()?),
             Description::Unnest(d) => Box::new(d.build()),
             Description::Infer(d) => Box::new(d.build(run)?),

@@ -8,12 +8,15 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 
 use crate::error::Error;
 use crate::event::{END_OF_TIME_US, Event};
 use crate::frame::batch::ts_type;
 use crate::frame::source::EventStream;
+
+/// No more rows wait for a watermark: at the next they are committed without.
+const WAITING_ROWS: usize = 65_536;
 
 /// The columns of a changelog: watermark, diff, with progress also progressed, and then those of the rows.
 pub fn schema(rows: &SchemaRef, progress: bool) -> SchemaRef {
@@ -26,15 +29,42 @@ pub fn schema(rows: &SchemaRef, progress: bool) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// The changelog of events: the rows of one commit share the watermark that follows them.
-pub fn changes(rows: &SchemaRef, events: EventStream, progress: bool) -> SendableRecordBatchStream {
+/// Rows that wait for the watermark with which they are committed.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    batches: Vec<RecordBatch>,
+    n_rows: usize,
+}
+
+impl Waiting {
+    /// Adds rows; true if no more may wait.
+    pub fn add(&mut self, rows: RecordBatch) -> bool {
+        self.n_rows += rows.num_rows();
+        self.batches.push(rows);
+        self.n_rows >= WAITING_ROWS
+    }
+
+    /// The rows, which wait no longer.
+    pub fn take(&mut self) -> Vec<RecordBatch> {
+        self.n_rows = 0;
+        std::mem::take(&mut self.batches)
+    }
+}
+
+/// The changelog of events: the rows of one commit share the watermark that follows them. With `at_once` rows do not wait for it longer than
+/// the next event is there already: then they share the watermark that is known, NULL before the first.
+pub fn changes(rows: &SchemaRef, events: EventStream, progress: bool, at_once: bool) -> SendableRecordBatchStream {
     let schema = schema(rows, progress);
-    let writer = Writer { schema: Arc::clone(&schema), progress, waiting: Vec::new(), shown_us: None };
-    let batches = stream::unfold((events, writer, false), |(mut events, mut writer, ended)| async move {
+    let writer = Writer { schema: Arc::clone(&schema), progress, waiting: Waiting::default(), known_us: None, shown_us: None };
+    let batches = stream::unfold((events, writer, false), move |(mut events, mut writer, ended)| async move {
         if ended {
             return None;
         }
-        let event = events.next().await;
+        let event = match events.next().now_or_never() {
+            Some(event) => event,
+            None if at_once && writer.waiting.n_rows > 0 => return Some((stream::iter(writer.commit_known()), (events, writer, false))),
+            None => events.next().await,
+        };
         let ended = !matches!(&event, Some(Ok(_))) || matches!(&event, Some(Ok(Event::End)));
         let batches = match event {
             Some(Ok(event)) => writer.take(event),
@@ -49,35 +79,38 @@ pub fn changes(rows: &SchemaRef, events: EventStream, progress: bool) -> Sendabl
 struct Writer {
     schema: SchemaRef,
     progress: bool,
-    waiting: Vec<RecordBatch>,
+    waiting: Waiting,
+    /// The watermark up to now.
+    known_us: Option<i64>,
     shown_us: Option<i64>,
 }
 
 impl Writer {
     fn take(&mut self, event: Event) -> Vec<Result<RecordBatch>> {
         match event {
-            Event::Rows(rows) => {
-                self.waiting.push(rows);
-                Vec::new()
-            }
+            Event::Rows(rows) => match self.waiting.add(rows) {
+                true => self.commit_known(),
+                false => Vec::new(),
+            },
             Event::Changes { .. } => vec![Err(Error::Internal("changes in a query that only grows".into()).into())],
-            Event::Watermark(us) => self.commit(Some(us)),
-            // Rows without a watermark after them: their input has ended.
-            Event::End => {
-                if self.waiting.is_empty() {
-                    Vec::new()
-                } else {
-                    self.commit(None)
-                }
+            Event::Watermark(us) => {
+                self.known_us = Some(us);
+                self.commit(us)
             }
+            // Rows without a watermark after them: their input has ended.
+            Event::End if self.waiting.n_rows > 0 => self.commit(END_OF_TIME_US),
+            Event::End => Vec::new(),
             Event::Barrier(_) | Event::Idle => Vec::new(),
         }
     }
 
-    fn commit(&mut self, watermark_us: Option<i64>) -> Vec<Result<RecordBatch>> {
-        let mut batches: Vec<Result<RecordBatch>> =
-            std::mem::take(&mut self.waiting).iter().map(|rows| self.rows(rows, watermark_us)).collect();
-        if let Some(us) = watermark_us.filter(|us| self.progress && self.shown_us.is_none_or(|shown| *us > shown)) {
+    fn commit_known(&mut self) -> Vec<Result<RecordBatch>> {
+        self.waiting.take().iter().map(|rows| self.rows(rows, self.known_us)).collect()
+    }
+
+    fn commit(&mut self, us: i64) -> Vec<Result<RecordBatch>> {
+        let mut batches: Vec<Result<RecordBatch>> = self.waiting.take().iter().map(|rows| self.rows(rows, Some(us))).collect();
+        if self.progress && self.shown_us.is_none_or(|shown| us > shown) {
             self.shown_us = Some(us);
             batches.push(self.progressed(us));
         }
@@ -102,8 +135,7 @@ impl Writer {
     }
 }
 
-/// The end of time has no number in SQL: it reads as infinity, which is what the largest one prints as.
+/// The end of time has no number in SQL: it reads as infinity, which is what the largest one prints as. None is NULL.
 fn watermark(us: Option<i64>, n: usize) -> ArrayRef {
-    let us = us.unwrap_or(END_OF_TIME_US);
-    Arc::new(TimestampMicrosecondArray::from_value(us, n).with_timezone("UTC"))
+    Arc::new(std::iter::repeat_n(us, n).collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
 }

@@ -87,8 +87,11 @@ impl MaterializedView {
         MaterializedView { name: name.to_owned(), shape, counters, stored: Mutex::default(), changed: watch::Sender::new(0) }
     }
 
-    /// Adds the rows of one firing, or of one batch: readers see all of them or none.
+    /// Adds the rows of one firing, or of one batch: readers see all of them or none. A watermark of i64::MIN is none yet.
     pub fn commit(&self, rows: &[RecordBatch], watermark_us: i64) -> Result<()> {
+        if rows.is_empty() && watermark_us == i64::MIN {
+            return Ok(());
+        }
         let mut stored = self.stored.lock();
         let mut next = stored.commits.back().map_or(stored.first_row, Commit::next_row);
         for rows in rows.iter().filter(|r| r.num_rows() > 0) {
@@ -96,7 +99,7 @@ impl MaterializedView {
             next += rows.num_rows() as u64;
             self.counters.rows_out.add(rows.num_rows() as u64);
         }
-        stored.watermark_us = stored.watermark_us.max(Some(watermark_us));
+        stored.watermark_us = stored.watermark_us.max(Some(watermark_us).filter(|us| *us != i64::MIN));
         stored.put_together(&self.shape.schema)?;
         if let (Some(retention_us), Some(time)) = (self.shape.retention_us, self.shape.time_columns.first()) {
             // At the end of its input a view keeps what it has: no time passes any more.

@@ -16,7 +16,7 @@ use framesql_udfs::frame::is_frame;
 use framesql_udfs::function::reads_pixels;
 
 use super::exec::OperatorExec;
-use super::{Description, Run, assign, detach, infer, limit, map, merge, scan, unnest, window};
+use super::{Description, Run, assign, detach, infer, limit, map, merge, scan, unnest, values, window};
 use crate::error::Error;
 use crate::frame::source::Request;
 use crate::plan::event_time::{self, source_of};
@@ -97,6 +97,8 @@ impl Lowering<'_> {
     fn lower(&mut self, plan: &LogicalPlan) -> Result<Part> {
         match plan {
             LogicalPlan::TableScan(scan) => self.scan(scan),
+            LogicalPlan::EmptyRelation(empty) => Ok(self.values(vec![Vec::new(); usize::from(empty.produce_one_row)], plan)),
+            LogicalPlan::Values(values) => Ok(self.values(values.values.clone(), plan)),
             LogicalPlan::SubqueryAlias(alias) => self.lower(&alias.input),
             LogicalPlan::Filter(filter) => {
                 let map = map::Map {
@@ -192,6 +194,11 @@ impl Lowering<'_> {
             Request { projection, filters: scan.filters.clone(), limit: scan.fetch, continuous: self.run.continuous, ..Request::default() };
         let exec = self.operator(Description::Scan(scan::Scan { source, request, schema }), Vec::new());
         Ok(Part { exec, pixels })
+    }
+
+    fn values(&mut self, rows: Vec<Vec<Expr>>, plan: &LogicalPlan) -> Part {
+        let values = values::Values { rows, schema: arrow(plan.schema()) };
+        Part { exec: self.operator(Description::Values(values), Vec::new()), pixels: false }
     }
 
     /// A window whose time is known to the watermark, in a continuous query.
