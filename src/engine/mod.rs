@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList};
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::prelude::SessionContext;
 
 use crate::error::Result;
@@ -117,6 +118,7 @@ impl Engine {
             continuous,
             batch_rows: None,
             checkpoint: Arc::new(Checkpoint::default()),
+            subqueries: PhysicalPlanningContext::default(),
             threads: self.threads.clone(),
         }
     }

@@ -12,7 +12,8 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
 use serde::{Deserialize, Serialize};
 
-use super::expression::{evaluate, passes, physical};
+use super::Run;
+use super::expression::{evaluate, passes, physical_among};
 use super::operator::{Operator, Output, row_by_row};
 
 /// The description: the predicate first, then the columns.
@@ -45,10 +46,11 @@ impl Map {
         parts.join(", ")
     }
 
-    pub(super) fn build(&self) -> Result<MapOperator> {
+    pub(super) fn build(&self, run: &Run) -> Result<MapOperator> {
+        let physical = |e: &Expr| physical_among(e, &self.input, &run.subqueries);
         Ok(MapOperator {
-            predicate: self.predicate.as_ref().map(|p| physical(p, &self.input)).transpose()?,
-            columns: self.columns.as_ref().map(|c| c.iter().map(|e| physical(e, &self.input)).collect()).transpose()?,
+            predicate: self.predicate.as_ref().map(physical).transpose()?,
+            columns: self.columns.as_ref().map(|c| c.iter().map(physical).collect()).transpose()?,
             schema: Arc::clone(&self.schema),
         })
     }

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -43,6 +44,8 @@ pub struct Run {
     pub batch_rows: Option<usize>,
     /// Snapshots taken and to be taken.
     pub checkpoint: Arc<Checkpoint>,
+    /// Where the values of the query's subqueries are, once they are known; a continuous query has none.
+    pub subqueries: PhysicalPlanningContext,
     /// The threads of all queries of the engine: back at zero when nothing runs.
     pub threads: Threads,
 }
@@ -181,7 +184,7 @@ impl Description {
         Ok(match self {
             Description::Scan(d) => Box::new(d.build()),
             Description::Values(d) => Box::new(d.build()),
-            Description::Map(d) => Box::new(d.build()?),
+            Description::Map(d) => Box::new(d.build(run)?),
             Description::Unnest(d) => Box::new(d.build()),
             Description::Infer(d) => Box::new(d.build(run)?),
             Description::Assign(d) => Box::new(d.build(run)),

@@ -7,6 +7,7 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider, SchemaProvider,
 };
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::prelude::SessionContext;
 use framesql::event::Event;
 use framesql::frame::source::{EventStream, Request, Source, TimeColumn};
@@ -88,6 +89,7 @@ async fn told(a: Vec<Event>, b: Vec<Event>) -> Vec<String> {
         continuous: true,
         batch_rows: None,
         checkpoint: Arc::new(Checkpoint::default()),
+        subqueries: PhysicalPlanningContext::default(),
         threads: Threads::default(),
     };
     let plan = lower::continuous(&plan, &run).unwrap();

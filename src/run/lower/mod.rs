@@ -53,7 +53,7 @@ fn without_pixels(function: &str) -> Error {
     Error::unsupported(
         format!("{function} of a frame without pixels"),
         format!(
-            "A view, a join and an aggregate keep only the reference of a frame: call {function} in the query below, and use its result by name."
+            "A view, a join, an aggregate and a condition with a subquery keep only the reference of a frame: call {function} in the query below, and use its result by name."
         ),
     )
 }
