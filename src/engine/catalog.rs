@@ -57,6 +57,16 @@ impl Object {
         }
     }
 
+    /// Whether it is the same object, and not another that has its name since.
+    pub fn same(&self, other: &Object) -> bool {
+        match (&self.body, &other.body) {
+            (Body::Source(a, _), Body::Source(b, _)) => Arc::ptr_eq(a, b),
+            (Body::View(a), Body::View(b)) => Arc::ptr_eq(a, b),
+            (Body::Materialized(a), Body::Materialized(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+
     fn table(&self) -> Arc<dyn TableProvider> {
         let source: Arc<dyn Source> = match &self.body {
             Body::Source(source, _) => Arc::clone(source) as _,
@@ -66,6 +76,11 @@ impl Object {
             Body::Table(table) => Arc::clone(table) as _,
         };
         Arc::new(SourceTable { source })
+    }
+
+    /// What rows are read from; None for a view, which is a query.
+    pub fn source(&self) -> Option<Arc<dyn Source>> {
+        self.table().downcast_ref::<SourceTable>().map(|table| Arc::clone(&table.source))
     }
 
     /// Its columns.
@@ -118,6 +133,14 @@ impl Catalog {
         }
         objects.push(object);
         Ok(())
+    }
+
+    /// Puts an object in the place of the one of its name, if there is one: who looks sees the old one or the new.
+    pub fn replace(&self, object: Object) {
+        let mut objects = self.objects.write();
+        objects.retain(|o| o.name != object.name);
+        // At the end: it may read what was made after the old one.
+        objects.push(object);
     }
 
     /// Takes an object out.

@@ -16,7 +16,8 @@ use tracing::{error, info};
 use crate::error::Error;
 use crate::event::{END_OF_TIME_US, Event};
 use crate::frame::source::{EventStream, Source};
-use crate::run::exec::events_of;
+use crate::run::exec::{events_of, rows_only};
+use crate::view::change::Waiting;
 use crate::view::materialized::{End, MaterializedView};
 
 /// The running jobs, by the name of their view.
@@ -37,7 +38,8 @@ pub struct Job {
 }
 
 impl Jobs {
-    /// Starts a job. Its sources are opened before this returns, so that it joins a live one at the next frame.
+    /// Starts a job, which nobody knows before it is `put` under its name. Its sources are opened before this returns, so that it joins a
+    /// live one at the next frame.
     pub fn start(
         &self,
         name: &str,
@@ -45,12 +47,13 @@ impl Jobs {
         context: &Arc<TaskContext>,
         view: &Arc<MaterializedView>,
         sources: Vec<Arc<dyn Source>>,
-    ) -> Result<()> {
+    ) -> Result<Job> {
         let events = events_of(plan, context)?;
+        let at_once = rows_only(plan);
         let (task_name, task_view) = (name.to_owned(), Arc::clone(view));
         let task = async move {
             // One job's panic is the end of that job and of nothing else.
-            let done = AssertUnwindSafe(write(events, &task_view)).catch_unwind().await;
+            let done = AssertUnwindSafe(write(events, &task_view, at_once)).catch_unwind().await;
             let end = match done {
                 Ok(Ok(())) => End::Whole,
                 Ok(Err(e)) => failed(&e.into()),
@@ -63,22 +66,28 @@ impl Jobs {
                 end => info!(view = task_name, ?end, "job ended"),
             }
         };
-        let abort = {
-            let mut tasks = self.tasks.lock();
-            // Tasks that have ended are taken out here, so that their number does not grow.
-            while tasks.try_join_next().is_some() {}
-            tasks.spawn(task)
-        };
+        let abort = self.spawn(task);
         info!(view = name, "job started");
-        self.running.lock().insert(name.to_owned(), Job { view: Arc::clone(view), sources, abort });
-        Ok(())
+        Ok(Job { view: Arc::clone(view), sources, abort })
+    }
+
+    /// Runs something that ends with the engine, beside the jobs.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        let mut tasks = self.tasks.lock();
+        // Tasks that have ended are taken out here, so that their number does not grow.
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task)
+    }
+
+    /// Makes a job known as that of its view.
+    pub fn put(&self, name: &str, job: Job) {
+        self.running.lock().insert(name.to_owned(), job);
     }
 
     /// Ends a job because its view is dropped.
     pub fn drop_job(&self, name: &str) {
         if let Some(job) = self.running.lock().remove(name) {
-            job.abort.abort();
-            job.view.end(End::Dropped);
+            job.end();
         }
     }
 
@@ -97,28 +106,49 @@ impl Jobs {
     }
 }
 
+impl Job {
+    /// Ends it because its view is dropped, or not wanted.
+    pub fn end(&self) {
+        self.abort.abort();
+        self.view.end(End::Dropped);
+    }
+}
+
 fn failed(e: &Error) -> End {
     End::Failed { code: e.sqlstate(), message: e.to_string() }
 }
 
-/// Commits what comes: rows that are final at every watermark, changes at once.
-async fn write(mut events: EventStream, view: &MaterializedView) -> Result<()> {
-    let mut rows: Vec<RecordBatch> = Vec::new();
-    while let Some(event) = events.next().await {
+/// Commits what comes: rows that are final at every watermark, and with `at_once` before it waits for the next event, too; changes at once.
+async fn write(mut events: EventStream, view: &MaterializedView, at_once: bool) -> Result<()> {
+    let mut waiting = Waiting::default();
+    let mut known_us = None;
+    loop {
+        let event = match events.next().now_or_never() {
+            Some(event) => event,
+            None => {
+                if at_once {
+                    view.commit(&waiting.take(), known_us.unwrap_or(i64::MIN))?;
+                }
+                events.next().await
+            }
+        };
+        let Some(event) = event else { break };
         match event? {
             // A view that takes rows back shows what its job gives at once, as one commit.
             Event::Rows(batch) if view.updating() => view.change(&RecordBatch::new_empty(batch.schema()), &batch)?,
-            Event::Rows(batch) => rows.push(batch),
+            Event::Rows(batch) => {
+                if waiting.add(batch) {
+                    view.commit(&waiting.take(), known_us.unwrap_or(i64::MIN))?;
+                }
+            }
             Event::Changes { gone, come } => view.change(&gone, &come)?,
             Event::Watermark(us) => {
-                view.commit(&rows, us)?;
-                rows.clear();
+                known_us = Some(us);
+                view.commit(&waiting.take(), us)?;
             }
             Event::Barrier(_) | Event::Idle => {}
             Event::End => {
-                if !rows.is_empty() {
-                    view.commit(&rows, END_OF_TIME_US)?;
-                }
+                view.commit(&waiting.take(), END_OF_TIME_US)?;
                 return Ok(());
             }
         }

@@ -5,6 +5,7 @@ pub mod job;
 pub mod outcome;
 pub mod relation;
 pub mod replay;
+pub mod restart;
 pub mod session;
 pub mod statement;
 pub mod store;
@@ -14,8 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList};
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::prelude::SessionContext;
-use tracing::warn;
 
 use crate::error::Result;
 use crate::plan::parse::Emit;
@@ -26,6 +27,7 @@ use crate::settings::Settings;
 use catalog::{Body, Catalog};
 use job::Jobs;
 use relation::Relation;
+use restart::Missing;
 use session::{Dialect, Session};
 use store::Store;
 use system::System;
@@ -38,6 +40,7 @@ pub struct Engine {
     inference: Arc<Inference>,
     threads: Threads,
     store: Option<Store>,
+    missing: Arc<Missing>,
     next_source_id: AtomicU64,
     /// Statements that change the catalogue run one after another.
     changing: tokio::sync::Mutex<()>,
@@ -50,7 +53,7 @@ impl Engine {
     }
 
     /// Opens an engine: reads the catalogue of `settings.data` and starts what it names. Errs if the folder is in use or cannot be read;
-    /// an object that cannot be started (its file is missing) is logged and stays in the catalogue for the next start. `dialect` is given
+    /// an object that cannot be started (its file is missing) is listed with its error, and stays in the catalogue for the next start. `dialect` is given
     /// to the session that starts them, so that a view is understood as by the client that made it.
     pub async fn open_with(settings: Settings, dialect: Option<Dialect>) -> Result<Arc<Engine>> {
         let store = settings.data.as_deref().map(Store::open).transpose()?;
@@ -62,38 +65,12 @@ impl Engine {
             inference,
             threads: Threads::default(),
             store,
+            missing: Arc::default(),
             next_source_id: AtomicU64::new(1),
             changing: tokio::sync::Mutex::default(),
         });
-        engine.restart(dialect).await?;
+        restart::restart(&engine, dialect).await?;
         Ok(engine)
-    }
-
-    async fn restart(self: &Arc<Engine>, dialect: Option<Dialect>) -> Result<()> {
-        let kept = self.store.as_ref().map(Store::statements).unwrap_or_default();
-        if kept.is_empty() {
-            return Ok(());
-        }
-        let session = self.session("framesql", "framesql");
-        session.start_in_background();
-        if let Some(dialect) = dialect {
-            dialect(&session)?;
-        }
-        for one in kept {
-            // What one statement was run under is kept with it, and is not the next one's.
-            session.variables().lock().clear();
-            let started: Result<()> = async {
-                for statement in session.parse(&one.statement)? {
-                    session.execute(&statement, Vec::new()).await?;
-                }
-                Ok(())
-            }
-            .await;
-            if let Err(error) = started {
-                warn!(object = one.name, code = error.sqlstate(), %error, "not started; it stays in the catalogue for the next start");
-            }
-        }
-        Ok(())
     }
 
     /// What it was opened with.
@@ -125,8 +102,12 @@ impl Engine {
     pub fn session(self: &Arc<Engine>, user: &str, database: &str) -> Session {
         let context = SessionContext::new_with_state(query::state(database));
         let schemas = MemoryCatalogProvider::new();
-        let system =
-            Arc::new(System { catalog: Arc::clone(&self.catalog), jobs: Arc::clone(&self.jobs), inference: Arc::clone(&self.inference) });
+        let system = Arc::new(System {
+            catalog: Arc::clone(&self.catalog),
+            jobs: Arc::clone(&self.jobs),
+            inference: Arc::clone(&self.inference),
+            missing: Arc::clone(&self.missing),
+        });
         // A new catalogue has no schema of these names, so nothing is replaced and nothing can fail.
         let _ = schemas.register_schema("public", Arc::clone(&self.catalog) as _);
         let _ = schemas.register_schema("framesql", system);
@@ -146,6 +127,7 @@ impl Engine {
             state_ttl_us: None,
             batch_rows: None,
             checkpoint: Arc::new(Checkpoint::default()),
+            subqueries: PhysicalPlanningContext::default(),
             threads: self.threads.clone(),
         }
     }

@@ -4,17 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::execution::{FunctionRegistry, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
 use futures::StreamExt;
 
+use super::catalog::Catalog;
 use super::session::Session;
 use crate::error::Result;
 use crate::event::Event;
+use crate::frame::source::Source;
 use crate::metrics::JobCounters;
 use crate::plan::parse::{Emit, parse_query};
-use crate::plan::query;
+use crate::plan::{checked, query};
 use crate::run::exec::events_of;
 use crate::run::operator::State;
+use crate::run::written::{self, Surroundings};
 use crate::run::{Checkpoint, Run, lower};
 
 /// What each operator of a query kept at a barrier, by its number in the plan.
@@ -51,8 +56,14 @@ pub struct Replayed {
 /// A continuous query that is planned once and run as often as is asked.
 pub struct Replay<'a> {
     session: &'a Session,
-    plan: LogicalPlan,
+    planned: Planned,
     emit: Emit,
+}
+
+enum Planned {
+    Logical(LogicalPlan),
+    /// Its operators as text.
+    Written(String),
 }
 
 impl Replay<'_> {
@@ -61,10 +72,29 @@ impl Replay<'_> {
         let text = parse_query(sql)?;
         let plan = session.plan(&text.query).await?;
         let plan = query::optimise_continuous(&session.context().state(), &plan, text.emit)?;
-        let replay = Replay { session, plan, emit: text.emit };
+        let replay = Replay { session, planned: Planned::Logical(plan), emit: text.emit };
         // What has no operator is refused here, not at the first run.
-        lower::continuous(&replay.plan, &Run { emit: text.emit, ..session.engine().run(true) })?;
+        replay.lower(&Run { emit: text.emit, ..session.engine().run(true) })?;
         Ok(replay)
+    }
+
+    /// A query of which only the text of its operators is left.
+    pub fn read<'a>(session: &'a Session, text: &str) -> Result<Replay<'a>> {
+        let replay = Replay { session, planned: Planned::Written(text.to_owned()), emit: Emit::Default };
+        replay.lower(&session.engine().run(true))?;
+        Ok(replay)
+    }
+
+    /// Its operators as text.
+    pub fn written(&self) -> Result<String> {
+        Ok(written::write(&self.lower(&self.session.engine().run(true))?)?)
+    }
+
+    fn lower(&self, run: &Run) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(match &self.planned {
+            Planned::Logical(plan) => lower::continuous(plan, run)?,
+            Planned::Written(text) => written::read(text, Arc::new(InSession::new(self.session)), run)?,
+        })
     }
 
     /// Runs it until its sources end.
@@ -73,7 +103,7 @@ impl Replay<'_> {
             Checkpoint { barrier_after_rows: conditions.barrier_after_rows, restored: conditions.restored, ..Checkpoint::default() };
         let run =
             Run { emit: self.emit, batch_rows: conditions.batch_rows, checkpoint: Arc::new(checkpoint), ..self.session.engine().run(true) };
-        let exec = lower::continuous(&self.plan, &run)?;
+        let exec = self.lower(&run)?;
         let mut events = events_of(&exec, &self.session.context().task_ctx())?;
         let mut replayed = Replayed {
             rows: Vec::new(),
@@ -102,5 +132,32 @@ impl Replay<'_> {
             }
         }
         Ok(replayed)
+    }
+}
+
+/// The functions of a session and the sources of its engine.
+struct InSession {
+    functions: Arc<TaskContext>,
+    catalog: Arc<Catalog>,
+}
+
+impl InSession {
+    fn new(session: &Session) -> InSession {
+        let mut state = session.context().state();
+        for function in checked::functions() {
+            // A new name, of which nothing is known that could go wrong.
+            let _ = state.register_udf(function);
+        }
+        InSession { functions: state.task_ctx(), catalog: Arc::clone(session.engine().catalog()) }
+    }
+}
+
+impl Surroundings for InSession {
+    fn functions(&self) -> &TaskContext {
+        &self.functions
+    }
+
+    fn source(&self, name: &str) -> Option<Arc<dyn Source>> {
+        self.catalog.find(name)?.source()
     }
 }

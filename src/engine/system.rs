@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::arrow::array::{ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use datafusion::arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array,
+};
+use datafusion::arrow::compute::concat;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::{MemTable, SchemaProvider, TableProvider};
 use datafusion::error::Result;
@@ -11,9 +14,11 @@ use framesql_udfs::function::functions;
 
 use super::catalog::{Body, Catalog};
 use super::job::Jobs;
+use super::restart::{Missing, NotStarted};
 use crate::event::END_OF_TIME_US;
 use crate::frame::source::Source;
 use crate::metrics::{Counter, SourceCounters};
+use crate::plan::parse::Kind;
 use crate::run::inference::Inference;
 use crate::view::materialized::{End, MaterializedView};
 use crate::view::table::Table;
@@ -27,6 +32,8 @@ pub struct System {
     pub jobs: Arc<Jobs>,
     /// The models.
     pub inference: Arc<Inference>,
+    /// What could not be started.
+    pub missing: Arc<Missing>,
 }
 
 type Columns = Vec<(&'static str, ArrayRef)>;
@@ -151,7 +158,7 @@ fn sources(system: &System) -> Columns {
         let pixels = |s: &Listed| s.size.map(|size| i32::try_from(of(size)).unwrap_or(i32::MAX));
         Arc::new(Int32Array::from_iter(all.iter().map(pixels))) as ArrayRef
     };
-    vec![
+    let started: Columns = vec![
         ("name", text(all.iter().map(|s| &s.name))),
         ("url", text(all.iter().map(|s| &s.url))),
         ("container", text(all.iter().map(|s| s.container))),
@@ -163,7 +170,30 @@ fn sources(system: &System) -> Columns {
         ("pace", text(all.iter().map(|s| if s.realtime { "realtime" } else { "max" }))),
         ("loop", Arc::new(BooleanArray::from_iter(all.iter().map(|s| Some(s.looped))))),
         ("live", Arc::new(BooleanArray::from_iter(all.iter().map(|s| Some(s.live))))),
-    ]
+    ];
+    with_missing(started, &system.missing.of(&[Kind::Source]))
+}
+
+/// The started objects' columns, and behind their rows those that could not be started; the error is NULL for what has started.
+fn with_missing(started: Columns, missing: &[NotStarted]) -> Columns {
+    let n_started = started.first().map_or(0, |(_, column)| column.len());
+    let of = |name: &str, like: &ArrayRef| match name {
+        "name" => text(missing.iter().map(|o| &o.name)),
+        "url" => Arc::new(StringArray::from_iter(missing.iter().map(|o| o.url.as_ref()))),
+        "materialized" => Arc::new(BooleanArray::from_iter(missing.iter().map(|o| Some(o.kind == Kind::MaterializedView)))),
+        "definition" => text(missing.iter().map(|o| &o.definition)),
+        _ => new_null_array(like.data_type(), missing.len()),
+    };
+    let mut all: Columns = started
+        .into_iter()
+        .map(|(name, column)| {
+            let more = of(name, &column);
+            (name, concat(&[&column, &more]).expect("both parts are of one type"))
+        })
+        .collect();
+    let errors = std::iter::repeat_n(None, n_started).chain(missing.iter().map(|o| Some(o.error.as_str())));
+    all.push(("error", Arc::new(StringArray::from_iter(errors))));
+    all
 }
 
 fn source_stats(system: &System) -> Columns {
@@ -198,11 +228,12 @@ fn tables(system: &System) -> Columns {
 
 fn views(system: &System) -> Columns {
     let all: Vec<_> = system.catalog.all().into_iter().filter(|o| matches!(o.body, Body::View(_) | Body::Materialized(_))).collect();
-    vec![
+    let started: Columns = vec![
         ("name", text(all.iter().map(|o| &o.name))),
         ("materialized", Arc::new(BooleanArray::from_iter(all.iter().map(|o| Some(matches!(o.body, Body::Materialized(_))))))),
         ("definition", text(all.iter().map(|o| &o.definition))),
-    ]
+    ];
+    with_missing(started, &system.missing.of(&[Kind::View, Kind::MaterializedView]))
 }
 
 fn state(view: &MaterializedView) -> &'static str {

@@ -10,14 +10,20 @@ use datafusion::common::{ScalarValue, internal_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::{ColumnarValue, Expr, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
+/// The functions, for plans that are read back: no query names them, so no session has them.
+pub fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
+    FUNCTIONS.iter().map(|(_, function)| Arc::clone(function))
+}
+
+static FUNCTIONS: LazyLock<[(Operator, Arc<ScalarUDF>); 3]> = LazyLock::new(|| {
+    [(Operator::Plus, "checked_add"), (Operator::Minus, "checked_sub"), (Operator::Multiply, "checked_mul")].map(|(operator, name)| {
+        let function = Checked { operator, name, signature: Signature::any(2, Volatility::Immutable) };
+        (operator, Arc::new(ScalarUDF::new_from_impl(function)))
+    })
+});
+
 /// The call in place of an operator on two integers of one type; None for another operator.
 pub(super) fn call(left: &Expr, operator: Operator, right: &Expr) -> Option<Expr> {
-    static FUNCTIONS: LazyLock<[(Operator, Arc<ScalarUDF>); 3]> = LazyLock::new(|| {
-        [(Operator::Plus, "checked_add"), (Operator::Minus, "checked_sub"), (Operator::Multiply, "checked_mul")].map(|(operator, name)| {
-            let function = Checked { operator, name, signature: Signature::any(2, Volatility::Immutable) };
-            (operator, Arc::new(ScalarUDF::new_from_impl(function)))
-        })
-    });
     let (_, function) = FUNCTIONS.iter().find(|(o, _)| *o == operator)?;
     Some(function.call(vec![left.clone(), right.clone()]))
 }

@@ -7,6 +7,7 @@ use datafusion::datasource::source_as_provider;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, Join, LogicalPlan, TableScan};
 
+use super::column_names::without_mark;
 use super::join::{self, Way};
 use super::table::SourceTable;
 use super::topn_updating::TopN;
@@ -247,8 +248,8 @@ fn below(plan: &LogicalPlan, at: usize) -> Option<(&LogicalPlan, usize)> {
 
 /// The hint that names the columns of a plan that carry event time.
 pub fn usable(plan: &LogicalPlan) -> String {
-    let names: Vec<String> =
-        columns_of(plan).into_iter().filter_map(|(at, _)| plan.schema().fields().get(at).map(|f| f.name().clone())).collect();
+    let name = |at: usize| plan.schema().fields().get(at).map(|f| without_mark(f.name()).to_owned());
+    let names: Vec<String> = columns_of(plan).into_iter().filter_map(|(at, _)| name(at)).collect();
     if names.is_empty() {
         "No column of this query carries event time: it is a source's ts passed on unchanged, or window_start, window_end or window_time."
             .to_owned()
@@ -259,5 +260,6 @@ pub fn usable(plan: &LogicalPlan) -> String {
 
 /// The error for a window, or a group, over a column that is no event time: it names those that would do.
 pub fn refusal(plan: &LogicalPlan, column: &Column) -> Error {
-    Error::refused(format!("a continuous window over column \"{}\", which is not event time, would never close", column.name), usable(plan))
+    let name = without_mark(&column.name);
+    Error::refused(format!("a continuous window over column \"{name}\", which is not event time, would never close"), usable(plan))
 }

@@ -7,12 +7,13 @@ use datafusion::common::{DFSchema, JoinType, ScalarValue};
 use datafusion::error::Result;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, ExprSchemable, Join, LogicalPlan, Operator};
+use serde::{Deserialize, Serialize};
 
 use super::{event_time, system_time};
 use crate::error::Error;
 
 /// A column of one side that carries event time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinTime {
     /// Its index among the side's columns.
     pub column: usize,
@@ -21,7 +22,7 @@ pub struct JoinTime {
 }
 
 /// A join whose rows meet only within a stretch of event time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timed {
     /// The left side's time.
     pub left: JoinTime,

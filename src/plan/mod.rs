@@ -2,9 +2,10 @@
 
 pub mod asof;
 pub mod changelog;
-mod checked;
+pub mod checked;
 pub mod column_names;
 pub mod column_type;
+mod common_expressions;
 pub mod event_time;
 mod frame_text;
 pub mod infer;
@@ -19,8 +20,11 @@ mod pixels;
 pub mod postgres_types;
 pub mod query;
 pub mod rewrite;
+mod selection;
+mod sum;
 pub mod system_time;
 pub mod table;
 pub mod topn_updating;
 pub mod unnest;
 pub mod window;
+mod window_of_window;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{Expr, Ident, Query, Select, SelectItem, SetExpr, TableFactor, VisitorMut};
+use datafusion::sql::sqlparser::ast::{Expr, Ident, Query, Select, SelectItem, SetExpr, TableFactor, VisitMut, VisitorMut};
 
 use super::column_names;
 
@@ -52,12 +52,30 @@ fn name_columns(query: &mut Query) {
     }
 }
 
-/// DataFusion names a cast by what it casts.
-fn without_casts(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Cast { expr, .. } | Expr::Nested(expr) => without_casts(expr),
-        other => other,
+/// An expression's text without what DataFusion leaves out of its name, or spells in one way only: parentheses, casts, qualifiers, case.
+/// Two that differ may have the same; then one of them gets a name that it did not need.
+fn spelled(expr: &Expr) -> String {
+    struct Plain;
+    impl VisitorMut for Plain {
+        type Break = ();
+
+        fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+            let plain = match expr {
+                Expr::Cast { expr, .. } | Expr::Nested(expr) => expr.as_ref().clone(),
+                Expr::CompoundIdentifier(parts) => match parts.last() {
+                    Some(last) => Expr::Identifier(Ident::new(last.value.clone())),
+                    None => return ControlFlow::Continue(()),
+                },
+                Expr::Identifier(ident) => Expr::Identifier(Ident::new(ident.value.clone())),
+                _ => return ControlFlow::Continue(()),
+            };
+            *expr = plain;
+            ControlFlow::Continue(())
+        }
     }
+    let mut plain = expr.clone();
+    let _ = plain.visit(&mut Plain);
+    plain.to_string().to_lowercase()
 }
 
 /// Gives a second column of the same name one of its own; the mark in it is not shown.
@@ -71,7 +89,8 @@ fn tell_apart(projection: &mut [SelectItem]) {
                 parts.iter().map(|part| part.value.as_str()).collect::<Vec<_>>().join("."),
                 parts.last().map(|part| part.value.clone()).unwrap_or_default(),
             ),
-            SelectItem::UnnamedExpr(expr) => (without_casts(expr).to_string(), column_names::of_expr(expr)),
+            SelectItem::UnnamedExpr(expr @ Expr::Identifier(_)) => (expr.to_string(), column_names::of_expr(expr)),
+            SelectItem::UnnamedExpr(expr) => (spelled(expr), column_names::of_expr(expr)),
             SelectItem::ExprWithAlias { alias, .. } => (alias.value.clone(), alias.value.clone()),
             SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => {
                 stars = true;
@@ -112,7 +131,6 @@ fn quoted(name: &str) -> Ident {
 mod tests {
     use super::*;
     use crate::plan::parse::parse_query;
-    use datafusion::sql::sqlparser::ast::VisitMut;
 
     fn rewritten(sql: &str) -> String {
         let mut query = parse_query(sql).unwrap().query;
@@ -124,6 +142,7 @@ mod tests {
     fn equal_columns_are_told_apart() {
         assert_eq!(rewritten("SELECT 1, 1"), "SELECT 1, 1 AS \"?column?\u{1}2\"");
         assert_eq!(rewritten("SELECT a, t.a, 2 AS a FROM t"), "SELECT a, t.a, 2 AS \"a\u{1}3\" FROM t");
+        assert_eq!(rewritten("SELECT (a + 1) * 2, t.a + 1 * 2 FROM t"), "SELECT (a + 1) * 2, t.a + 1 * 2 AS \"?column?\u{1}2\" FROM t");
         assert_eq!(rewritten("SELECT a, * FROM t"), "SELECT a AS \"a\u{1}1\", * FROM t");
     }
 

@@ -1,12 +1,13 @@
 //! The order of rows by event time, for operators that look at the rows before.
 
 use datafusion::logical_expr::LogicalPlan;
+use serde::{Deserialize, Serialize};
 
 use super::event_time;
 use crate::error::Error;
 
 /// A key of ORDER BY.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Order {
     /// The column.
     pub column: usize,

@@ -4,13 +4,14 @@ use datafusion::common::ScalarValue;
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{NullTreatment, Sort, WindowFunction};
 use datafusion::logical_expr::{Expr, LogicalPlan, Window, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition};
+use serde::{Deserialize, Serialize};
 
 use super::event_time;
 use super::order::{self, Order};
 use crate::error::Error;
 
 /// How far from a row the rows are that its answer depends on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extent {
     /// Rows of the partition before it.
     pub behind_rows: usize,

@@ -14,12 +14,13 @@ use datafusion::arrow::datatypes::Field;
 use datafusion::common::{DFSchema, DFSchemaRef, internal_err, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
+use serde::{Deserialize, Serialize};
 
 use super::order::Order;
 use formula::{Formula, Navigation};
 
 /// A pattern as a tree; variables by their numbers.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Part {
     /// One row that the variable's condition holds for.
     Variable(usize),
@@ -53,7 +54,7 @@ impl Part {
 }
 
 /// Where the search goes on after a match.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Skip {
     /// Behind its last row.
     PastLastRow,

@@ -6,8 +6,8 @@ use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, ScalarValue, TableReference};
 use datafusion::error::Result;
-use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::session_state::SessionState;
+use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::logical_expr::{ColumnarValue, Distinct, Expr, LogicalPlan, Projection, ScalarUDF, Volatility, cast, create_udf};
 use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use datafusion::prelude::SessionConfig;
@@ -15,14 +15,14 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
 use framesql_udfs::function::functions;
 
+use super::frame_text::FrameText;
 use super::parse::Emit;
 use super::pattern::planner::PatternPlanner;
-use super::frame_text::FrameText;
 use super::postgres_types::{PostgresTypes, PostgresTypesRule};
 use super::topn_updating::TopN;
 use super::unnest::UnnestPlanner;
 use super::window::{AssignWindow, WindowPlanner};
-use super::{asof, changelog, event_time, infer, join, length, over, pixels, rewrite, system_time, topn_updating, unnest};
+use super::{asof, changelog, common_expressions, event_time, infer, join, length, over, pixels, rewrite, sum, system_time, topn_updating, unnest};
 use crate::error::Error;
 
 /// A session's planner: DataFusion's, with framesql's functions, relations and types. `catalog` is the database that it is in.
@@ -46,14 +46,15 @@ pub fn state(catalog: &str) -> SessionState {
         .with_type_planner(Arc::new(PostgresTypes))
         .with_relation_planners(vec![Arc::new(WindowPlanner), Arc::new(PatternPlanner), Arc::new(UnnestPlanner)])
         .with_analyzer_rules(rules)
+        .with_optimizer_rules(common_expressions::rules())
         .build();
     let here = [named("current_database", catalog), named("current_schema", "public")];
     let marks = system_time::functions().into_iter().map(Arc::new);
     for function in functions().into_iter().chain(length::functions()).chain(marks).chain(here) {
-        use datafusion::execution::FunctionRegistry;
         // A function of ours replaces one of the same name; nothing else can go wrong.
         let _ = state.register_udf(function);
     }
+    let _ = state.register_udaf(sum::function());
     state
 }
 

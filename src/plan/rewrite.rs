@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::named::Named;
+use super::selection;
 use super::pattern::planner::expose_subquery;
 use super::system_time;
 use super::unnest::WHOLE;
@@ -49,6 +50,7 @@ impl VisitorMut for Rewriter {
     type Break = Error;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
+        selection::tables(&mut query.body);
         if !query.locks.is_empty() {
             return refuse("FOR UPDATE or FOR SHARE", "Leave it out: a SELECT reads a snapshot and blocks nobody.");
         }
@@ -62,6 +64,7 @@ impl VisitorMut for Rewriter {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
+        selection::name_fields(&mut select.projection);
         if select.into.is_some() {
             return refuse("SELECT INTO", "Use CREATE MATERIALIZED VIEW … AS SELECT.");
         }
@@ -79,6 +82,11 @@ impl VisitorMut for Rewriter {
             return refuse("a LATERAL VIEW, PREWHERE, CONNECT BY, CLUSTER BY, DISTRIBUTE BY or SORT BY clause", "Leave it out.");
         }
         joins(&mut select.from)
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        selection::subscripts(expr);
+        ControlFlow::Continue(())
     }
 
     fn pre_visit_table_factor(&mut self, relation: &mut TableFactor) -> ControlFlow<Error> {

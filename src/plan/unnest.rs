@@ -14,7 +14,7 @@ use datafusion::error::Result;
 use datafusion::functions::core::get_field;
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::logical_expr::{
-    Expr, ExprSchemable, Extension, Join, LogicalPlan, LogicalPlanBuilder, Projection, SubqueryAlias, UserDefinedLogicalNodeCore, lit,
+    Expr, ExprSchemable, Extension, Join, LogicalPlan, LogicalPlanBuilder, Projection, UserDefinedLogicalNodeCore, lit,
 };
 use datafusion::sql::sqlparser::ast::{TableAlias, TableFactor};
 use framesql_udfs::frame::is_frame;
@@ -27,6 +27,8 @@ pub const WHOLE: &str = "whole";
 const LIST: &str = "__list";
 /// The column that holds an element of it. Another name: DataFusion pushes expressions below a node by the names of columns.
 const ELEMENT: &str = "__element";
+/// The relation of the columns that are whole elements: they are no fields of the alias, whose `*` stands for its fields.
+const ELEMENTS: &str = "__elements";
 
 /// The node: its input's columns, with one row an element of the list column, which is the last.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -113,6 +115,8 @@ impl UserDefinedLogicalNodeCore for Unnest {
 struct Lateral {
     /// The list, over columns of the outer query.
     list: Expr,
+    /// The relation of the element's fields.
+    alias: TableReference,
     /// The element's fields in order; None for an element that is no struct.
     fields: Option<Vec<String>>,
     /// Whether the last column is the element itself.
@@ -180,7 +184,6 @@ impl RelationPlanner for UnnestPlanner {
         let (name, renamed) = names(alias, context);
         let node = Lateral::try_new(list, whole, &name, &renamed)?;
         let plan = LogicalPlan::Extension(Extension { node: Arc::new(node) });
-        let plan = LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(Arc::new(plan), TableReference::bare(name))?);
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, None))))
     }
 }
@@ -222,32 +225,27 @@ impl Lateral {
             }
             .into());
         }
+        let relation = TableReference::bare(alias);
+        let mut fields: Vec<_> = columns.into_iter().map(|c| (Some(relation.clone()), Arc::new(c))).collect();
         if whole {
-            columns.push(Field::new(alias, element, true));
+            fields.push((Some(TableReference::bare(ELEMENTS)), Arc::new(Field::new(alias, element, true))));
         }
-        let fields = columns.into_iter().map(|c| (None, Arc::new(c))).collect();
         let schema = Arc::new(DFSchema::new_with_metadata(fields, Default::default())?);
-        Ok(Lateral { list, fields: parts.map(|p| p.iter().map(|f| f.name().clone()).collect()), whole, schema })
+        Ok(Lateral { list, alias: relation, fields: parts.map(|p| p.iter().map(|f| f.name().clone()).collect()), whole, schema })
     }
 
     /// The node's columns, made from the element.
-    fn columns(&self, element: &Column, alias: &TableReference) -> Vec<Expr> {
+    fn columns(&self, element: &Column) -> Vec<Expr> {
         let element = Expr::Column(element.clone());
-        let names = self.schema.fields().iter().map(|f| f.name().clone());
-        match &self.fields {
-            None => names.map(|name| element.clone().alias_qualified(Some(alias.clone()), name)).collect(),
-            Some(fields) => names
-                .enumerate()
-                .map(|(at, name)| {
-                    let value = match fields.get(at) {
-                        Some(field) => get_field().call(vec![element.clone(), lit(field.as_str())]),
-                        // After the fields stands the element itself.
-                        None => element.clone(),
-                    };
-                    value.alias_qualified(Some(alias.clone()), name)
-                })
-                .collect(),
-        }
+        let column = |(at, (relation, field)): (usize, (Option<&TableReference>, &FieldRef))| {
+            let value = match self.fields.as_ref().map(|fields| fields.get(at)) {
+                Some(Some(part)) => get_field().call(vec![element.clone(), lit(part.as_str())]),
+                // The element itself: the one column of an element that is no struct, and the column after its fields of one that is.
+                _ => element.clone(),
+            };
+            value.alias_qualified(relation.cloned(), field.name())
+        };
+        self.schema.iter().enumerate().map(column).collect()
     }
 }
 
@@ -255,7 +253,7 @@ impl Lateral {
 pub fn decorrelate(plan: LogicalPlan) -> Result<LogicalPlan> {
     let plan = plan.transform_up_with_subqueries(|plan| match plan {
         LogicalPlan::Join(join) => match lateral(&join.right) {
-            Some((alias, node)) => Ok(Transformed::yes(over(&join, &alias, &node)?)),
+            Some(node) => Ok(Transformed::yes(over(&join, &node)?)),
             None => Ok(Transformed::no(LogicalPlan::Join(join))),
         },
         other => Ok(Transformed::no(other)),
@@ -263,19 +261,18 @@ pub fn decorrelate(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(plan.data)
 }
 
-fn lateral(plan: &LogicalPlan) -> Option<(TableReference, Lateral)> {
-    let LogicalPlan::SubqueryAlias(SubqueryAlias { input, alias, .. }) = plan else { return None };
-    let node = match input.as_ref() {
+fn lateral(plan: &LogicalPlan) -> Option<Lateral> {
+    let node = match plan {
         LogicalPlan::Subquery(subquery) => subquery.subquery.as_ref(),
         other => other,
     };
     match node {
-        LogicalPlan::Extension(extension) => extension.node.as_any().downcast_ref::<Lateral>().map(|node| (alias.clone(), node.clone())),
+        LogicalPlan::Extension(extension) => extension.node.as_any().downcast_ref::<Lateral>().cloned(),
         _ => None,
     }
 }
 
-fn over(join: &Join, alias: &TableReference, node: &Lateral) -> Result<LogicalPlan> {
+fn over(join: &Join, node: &Lateral) -> Result<LogicalPlan> {
     let condition =
         join.on.iter().map(|(a, b)| a.clone().eq(b.clone())).chain(join.filter.clone()).filter(|c| *c != lit(true)).reduce(Expr::and);
     let keep_empty = match join.join_type {
@@ -300,7 +297,7 @@ fn over(join: &Join, alias: &TableReference, node: &Lateral) -> Result<LogicalPl
     let input = LogicalPlan::Projection(Projection::try_new(below, Arc::clone(&join.left))?);
     let unnest = LogicalPlan::Extension(Extension { node: Arc::new(Unnest::try_new(input, keep_empty)?) });
     let mut columns = left;
-    columns.extend(node.columns(&Column::new_unqualified(ELEMENT), alias));
+    columns.extend(node.columns(&Column::new_unqualified(ELEMENT)));
     let plan = LogicalPlan::Projection(Projection::try_new(columns, Arc::new(unnest))?);
     match condition {
         None => Ok(plan),

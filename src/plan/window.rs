@@ -16,7 +16,9 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
+use serde::{Deserialize, Serialize};
 
+use super::window_of_window;
 use crate::error::Error;
 use crate::frame::batch::ts_type;
 
@@ -24,7 +26,7 @@ use crate::frame::batch::ts_type;
 pub const COLUMNS: [&str; 3] = ["window_start", "window_end", "window_time"];
 
 /// Windows of one size, one beginning each `slide`; TUMBLE is a slide of the size. All in µs, whole milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Serialize, Deserialize)]
 pub struct Windows {
     /// From one window's start to the next.
     pub slide_us: i64,
@@ -189,7 +191,7 @@ pub fn expose_table(relation: &mut TableFactor) {
 }
 
 /// `SELECT * FROM name`, with the name as the alias so that `lobby.ts` is still read.
-fn select_all(name: Vec<Ident>) -> Query {
+pub(super) fn select_all(name: Vec<Ident>) -> Query {
     let table = TableFactor::Table {
         name: ObjectName::from(name),
         alias: None,
@@ -267,8 +269,9 @@ impl RelationPlanner for WindowPlanner {
             }
             .into());
         }
-        let node = AssignWindow::try_new(input, time, Windows { slide_us, size_us, offset_us })?;
-        let plan = LogicalPlan::Extension(Extension { node: Arc::new(node) });
+        let (input, time) = window_of_window::inner(input, time)?;
+        let node = AssignWindow::try_new(input, time.clone(), Windows { slide_us, size_us, offset_us })?;
+        let plan = window_of_window::outer(LogicalPlan::Extension(Extension { node: Arc::new(node) }), &time)?;
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
     }
 }

@@ -15,6 +15,7 @@ use datafusion::common::{DFSchemaRef, ScalarValue, internal_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
+use serde::{Deserialize, Serialize};
 
 use super::Run;
 use super::accumulate::{Function, Value, table};
@@ -24,13 +25,16 @@ use super::touched::{Key, Pace, Touched};
 use crate::metrics::JobCounters;
 
 /// The description: SQL's GROUP BY.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Aggregate {
     /// The columns that come in.
+    #[serde(with = "super::written")]
     pub input: DFSchemaRef,
     /// The keys.
+    #[serde(with = "super::written")]
     pub keys: Vec<Expr>,
     /// The aggregates.
+    #[serde(with = "super::written")]
     pub aggregates: Vec<Expr>,
     /// The key that says when a group is complete, and what to add to it to have that moment, µs; None if groups never are.
     pub complete: Option<(usize, i64)>,
@@ -39,6 +43,7 @@ pub struct Aggregate {
     /// When changes are given, and how long groups are remembered.
     pub pace: Pace,
     /// The keys, then the aggregates.
+    #[serde(with = "super::written")]
     pub schema: SchemaRef,
 }
 

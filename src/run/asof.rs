@@ -12,6 +12,7 @@ use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::error::Result;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
+use serde::{Deserialize, Serialize};
 
 use super::Run;
 use super::condition::{Condition, Key, Matcher, nullable, rows_at, side_by_side};
@@ -25,13 +26,15 @@ use crate::metrics::JobCounters;
 const ROWS: usize = 8192;
 
 /// The description.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Asof {
     /// The keys whose versions the right side has.
     pub condition: Condition,
     /// The time of a left row.
+    #[serde(with = "super::written")]
     pub left_time: Expr,
     /// The time at which a version begins.
+    #[serde(with = "super::written")]
     pub right_time: Expr,
     /// Whether the nearest is looked for ahead of the left row, else before it.
     pub ahead: bool,
@@ -44,6 +47,7 @@ pub struct Asof {
     /// Whether left rows stay that meet none.
     pub keep_unmatched: bool,
     /// The left columns, then the right ones.
+    #[serde(with = "super::written")]
     pub schema: SchemaRef,
 }
 

@@ -7,6 +7,7 @@ use datafusion::arrow::compute::take;
 use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
+use serde::{Deserialize, Serialize};
 
 use super::Run;
 use super::operator::{Operator, Output, State};
@@ -15,7 +16,7 @@ use crate::metrics::JobCounters;
 use crate::plan::window::Windows;
 
 /// The description.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Assign {
     /// The time column, as an index of the input.
     pub time: usize,
@@ -24,6 +25,7 @@ pub struct Assign {
     /// How far behind the watermark the time may still come, µs (a window's start comes when the window is over).
     pub lag_us: i64,
     /// The input's columns and the three of the window.
+    #[serde(with = "super::written")]
     pub schema: SchemaRef,
 }
 

@@ -11,6 +11,7 @@ use datafusion::common::DFSchemaRef;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, ExprSchemable};
 use datafusion::physical_expr::PhysicalExpr;
+use serde::{Deserialize, Serialize};
 
 use super::expression::{evaluate, passes, physical};
 
@@ -18,17 +19,22 @@ use super::expression::{evaluate, passes, physical};
 pub(super) type Key = Arc<[u8]>;
 
 /// The description.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Condition {
     /// The left columns.
+    #[serde(with = "super::written")]
     pub left: DFSchemaRef,
     /// The right columns.
+    #[serde(with = "super::written")]
     pub right: DFSchemaRef,
     /// What must be equal, over the left columns.
+    #[serde(with = "super::written")]
     pub left_keys: Vec<Expr>,
     /// And over the right ones.
+    #[serde(with = "super::written")]
     pub right_keys: Vec<Expr>,
     /// What else must be true, over both; None is nothing.
+    #[serde(with = "super::written")]
     pub filter: Option<Expr>,
     /// Whether NULL equals NULL (IS NOT DISTINCT FROM).
     pub null_equals_null: bool,

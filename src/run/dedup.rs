@@ -10,6 +10,7 @@ use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::common::{DFSchemaRef, internal_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::Expr;
+use serde::{Deserialize, Serialize};
 
 use super::Run;
 use super::accumulate::table;
@@ -20,11 +21,13 @@ use super::touched::{Key, Pace, Touched};
 use crate::metrics::JobCounters;
 
 /// The description.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Dedup {
     /// The columns that come in.
+    #[serde(with = "super::written")]
     pub input: DFSchemaRef,
     /// What is the same in two rows of which the later is left out.
+    #[serde(with = "super::written")]
     pub partition: Vec<Expr>,
     /// The event time, as an index of the input.
     pub time: usize,
@@ -33,6 +36,7 @@ pub struct Dedup {
     /// How long a key is remembered.
     pub pace: Pace,
     /// The input's columns, then the rank, which is 1.
+    #[serde(with = "super::written")]
     pub schema: SchemaRef,
 }
 

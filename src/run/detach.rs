@@ -8,6 +8,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
 use framesql_udfs::frame::{is_frame, without_pixels};
 use futures::StreamExt;
+use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -20,9 +21,10 @@ use crate::frame::source::{EventStream, until_end};
 const EVENTS_AHEAD: usize = 2;
 
 /// The description.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Detach {
     /// The columns, as they came.
+    #[serde(with = "super::written")]
     pub schema: SchemaRef,
 }
 

@@ -63,6 +63,11 @@ impl OperatorExec {
         &self.description
     }
 
+    /// Its number in the plan.
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+
     /// The events of this operator over those of its inputs.
     pub fn events(&self, context: &Arc<TaskContext>) -> Result<EventStream> {
         let n_rows = MetricBuilder::new(&self.metrics).output_rows(0);
@@ -74,6 +79,7 @@ impl OperatorExec {
         }
         let inputs = match self.description.as_ref() {
             Description::Scan(scan) => vec![scan.open(&self.run, skip_rows)?],
+            Description::Values(values) => vec![values.open(&self.run, skip_rows)?],
             _ => self.inputs.iter().map(|i| events_of(i, context)).collect::<Result<Vec<_>>>()?,
         };
         // What comes by the clock cannot wait; the threads of all else can.
@@ -110,6 +116,20 @@ pub fn events_of(plan: &Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>) -> R
     };
     let rows = one.execute(0, Arc::clone(context))?.map(|rows| rows.map(Event::Rows));
     Ok(Box::pin(rows.chain(stream::iter([Ok(Event::Watermark(END_OF_TIME_US)), Ok(Event::End)]))))
+}
+
+/// Whether a plan gives each row as it comes, from several inputs or from a view, which may have several: then no row waits for the watermark of
+/// an input that is slower than its own. With one source the watermark follows its row at once.
+pub fn rows_only(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    fn has(plan: &Arc<dyn ExecutionPlan>, of: &dyn Fn(&Description) -> bool) -> bool {
+        plan.downcast_ref::<OperatorExec>().is_none_or(|ours| of(ours.description())) || plan.children().into_iter().any(|p| has(p, of))
+    }
+    let several = |d: &Description| match d {
+        Description::Merge(_) => true,
+        Description::Scan(scan) => scan.source.now().is_some(),
+        _ => false,
+    };
+    has(plan, &several) && !has(plan, &|d| d.stateful())
 }
 
 impl DisplayAs for OperatorExec {

@@ -13,7 +13,12 @@ use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 
 /// An expression over the columns of `schema`, ready to run.
 pub fn physical(expr: &Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
-    create_physical_expr(expr, schema, &ExecutionProps::new(), &PhysicalPlanningContext::default())
+    physical_among(expr, schema, &PhysicalPlanningContext::default())
+}
+
+/// The same of one that may read the values of subqueries.
+pub fn physical_among(expr: &Expr, schema: &DFSchema, subqueries: &PhysicalPlanningContext) -> Result<Arc<dyn PhysicalExpr>> {
+    create_physical_expr(expr, schema, &ExecutionProps::new(), subqueries)
 }
 
 /// The values of an expression, one a row.

@@ -15,6 +15,7 @@ use framesql_udfs::frame::FrameColumn;
 use framesql_udfs::model::keep_above;
 use framesql_udfs::pixels::Damaged;
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
 use super::Run;
 use super::expression::{evaluate, passes, physical};
@@ -24,13 +25,16 @@ use crate::error::Error;
 use crate::plan::infer::Call;
 
 /// The description: the calls, in an order in which guards see the results they need.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Infer {
     /// The columns that come in and, after them, one a call.
+    #[serde(with = "super::written")]
     pub columns: DFSchemaRef,
     /// The calls.
+    #[serde(with = "super::written")]
     pub calls: Vec<Call>,
     /// The same columns, by name and type.
+    #[serde(with = "super::written")]
     pub schema: SchemaRef,
 }
 

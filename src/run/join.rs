@@ -9,6 +9,7 @@ use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::JoinType;
 use datafusion::error::Result;
+use serde::{Deserialize, Serialize};
 
 use super::Run;
 use super::condition::{Condition, Matcher, side_by_side};
@@ -21,15 +22,17 @@ use crate::plan::join::{Timed, of_left, of_right};
 const PAIRS: usize = 8192;
 
 /// The description.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Join {
     /// What belongs together.
     pub condition: Condition,
     /// How far apart in time it may be.
     pub timed: Timed,
     /// Which rows stay that met none, and which are only asked whether they did.
+    #[serde(with = "super::written")]
     pub join_type: JoinType,
     /// The columns that come out.
+    #[serde(with = "super::written")]
     pub schema: SchemaRef,
 }
 

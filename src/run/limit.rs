@@ -3,17 +3,19 @@
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
+use serde::{Deserialize, Serialize};
 
 use super::operator::{Operator, Output};
 
 /// The description.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Limit {
     /// Rows left out at the start.
     pub skip: usize,
     /// Rows passed after them; None is all.
     pub fetch: Option<usize>,
     /// The columns, as they came.
+    #[serde(with = "super::written")]
     pub schema: SchemaRef,
 }
 

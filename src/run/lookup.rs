@@ -9,6 +9,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::{JoinType, internal_datafusion_err};
 use datafusion::error::Result;
+use serde::{Deserialize, Serialize};
 
 use super::Run;
 use super::condition::{Condition, Key, Matcher, nullable, rows_at, side_by_side};
@@ -22,7 +23,7 @@ use crate::plan::join::{of_left, of_right};
 const PAIRS: usize = 8192;
 
 /// The description.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Lookup {
     /// What belongs together.
     pub condition: Condition,
@@ -33,8 +34,10 @@ pub struct Lookup {
     /// Whether the table is the left side.
     pub table_left: bool,
     /// Whether rows of the stream stay that meet none, or are only asked whether they do.
+    #[serde(with = "super::written")]
     pub join_type: JoinType,
     /// The columns that come out.
+    #[serde(with = "super::written")]
     pub schema: SchemaRef,
 }
 
@@ -44,10 +47,10 @@ impl Lookup {
         format!("type={}, table={}, {}", self.join_type, self.table.source.name(), self.condition.detail())
     }
 
-    pub(super) fn build(&self, _run: &Run) -> Result<LookupOperator> {
+    pub(super) fn build(&self, run: &Run) -> Result<LookupOperator> {
         Ok(LookupOperator {
             matcher: self.condition.build()?,
-            steps: self.steps.iter().map(Map::build).collect::<Result<_>>()?,
+            steps: self.steps.iter().map(|step| step.build(run)).collect::<Result<_>>()?,
             table: Table::default(),
             description: self.clone(),
         })

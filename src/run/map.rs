@@ -10,20 +10,26 @@ use datafusion::common::DFSchemaRef;
 use datafusion::error::Result;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
+use serde::{Deserialize, Serialize};
 
-use super::expression::{evaluate, passes, physical};
+use super::Run;
+use super::expression::{evaluate, passes, physical_among};
 use super::operator::{Operator, Output, row_by_row};
 
 /// The description: the predicate first, then the columns.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Map {
     /// The columns that come in.
+    #[serde(with = "super::written")]
     pub input: DFSchemaRef,
     /// Which rows pass; None lets all pass.
+    #[serde(with = "super::written")]
     pub predicate: Option<Expr>,
     /// The columns that go out; None passes what came in.
+    #[serde(with = "super::written")]
     pub columns: Option<Vec<Expr>>,
     /// The columns that go out, by name and type.
+    #[serde(with = "super::written")]
     pub schema: SchemaRef,
 }
 
@@ -40,10 +46,11 @@ impl Map {
         parts.join(", ")
     }
 
-    pub(super) fn build(&self) -> Result<MapOperator> {
+    pub(super) fn build(&self, run: &Run) -> Result<MapOperator> {
+        let physical = |e: &Expr| physical_among(e, &self.input, &run.subqueries);
         Ok(MapOperator {
-            predicate: self.predicate.as_ref().map(|p| physical(p, &self.input)).transpose()?,
-            columns: self.columns.as_ref().map(|c| c.iter().map(|e| physical(e, &self.input)).collect()).transpose()?,
+            predicate: self.predicate.as_ref().map(physical).transpose()?,
+            columns: self.columns.as_ref().map(|c| c.iter().map(physical).collect()).transpose()?,
             schema: Arc::clone(&self.schema),
         })
     }

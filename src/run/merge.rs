@@ -6,13 +6,15 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::error::Result;
+use serde::{Deserialize, Serialize};
 
 use super::operator::{Operator, Output, row_by_row};
 
 /// The description.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Merge {
     /// The columns that go out; the inputs' have the same types in the same order.
+    #[serde(with = "super::written")]
     pub schema: SchemaRef,
 }
 

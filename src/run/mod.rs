@@ -25,15 +25,19 @@ pub mod scan;
 pub mod topn_updating;
 pub mod touched;
 pub mod unnest;
+pub mod values;
 mod waiting;
 pub mod window;
+pub mod written;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::metrics::JobCounters;
@@ -58,6 +62,8 @@ pub struct Run {
     pub batch_rows: Option<usize>,
     /// Snapshots taken and to be taken.
     pub checkpoint: Arc<Checkpoint>,
+    /// Where the values of the query's subqueries are, once they are known; a continuous query has none.
+    pub subqueries: PhysicalPlanningContext,
     /// The threads of all queries of the engine: back at zero when nothing runs.
     pub threads: Threads,
 }
@@ -113,10 +119,12 @@ pub struct Checkpoint {
 }
 
 /// What an operator does, apart from where it runs: one variant a kind of operator, the word is its word in EXPLAIN.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Description {
     /// Reads a source.
     Scan(scan::Scan),
+    /// Rows that stand in the query.
+    Values(values::Values),
     /// Filters and projects.
     Map(map::Map),
     /// One row an element of a list.
@@ -156,6 +164,7 @@ impl Description {
     pub fn word(&self) -> &'static str {
         match self {
             Description::Scan(_) => "ScanExec",
+            Description::Values(_) => "ValuesExec",
             Description::Map(_) => "MapExec",
             Description::Unnest(_) => "UnnestFramesExec",
             Description::Infer(_) => "InferExec",
@@ -179,6 +188,7 @@ impl Description {
     pub fn detail(&self) -> String {
         match self {
             Description::Scan(d) => d.detail(),
+            Description::Values(d) => d.detail(),
             Description::Map(d) => d.detail(),
             Description::Unnest(d) => d.detail(),
             Description::Infer(d) => d.detail(),
@@ -197,10 +207,17 @@ impl Description {
         }
     }
 
+    /// Whether what it gives depends on more than one of its rows.
+    pub(super) fn stateful(&self) -> bool {
+        use Description::{Assign, Detach, Infer, Limit, Map, Merge, Scan, Unnest, Values};
+        !matches!(self, Scan(_) | Values(_) | Map(_) | Unnest(_) | Infer(_) | Assign(_) | Detach(_) | Limit(_) | Merge(_))
+    }
+
     /// The columns it gives.
     pub fn schema(&self) -> SchemaRef {
         match self {
             Description::Scan(d) => Arc::clone(&d.schema),
+            Description::Values(d) => Arc::clone(&d.schema),
             Description::Map(d) => Arc::clone(&d.schema),
             Description::Unnest(d) => Arc::clone(&d.schema),
             Description::Infer(d) => Arc::clone(&d.schema),
@@ -224,7 +241,8 @@ impl Description {
     pub(super) fn build(&self, run: &Run) -> Result<Box<dyn Operator>> {
         Ok(match self {
             Description::Scan(d) => Box::new(d.build()),
-            Description::Map(d) => Box::new(d.build()?),
+            Description::Values(d) => Box::new(d.build()),
+            Description::Map(d) => Box::new(d.build(run)?),
             Description::Unnest(d) => Box::new(d.build()),
             Description::Infer(d) => Box::new(d.build(run)?),
             Description::Assign(d) => Box::new(d.build(run)),

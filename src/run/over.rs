@@ -16,6 +16,7 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::window::WindowExpr;
 use datafusion::physical_planner::create_window_expr;
+use serde::{Deserialize, Serialize};
 
 use super::Run;
 use super::expression::{evaluate, physical};
@@ -26,13 +27,16 @@ use crate::plan::order::Order;
 use crate::plan::over::Extent;
 
 /// The description.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Over {
     /// The columns that come in.
+    #[serde(with = "super::written")]
     pub input: DFSchemaRef,
     /// The calls, all with one PARTITION BY and one ORDER BY.
+    #[serde(with = "super::written")]
     pub calls: Vec<Expr>,
     /// PARTITION BY.
+    #[serde(with = "super::written")]
     pub partition: Vec<Expr>,
     /// ORDER BY: the event time first.
     pub order: Vec<Order>,
@@ -41,6 +45,7 @@ pub struct Over {
     /// How far behind the watermark the time may still come, µs.
     pub lag_us: i64,
     /// The input's columns, then the calls' results.
+    #[serde(with = "super::written")]
     pub schema: SchemaRef,
 }
 

@@ -3,6 +3,7 @@
 mod attempt;
 mod lookup;
 mod program;
+mod written;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::common::{DFSchemaRef, ScalarValue};
 use datafusion::error::Result;
+use serde::{Deserialize, Serialize};
 
 use super::Run;
 use super::operator::{Operator, Output, State};
@@ -26,15 +28,18 @@ use lookup::{Compiled, Match, Row, Sorted, gather};
 use program::{Instruction, program};
 
 /// The description.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Pattern {
     /// The columns that come in.
+    #[serde(with = "super::written")]
     pub input: DFSchemaRef,
     /// What is recognised in them.
+    #[serde(with = "super::written")]
     pub recognition: Recognition,
     /// How far behind the watermark the time may still come, µs.
     pub lag_us: i64,
     /// The columns before the measures, the measures, the columns after.
+    #[serde(with = "super::written")]
     pub schema: SchemaRef,
 }
 

@@ -7,20 +7,24 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
 use futures::StreamExt;
 use futures::stream;
+use serde::{Deserialize, Serialize};
 
+use super::Run;
 use super::operator::{Operator, Output, State};
-use super::{Checkpoint, Run};
 use crate::event::Event;
 use crate::frame::source::{EventStream, Request, Source};
 
 /// The description: what is read and which of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Scan {
     /// What is read.
+    #[serde(with = "super::written")]
     pub source: Arc<dyn Source>,
     /// Which columns, which rows.
+    #[serde(with = "super::written")]
     pub request: Request,
     /// The columns read.
+    #[serde(with = "super::written")]
     pub schema: SchemaRef,
 }
 
@@ -37,7 +41,7 @@ impl Scan {
     }
 
     pub(super) fn build(&self) -> ScanOperator {
-        ScanOperator { n_rows: 0 }
+        ScanOperator::default()
     }
 
     /// Opens the source, after the rows that a restored scan had taken, with a barrier where the checkpoint asks for one.
@@ -49,20 +53,16 @@ impl Scan {
             ..self.request.clone()
         };
         let events = self.source.open(&request)?;
-        Ok(match barrier_at(&run.checkpoint) {
+        Ok(match run.checkpoint.barrier_after_rows {
             None => events,
             Some(at) => with_barrier(events, at),
         })
     }
 }
 
-fn barrier_at(checkpoint: &Checkpoint) -> Option<u64> {
-    checkpoint.barrier_after_rows
-}
-
 /// Cuts the batch in which the barrier falls. A source that has fewer rows sends it at its end, so that what an ended source has given is
 /// in the snapshot too.
-fn with_barrier(events: EventStream, at: u64) -> EventStream {
+pub(super) fn with_barrier(events: EventStream, at: u64) -> EventStream {
     let parts = events.scan((0_u64, false), move |(seen, sent), event| {
         let mut parts: Vec<Result<Event>> = Vec::new();
         match event {
@@ -97,6 +97,7 @@ fn with_barrier(events: EventStream, at: u64) -> EventStream {
 }
 
 /// Counts the rows that passed.
+#[derive(Default)]
 pub(super) struct ScanOperator {
     n_rows: u64,
 }

@@ -12,6 +12,7 @@ use datafusion::common::{DFSchemaRef, internal_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
+use serde::{Deserialize, Serialize};
 
 use super::accumulate::table;
 use super::aggregate::batch_of;
@@ -20,13 +21,16 @@ use super::operator::{Operator, Output, State};
 use super::touched::{Key, Pace, Touched};
 
 /// The description: the rows come in, and go out with their rank.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TopN {
     /// The columns that come in.
+    #[serde(with = "super::written")]
     pub input: DFSchemaRef,
     /// What a row's partition is.
+    #[serde(with = "super::written")]
     pub partition: Vec<Expr>,
     /// What ranks are given by.
+    #[serde(with = "super::written")]
     pub order: Vec<Expr>,
     /// For each of them, whether the greatest is first and whether NULLs are.
     pub directions: Vec<(bool, bool)>,
@@ -37,6 +41,7 @@ pub struct TopN {
     /// When changes are given, and how long partitions are remembered.
     pub pace: Pace,
     /// The input's columns, then the rank.
+    #[serde(with = "super::written")]
     pub schema: SchemaRef,
 }
 

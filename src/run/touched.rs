@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::END_OF_TIME_US;
 
 /// A group's key, as the bytes of a row.
 pub(super) type Key = Arc<[u8]>;
 
 /// When an updating operator gives what has changed, and how long it remembers what has not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pace {
     /// Changes are given when event time passes a multiple of it, µs; None gives them after every batch of input.
     pub every_us: Option<i64>,

@@ -7,11 +7,12 @@ use datafusion::arrow::compute::take;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::error::Result;
+use serde::{Deserialize, Serialize};
 
 use super::operator::{Operator, Output, row_by_row};
 
 /// The description: which column is a list, and what becomes of rows without elements.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Unnest {
     /// The list column, as an index of the input.
     pub list: usize,
@@ -20,6 +21,7 @@ pub struct Unnest {
     /// A row whose list is empty stays, with a NULL element.
     pub keep_empty: bool,
     /// The columns that go out: those of the input with the element in the list's place.
+    #[serde(with = "super::written")]
     pub schema: SchemaRef,
 }
 

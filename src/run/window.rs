@@ -17,6 +17,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::{AggregateFunctionExpr, LoweredAggregateBuilder};
 use datafusion::physical_plan::aggregates::group_values::{GroupValues, new_group_values};
 use datafusion::physical_plan::aggregates::order::GroupOrdering;
+use serde::{Deserialize, Serialize};
 
 use super::Run;
 use super::expression::{evaluate, passes, physical};
@@ -25,19 +26,23 @@ use crate::error::Error;
 use crate::metrics::JobCounters;
 
 /// The description: SQL's GROUP BY with the window among the keys.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Window {
     /// The columns that come in.
+    #[serde(with = "super::written")]
     pub input: DFSchemaRef,
     /// The keys; `window_key` of them is the window's start or end.
+    #[serde(with = "super::written")]
     pub keys: Vec<Expr>,
     /// The aggregates.
+    #[serde(with = "super::written")]
     pub aggregates: Vec<Expr>,
     /// Which key is the window's.
     pub window_key: usize,
     /// What to add to that key to have the window's end, µs.
     pub to_end_us: i64,
     /// The keys, then the aggregates.
+    #[serde(with = "super::written")]
     pub schema: SchemaRef,
 }
 

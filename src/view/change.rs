@@ -8,7 +8,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 
 use super::net::Net;
 use crate::error::Error;
@@ -18,6 +18,8 @@ use crate::frame::source::EventStream;
 
 /// What stands for no watermark yet: it reads as -infinity.
 const BEFORE_TIME_US: i64 = i64::MIN;
+/// No more rows wait for a watermark: at the next they are committed without.
+const WAITING_ROWS: usize = 65_536;
 
 /// The columns of a changelog: watermark, diff, with progress also progressed, and then those of the rows.
 pub fn schema(rows: &SchemaRef, progress: bool) -> SchemaRef {
@@ -30,22 +32,50 @@ pub fn schema(rows: &SchemaRef, progress: bool) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// The changelog of events: the rows of one commit share the watermark that follows them.
-pub fn changes(rows: &SchemaRef, events: EventStream, progress: bool) -> SendableRecordBatchStream {
+/// Rows that wait for the watermark with which they are committed.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    batches: Vec<RecordBatch>,
+    n_rows: usize,
+}
+
+impl Waiting {
+    /// Adds rows; true if no more may wait.
+    pub fn add(&mut self, rows: RecordBatch) -> bool {
+        self.n_rows += rows.num_rows();
+        self.batches.push(rows);
+        self.n_rows >= WAITING_ROWS
+    }
+
+    /// The rows, which wait no longer.
+    pub fn take(&mut self) -> Vec<RecordBatch> {
+        self.n_rows = 0;
+        std::mem::take(&mut self.batches)
+    }
+}
+
+/// The changelog of events: the rows of one commit share the watermark that follows them. With `at_once` rows do not wait for it longer than
+/// the next event is there already: then they share the watermark that is known, -infinity before the first.
+pub fn changes(rows: &SchemaRef, events: EventStream, progress: bool, at_once: bool) -> SendableRecordBatchStream {
     let schema = schema(rows, progress);
     let writer = Writer {
         schema: Arc::clone(&schema),
         net: Net::try_new(rows),
         progress,
         waiting: Vec::new(),
+        n_waiting: 0,
         watermark_us: BEFORE_TIME_US,
         shown_us: None,
     };
-    let batches = stream::unfold((events, writer, false), |(mut events, mut writer, ended)| async move {
+    let batches = stream::unfold((events, writer, false), move |(mut events, mut writer, ended)| async move {
         if ended {
             return None;
         }
-        let event = events.next().await;
+        let event = match events.next().now_or_never() {
+            Some(event) => event,
+            None if at_once && !writer.waiting.is_empty() => return Some((stream::iter(writer.commit_known()), (events, writer, false))),
+            None => events.next().await,
+        };
         let ended = !matches!(&event, Some(Ok(_))) || matches!(&event, Some(Ok(Event::End)));
         let batches = match event {
             Some(Ok(event)) => writer.take(event),
@@ -63,6 +93,7 @@ struct Writer {
     net: Result<Net>,
     /// The rows of the commit at hand, with their diff.
     waiting: Vec<(RecordBatch, i32)>,
+    n_waiting: usize,
     watermark_us: i64,
     shown_us: Option<i64>,
 }
@@ -71,12 +102,13 @@ impl Writer {
     fn take(&mut self, event: Event) -> Vec<Result<RecordBatch>> {
         match event {
             Event::Rows(rows) => {
+                self.n_waiting += rows.num_rows();
                 self.waiting.push((rows, 1));
-                Vec::new()
+                if self.n_waiting >= WAITING_ROWS { self.commit_known() } else { Vec::new() }
             }
             Event::Changes { gone, come } => {
                 // A commit whose watermark did not move (another input holds it back) is shown with the one before, and does not wait.
-                let before = if self.waiting.is_empty() { Vec::new() } else { self.commit(Some(self.watermark_us)) };
+                let before = if self.waiting.is_empty() { Vec::new() } else { self.commit_known() };
                 let net = match &self.net {
                     Ok(net) => net.of(&gone, &come),
                     Err(e) => Err(Error::Internal(e.to_string()).into()),
@@ -100,8 +132,16 @@ impl Writer {
         }
     }
 
+    /// What waits, with the watermark that is known.
+    fn commit_known(&mut self) -> Vec<Result<RecordBatch>> {
+        self.n_waiting = 0;
+        let waiting = std::mem::take(&mut self.waiting);
+        waiting.iter().map(|(rows, diff)| self.rows(rows, *diff, Some(self.watermark_us))).collect()
+    }
+
     fn commit(&mut self, watermark_us: Option<i64>) -> Vec<Result<RecordBatch>> {
         self.watermark_us = watermark_us.unwrap_or(self.watermark_us);
+        self.n_waiting = 0;
         let mut batches: Vec<Result<RecordBatch>> =
             std::mem::take(&mut self.waiting).iter().map(|(rows, diff)| self.rows(rows, *diff, watermark_us)).collect();
         if let Some(us) = watermark_us.filter(|us| self.progress && *us > BEFORE_TIME_US && self.shown_us.is_none_or(|shown| *us > shown)) {

@@ -113,8 +113,11 @@ impl MaterializedView {
         Ok(())
     }
 
-    /// Adds the rows of one firing, or of one batch: readers see all of them or none.
+    /// Adds the rows of one firing, or of one batch: readers see all of them or none. A watermark of i64::MIN is none yet.
     pub fn commit(&self, rows: &[RecordBatch], watermark_us: i64) -> Result<()> {
+        if rows.is_empty() && watermark_us == i64::MIN {
+            return Ok(());
+        }
         let mut stored = self.stored.lock();
         let mut next = stored.commits.back().map_or(stored.first_row, Commit::next_row);
         for rows in rows.iter().filter(|r| r.num_rows() > 0) {
@@ -122,7 +125,7 @@ impl MaterializedView {
             next += rows.num_rows() as u64;
             self.counters.rows_out.add(rows.num_rows() as u64);
         }
-        stored.watermark_us = stored.watermark_us.max(Some(watermark_us));
+        stored.watermark_us = stored.watermark_us.max(Some(watermark_us).filter(|us| *us != i64::MIN));
         stored.put_together(&self.shape.schema)?;
         if let Some(updating) = &mut stored.updating {
             updating.watermark(watermark_us);

@@ -50,6 +50,46 @@ async fn a_guard_lets_through_exactly_the_rows_that_sql_would_reach() {
             30,
             true,
         ),
+        // Several guards over one call: it is made where one of them lets it through, and not where DataFusion would make it common.
+        (
+            format!("SELECT max({faces}) FILTER (WHERE frame_no < 6) AS a, min({faces}) FILTER (WHERE frame_no < 4) AS b FROM test"),
+            6,
+            false,
+        ),
+        (
+            format!("SELECT max({faces}) FILTER (WHERE frame_no < 6) AS a, sum({faces} + 1) FILTER (WHERE frame_no > 37) AS b FROM test"),
+            8,
+            false,
+        ),
+        (
+            format!(
+                "SELECT window_start, max({faces}) FILTER (WHERE frame_no < 6) AS a, min({faces}) FILTER (WHERE frame_no < 9) AS b FROM TUMBLE(test, ts, INTERVAL '1 second') GROUP BY window_start"
+            ),
+            9,
+            true,
+        ),
+        (
+            format!("SELECT CASE WHEN frame_no < 3 THEN {faces} END AS a, CASE WHEN frame_no > 37 THEN {faces} + 1 END AS b FROM test"),
+            5,
+            true,
+        ),
+        (
+            format!(
+                "SELECT sum(CASE WHEN frame_no < 3 THEN {faces} END) AS a, sum(CASE WHEN frame_no < 5 THEN {faces} END) AS b FROM test"
+            ),
+            5,
+            false,
+        ),
+        (format!("SELECT frame_no < 4 AND {faces} > 0 AS a, frame_no < 6 AND {faces} > 1 AS b FROM test"), 6, true),
+        (
+            format!(
+                "SELECT frame_no FROM test WHERE frame_no < 6 AND {faces} = 0 ORDER BY {faces}, CASE WHEN frame_no < 2 THEN {faces} END"
+            ),
+            6,
+            false,
+        ),
+        // The value of a subquery is known before the first row.
+        (format!("SELECT frame_no, {faces} AS n FROM test WHERE frame_no > (SELECT max(frame_no) - 4 FROM test)"), 4, false),
         // A call whose result nobody reads is not made.
         (format!("SELECT frame_no FROM (SELECT frame_no, {faces} AS n FROM test) AS q"), 0, true),
     ];

@@ -199,3 +199,21 @@ async fn retention_drops_what_is_older() {
     assert_eq!(number(&session, "SELECT count(*) FROM v").await, 26);
     assert_eq!(number(&session, "SELECT count(*) FROM test").await, 100);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_source_holds_no_row_of_a_fast_one_back() {
+    let (engine, session) = open(Settings::default()).await;
+    run(&session, "CREATE SOURCE fast FROM 'pattern:' WITH (size = '64x48', fps = 50)").await;
+    run(&session, "CREATE SOURCE slow FROM 'pattern:' WITH (size = '64x48', fps = 0.01, idle_timeout = '1 h')").await;
+    let both = "SELECT source, frame_no FROM fast UNION ALL SELECT source, frame_no FROM slow";
+    run(&session, &format!("CREATE MATERIALIZED VIEW v AS {both}; CREATE MATERIALIZED VIEW above AS SELECT frame_no FROM v")).await;
+    for question in [format!("SUBSCRIBE ({both})"), "SUBSCRIBE v".to_owned(), "SUBSCRIBE above".to_owned()] {
+        let mut changes = within(stream(&session, &question)).await.unwrap();
+        let mut n_rows = 0;
+        while n_rows < 20 {
+            n_rows += within(changes.next()).await.unwrap().unwrap().num_rows();
+        }
+        assert!(source(&engine, "slow").n_played().unwrap() <= 1, "{question}: the slow source was waited for");
+    }
+    engine.shutdown().await;
+}

@@ -49,6 +49,7 @@ pub(super) async fn run(
         store.add(name, &statement.text)?;
     }
     engine.catalog.add(object)?;
+    engine.missing.forget(name);
     done()
 }
 

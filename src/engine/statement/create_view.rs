@@ -9,14 +9,16 @@ use datafusion::sql::parser::Statement as ParserStatement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
 use super::drop;
+use crate::engine::Engine;
 use crate::engine::catalog::{Body, Object};
+use crate::engine::job::Job;
 use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::frame::source::{Source, TimeColumn};
 use crate::plan::changelog::changelog;
 use crate::plan::column_names::{self, Names};
-use crate::plan::parse::{Emit, QueryText, Statement, boolean};
+use crate::plan::parse::{Emit, Kind, QueryText, Statement, boolean};
 use crate::plan::{event_time, query, rewrite};
 use crate::run::{Run, lower};
 use crate::settings::{STATE_TTL, duration_us};
@@ -37,52 +39,64 @@ impl CreateView<'_> {
     pub(super) async fn run(&self, session: &Session, statement: &Statement) -> Result<Outcome> {
         let word = if self.materialized { "CREATE MATERIALIZED VIEW" } else { "CREATE VIEW" };
         let done = || Ok(Outcome::Done { tag: word.into() });
-        let waiting = {
-            let engine = session.engine();
-            let _changing = engine.changing.lock().await;
-            match engine.catalog.find(self.name) {
-                Some(_) if self.if_not_exists => {
-                    session.notice(format!("relation \"{}\" already exists, skipping", self.name), None);
-                    return done();
-                }
-                Some(taken) if !self.or_replace => return Err(Error::Duplicate { kind: taken.kind().word(), name: self.name.to_owned() }),
-                _ => {}
+        let engine = session.engine();
+        let changing = engine.changing.lock().await;
+        let old = match engine.catalog.find(self.name) {
+            Some(_) if self.if_not_exists => {
+                session.notice(format!("relation \"{}\" already exists, skipping", self.name), None);
+                return done();
             }
-            // The new one is planned whole before the old one goes.
-            let plan = self.plan(session).await?;
-            let reads = self.reads(session)?;
-            if reads.iter().any(|read| read == self.name) {
-                return Err(Error::refused(format!("view \"{}\" would read itself", self.name), "Give the new view another name."));
-            }
-            let made = if self.materialized { self.materialized(session, &plan)? } else { self.view(statement, plan)? };
-            if let Some(old) = engine.catalog.find(self.name) {
-                self.replace(session, &old)?;
-            }
-            let body = match &made {
-                Made::View(view) => Body::View(Arc::clone(view)),
-                Made::Materialized(new) => Body::Materialized(Arc::clone(&new.view)),
-            };
-            let object = Object { name: self.name.to_owned(), body, definition: statement.text.clone(), reads };
-            if let Some(store) = &engine.store {
-                store.add(self.name, &self.kept(session, statement))?;
-            }
-            engine.catalog.add(object)?;
-            match made {
-                Made::View(_) => return done(),
-                Made::Materialized(new) => {
-                    let context = session.context().task_ctx();
-                    if let Err(e) = engine.jobs.start(self.name, &new.exec, &context, &new.view, new.sources) {
-                        self.take_back(session);
-                        return Err(e.into());
-                    }
-                    if new.background || new.view_is_live || session.in_background() {
-                        return done();
-                    }
-                    new.view
-                }
-            }
+            Some(taken) if !self.or_replace => return Err(Error::Duplicate { kind: taken.kind().word(), name: self.name.to_owned() }),
+            old => old,
         };
-        self.wait(session, &waiting).await?;
+        let plan = self.plan(session).await?;
+        let reads = self.reads(session)?;
+        if reads.iter().any(|read| read == self.name) {
+            return Err(Error::refused(format!("view \"{}\" would read itself", self.name), "Give the new view another name."));
+        }
+        if let Some(old) = &old {
+            self.check_replaceable(engine, old)?;
+        }
+        let kept = self.kept(session, statement);
+        let object = |body| Object { name: self.name.to_owned(), body, definition: statement.text.clone(), reads };
+        if !self.materialized {
+            put(engine, object(Body::View(self.view(statement, plan)?)), &kept, None)?;
+            return done();
+        }
+        let new = self.materialized(session, &plan)?;
+        let waits = !(new.background || new.view_is_live || session.in_background());
+        let object = object(Body::Materialized(Arc::clone(&new.view)));
+        let job = engine.jobs.start(self.name, &new.exec, &session.context().task_ctx(), &new.view, new.sources)?;
+        let mut unfinished = Unfinished { engine: Arc::clone(engine), object, job, armed: true };
+        if !waits || old.is_none() {
+            put(engine, unfinished.object.clone(), &kept, Some(unfinished.job.clone()))?;
+        }
+        drop(changing);
+        if !waits {
+            unfinished.armed = false;
+            return done();
+        }
+        // A view that was there stays, and can be read, until the new one is whole.
+        let replaced = old.filter(|_| waits);
+        let end = new.view.ended_with().await;
+        let _changing = engine.changing.lock().await;
+        match (end, replaced) {
+            (End::Whole, None) => unfinished.armed = false,
+            (End::Whole, Some(old)) => {
+                self.check_unchanged(engine, &old, &unfinished.object)?;
+                put(engine, unfinished.object.clone(), &kept, Some(unfinished.job.clone()))?;
+                unfinished.armed = false;
+            }
+            // The view of a failed query is taken back, as in Postgres.
+            (End::Failed { code, message }, _) => {
+                unfinished.take_back();
+                return Err(Error::Media { code, message, hint: None });
+            }
+            (End::Dropped, _) => {
+                unfinished.take_back();
+                return Err(Error::State { message: format!("materialized view \"{}\" was dropped", self.name), hint: None });
+            }
+        }
         done()
     }
 
@@ -94,28 +108,6 @@ impl CreateView<'_> {
             }
             _ => statement.text.clone(),
         }
-    }
-
-    /// Waits until the view holds the whole answer; a statement that is cancelled meanwhile leaves no view behind.
-    async fn wait(&self, session: &Session, view: &Arc<MaterializedView>) -> Result<()> {
-        let mut unfinished = TakeBack { session, name: self.name, armed: true };
-        let end = view.ended_with().await;
-        match end {
-            End::Whole => {
-                unfinished.armed = false;
-                Ok(())
-            }
-            // The view of a failed query is taken back, as in Postgres.
-            End::Failed { code, message } => Err(Error::Media { code, message, hint: None }),
-            End::Dropped => {
-                unfinished.armed = false;
-                Err(Error::State { message: format!("materialized view \"{}\" was dropped", self.name), hint: None })
-            }
-        }
-    }
-
-    fn take_back(&self, session: &Session) {
-        drop_quietly(session, self.name);
     }
 
     async fn plan(&self, session: &Session) -> Result<LogicalPlan> {
@@ -157,17 +149,17 @@ impl CreateView<'_> {
         Ok(tables.into_iter().map(|t| t.table().to_owned()).filter(|name| known(name)).collect())
     }
 
-    fn view(&self, statement: &Statement, plan: LogicalPlan) -> Result<Made> {
+    fn view(&self, statement: &Statement, plan: LogicalPlan) -> Result<Arc<ViewTable>> {
         if let Some((key, _)) = self.options.first() {
             return Err(Error::Option { message: format!("option \"{key}\" of a view does not exist"), hint: None });
         }
         if self.query.emit != Emit::Default {
             return Err(Error::unsupported("EMIT in a view that is not materialized", "Use CREATE MATERIALIZED VIEW."));
         }
-        Ok(Made::View(Arc::new(ViewTable::new(plan, Some(statement.text.clone())))))
+        Ok(Arc::new(ViewTable::new(plan, Some(statement.text.clone()))))
     }
 
-    fn materialized(&self, session: &Session, plan: &LogicalPlan) -> Result<Made> {
+    fn materialized(&self, session: &Session, plan: &LogicalPlan) -> Result<New> {
         let (mut retention_us, mut background) = (None, false);
         let mut state_ttl_us = session.variables().lock().state_ttl_us();
         for (key, value) in self.options {
@@ -216,26 +208,98 @@ impl CreateView<'_> {
         let updating = changelog(&plan, self.query.emit);
         let shape = Shape { schema: exec.schema(), time_columns, retention_us, live: view_is_live, updating };
         let view = Arc::new(MaterializedView::try_new(self.name, shape, run.counters)?);
-        Ok(Made::Materialized(New { view, exec, sources, background, view_is_live }))
+        Ok(New { view, exec, sources, background, view_is_live })
     }
 
-    fn replace(&self, session: &Session, old: &Object) -> Result<()> {
-        let kind = if self.materialized { crate::plan::parse::Kind::MaterializedView } else { crate::plan::parse::Kind::View };
+    fn check_replaceable(&self, engine: &Engine, old: &Object) -> Result<()> {
+        let kind = if self.materialized { Kind::MaterializedView } else { Kind::View };
         if old.kind() != kind {
             return Err(Error::WrongKind { name: self.name.to_owned(), expected: kind.word(), found: old.kind().word() });
         }
-        let dependents = session.engine().catalog().dependents(self.name);
+        let dependents = engine.catalog.dependents(self.name);
         if !dependents.is_empty() {
             let dependents = dependents.iter().map(|o| format!("{} {}", o.kind().word(), o.name)).collect();
             return Err(Error::Dependents { kind: kind.word(), name: self.name.to_owned(), dependents });
         }
-        drop::remove(session, std::slice::from_ref(old))
+        Ok(())
+    }
+
+    /// Errs if other statements have changed, while the new view was filled, what it replaces or reads.
+    fn check_unchanged(&self, engine: &Engine, old: &Object, new: &Object) -> Result<()> {
+        if !engine.catalog.find(self.name).is_some_and(|now| now.same(old)) {
+            let message = format!("materialized view \"{}\" was changed by another statement", self.name);
+            return Err(Error::State { message, hint: Some("Create it once more.".into()) });
+        }
+        if let Some(gone) = new.reads.iter().find(|name| engine.catalog.find(name).is_none()) {
+            return Err(Error::NotFound { kind: "relation", name: gone.clone() });
+        }
+        self.check_replaceable(engine, old)
     }
 }
 
-enum Made {
-    View(Arc<ViewTable>),
-    Materialized(New),
+/// Puts an object, with its job, in the place of the one of its name, if there is one; the catalogue on disk is the first to know,
+/// and keeps the text `kept`.
+fn put(engine: &Engine, object: Object, kept: &str, job: Option<Job>) -> Result<()> {
+    if let Some(store) = &engine.store {
+        store.add(&object.name, kept)?;
+    }
+    let (name, old) = (object.name.clone(), engine.catalog.find(&object.name));
+    engine.catalog.replace(object);
+    engine.missing.forget(&name);
+    if let Some(old) = old {
+        drop::end(engine, &old);
+    }
+    if let Some(job) = job {
+        engine.jobs.put(&name, job);
+    }
+    Ok(())
+}
+
+/// A view that is not whole yet: unless it becomes so, its job ends, and it leaves the catalogue with what was built on it meanwhile.
+struct Unfinished {
+    engine: Arc<Engine>,
+    object: Object,
+    job: Job,
+    armed: bool,
+}
+
+impl Unfinished {
+    /// With the catalogue locked.
+    fn take_back(&mut self) {
+        self.armed = false;
+        take_back(&self.engine, &self.object, &self.job);
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.armed {
+            return;
+        }
+        // The statement was cancelled. Another may be changing the catalogue at this moment: then it is waited for elsewhere.
+        let (engine, object, job) = (Arc::clone(&self.engine), self.object.clone(), self.job.clone());
+        if let Ok(_changing) = self.engine.changing.try_lock() {
+            take_back(&engine, &object, &job);
+            return;
+        }
+        self.engine.jobs.spawn(async move {
+            let _changing = engine.changing.lock().await;
+            take_back(&engine, &object, &job);
+        });
+    }
+}
+
+fn take_back(engine: &Engine, object: &Object, job: &Job) {
+    job.end();
+    // Another of that name is not this one: what was to be replaced, or what came after a drop.
+    if !engine.catalog.find(&object.name).is_some_and(|now| now.same(object)) {
+        return;
+    }
+    let mut all = engine.catalog.dependents(&object.name);
+    all.push(object.clone());
+    if let Err(error) = drop::remove(engine, &all) {
+        tracing::warn!(view = object.name, %error, "the view of a cancelled statement could not be taken back");
+    }
 }
 
 struct New {
@@ -244,27 +308,4 @@ struct New {
     sources: Vec<Arc<dyn Source>>,
     background: bool,
     view_is_live: bool,
-}
-
-/// Takes a view back unless it became whole.
-struct TakeBack<'a> {
-    session: &'a Session,
-    name: &'a str,
-    armed: bool,
-}
-
-impl Drop for TakeBack<'_> {
-    fn drop(&mut self) {
-        if self.armed {
-            drop_quietly(self.session, self.name);
-        }
-    }
-}
-
-fn drop_quietly(session: &Session, name: &str) {
-    if let Some(object) = session.engine().catalog().find(name)
-        && let Err(error) = drop::remove(session, &[object])
-    {
-        tracing::warn!(view = name, %error, "the view of a cancelled statement could not be taken back");
-    }
 }

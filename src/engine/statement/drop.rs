@@ -1,5 +1,6 @@
 //! DROP: takes objects out of the catalogue, with what is built on them if asked for, and ends what they ran.
 
+use crate::engine::Engine;
 use crate::engine::catalog::{Body, Object};
 use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
@@ -18,6 +19,7 @@ pub(super) async fn run(session: &Session, kind: Kind, if_exists: bool, names: &
                 if let Some(store) = &engine.store {
                     store.remove(std::slice::from_ref(name))?;
                 }
+                engine.missing.forget(name);
             }
             None if if_exists => session.notice(format!("{} \"{name}\" does not exist, skipping", kind.word()), None),
             None => return Err(Error::NotFound { kind: kind.word(), name: name.clone() }),
@@ -45,25 +47,30 @@ pub(super) async fn run(session: &Session, kind: Kind, if_exists: bool, names: &
         }
     }
     all.extend(objects.into_iter().filter(|o| !all.iter().any(|a| a.name == o.name)).collect::<Vec<_>>());
-    remove(session, &all)?;
+    remove(engine, &all)?;
     Ok(Outcome::Done { tag: format!("DROP {}", kind.word().to_uppercase()) })
 }
 
 /// Takes objects out, dependents first; the catalogue on disk is the first to know.
-pub(super) fn remove(session: &Session, objects: &[Object]) -> Result<()> {
-    let engine = session.engine();
+pub(super) fn remove(engine: &Engine, objects: &[Object]) -> Result<()> {
     if let Some(store) = &engine.store {
         store.remove(&objects.iter().map(|o| o.name.clone()).collect::<Vec<_>>())?;
     }
     for object in objects {
         engine.catalog.remove(&object.name);
-        match &object.body {
-            Body::Source(source, _) => source.stop(),
-            Body::Rows(source, _) => source.stop(),
-            Body::Materialized(_) => engine.jobs.drop_job(&object.name),
-            Body::Table(table) => table.drop_rows(),
-            Body::View(_) => {}
-        }
+        engine.missing.forget(&object.name);
+        end(engine, object);
     }
     Ok(())
+}
+
+/// Ends what an object runs, which is in the catalogue no more.
+pub(super) fn end(engine: &Engine, object: &Object) {
+    match &object.body {
+        Body::Source(source, _) => source.stop(),
+        Body::Rows(source, _) => source.stop(),
+        Body::Materialized(_) => engine.jobs.drop_job(&object.name),
+        Body::Table(table) => table.drop_rows(),
+        Body::View(_) => {}
+    }
 }

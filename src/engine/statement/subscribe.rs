@@ -11,7 +11,7 @@ use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::plan::parse::{QueryText, Subscribe, Subscribed, parse_query};
 use crate::plan::query;
-use crate::run::exec::events_of;
+use crate::run::exec::{events_of, rows_only};
 use crate::run::{Run, lower};
 use crate::view::change;
 use crate::view::materialized::MaterializedView;
@@ -24,10 +24,11 @@ enum Followed {
 /// Starts following.
 pub(super) async fn run(session: &Session, subscribe: &Subscribe) -> Result<SendableRecordBatchStream> {
     Ok(match followed(session, subscribe).await? {
-        Followed::View(view) => change::changes(&view.schema(), view.follow(subscribe.snapshot), subscribe.progress),
+        // What a view holds is committed.
+        Followed::View(view) => change::changes(&view.schema(), view.follow(subscribe.snapshot), subscribe.progress, true),
         Followed::Query(plan) => {
             let events = events_of(&plan, &session.context().task_ctx())?;
-            change::changes(&plan.schema(), events, subscribe.progress)
+            change::changes(&plan.schema(), events, subscribe.progress, rows_only(&plan))
         }
     })
 }

@@ -255,11 +255,17 @@ fn is_word(token: &Token, word: &str) -> bool {
     matches!(token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
 }
 
-/// No dialect of sqlparser reads `TABLE t` as an argument of a table function (Flink's spelling), so the keyword goes.
+/// No dialect of sqlparser reads `TABLE t` as an argument of a table function (Flink's spelling), so the keyword goes. In other parentheses
+/// it is a query.
 fn drop_table_keywords(tokens: &mut Vec<TokenWithSpan>) {
-    let mut at = 1;
+    const FUNCTIONS: [&str; 4] = ["tumble", "hop", "cumulate", "session"];
+    let mut at = 2;
     while at + 1 < tokens.len() {
-        let argument = matches!(tokens[at - 1].token, Token::LParen | Token::Comma | Token::RArrow);
+        let argument = match tokens[at - 1].token {
+            Token::LParen => FUNCTIONS.iter().any(|function| is_word(&tokens[at - 2].token, function)),
+            Token::Comma | Token::RArrow => true,
+            _ => false,
+        };
         if argument && is_word(&tokens[at].token, "table") && matches!(tokens[at + 1].token, Token::Word(_)) {
             tokens.remove(at);
         } else {

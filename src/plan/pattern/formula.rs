@@ -9,12 +9,13 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Aggregate, EmptyRelation, Expr, ExprSchemable, LogicalPlan, Projection};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
+use serde::{Deserialize, Serialize};
 
 use crate::plan::postgres_types::{PostgresTypesRule, shown};
 use crate::frame::batch::ts_type;
 
 /// Which row of a variable is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Reach {
     /// FIRST, and so many rows of the variable after it.
     First(usize),

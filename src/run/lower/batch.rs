@@ -1,8 +1,6 @@
 //! The physical plan of a SELECT: our operators where pixels flow and where DataFusion has none, its own for the rest.
 
-use std::cmp::Ordering;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -28,19 +26,28 @@ use crate::run::exec::OperatorExec;
 
 /// The physical plan of a SELECT.
 pub async fn batch(plan: &LogicalPlan, run: &Run, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>> {
-    let mut lowering = Lowering { run, next_number: 0 };
-    let plan = plan.clone().transform_down_with_subqueries(|node| {
+    let plan = divided(plan.clone())?;
+    let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(OperatorPlanner { run: run.clone() })]);
+    planner.create_physical_plan(&plan, state).await
+}
+
+/// The plan with each part that our operators run in a node of its own; the plans of subqueries first, as an expression is known by them.
+fn divided(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let plan = plan.transform_up(|node| node.map_subqueries(|subquery| Ok(Transformed::yes(divided(subquery)?))))?.data;
+    let plan = plan.transform_down(|node| {
         if !row_wise(&node) {
             check_pixels(&node)?;
             return Ok(Transformed::no(node));
         }
-        let schema = Arc::clone(node.schema());
-        let lowered = lowering.lower(&node)?;
-        let node = Lowered { exec: lowering.detached(lowered), schema };
-        Ok(Transformed::new(LogicalPlan::Extension(Extension { node: Arc::new(node) }), true, TreeNodeRecursion::Jump))
+        let node = LogicalPlan::Extension(Extension { node: Arc::new(Ours { plan: node }) });
+        Ok(Transformed::new(node, true, TreeNodeRecursion::Jump))
     })?;
-    let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(OperatorPlanner { run: run.clone() })]);
-    planner.create_physical_plan(&plan.data, state).await
+    Ok(plan.data)
+}
+
+/// A subquery that DataFusion runs before the query itself, which then reads its value.
+fn known_value(expr: &Expr) -> bool {
+    matches!(expr, Expr::ScalarSubquery(subquery) if subquery.outer_ref_columns.is_empty())
 }
 
 /// Errs if a node above the border, where frames are references only, calls a function that needs their pixels.
@@ -61,14 +68,15 @@ fn row_wise(plan: &LogicalPlan) -> bool {
         LogicalPlan::Projection(_) | LogicalPlan::Filter(_) => plan
             .apply_expressions(|e| {
                 let sub = e.exists(|e| {
-                    Ok(matches!(
-                        e,
-                        Expr::ScalarSubquery(_)
-                            | Expr::Exists(_)
-                            | Expr::InSubquery(_)
-                            | Expr::SetComparison(_)
-                            | Expr::OuterReferenceColumn(..)
-                    ))
+                    Ok(!known_value(e)
+                        && matches!(
+                            e,
+                            Expr::ScalarSubquery(_)
+                                | Expr::Exists(_)
+                                | Expr::InSubquery(_)
+                                | Expr::SetComparison(_)
+                                | Expr::OuterReferenceColumn(..)
+                        ))
                 })?;
                 if sub { internal_err!("a subquery") } else { Ok(TreeNodeRecursion::Continue) }
             })
@@ -80,43 +88,25 @@ fn row_wise(plan: &LogicalPlan) -> bool {
         LogicalPlan::Unnest(unnest) => list_of(unnest).is_some(),
         LogicalPlan::Extension(extension) => {
             let node = extension.node.as_any();
-            node.is::<plan_infer::Infer>() || node.is::<plan_unnest::Unnest>() || node.is::<plan_window::AssignWindow>()
+            // A subquery in a guard is in no expression of the node, where DataFusion would look for it.
+            let subquery = |e: &Expr| e.exists(|e| Ok(matches!(e, Expr::ScalarSubquery(_)))).unwrap_or(false);
+            let infer = |infer: &plan_infer::Infer| !infer.calls.iter().flat_map(|c| c.arguments.iter().chain(&c.guard)).any(subquery);
+            node.downcast_ref().is_some_and(infer) || node.is::<plan_unnest::Unnest>() || node.is::<plan_window::AssignWindow>()
         }
         _ => false,
     };
     known && !plan.inputs().is_empty() && plan.inputs().into_iter().all(row_wise)
 }
 
-/// A part of a SELECT's logical plan that is lowered already.
-#[derive(Debug)]
-struct Lowered {
-    exec: Arc<dyn ExecutionPlan>,
-    schema: DFSchemaRef,
+/// A part of a SELECT's logical plan that our operators run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd)]
+struct Ours {
+    plan: LogicalPlan,
 }
 
-impl PartialEq for Lowered {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.exec, &other.exec)
-    }
-}
-
-impl Eq for Lowered {}
-
-impl PartialOrd for Lowered {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        (self == other).then_some(Ordering::Equal)
-    }
-}
-
-impl Hash for Lowered {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.exec).cast::<()>().hash(state);
-    }
-}
-
-impl UserDefinedLogicalNodeCore for Lowered {
+impl UserDefinedLogicalNodeCore for Ours {
     fn name(&self) -> &str {
-        "Lowered"
+        "Ours"
     }
 
     fn inputs(&self) -> Vec<&LogicalPlan> {
@@ -124,23 +114,36 @@ impl UserDefinedLogicalNodeCore for Lowered {
     }
 
     fn schema(&self) -> &DFSchemaRef {
-        &self.schema
+        self.plan.schema()
     }
 
+    /// The subqueries whose values it reads: DataFusion looks for them here.
     fn expressions(&self) -> Vec<Expr> {
-        Vec::new()
+        let mut subqueries = Vec::new();
+        // The closures do not fail.
+        let _ = self.plan.apply(|node| {
+            node.apply_expressions(|e| {
+                e.apply(|e| {
+                    if known_value(e) {
+                        subqueries.push(e.clone());
+                    }
+                    Ok(TreeNodeRecursion::Continue)
+                })
+            })
+        });
+        subqueries
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Lowered")
+        f.write_str("Ours")
     }
 
     fn with_exprs_and_inputs(&self, _: Vec<Expr>, _: Vec<LogicalPlan>) -> Result<Self> {
-        Ok(Lowered { exec: Arc::clone(&self.exec), schema: Arc::clone(&self.schema) })
+        Ok(self.clone())
     }
 }
 
-/// Plans what is lowered already, and our nodes over operators of DataFusion's.
+/// Plans the parts that our operators run, and our nodes over operators of DataFusion's.
 struct OperatorPlanner {
     run: Run,
 }
@@ -154,10 +157,13 @@ impl ExtensionPlanner for OperatorPlanner {
         _: &[&LogicalPlan],
         inputs: &[Arc<dyn ExecutionPlan>],
         _: &dyn Session,
-        _: &PhysicalPlanningContext,
+        context: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        if let Some(lowered) = extension.as_any().downcast_ref::<Lowered>() {
-            return Ok(Some(Arc::clone(&lowered.exec)));
+        let run = Run { subqueries: context.clone(), ..self.run.clone() };
+        if let Some(ours) = extension.as_any().downcast_ref::<Ours>() {
+            let mut lowering = Lowering { run: &run, next_number: 0 };
+            let lowered = lowering.lower(&ours.plan)?;
+            return Ok(Some(lowering.detached(lowered)));
         }
         if let Some(asof) = extension.as_any().downcast_ref::<AsofJoin>() {
             let all = JoinTime { column: 0, complete_us: 0 };
@@ -169,6 +175,6 @@ impl ExtensionPlanner for OperatorPlanner {
         check_references(&description)?;
         let input = inputs.first().ok_or_else(|| internal_datafusion_err!("{} has no input", extension.name()))?;
         // The number names its snapshot, and a SELECT takes none.
-        Ok(Some(Arc::new(OperatorExec::new(description, vec![Arc::clone(input)], self.run.clone(), 0))))
+        Ok(Some(Arc::new(OperatorExec::new(description, vec![Arc::clone(input)], run, 0))))
     }
 }

@@ -18,7 +18,7 @@ use framesql_udfs::frame::is_frame;
 use framesql_udfs::function::reads_pixels;
 
 use super::exec::OperatorExec;
-use super::{Description, Run, assign, detach, infer, limit, map, merge, over, pattern, scan, unnest, window};
+use super::{Description, Run, assign, detach, infer, limit, map, merge, over, pattern, scan, unnest, values, window};
 use crate::error::Error;
 use crate::frame::source::{Request, Source};
 use crate::plan::asof::AsofJoin;
@@ -61,7 +61,7 @@ fn without_pixels(function: &str) -> Error {
     Error::unsupported(
         format!("{function} of a frame without pixels"),
         format!(
-            "A view, a join and an aggregate keep only the reference of a frame: call {function} in the query below, and use its result by name."
+            "A view, a join, an aggregate and a condition with a subquery keep only the reference of a frame: call {function} in the query below, and use its result by name."
         ),
     )
 }
@@ -105,6 +105,8 @@ impl Lowering<'_> {
     fn lower(&mut self, plan: &LogicalPlan) -> Result<Part> {
         match plan {
             LogicalPlan::TableScan(scan) => self.scan(scan),
+            LogicalPlan::EmptyRelation(empty) => Ok(self.values(vec![Vec::new(); usize::from(empty.produce_one_row)], plan)),
+            LogicalPlan::Values(values) => Ok(self.values(values.values.clone(), plan)),
             LogicalPlan::SubqueryAlias(alias) => self.lower(&alias.input),
             LogicalPlan::Filter(filter) => {
                 let map = map::Map {
@@ -214,6 +216,11 @@ impl Lowering<'_> {
         let request =
             Request { projection, filters: scan.filters.clone(), limit: scan.fetch, continuous: self.run.continuous, ..Request::default() };
         Ok(scan::Scan { source, request, schema })
+    }
+
+    fn values(&mut self, rows: Vec<Vec<Expr>>, plan: &LogicalPlan) -> Part {
+        let values = values::Values { rows, schema: arrow(plan.schema()) };
+        Part { exec: self.operator(Description::Values(values), Vec::new()), pixels: false }
     }
 
     /// A window whose time is known to the watermark, in a continuous query.

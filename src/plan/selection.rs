@@ -1,0 +1,50 @@
+//! Field selection as Postgres writes it, `(face.box).x`, made the subscript by a name that DataFusion reads; and `TABLE t`, which is a SELECT.
+
+use datafusion::sql::sqlparser::ast::{AccessExpr, Expr, Ident, Query, SelectItem, SetExpr, Subscript, Value};
+
+use super::column_names;
+use super::window::select_all;
+
+/// Makes `.x` behind parentheses the subscript `['x']`.
+pub(super) fn subscripts(expr: &mut Expr) {
+    let Expr::CompoundFieldAccess { access_chain, .. } = expr else { return };
+    for access in access_chain {
+        if let AccessExpr::Dot(Expr::Identifier(field)) = access {
+            let index = Expr::value(Value::SingleQuotedString(folded(field)));
+            *access = AccessExpr::Subscript(Subscript::Index { index });
+        }
+    }
+}
+
+/// A selected field is read by its own name, where the subscript would be read by another.
+pub(super) fn name_fields(projection: &mut [SelectItem]) {
+    for item in projection {
+        if let SelectItem::UnnamedExpr(expr) = item
+            && let Expr::CompoundFieldAccess { access_chain, .. } = &*expr
+            && matches!(access_chain.last(), Some(AccessExpr::Dot(_)))
+        {
+            let alias = Ident::with_quote('"', column_names::of_expr(expr));
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+        }
+    }
+}
+
+/// Makes `TABLE t` the SELECT that it is short for.
+pub(super) fn tables(body: &mut SetExpr) {
+    match body {
+        SetExpr::Table(table) => {
+            let name = [&table.schema_name, &table.table_name].into_iter().flatten().map(|part| Ident::with_quote('"', part));
+            let Query { body: select, .. } = select_all(name.collect());
+            *body = *select;
+        }
+        SetExpr::SetOperation { left, right, .. } => {
+            tables(left);
+            tables(right);
+        }
+        _ => {}
+    }
+}
+
+fn folded(ident: &Ident) -> String {
+    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+}
