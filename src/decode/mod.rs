@@ -4,6 +4,7 @@ pub mod ffmpeg;
 pub mod gif;
 pub mod h264;
 pub mod jpeg;
+pub mod orientation;
 pub mod picture;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -14,6 +14,7 @@ pub mod operator;
 pub mod scan;
 pub mod unnest;
 pub mod window;
+mod workers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
