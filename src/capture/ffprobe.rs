@@ -160,7 +160,7 @@ fn run(ffmpeg: &Ffmpeg, path: &Path, demuxer: &str, entries: &str, mut each: imp
     let errors = child.stderr.take();
     std::thread::scope(|scope| {
         // Both pipes are emptied at once: a program whose errors nobody reads would wait for ever.
-        let errors = scope.spawn(move || errors.map(last_line).unwrap_or_default());
+        let errors = scope.spawn(move || errors.map(said).unwrap_or_default());
         let mut wants_more = true;
         let read = child.stdout.take().map_or(Ok(()), |out| {
             let mut out = BufReader::new(out);
@@ -184,7 +184,7 @@ fn run(ffmpeg: &Ffmpeg, path: &Path, demuxer: &str, entries: &str, mut each: imp
             let _ = child.kill();
         }
         let status = child.wait().map_err(failed)?;
-        let said = errors.join().unwrap_or_default();
+        let said = errors.join().unwrap_or_default().last;
         read.map_err(failed)?;
         if wants_more && !status.success() {
             let said = if said.is_empty() { status.to_string() } else { said };
@@ -194,11 +194,20 @@ fn run(ffmpeg: &Ffmpeg, path: &Path, demuxer: &str, entries: &str, mut each: imp
     })
 }
 
-/// The last line that is not empty of what a program writes, at most a few hundred characters; the rest is read and dropped.
-pub fn last_line(text: impl Read) -> String {
+/// What a program writes to tell of errors.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// The last line that is not empty, at most a few hundred characters.
+    pub last: String,
+    /// Whether it says that its input has ended and held no picture that it could decode.
+    pub nothing_decoded: bool,
+}
+
+/// Reads all of it and keeps little.
+pub fn said(text: impl Read) -> Said {
     const MOST_CHARACTERS: usize = 300;
     let mut text = BufReader::new(text);
-    let (mut last, mut line) = (String::new(), Vec::new());
+    let (mut said, mut line) = (Said::default(), Vec::new());
     loop {
         line.clear();
         match (&mut text).take(MOST_LINE_BYTES).read_until(b'\n', &mut line) {
@@ -206,10 +215,11 @@ pub fn last_line(text: impl Read) -> String {
                 let this = String::from_utf8_lossy(&line);
                 let this = this.trim();
                 if !this.is_empty() {
-                    last = this.chars().filter(|c| !c.is_control()).take(MOST_CHARACTERS).collect();
+                    said.last = this.chars().filter(|c| !c.is_control()).take(MOST_CHARACTERS).collect();
                 }
+                said.nothing_decoded |= this.starts_with("Cannot determine format of input") && this.ends_with("after EOF");
             }
-            _ => return last,
+            _ => return said,
         }
     }
 }
@@ -225,8 +235,9 @@ mod tests {
 
     #[test]
     fn what_a_program_says_last_is_kept_in_one_line() {
-        assert_eq!(last_line(&b"first\n\nsecond\x1b[0m  \n\n"[..]), "second[0m");
-        assert_eq!(last_line(&b""[..]), "");
-        assert_eq!(last_line(&vec![b'x'; 20_000][..]).len(), 300);
+        let last = |text: &[u8]| said(text).last;
+        assert_eq!(last(b"first\n\nsecond\x1b[0m  \n\n"), "second[0m");
+        assert_eq!((last(b""), last(&vec![b'x'; 20_000]).len()), (String::new(), 300));
+        assert!(said(&b"Cannot determine format of input stream 0:0 after EOF\nError marking filters as finished\n"[..]).nothing_decoded);
     }
 }

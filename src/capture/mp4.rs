@@ -148,7 +148,9 @@ fn table(path: &Path, length: u64, codec: Codec, moov: &[u8], trak: &Trak, raw: 
             n_missing += u64::from(shown);
             continue;
         }
-        let shown_at = edit.map_or(sample.shown_at, |e| e.placed(sample.shown_at));
+        // What is cut away keeps its place among the others: some decoders want to know it.
+        let near = || edits.iter().rfind(|e| e.from <= sample.shown_at).or(edits.first());
+        let shown_at = edit.or_else(near).map_or(sample.shown_at, |e| e.placed(sample.shown_at));
         let pts_us = us(shown_at);
         if shown {
             end_us = end_us.max(us(shown_at.saturating_add(i64::from(sample.duration))));
@@ -185,8 +187,9 @@ impl Edit {
         (self.from..self.to).contains(&shown_at)
     }
 
+    /// When it is shown; what comes after the end of the edit, right before that.
     fn placed(&self, shown_at: i64) -> i64 {
-        shown_at.saturating_sub(self.from).saturating_add(self.at)
+        shown_at.min(self.to.saturating_sub(1)).saturating_sub(self.from).saturating_add(self.at)
     }
 }
 

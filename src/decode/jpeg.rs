@@ -4,6 +4,9 @@ use std::io::{BufRead, Cursor, ErrorKind, Seek};
 
 use datafusion::arrow::buffer::Buffer;
 use framesql_udfs::frame::{ColorMatrix, ColorRange, Picture, PixelFormat};
+use framesql_udfs::pixels::decoded;
+
+use super::orientation::{Orientation, mirrored};
 
 /// What a JPEG file says before its pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,8 +15,8 @@ pub struct Header {
     pub width: u32,
     /// Height as stored, before rotation.
     pub height: u32,
-    /// Degrees to turn clockwise for display, as EXIF says; a mirrored picture is not turned.
-    pub rotation: u16,
+    /// What EXIF says is done to it for display.
+    pub orientation: Orientation,
 }
 
 /// Reads the header. Err says what is wrong with the file, or which kind of JPEG is not decoded.
@@ -25,7 +28,7 @@ pub fn header(mut file: impl BufRead + Seek) -> Result<Header, String> {
     if soi != [0xff, 0xd8] {
         return Err("it does not begin like a JPEG".to_owned());
     }
-    let mut rotation = 0;
+    let mut orientation = Orientation::default();
     loop {
         let mut byte = [0];
         file.read_exact(&mut byte).map_err(failed)?;
@@ -45,7 +48,7 @@ pub fn header(mut file: impl BufRead + Seek) -> Result<Header, String> {
                 let [precision, h0, h1, w0, w1, _] = frame;
                 let (width, height) = (u32::from(u16::from_be_bytes([w0, w1])), u32::from(u16::from_be_bytes([h0, h1])));
                 return match (precision, width, height) {
-                    (8, 1.., 1..) => Ok(Header { width, height, rotation }),
+                    (8, 1.., 1..) => Ok(Header { width, height, orientation }),
                     (8, _, _) => Err("its header names no size".to_owned()),
                     (bits, _, _) => Err(format!("JPEG of {bits} bits is not decoded")),
                 };
@@ -57,29 +60,34 @@ pub fn header(mut file: impl BufRead + Seek) -> Result<Header, String> {
             [0xe1] => {
                 let mut segment = vec![0; usize::from(length)];
                 file.read_exact(&mut segment).map_err(failed)?;
-                rotation = orientation(&segment).unwrap_or(rotation);
+                orientation = named(&segment).unwrap_or(orientation);
             }
             _ => file.seek_relative(i64::from(length)).map_err(failed)?,
         }
     }
 }
 
-/// The whole file as one plane. `rotation` is what the container says; without one EXIF is asked. Err if the header cannot be read.
+/// The whole file as one plane. `rotation` is what the container says; without one EXIF is asked, and a picture that it calls mirrored is decoded
+/// and mirrored here. Err if the header cannot be read, or the pixels of a mirrored one.
 pub fn picture(file: Vec<u8>, rotation: Option<u16>) -> Result<Picture, String> {
     let header = header(Cursor::new(&file))?;
-    Ok(Picture {
+    let picture = Picture {
         format: PixelFormat::Jpeg,
         width: header.width,
         height: header.height,
         range: ColorRange::Full,
         matrix: ColorMatrix::Bt601,
-        rotation: rotation.unwrap_or(header.rotation),
+        rotation: rotation.unwrap_or(header.orientation.rotation),
         planes: [Some(Buffer::from_vec(file)), None, None],
-    })
+    };
+    if rotation.is_some() || !header.orientation.mirrored {
+        return Ok(picture);
+    }
+    Ok(mirrored(&decoded(&picture).map_err(|e| e.to_string())?))
 }
 
-/// The rotation that an EXIF segment names (tag 0x0112 of the first directory).
-fn orientation(segment: &[u8]) -> Option<u16> {
+/// The orientation that an EXIF segment names (tag 0x0112 of the first directory).
+fn named(segment: &[u8]) -> Option<Orientation> {
     let tiff = segment.strip_prefix(b"Exif\0\0")?;
     let little = tiff.starts_with(b"II");
     let two = |at: usize| -> Option<u16> {
@@ -93,12 +101,7 @@ fn orientation(segment: &[u8]) -> Option<u16> {
     let directory = four(4)? as usize;
     let entries = (0..usize::from(two(directory)?)).map_while(|n| directory.checked_add(2 + 12 * n));
     let entry = entries.take_while(|at| two(*at).is_some()).find(|at| two(*at) == Some(0x0112))?;
-    match two(entry.checked_add(8)?)? {
-        3 => Some(180),
-        6 => Some(90),
-        8 => Some(270),
-        _ => Some(0),
-    }
+    Some(Orientation::of_exif(two(entry.checked_add(8)?)?))
 }
 
 #[cfg(test)]
@@ -114,7 +117,7 @@ mod tests {
     fn size_and_rotation_are_read_in_both_byte_orders() {
         let little = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0";
         let big = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x08\0\0";
-        let rotation = |exif: &[u8]| header(Cursor::new(file(exif))).map(|h| (h.width, h.height, h.rotation));
+        let rotation = |exif: &[u8]| header(Cursor::new(file(exif))).map(|h| (h.width, h.height, h.orientation.rotation));
         assert_eq!((rotation(little), rotation(big), rotation(b"http")), (Ok((40, 30, 90)), Ok((40, 30, 270)), Ok((40, 30, 0))));
         let turned = picture(file(little), None).unwrap();
         assert_eq!((turned.displayed(), picture(file(little), Some(0)).unwrap().displayed()), ((30, 40), (40, 30)));
@@ -123,7 +126,7 @@ mod tests {
     #[test]
     fn a_header_that_is_cut_anywhere_is_an_error_and_no_panic() {
         let whole = file(b"Exif\0\0II*\0\xff\xff\xff\xff\xff\xff");
-        assert_eq!(header(Cursor::new(&whole)).map(|h| h.rotation), Ok(0));
+        assert_eq!(header(Cursor::new(&whole)).map(|h| h.orientation), Ok(Orientation::default()));
         for end in 0..whole.len() - 4 {
             assert!(header(Cursor::new(&whole[..end])).is_err(), "{end}");
         }

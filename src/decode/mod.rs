@@ -7,6 +7,7 @@ pub mod gif;
 pub mod h264;
 pub mod jpeg;
 pub mod ndjson;
+pub mod orientation;
 pub mod parquet;
 pub mod picture;
 mod records;

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use datafusion::arrow::buffer::Buffer;
 use framesql_udfs::frame::{ColorMatrix, ColorRange, Picture, PixelFormat};
-use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageReader};
 
+use super::orientation::{Orientation, mirrored};
 use super::{guarded, jpeg};
 
 /// A JPEG file larger than this is not read.
@@ -19,12 +19,12 @@ pub fn size(path: &Path) -> Result<(u32, u32), String> {
     let mut file = open(path)?;
     let (width, height, rotation) = if is_jpeg(&mut file)? {
         let header = jpeg::header(file)?;
-        (header.width, header.height, header.rotation)
+        (header.width, header.height, header.orientation.rotation)
     } else {
         guarded(|| {
             let mut decoder = decoder(file)?;
             let (width, height) = decoder.dimensions();
-            Ok((width, height, rotation(&mut decoder)))
+            Ok((width, height, orientation(&mut decoder).rotation))
         })?
     };
     Ok(if rotation % 180 == 90 { (height, width) } else { (width, height) })
@@ -44,7 +44,7 @@ pub fn read(path: &Path) -> Result<Picture, String> {
     }
     guarded(|| {
         let mut decoder = decoder(file)?;
-        let rotation = rotation(&mut decoder);
+        let Orientation { mirrored: in_mirror, rotation } = orientation(&mut decoder);
         let gray = matches!(decoder.color_type(), ColorType::L8 | ColorType::L16 | ColorType::La8 | ColorType::La16);
         let image = DynamicImage::from_decoder(decoder).map_err(|e| e.to_string())?;
         let (width, height) = (image.width(), image.height());
@@ -52,7 +52,8 @@ pub fn read(path: &Path) -> Result<Picture, String> {
         let (format, plane) =
             if gray { (PixelFormat::Gray8, image.into_luma8().into_raw()) } else { (PixelFormat::Rgb8, image.into_rgb8().into_raw()) };
         let planes = [Some(Buffer::from_vec(plane)), None, None];
-        Ok(Picture { format, width, height, range: ColorRange::Full, matrix: ColorMatrix::Bt601, rotation, planes })
+        let picture = Picture { format, width, height, range: ColorRange::Full, matrix: ColorMatrix::Bt601, rotation, planes };
+        Ok(if in_mirror { mirrored(&picture) } else { picture })
     })
 }
 
@@ -78,11 +79,6 @@ fn decoder(file: BufReader<File>) -> Result<impl ImageDecoder, String> {
     reader.into_decoder().map_err(|e| e.to_string())
 }
 
-fn rotation(decoder: &mut impl ImageDecoder) -> u16 {
-    match decoder.orientation() {
-        Ok(Orientation::Rotate90) => 90,
-        Ok(Orientation::Rotate180) => 180,
-        Ok(Orientation::Rotate270) => 270,
-        _ => 0,
-    }
+fn orientation(decoder: &mut impl ImageDecoder) -> Orientation {
+    Orientation::of_exif(decoder.orientation().map_or(1, |o| u16::from(o.to_exif())))
 }

@@ -83,8 +83,7 @@ impl PipedDecoder {
                 None => strange = true,
             }
         }
-        let said = child.said();
-        failed(match (ended, strange, said.as_str()) {
+        failed(match (ended, strange, child.said()) {
             (true, _, said) if !said.is_empty() => said,
             (_, true, _) => "ffmpeg gave a picture with a time that none has",
             _ => "ffmpeg gave no picture",

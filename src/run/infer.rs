@@ -1,9 +1,8 @@
 //! Runs models: each call once a frame, only for the rows that pass its guard, several frames at once, the results in order.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, Float64Array};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Float64Type, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
@@ -92,77 +91,79 @@ impl Operator for InferOperator {
     }
 }
 
+/// One call over the rows of a batch, as the threads that work on it share it.
+struct Looks {
+    loaded: Arc<Loaded>,
+    inference: Arc<Inference>,
+    frames: ArrayRef,
+    guard: Option<BooleanArray>,
+    scores: Option<Float64Array>,
+    found: Vec<Mutex<Option<Result<Found>>>>,
+}
+
 impl ReadyCall {
-    fn run(&self, rows: &RecordBatch, inference: &Inference) -> Result<ArrayRef> {
+    fn run(&self, rows: &RecordBatch, inference: &Arc<Inference>) -> Result<ArrayRef> {
         let guard = self.guard.as_ref().map(|g| passes(g, rows)).transpose()?;
         let Some(frame) = &self.frame else { return datafusion::common::plan_err!("{} needs a frame", self.loaded.model.name()) };
         let frames = evaluate(frame, rows)?;
-        let frames = FrameColumn::try_new(frames.as_ref())?;
+        FrameColumn::try_new(frames.as_ref())?;
         let scores = self
             .min_score
             .as_ref()
             .map(|s| -> Result<Float64Array> { Ok(cast(&evaluate(s, rows)?, &DataType::Float64)?.as_primitive::<Float64Type>().clone()) });
         let scores = scores.transpose()?;
-        let reached = |row: usize| guard.as_ref().is_none_or(|g| g.value(row)) && scores.as_ref().is_none_or(|s| s.is_valid(row));
-        let n = rows.num_rows();
-        let found: Vec<Mutex<Option<Result<Found>>>> = (0..n).map(|_| Mutex::new(None)).collect();
-        let look = |row: usize| -> Result<Option<Found>> {
-            if !reached(row) {
-                return Ok(None);
+        let found = (0..rows.num_rows()).map(|_| Mutex::new(None)).collect();
+        let (loaded, shared) = (Arc::clone(&self.loaded), Arc::clone(inference));
+        let looks = Arc::new(Looks { loaded, inference: shared, frames, guard, scores, found });
+        let theirs = Arc::clone(&looks);
+        inference.at_once(rows.num_rows(), move |row| {
+            if let Some(slot) = theirs.found.get(row) {
+                *slot.lock() = theirs.look(row).transpose();
             }
-            let Some(view) = frames.get(row) else { return Ok(None) };
-            let Some(picture) = view.picture() else {
-                return Err(Error::refused(
-                    format!(
-                        "{} needs the pixels of {}#{} and only the reference is left",
-                        self.loaded.model.name(),
-                        view.source,
-                        view.frame_no
-                    ),
-                    "Call it below the aggregate, view or join that drops the pixels.",
-                )
-                .into());
-            };
-            let model = &self.loaded.model;
-            let key = (!view.derived).then(|| Key {
-                source_id: view.source_id,
-                frame_no: view.frame_no,
-                sha256: model.sha256().to_owned(),
-                input_size: model.input_size(view.width, view.height),
-            });
-            match inference.find(&self.loaded, key, &picture) {
-                Ok(found) => Ok(Some(found)),
-                // The picture cannot be decoded: NULL, as in an expression.
-                Err(error) if Damaged::caused(&error) => Ok(None),
-                Err(error) => Err(error),
-            }
-        };
-        let next = AtomicUsize::new(0);
-        let work = || {
-            loop {
-                let row = next.fetch_add(1, Ordering::Relaxed);
-                let Some(slot) = found.get(row) else { return };
-                *slot.lock() = look(row).transpose();
-            }
-        };
-        let n_threads = inference.n_threads().min(n);
-        if n_threads <= 1 {
-            work();
-        } else {
-            std::thread::scope(|scope| {
-                for _ in 1..n_threads {
-                    scope.spawn(work);
-                }
-                work();
-            });
+        })?;
+        looks.list()
+    }
+}
+
+impl Looks {
+    /// What the model finds in the frame of that row; None for a row that is not reached, and for a frame that is NULL.
+    fn look(&self, row: usize) -> Result<Option<Found>> {
+        let reached = self.guard.as_ref().is_none_or(|g| g.value(row)) && self.scores.as_ref().is_none_or(|s| s.is_valid(row));
+        if !reached {
+            return Ok(None);
         }
+        let Some(view) = FrameColumn::try_new(self.frames.as_ref())?.get(row) else { return Ok(None) };
+        let model = &self.loaded.model;
+        let Some(picture) = view.picture() else {
+            return Err(Error::refused(
+                format!("{} needs the pixels of {}#{} and only the reference is left", model.name(), view.source, view.frame_no),
+                "Call it below the aggregate, view or join that drops the pixels.",
+            )
+            .into());
+        };
+        let key = (!view.derived).then(|| Key {
+            source_id: view.source_id,
+            frame_no: view.frame_no,
+            sha256: Arc::clone(&self.loaded.sha256),
+            input_size: model.input_size(view.width, view.height),
+        });
+        match self.inference.find(&self.loaded, key, &picture) {
+            Ok(found) => Ok(Some(found)),
+            // The picture cannot be decoded: NULL, as in an expression.
+            Err(error) if Damaged::caused(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The rows' detections above the score that each asks for.
+    fn list(&self) -> Result<ArrayRef> {
         let floor = self.loaded.model.default_score();
         let mut list = DetectionListBuilder::new();
-        for (row, slot) in found.into_iter().enumerate() {
-            match slot.into_inner().transpose()? {
+        for (row, slot) in self.found.iter().enumerate() {
+            match slot.lock().take().transpose()? {
                 None => list.append_null(),
                 Some(all) => {
-                    let min_score = scores.as_ref().map_or(floor, |s| s.value(row) as f32);
+                    let min_score = self.scores.as_ref().map_or(floor, |s| s.value(row) as f32);
                     list.append(&keep_above(&all, min_score));
                 }
             }

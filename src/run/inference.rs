@@ -10,6 +10,7 @@ use framesql_udfs::frame::Picture;
 use framesql_udfs::model::{Model, Session, model_of};
 use parking_lot::{Condvar, Mutex};
 
+use super::workers::Workers;
 use crate::error::Error;
 use crate::metrics::ModelCounters;
 
@@ -20,8 +21,8 @@ pub struct Key {
     pub source_id: u64,
     /// The frame.
     pub frame_no: i64,
-    /// The model's file.
-    pub sha256: String,
+    /// The model's file; shared, as a key is made for every frame.
+    pub sha256: Arc<str>,
     /// The size of the picture that the model saw.
     pub input_size: (u32, u32),
 }
@@ -48,7 +49,7 @@ pub struct Inference {
     cache: Mutex<Cache>,
     finished: Condvar,
     cache_bytes: usize,
-    n_threads: usize,
+    workers: Workers,
     models: Mutex<HashMap<String, Arc<Loaded>>>,
 }
 
@@ -58,6 +59,8 @@ pub struct Loaded {
     pub function: String,
     /// The model.
     pub model: Arc<dyn Model>,
+    /// The checksum of its file.
+    pub sha256: Arc<str>,
     /// What it did.
     pub counters: ModelCounters,
     sessions: Mutex<Vec<Box<dyn Session>>>,
@@ -72,12 +75,13 @@ impl fmt::Debug for Inference {
 impl Inference {
     /// A cache of `cache_bytes`, and `n_threads` inferences at once.
     pub fn new(cache_bytes: usize, n_threads: usize) -> Inference {
-        Inference { cache: Mutex::default(), finished: Condvar::new(), cache_bytes, n_threads: n_threads.max(1), models: Mutex::default() }
+        let workers = Workers::new(n_threads);
+        Inference { cache: Mutex::default(), finished: Condvar::new(), cache_bytes, workers, models: Mutex::default() }
     }
 
-    /// How many inferences run at once.
-    pub fn n_threads(&self) -> usize {
-        self.n_threads
+    /// Calls `work` with every number below `n_items`, several at once, and returns when all calls have. Errs if one of them panicked.
+    pub(super) fn at_once(&self, n_items: usize, work: impl Fn(usize) + Send + Sync + 'static) -> Result<()> {
+        if self.workers.run(n_items, work) { Ok(()) } else { Err(Error::Internal("a model has panicked".into()).into()) }
     }
 
     /// The model behind a SQL function. Errs if it is not there.
@@ -87,8 +91,9 @@ impl Inference {
             return Ok(Arc::clone(loaded));
         }
         let model = model_of(function).ok_or_else(|| Error::NotFound { kind: "model", name: function.to_owned() })?;
-        let loaded =
-            Arc::new(Loaded { function: function.to_owned(), model, counters: ModelCounters::default(), sessions: Mutex::default() });
+        let sha256 = model.sha256().into();
+        let (counters, sessions) = (ModelCounters::default(), Mutex::default());
+        let loaded = Arc::new(Loaded { function: function.to_owned(), model, sha256, counters, sessions });
         models.insert(function.to_owned(), Arc::clone(&loaded));
         Ok(loaded)
     }

@@ -28,6 +28,7 @@ pub mod unnest;
 pub mod values;
 mod waiting;
 pub mod window;
+mod workers;
 pub mod written;
 
 use std::collections::BTreeMap;

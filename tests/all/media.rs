@@ -10,6 +10,7 @@ use framesql::frame::reader::{Media, MediaOptions, Shot, Wanted};
 use framesql::metrics::SourceCounters;
 use framesql::settings::DecoderChoice;
 use framesql_udfs::frame::{Picture, PixelFormat};
+use framesql_udfs::pixels::{Order, render};
 
 pub(crate) const ALL: Wanted = Wanted {
     pixels: true,
@@ -224,6 +225,33 @@ fn one_picture_is_one_row_and_a_broken_one_in_a_folder_is_a_null_frame() {
     let (bare, counters) = read(&media, Wanted { pixels: false, ..ALL }).unwrap();
     assert_eq!(bare.iter().map(|s| (s.width, s.height)).collect::<Vec<_>>(), rows.iter().map(|r| (r.0, r.1)).collect::<Vec<_>>());
     assert_eq!(counters.frames_failed.get(), 0);
+}
+
+#[test]
+fn a_picture_is_shown_as_each_of_the_eight_orientations_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let jpeg = std::fs::read(clip("pictures/p1.jpg")).unwrap();
+    let plain = all(&clip("pictures/p1.jpg")).0.remove(0);
+    let shown = |shot: &Shot| {
+        let pixels = render(shot.picture.as_ref().unwrap(), Order::Rgb, None).unwrap();
+        (shot.width, shot.height, pixels.data.to_vec())
+    };
+    let (width, height, pixels) = shown(&plain);
+    for number in 0..10_u8 {
+        // A directory of one entry, the orientation.
+        let exif = [b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".as_slice(), &[number, 0, 0, 0, 0, 0, 0]].concat();
+        let segment = [&[0xff, 0xe1][..], &(exif.len() as u16 + 2).to_be_bytes(), &exif].concat();
+        let path = folder.path().join(format!("{number}.jpg"));
+        std::fs::write(&path, [&jpeg[..2], &segment, &jpeg[2..]].concat()).unwrap();
+        let found = shown(&all(&path).0[0]);
+        let image = image::RgbImage::from_raw(width, height, pixels.clone()).unwrap();
+        let mut expected = image::DynamicImage::ImageRgb8(image);
+        expected.apply_orientation(image::metadata::Orientation::from_exif(number).unwrap_or(image::metadata::Orientation::NoTransforms));
+        assert_eq!((found.0, found.1), (expected.width(), expected.height()), "{number}");
+        assert!(found.2 == expected.into_rgb8().into_raw(), "orientation {number}");
+        let (bare, _) = read(&open(&path).unwrap(), Wanted { pixels: false, ..ALL }).unwrap();
+        assert_eq!((bare[0].width, bare[0].height), (found.0, found.1), "{number}");
+    }
 }
 
 fn refusal(path: &Path, options: &MediaOptions) -> (String, String, String) {

@@ -13,7 +13,7 @@ use framesql_udfs::frame::{ColorMatrix, ColorRange, Picture, PixelFormat};
 
 use self::nut::Pictures;
 use crate::capture::ffmpeg::{Ffmpeg, file_argument, missing, start};
-use crate::capture::ffprobe::{last_line, time_us};
+use crate::capture::ffprobe::{Said, said, time_us};
 use crate::error::{Error, Result};
 use crate::metrics::SourceCounters;
 
@@ -70,7 +70,9 @@ pub struct FfmpegDecoder {
     look: Look,
     pictures: Pictures<BufReader<ChildStdout>>,
     feeding: Option<JoinHandle<Result<()>>>,
-    saying: Option<JoinHandle<String>>,
+    saying: Option<JoinHandle<Said>>,
+    said: Said,
+    n_pictures: u64,
     ended: bool,
 }
 
@@ -99,7 +101,7 @@ impl FfmpegDecoder {
             return Err(Error::Internal("a pipe to ffmpeg is missing".into()));
         };
         let spawned = |e| Error::io("could not start a thread", e);
-        let saying = thread::Builder::new().name("ffmpeg says".into()).spawn(move || last_line(errors)).map_err(spawned)?;
+        let saying = thread::Builder::new().name("ffmpeg says".into()).spawn(move || said(errors)).map_err(spawned)?;
         let feeding = match (input, child.stdin.take()) {
             (Input::Samples(track), Some(pipe)) => {
                 let track = track.clone();
@@ -109,7 +111,8 @@ impl FfmpegDecoder {
         };
         let pictures = Pictures::new(BufReader::with_capacity(1 << 10, out));
         let path = path.to_owned();
-        Ok(FfmpegDecoder { child, program, path, look, pictures, feeding, saying: Some(saying), ended: false })
+        let (saying, said) = (Some(saying), Said::default());
+        Ok(FfmpegDecoder { child, program, path, look, pictures, feeding, saying, said, n_pictures: 0, ended: false })
     }
 
     /// The next picture in the order that they are shown; None after the last. Errs if the child died, naming it and what it said last.
@@ -118,7 +121,10 @@ impl FfmpegDecoder {
             return Ok(None);
         }
         match self.read(counters) {
-            Ok(Some(decoded)) => Ok(Some(decoded)),
+            Ok(Some(decoded)) => {
+                self.n_pictures += 1;
+                Ok(Some(decoded))
+            }
             Ok(None) => self.end(None).map(|()| None),
             Err(e) => self.end(Some(e)).map(|()| None),
         }
@@ -156,15 +162,17 @@ impl FfmpegDecoder {
         let fed = self.feeding.take().map_or(Ok(()), |thread| {
             thread.join().unwrap_or_else(|_| Err(Error::Internal("the thread that feeds ffmpeg has stopped".into())))
         });
-        let said = self.said();
+        self.said = self.saying.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
         let how = match broken {
             Some(e) if e.kind() == ErrorKind::InvalidData => e.to_string(),
+            // Some versions call it an error that nothing could be decoded: here every row of it is a NULL.
+            None if self.n_pictures == 0 && self.said.nothing_decoded && status.code().is_some() => return fed,
             _ if !status.success() => status.to_string(),
             Some(_) => "it ended within a picture".to_owned(),
             None => return fed,
         };
         fed?;
-        let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+        let said = if self.said.last.is_empty() { String::new() } else { format!(": {}", self.said.last) };
         Err(Error::Media {
             code: "58030",
             message: format!("{} failed to decode \"{}\" ({how}){said}", self.program.display(), self.path.display()),
@@ -173,8 +181,8 @@ impl FfmpegDecoder {
     }
 
     /// What the child said last, once it has ended; empty before.
-    pub fn said(&mut self) -> String {
-        if self.ended { self.saying.take().and_then(|thread| thread.join().ok()).unwrap_or_default() } else { String::new() }
+    pub fn said(&self) -> &str {
+        &self.said.last
     }
 }
 

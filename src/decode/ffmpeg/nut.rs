@@ -334,11 +334,12 @@ mod tests {
 
     /// A file of two pictures of one pixel: the first with a whole time, the second with a short one.
     fn file() -> Vec<u8> {
-        // Version, streams, distance, a time base of 1/1000; a code for all: flags coded, time and size told; no headers to leave off.
+        // Version, streams, distance, a time base of 1/1000; codes that each stand for their own number of bytes, flags coded, time and more bytes told;
+        // no headers to leave off.
         let main = [3, 1, 1, 1, 1, 0x87, 0x68, 0xa0, 0x28, 6, 0, 1, 0, 0, 0, 0x82, 0x00, 0];
         let stream = [0, 0, 4, b'I', b'4', b'2', b'0', 0, 7, 0, 0, 0, 0, 1, 1, 1, 1, 0];
-        let whole = [1, 0, 0x83, 0x2c, 3, 9, 8, 7];
-        let short = [2, 0, 0x34, 3, 1, 2, 3];
+        let whole = [1, 0, 0x83, 0x2c, 2, 9, 8, 7];
+        let short = [2, 0, 0x34, 1, 1, 2, 3];
         [&FILE_ID[..], &packet(MAIN, &main), &packet(STREAM, &stream), &packet(SYNCPOINT, &[0, 0]), &whole, &short].concat()
     }
 
