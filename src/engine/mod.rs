@@ -3,8 +3,11 @@
 pub mod catalog;
 pub mod job;
 pub mod outcome;
+pub mod password;
+mod privileges;
 pub mod relation;
 pub mod replay;
+pub mod roles;
 pub mod session;
 pub mod statement;
 pub mod store;
@@ -25,6 +28,7 @@ use crate::settings::Settings;
 use catalog::{Body, Catalog};
 use job::Jobs;
 use relation::Relation;
+use roles::Roles;
 use session::{Dialect, Session};
 use store::Store;
 use system::System;
@@ -33,6 +37,7 @@ use system::System;
 pub struct Engine {
     settings: Settings,
     catalog: Arc<Catalog>,
+    roles: Roles,
     jobs: Arc<Jobs>,
     inference: Arc<Inference>,
     threads: Threads,
@@ -57,6 +62,7 @@ impl Engine {
         let engine = Arc::new(Engine {
             settings,
             catalog: Arc::default(),
+            roles: Roles::default(),
             jobs: Arc::default(),
             inference,
             threads: Threads::default(),
@@ -111,6 +117,11 @@ impl Engine {
     /// The objects.
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
+    }
+
+    /// Who may come in and read what.
+    pub fn roles(&self) -> &Roles {
+        &self.roles
     }
 
     /// The threads at work for queries.

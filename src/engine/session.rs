@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::Query;
 use parking_lot::Mutex;
 
 use super::outcome::{Notice, Outcome};
-use super::{Engine, statement};
+use super::{Engine, privileges, statement};
 use crate::error::Result;
 use crate::plan::parse::{self, Statement};
 use crate::plan::query;
@@ -64,6 +64,11 @@ impl Session {
     /// Whose it is.
     pub fn user(&self) -> &str {
         &self.user
+    }
+
+    /// Whether its user may do everything. What is started at a restart was allowed when it was made.
+    pub fn superuser(&self) -> bool {
+        self.in_background() || self.engine.roles().superuser(&self.user)
     }
 
     /// DataFusion's context of this session; wire registers its catalogue and functions here.
@@ -122,6 +127,8 @@ impl Session {
             Some(rewrite) => rewrite(query)?,
             None => query,
         };
-        Ok(query::plan(&self.context.state(), query).await?)
+        let plan = query::plan(&self.context.state(), query.clone()).await?;
+        privileges::check_query(self, &query, &plan)?;
+        Ok(plan)
     }
 }

@@ -53,10 +53,13 @@ pub(super) async fn run(session: &Session, kind: Kind, if_exists: bool, names: &
 pub(super) fn remove(session: &Session, objects: &[Object]) -> Result<()> {
     let engine = session.engine();
     if let Some(store) = &engine.store {
-        store.remove(&objects.iter().map(|o| o.name.clone()).collect::<Vec<_>>())?;
+        let gone = |name: &str| objects.iter().any(|o| o.name == name);
+        let grants = engine.roles.grants().into_iter().filter(|g| gone(&g.object)).map(|g| super::grant::kept(&g));
+        store.remove(&objects.iter().map(|o| o.name.clone()).chain(grants).collect::<Vec<_>>())?;
     }
     for object in objects {
         engine.catalog.remove(&object.name);
+        engine.roles.forget(&object.name);
         match &object.body {
             Body::Source(source, _) => source.stop(),
             Body::Materialized(_) => engine.jobs.drop_job(&object.name),

@@ -6,7 +6,9 @@ mod create_view;
 mod drop;
 mod explain;
 mod flush;
+mod grant;
 mod query;
+mod role;
 mod set;
 mod show;
 mod subscribe;
@@ -19,15 +21,18 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::sql::sqlparser::ast;
 use futures::stream;
 
 use super::outcome::Outcome;
+use super::privileges;
 use super::session::{Described, Session};
 use crate::error::{Error, Result};
 use crate::plan::parse::{Body, Statement};
 
 /// Runs one statement.
 pub(super) async fn execute(session: &Session, statement: &Statement, parameters: Vec<ScalarValue>) -> Result<Outcome> {
+    privileges::check_statement(session, statement)?;
     match &statement.body {
         Body::CreateSource { name, if_not_exists, url, options } => {
             create_source::run(session, statement, name, *if_not_exists, url, options).await
@@ -55,11 +60,28 @@ pub(super) async fn execute(session: &Session, statement: &Statement, parameters
         Body::Explain { analyze, statement } => explain::run(session, statement, *analyze, parameters).await,
         Body::Query(query) => Ok(Outcome::Rows { stream: query::run(session, query, parameters).await?, tag: "SELECT" }),
         Body::Other(other) => {
+            if let Some(outcome) = other_objects(session, other)? {
+                return Ok(outcome);
+            }
             let text = other.to_string();
             let words: Vec<&str> = text.split_whitespace().take(2).collect();
             Err(Error::unsupported(words.join(" "), "docs/sql.md lists the statements of framesql."))
         }
     }
+}
+
+/// Statements of objects that nothing is read from: roles and grants. None for all others.
+fn other_objects(session: &Session, statement: &ast::Statement) -> Result<Option<Outcome>> {
+    Ok(Some(match statement {
+        ast::Statement::CreateRole(create) => role::create(session, create)?,
+        ast::Statement::AlterRole { name, operation } => role::alter(session, name, operation)?,
+        ast::Statement::Drop { object_type: ast::ObjectType::Role | ast::ObjectType::User, if_exists, names, .. } => {
+            role::drop(session, *if_exists, names)?
+        }
+        ast::Statement::Grant(grant) => grant::grant(session, grant)?,
+        ast::Statement::Revoke(revoke) => grant::revoke(session, revoke)?,
+        _ => return Ok(None),
+    }))
 }
 
 /// What a statement needs and gives, without running it.
