@@ -101,6 +101,24 @@ pub enum Error {
         /// The path as resolved.
         path: String,
     },
+    /// The user may not do this (42501).
+    #[error("{message}")]
+    Denied {
+        /// What is denied.
+        message: String,
+        /// Who may.
+        hint: Option<String>,
+    },
+    /// A client is not let in: 28P01 for a wrong password, 28000 for all else.
+    #[error("{message}")]
+    Login {
+        /// The SQLSTATE, as it depends on the cause.
+        code: &'static str,
+        /// Why.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
     /// An object is in use, or not in the state that the statement needs (55000).
     #[error("{message}")]
     State {
@@ -185,7 +203,9 @@ impl Error {
             Error::NotFound { kind: "source" | "table" | "view" | "materialized view" | "relation", .. } => "42P01",
             Error::NotFound { kind: "prepared statement", .. } => "26000",
             Error::NotFound { kind: "cursor" | "portal", .. } => "34000",
+            Error::NotFound { kind: "column", .. } => "42703",
             Error::NotFound { .. } => "42704",
+            Error::Duplicate { kind: "role", .. } => "42710",
             Error::Duplicate { .. } => "42P07",
             Error::DuplicateColumn { .. } => "42701",
             Error::WrongKind { .. } => "42809",
@@ -194,7 +214,8 @@ impl Error {
             Error::Refused { .. } => "42P20",
             Error::Dependents { .. } => "2BP01",
             Error::Media { code, .. } => code,
-            Error::Fenced { .. } => "42501",
+            Error::Fenced { .. } | Error::Denied { .. } => "42501",
+            Error::Login { code, .. } => code,
             Error::State { .. } => "55000",
             Error::Cancelled { .. } => "57014",
             Error::Io { .. } => "58030",
@@ -216,6 +237,8 @@ impl Error {
             | Error::Option { hint, .. }
             | Error::Unsupported { hint, .. }
             | Error::Media { hint, .. }
+            | Error::Denied { hint, .. }
+            | Error::Login { hint, .. }
             | Error::State { hint, .. } => hint.clone(),
             Error::Refused { hint, .. } => Some(hint.clone()),
             Error::WrongKind { found, name, .. } => Some(format!("Use DROP {} {name}.", found.to_uppercase())),

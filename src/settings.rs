@@ -143,6 +143,8 @@ pub const SESSION_SETTINGS: &[SessionSetting] = &[
     SessionSetting { name: "intervalstyle", default: "postgres", meaning: "kept for clients" },
     SessionSetting { name: "is_superuser", default: "on", meaning: "kept for clients" },
     SessionSetting { name: "jit", default: "off", meaning: "kept for clients" },
+    SessionSetting { name: "lc_collate", default: "C", meaning: "texts are compared by their bytes" },
+    SessionSetting { name: "lc_ctype", default: "C", meaning: "kept for clients" },
     SessionSetting { name: "lock_timeout", default: "0", meaning: "kept for clients" },
     SessionSetting { name: "max_identifier_length", default: "63", meaning: "kept for clients" },
     SessionSetting { name: "search_path", default: "public", meaning: "the only schema of user objects is public" },

@@ -3,9 +3,12 @@
 pub mod catalog;
 pub mod job;
 pub mod outcome;
+pub mod password;
+mod privileges;
 pub mod relation;
 pub mod replay;
 pub mod restart;
+pub mod roles;
 pub mod session;
 pub mod statement;
 pub mod store;
@@ -28,6 +31,7 @@ use catalog::{Body, Catalog};
 use job::Jobs;
 use relation::Relation;
 use restart::Missing;
+use roles::Roles;
 use session::{Dialect, Session};
 use store::Store;
 use system::System;
@@ -36,6 +40,7 @@ use system::System;
 pub struct Engine {
     settings: Settings,
     catalog: Arc<Catalog>,
+    roles: Roles,
     jobs: Arc<Jobs>,
     inference: Arc<Inference>,
     threads: Threads,
@@ -61,6 +66,7 @@ impl Engine {
         let engine = Arc::new(Engine {
             settings,
             catalog: Arc::default(),
+            roles: Roles::default(),
             jobs: Arc::default(),
             inference,
             threads: Threads::default(),
@@ -91,6 +97,11 @@ impl Engine {
     /// The objects.
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
+    }
+
+    /// Who may come in and read what.
+    pub fn roles(&self) -> &Roles {
+        &self.roles
     }
 
     /// The threads at work for queries.

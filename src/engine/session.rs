@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::outcome::{Notice, Outcome};
 use super::statement::CopyInto;
-use super::{Engine, statement};
+use super::{Engine, privileges, statement};
 use crate::error::Result;
 use crate::plan::parse::{self, CopyIn, Statement};
 use crate::plan::query;
@@ -65,6 +65,11 @@ impl Session {
     /// Whose it is.
     pub fn user(&self) -> &str {
         &self.user
+    }
+
+    /// Whether its user may do everything. What is started at a restart was allowed when it was made.
+    pub fn superuser(&self) -> bool {
+        self.in_background() || self.engine.roles().superuser(&self.user)
     }
 
     /// DataFusion's context of this session; wire registers its catalogue and functions here.
@@ -128,6 +133,8 @@ impl Session {
             Some(rewrite) => rewrite(query)?,
             None => query,
         };
-        Ok(query::plan(&self.context.state(), query).await?)
+        let plan = query::plan(&self.context.state(), query.clone()).await?;
+        privileges::check_query(self, &query, &plan)?;
+        Ok(plan)
     }
 }

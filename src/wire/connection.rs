@@ -20,6 +20,7 @@ use super::prepared::Prepared;
 use super::setting::Current;
 use super::socket::{self, Reader, Writer};
 use super::startup::{self, Reported};
+use super::tls::Tls;
 use super::transaction::Transaction;
 use super::{catalog, extended, simple};
 use crate::engine::Engine;
@@ -52,18 +53,32 @@ pub(super) struct Connection {
     pub(super) skipping: bool,
 }
 
+/// What all connections of a listener are let in by.
+pub(super) struct Gate {
+    /// The certificate, if there is one.
+    pub(super) tls: Option<Tls>,
+    /// Whether others than this machine can reach the listener: then nothing goes without encryption.
+    pub(super) exposed: bool,
+}
+
 /// Serves a client until it leaves, or `closed` says that the server stops. `full` turns it away.
 pub(super) async fn serve(
     engine: Arc<Engine>,
     shared: Arc<Shared>,
+    gate: Arc<Gate>,
     registry: Arc<Registry>,
     stream: TcpStream,
     closed: OwnedNotified,
     full: bool,
 ) {
-    let (mut reader, mut writer) = socket::split(stream);
     let mut closed = std::pin::pin!(closed);
-    let starting = start(engine, &shared, &registry, &mut reader, &mut writer, full);
+    let opened = tokio::select! {
+        opened = tokio::time::timeout(STARTUP, socket::open(stream, gate.tls.as_ref())) => opened,
+        () = &mut closed => return,
+    };
+    let Ok(Ok((mut reader, mut writer, encrypted))) = opened else { return };
+    let clear = gate.exposed && !encrypted;
+    let starting = start(engine, &shared, &registry, &mut reader, &mut writer, full, clear);
     let started = tokio::select! {
         started = tokio::time::timeout(STARTUP, starting) => started.unwrap_or(Err(Ended::Gone)),
         () = &mut closed => Err(Ended::Fatal(Error::ShuttingDown)),
@@ -118,10 +133,17 @@ async fn start(
     reader: &mut Reader,
     writer: &mut Writer,
     full: bool,
+    clear: bool,
 ) -> Result<Option<(Session, Registered, Reported, Arc<Current>)>, Ended> {
     let Some(login) = startup::receive(reader, writer, registry).await? else { return Ok(None) };
     if full {
         return Err(Ended::Fatal(Error::TooManyClients));
+    }
+    startup::admit(&login, engine.roles(), reader, writer, clear).await?;
+    let limit = engine.roles().find(&login.user).and_then(|role| role.connection_limit);
+    if limit.is_some_and(|limit| registry.connected().iter().filter(|one| one.user == login.user).count() >= limit as usize) {
+        let message = format!("too many connections for role \"{}\"", login.user);
+        return Err(Ended::Fatal(Error::Login { code: "53300", message, hint: None }));
     }
     let session = engine.session(&login.user, &login.database);
     let registered = registry.register(&login.user, &login.database);

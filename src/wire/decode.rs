@@ -9,7 +9,7 @@ use pgwire::messages::cancel::CancelRequest;
 use pgwire::messages::copy::{CopyData, CopyDone, CopyFail};
 use pgwire::messages::extendedquery::{Bind, Close, Describe, Execute, Flush, Parse, Sync};
 use pgwire::messages::simplequery::Query;
-use pgwire::messages::startup::{GssEncRequest, Password, PasswordMessageFamily, SecretKey, SslRequest, Startup};
+use pgwire::messages::startup::{GssEncRequest, PasswordMessageFamily, SecretKey, SslRequest, Startup};
 use pgwire::messages::terminate::Terminate;
 
 use crate::error::{Error, Result};
@@ -62,10 +62,10 @@ fn parameters(body: &mut Body) -> Result<BTreeMap<String, String>> {
     Ok(parameters)
 }
 
-/// Takes the next message; None until it is whole.
-pub(super) fn next(buffer: &mut BytesMut) -> Result<Option<Message>> {
+/// Takes the next message; None until it is whole. Who has not been let in yet sends short ones only.
+pub(super) fn next(buffer: &mut BytesMut, let_in: bool) -> Result<Option<Message>> {
     let Some(&kind) = buffer.first() else { return Ok(None) };
-    let Some(mut body) = frame(buffer, 1, MAX_MESSAGE_BYTES)? else { return Ok(None) };
+    let Some(mut body) = frame(buffer, 1, if let_in { MAX_MESSAGE_BYTES } else { MAX_STARTUP_BYTES })? else { return Ok(None) };
     let message = match kind {
         b'Q' => Message::Query(Query::new(body.text()?)),
         b'P' => {
@@ -90,7 +90,7 @@ pub(super) fn next(buffer: &mut BytesMut) -> Result<Option<Message>> {
         b'd' => Message::CopyData(CopyData::new(body.0.split_off(0))),
         b'c' => Message::CopyDone(CopyDone::new()),
         b'f' => Message::CopyFail(CopyFail::new(body.text()?)),
-        b'p' => Message::PasswordMessageFamily(PasswordMessageFamily::Password(Password::new(body.text()?))),
+        b'p' => Message::PasswordMessageFamily(PasswordMessageFamily::Raw(BytesMut::from(body.0.split_off(0)))),
         other => return Err(Error::Protocol(format!("invalid frontend message type {other}"))),
     };
     match kind {
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         for message in samples() {
-            assert_eq!(format!("{:?}", next(&mut encoded(&message)).unwrap().unwrap()), format!("{message:?}"));
+            assert_eq!(format!("{:?}", next(&mut encoded(&message), true).unwrap().unwrap()), format!("{message:?}"));
         }
         let mut startup = Startup::new();
         startup.parameters.insert("user".into(), "ada".into());
@@ -217,7 +217,7 @@ mod tests {
         for message in samples() {
             let whole = encoded(&message);
             for length in 0..whole.len() {
-                assert!(next(&mut BytesMut::from(&whole[..length])).unwrap().is_none());
+                assert!(next(&mut BytesMut::from(&whole[..length]), true).unwrap().is_none());
             }
         }
     }
@@ -233,7 +233,7 @@ mod tests {
                 bytes[at] = random.u8(..);
             }
             // Each call takes a whole message or errs, so this ends.
-            while let Ok(Some(_)) = next(&mut bytes) {}
+            while let Ok(Some(_)) = next(&mut bytes, true) {}
             let _ = first(&mut bytes);
         }
     }

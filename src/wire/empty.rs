@@ -10,7 +10,7 @@ use super::rewrite::{last, null, quoted};
 use crate::plan::column_names as names;
 
 /// Relations of pg_catalog of which framesql has no rows: it has no indexes, constraints, triggers, policies, comments of users.
-const EMPTY: [&str; 27] = [
+const EMPTY: [&str; 29] = [
     "pg_attrdef",
     "pg_auth_members",
     "pg_constraint",
@@ -23,8 +23,10 @@ const EMPTY: [&str; 27] = [
     "pg_index",
     "pg_inherits",
     "pg_largeobject_metadata",
+    "pg_locks",
     "pg_partitioned_table",
     "pg_policy",
+    "pg_prepared_xacts",
     "pg_publication",
     "pg_publication_namespace",
     "pg_publication_rel",

@@ -33,6 +33,22 @@ impl VisitorMut for Forms {
                     *escape_char = None;
                 }
             }
+            // `(item).grantee`: a field of a row.
+            Expr::CompoundFieldAccess { root, access_chain } if matches!(root.as_ref(), Expr::Nested(_)) => {
+                for access in access_chain {
+                    if let ast::AccessExpr::Dot(Expr::Identifier(field)) = access {
+                        let name = Value::SingleQuotedString(field.value.clone());
+                        *access = ast::AccessExpr::Dot(Expr::Value(name.with_empty_span()));
+                    }
+                }
+            }
+            // `substring(x FROM 'pattern')`: the first group that a regular expression finds.
+            Expr::Substring { expr: text, substring_from: Some(pattern), substring_for: None, .. } if matches!(pattern.as_ref(), Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_))) =>
+            {
+                let found = calls("regexp_match", vec![text.as_ref().clone(), pattern.as_ref().clone()]);
+                let first = Expr::Value(Value::Number("1".into(), false).with_empty_span());
+                *expr = calls("array_element", vec![found, first]);
+            }
             // A function of rows in a SELECT list.
             Expr::Function(function) if last(&function.name).as_deref() == Some("aclexplode") => {
                 function.name = ObjectName::from(vec![Ident::new(ACL_ITEMS)]);
@@ -70,7 +86,11 @@ impl VisitorMut for Forms {
     }
 }
 
-fn unnest(array_exprs: Vec<Expr>, alias: Option<TableAlias>) -> TableFactor {
+/// The column of `AS i` is i too.
+fn unnest(array_exprs: Vec<Expr>, mut alias: Option<TableAlias>) -> TableFactor {
+    if let Some(alias) = alias.as_mut().filter(|alias| alias.columns.is_empty()) {
+        alias.columns.push(ast::TableAliasColumnDef { name: alias.name.clone(), data_type: None });
+    }
     TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_offset_alias: None, with_ordinality: false }
 }
 
@@ -209,6 +229,11 @@ impl VisitorMut for CatalogForms {
                 conditions.iter_mut().for_each(|when| without_lookup(&mut when.result));
                 if let Some(otherwise) = else_result {
                     without_lookup(otherwise);
+                }
+                let oids = |of: &Expr| matches!(of, Expr::Function(function) if last(&function.name).as_deref() == Some(OID_ARRAY));
+                // A CASE forgets what its branches say of themselves.
+                if conditions.iter().any(|when| oids(&when.result)) {
+                    *expr = call(OID_ARRAY, expr.clone());
                 }
             }
             _ => {}

@@ -92,6 +92,8 @@ pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>, regis
     }
     context.register_udf(constant("pg_get_userbyid", ScalarValue::from(catalog.user.as_str())));
     context.register_udf(constant("version", ScalarValue::from(VERSION)));
+    context.register_udf(constant("getdatabaseencoding", ScalarValue::from("UTF8")));
+    context.register_udf(constant("pg_client_encoding", ScalarValue::from("UTF8")));
     context.register_udf(constant("pg_backend_pid", ScalarValue::from(pid)));
     for name in ["pg_is_in_recovery", "pg_is_other_temp_schema", "pg_relation_is_publishable", "pg_is_wal_replay_paused"] {
         context.register_udf(constant(name, ScalarValue::from(false)));
@@ -191,6 +193,9 @@ fn text(values: impl Iterator<Item = Option<String>>) -> ArrayRef {
 
 /// A type's name in SQL, as Postgres prints it; `???` for what it does not know.
 pub(super) fn format_type(oid: i32) -> String {
+    if oid == 0 {
+        return "-".to_owned();
+    }
     let Some(data_type) = Type::from_oid(oid as u32) else { return "???".to_owned() };
     if let Some(element) = columns::element_of(&data_type).filter(|_| data_type.name().starts_with('_')) {
         return format!("{}[]", format_type(element.oid() as i32));

@@ -27,6 +27,7 @@ mod prepared;
 mod relations;
 mod rewrite;
 mod rows;
+mod scram;
 mod setting;
 mod shapes;
 mod simple;
@@ -35,6 +36,7 @@ mod socket;
 mod startup;
 mod table_functions;
 mod text;
+mod tls;
 mod transaction;
 mod typed;
 
@@ -53,6 +55,8 @@ use crate::engine::session::Dialect;
 use crate::error::{Error, Result};
 use crate::settings::TimeZone;
 use cancel::Registry;
+use connection::Gate;
+pub use tls::Tls;
 
 /// Connections served at once; one more is told to come back later (53300).
 const MAX_CONNECTIONS: usize = 256;
@@ -62,19 +66,38 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// A socket that listens and does not serve yet.
 pub struct Listener {
     listener: TcpListener,
+    address: SocketAddr,
+    tls: Option<Tls>,
 }
 
 impl Listener {
-    /// Listens on a loopback address; port 0 takes a free one. Errs with 22023 for any other address, and with 58030 if the port is in use.
+    /// Listens; port 0 takes a free one. Errs with 58030 if the port is in use.
     pub async fn bind(listen: SocketAddr) -> Result<Listener> {
-        if !listen.ip().is_loopback() {
-            return Err(Error::Option {
-                message: format!("cannot listen on {listen}: it is not a loopback address"),
-                hint: Some("There are no passwords yet, so only 127.0.0.1 and [::1] are served.".into()),
-            });
-        }
         let listener = TcpListener::bind(listen).await.map_err(|e| Error::io(format!("could not listen on {listen}"), e))?;
-        Ok(Listener { listener })
+        Ok(Listener { listener, address: listen, tls: None })
+    }
+
+    /// The same, with encryption for those who ask for it.
+    pub fn with_tls(self, tls: Tls) -> Listener {
+        Listener { tls: Some(tls), ..self }
+    }
+
+    /// Errs (22023) if others than this machine could reach what nothing guards: that takes encryption and passwords.
+    pub fn check(&self, engine: &Engine) -> Result<()> {
+        let refuse = |lack: &str, hint: &str| {
+            let message = format!("cannot listen on {}: it is not a loopback address, and there {lack}", self.address);
+            Err(Error::Option { message, hint: Some(hint.to_owned()) })
+        };
+        if self.address.ip().is_loopback() {
+            return Ok(());
+        }
+        if self.tls.is_none() {
+            return refuse("is no certificate", "Give --tls-certificate and --tls-key, or --data for one that is made.");
+        }
+        if !engine.roles().passwords() {
+            return refuse("are no passwords", "On 127.0.0.1 first: CREATE ROLE name SUPERUSER LOGIN PASSWORD '…'.");
+        }
+        Ok(())
     }
 
     /// The address, with the port that was taken.
@@ -84,6 +107,8 @@ impl Listener {
 
     /// Serves until `shutdown` ends; then every connection is told so and closed before this returns.
     pub async fn serve(self, engine: Arc<Engine>, shutdown: impl Future<Output = ()>) -> Result<()> {
+        self.check(&engine)?;
+        let gate = Arc::new(Gate { tls: self.tls, exposed: !self.address.ip().is_loopback() });
         let registry = Arc::new(Registry::default());
         let shared = Arc::new(catalog::Shared::new()?);
         let closing = Arc::new(Notify::new());
@@ -104,7 +129,9 @@ impl Listener {
                         }
                         let full = connections.len() >= MAX_CONNECTIONS;
                         let closed = Arc::clone(&closing).notified_owned();
-                        connections.spawn(connection::serve(Arc::clone(&engine), Arc::clone(&shared), Arc::clone(&registry), stream, closed, full));
+                        connections.spawn(connection::serve(
+                            Arc::clone(&engine), Arc::clone(&shared), Arc::clone(&gate), Arc::clone(&registry), stream, closed, full,
+                        ));
                     }
                     Err(e) => {
                         tracing::warn!(error = %e, "could not accept a connection");
@@ -126,7 +153,7 @@ impl Listener {
     }
 }
 
-/// Listens on a loopback address and serves until `shutdown` ends.
+/// Listens and serves without encryption until `shutdown` ends.
 pub async fn serve(engine: Arc<Engine>, listen: SocketAddr, shutdown: impl Future<Output = ()>) -> Result<()> {
     let listener = Listener::bind(listen).await?;
     tracing::info!(address = %listener.local_addr()?, "listening");

@@ -2,13 +2,15 @@
 
 use bytes::{Buf, BytesMut};
 use pgwire::messages::startup::Authentication;
+use pgwire::messages::startup::PasswordMessageFamily;
 use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::decode;
 use super::errors::Ended;
+use super::tls::Tls;
+use crate::error::Error;
 
 /// Bytes that a client may send ahead while its query runs; beyond that it waits in its own socket.
 const READ_AHEAD_BYTES: usize = 1 << 20;
@@ -17,22 +19,50 @@ const WRITE_BYTES: usize = 32 << 10;
 
 /// What the client says.
 pub(super) struct Reader {
-    half: OwnedReadHalf,
+    half: Box<dyn AsyncRead + Send + Unpin>,
     buffer: BytesMut,
     started: bool,
+    let_in: bool,
     ended: bool,
 }
 
 /// What the client is told.
 pub(super) struct Writer {
-    half: OwnedWriteHalf,
+    half: Box<dyn AsyncWrite + Send + Unpin>,
     buffer: BytesMut,
 }
 
-/// Splits a new connection.
-pub(super) fn split(stream: TcpStream) -> (Reader, Writer) {
-    let (read, write) = stream.into_split();
-    let reader = Reader { half: read, buffer: BytesMut::with_capacity(8 << 10), started: false, ended: false };
+/// What the first eight bytes of a connection ask for, if they ask for a way of speaking: a length of 8 and one of these numbers.
+const SSL: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
+const GSS: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 48];
+
+/// Agrees on encryption and splits the connection; true if it is encrypted.
+pub(super) async fn open(mut stream: TcpStream, tls: Option<&Tls>) -> Result<(Reader, Writer, bool), Ended> {
+    loop {
+        let mut first = [0; 8];
+        stream.read_exact(&mut first).await.map_err(|_| Ended::Gone)?;
+        match (first, tls) {
+            (SSL, Some(tls)) => {
+                stream.write_all(b"S").await.map_err(|_| Ended::Gone)?;
+                let stream = tls.acceptor.accept(stream).await.map_err(|_| Ended::Gone)?;
+                let (read, write) = tokio::io::split(stream);
+                let (reader, writer) = halves(Box::new(read), Box::new(write), &[]);
+                return Ok((reader, writer, true));
+            }
+            (SSL | GSS, _) => stream.write_all(b"N").await.map_err(|_| Ended::Gone)?,
+            _ => {
+                let (read, write) = stream.into_split();
+                let (reader, writer) = halves(Box::new(read), Box::new(write), &first);
+                return Ok((reader, writer, false));
+            }
+        }
+    }
+}
+
+fn halves(read: Box<dyn AsyncRead + Send + Unpin>, write: Box<dyn AsyncWrite + Send + Unpin>, first: &[u8]) -> (Reader, Writer) {
+    let mut buffer = BytesMut::with_capacity(8 << 10);
+    buffer.extend_from_slice(first);
+    let reader = Reader { half: read, buffer, started: false, let_in: false, ended: false };
     (reader, Writer { half: write, buffer: BytesMut::with_capacity(8 << 10) })
 }
 
@@ -40,6 +70,20 @@ impl Reader {
     /// From here on messages have a type byte.
     pub(super) fn started(&mut self) {
         self.started = true;
+    }
+
+    /// From here on messages may be long.
+    pub(super) fn let_in(&mut self) {
+        self.let_in = true;
+    }
+
+    /// The next message, which must be what answers a request for a password.
+    pub(super) async fn password(&mut self) -> Result<BytesMut, Ended> {
+        match self.next().await? {
+            Some(PgWireFrontendMessage::PasswordMessageFamily(PasswordMessageFamily::Raw(body))) => Ok(body),
+            Some(_) => Err(Ended::Fatal(Error::Protocol("expected SASL response".into()))),
+            None => Err(Ended::Gone),
+        }
     }
 
     /// The next message; None when the client has closed. Errs when the bytes are no message: then nothing after them can be read.
@@ -55,7 +99,7 @@ impl Reader {
     }
 
     fn buffered(&mut self) -> Result<Option<PgWireFrontendMessage>, Ended> {
-        let message = if self.started { decode::next(&mut self.buffer) } else { decode::first(&mut self.buffer) };
+        let message = if self.started { decode::next(&mut self.buffer, self.let_in) } else { decode::first(&mut self.buffer) };
         message.map_err(Ended::Fatal)
     }
 
@@ -116,7 +160,8 @@ impl Writer {
                 return Err(Ended::Gone);
             }
         }
-        Ok(())
+        // Encryption has a buffer of its own.
+        self.half.flush().await.map_err(|_| Ended::Gone)
     }
 
     /// Tells the client that nothing more comes.

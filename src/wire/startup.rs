@@ -1,4 +1,4 @@
-//! The first messages of a connection: no encryption, any user, any database, no password, and what the server is.
+//! The first messages of a connection: who wants in, to which database, whether they may, and what the server is.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,9 @@ use pgwire::messages::startup::{BackendKeyData, NegotiateProtocolVersion, Parame
 
 use super::cancel::{Registered, Registry};
 use super::errors::Ended;
+use super::scram;
 use super::socket::{Reader, Writer};
+use crate::engine::roles::Roles;
 use crate::engine::session::Session;
 use crate::error::Error;
 
@@ -64,6 +66,21 @@ pub(super) async fn receive(reader: &mut Reader, writer: &mut Writer, registry: 
             None => return Ok(None),
         }
     }
+}
+
+/// Lets the client in: whoever comes while nobody has a password, by password from then on. Errs with 28P01 or 28000.
+pub(super) async fn admit(login: &Login, roles: &Roles, reader: &mut Reader, writer: &mut Writer, clear: bool) -> Result<(), Ended> {
+    let refuse = |message: String, hint: &str| Err(Ended::Fatal(Error::Login { code: "28000", message, hint: Some(hint.to_owned()) }));
+    if clear {
+        return refuse("connection is not encrypted".into(), "Connect with sslmode=require.");
+    }
+    if roles.passwords() {
+        scram::check(&login.user, roles, reader, writer).await?;
+    } else if roles.find(&login.user).is_some_and(|role| !role.login) {
+        return refuse(format!("role \"{}\" is not permitted to log in", login.user), "ALTER ROLE … LOGIN lets it in.");
+    }
+    reader.let_in();
+    Ok(())
 }
 
 fn login(startup: Startup, writer: &mut Writer) -> Result<Login, Ended> {
@@ -125,12 +142,13 @@ pub(super) fn welcome(
             Ok(()) => {}
             // Drivers send settings of their own (JDBC: extra parameters); Postgres would refuse, a client's user would not know why.
             Err(Error::NotFound { .. }) => tracing::debug!(name, "unknown setting in the startup message"),
-            // Drivers send their machine's zone; what they read is UTC all the same, and says so.
-            Err(_) if name.eq_ignore_ascii_case("timezone") => tracing::debug!(value, "times are shown in UTC"),
+            // Drivers send their machine's zone, under a name that may be known only there; they are told which zone it is.
+            Err(_) if name.eq_ignore_ascii_case("timezone") => tracing::debug!(value, "unknown zone: times are shown in UTC"),
             Err(e) => return Err(Ended::Fatal(e)),
         }
     }
     let _ = session.variables().lock().set("session_authorization", Some(&login.user));
+    let _ = session.variables().lock().set("is_superuser", Some(if session.superuser() { "on" } else { "off" }));
     writer.put_authenticated()?;
     reported.tell(session, writer)?;
     writer.put(Message::BackendKeyData(BackendKeyData::new(registered.pid, SecretKey::I32(registered.secret))))

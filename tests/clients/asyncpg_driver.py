@@ -6,6 +6,7 @@ import datetime
 import json
 import os
 import sys
+import uuid
 
 import asyncpg
 
@@ -38,6 +39,49 @@ async def parameters():
     equal([row["frames"] for row in rows], [25, 25])
     equal([column.name for column in statement.get_attributes()], ["window_start", "frames"])
     await connection.close()
+
+
+async def arrays():
+    """Its own look-up of types, which is recursive, and arrays both ways in binary."""
+    connection = await connect()
+    equal(await connection.fetchval("SELECT $1::int[]", [1, None, 3]), [1, None, 3])
+    equal(await connection.fetchval("SELECT array[1.5::float8]"), [1.5])
+    rows = await connection.fetch("SELECT frame_no FROM clip WHERE frame_no = ANY($1) ORDER BY frame_no", [3, 5])
+    equal([row["frame_no"] for row in rows], [3, 5])
+    equal(await connection.fetchval("SELECT count(*) FROM clip WHERE source = ANY($1)", ["clip", "other"]), 300)
+    one = uuid.UUID(int=5)
+    equal(await connection.fetchval("SELECT $1::uuid", one), one)
+    equal(json.loads(await connection.fetchval("SELECT $1::jsonb", '{"a": [1]}')), {"a": [1]})
+    await connection.close()
+
+
+async def notify():
+    """What another connection says on a channel comes while this one waits."""
+    listener, speaker = await connect(), await connect()
+    heard = asyncio.Queue()
+    await listener.add_listener("faces", lambda *said: heard.put_nowait(said[1:]))
+    await speaker.execute("NOTIFY faces, 'three'")
+    equal(await asyncio.wait_for(heard.get(), 5), (speaker.get_server_pid(), "faces", "three"))
+    async with speaker.transaction():
+        await speaker.execute("NOTIFY faces, 'later'")
+        equal(heard.qsize(), 0)
+    equal((await asyncio.wait_for(heard.get(), 5))[2], "later")
+    await listener.close()
+    await speaker.close()
+
+
+async def sleeping():
+    """pg_sleep waits, and pg_cancel_backend and pg_terminate_backend end what another connection does."""
+    sleeper, other = await connect(), await connect()
+    equal(await sleeper.fetchval("SELECT pg_sleep(0.01)"), "")
+    for function, error in [("pg_cancel_backend", asyncpg.QueryCanceledError), ("pg_terminate_backend", asyncpg.AdminShutdownError)]:
+        sleep = asyncio.ensure_future(sleeper.fetchval("SELECT pg_sleep(60)"))
+        while not sleep.done():
+            await other.fetchval(f"SELECT {function}($1)", sleeper.get_server_pid())
+            await asyncio.wait([sleep], timeout=0.1)
+        if not isinstance(sleep.exception(), error):
+            raise AssertionError(f"{function}: {sleep.exception()!r}")
+    await other.close()
 
 
 async def cursor():
@@ -101,6 +145,9 @@ def main():
         ("sources and views", prepare),
         ("types in binary", types),
         ("parameters and prepared statements", parameters),
+        ("arrays, ANY, uuid, jsonb", arrays),
+        ("LISTEN and NOTIFY", notify),
+        ("pg_sleep, cancelled and terminated", sleeping),
         ("a cursor", cursor),
         ("errors by class", errors),
         ("fifty connections", fifty),

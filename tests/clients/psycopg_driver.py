@@ -104,6 +104,59 @@ def tables():
             else:
                 raise AssertionError(f"{sql} has no error")
         cursor.execute("DROP TABLE badges")
+def blocks():
+    """ROLLBACK takes back what the block made, and its settings; what nothing undoes is said."""
+    with connect() as connection:
+        said = []
+        connection.add_notice_handler(lambda notice: said.append((notice.severity, notice.message_primary)))
+        connection.execute("BEGIN")
+        connection.execute("CREATE VIEW fleeting AS SELECT frame_no FROM clip")
+        connection.execute("SET application_name = 'fleeting'")
+        equal(connection.execute("SELECT count(*) FROM fleeting").fetchone(), (300,))
+        connection.execute("ROLLBACK")
+        try:
+            connection.execute("SELECT * FROM fleeting")
+        except psycopg.errors.UndefinedTable:
+            pass
+        else:
+            raise AssertionError("the view is still there")
+        equal(connection.execute("SHOW application_name").fetchone(), ("",))
+        connection.execute("CREATE VIEW fleeting AS SELECT frame_no FROM clip")
+        connection.execute("BEGIN; DROP VIEW fleeting; ROLLBACK")
+        equal(said, [("WARNING", "what DROP VIEW did is not undone by ROLLBACK")])
+        connection.execute("BEGIN; SET LOCAL application_name = 'local'; COMMIT")
+        equal(connection.execute("SHOW application_name").fetchone(), ("",))
+
+
+def cursors():
+    """MOVE passes over rows; FETCH with a timeout gives what is there, and does not wait for more."""
+    with connect() as connection:
+        connection.execute("DECLARE c CURSOR WITH HOLD FOR SELECT frame_no FROM clip ORDER BY frame_no")
+        equal(connection.execute("MOVE FORWARD 5 c").statusmessage, "MOVE 5")
+        equal(connection.execute("FETCH 2 FROM c").fetchall(), [(5,), (6,)])
+        connection.execute("CLOSE c")
+        connection.execute("DECLARE s CURSOR WITH HOLD FOR SUBSCRIBE live WITH (snapshot = false)")
+        equal(connection.execute("FETCH 100 FROM s WITH (timeout = '0s')").fetchall(), [])
+        equal(len(connection.execute("FETCH 100 FROM s WITH (timeout = '10s')").fetchall()), 1)
+        try:
+            connection.execute("FETCH 1 FROM s WITH (speed = 1)")
+        except psycopg.errors.InvalidParameterValue as error:
+            equal("timeout" in error.diag.message_hint, True)
+        else:
+            raise AssertionError("an unknown option is taken")
+
+
+def forms():
+    """Values as Postgres writes them: bytea, the reference of a frame, times in the session's zone, types in information_schema."""
+    with connect() as connection:
+        equal(connection.execute("SELECT '\\x00ff'::bytea").fetchone(), (b"\x00\xff",))
+        equal(connection.execute("SELECT frame::text FROM clip WHERE frame_no = 7").fetchone(), ("clip#7 1280x720",))
+        connection.execute("SET TIME ZONE 'Asia/Kolkata'")
+        shown = connection.pgconn.exec_(b"SELECT ts FROM clip WHERE frame_no = 0").get_value(0, 0)
+        equal(shown, b"1970-01-01 05:30:00+05:30")
+        sql = "SELECT data_type, udt_name FROM information_schema.columns WHERE table_name = 'clip' AND column_name IN ('frame_no', 'ts') ORDER BY 2"
+        equal(connection.execute(sql).fetchall(), [("bigint", "int8"), ("timestamp with time zone", "timestamptz")])
+        equal(connection.execute("SELECT to_regtype('bigint')::oid, 'x' LIKE 'x%' ESCAPE '/'").fetchone(), (20, True))
 
 
 def live_rows():
@@ -149,6 +202,9 @@ def main():
     checks.run("errors by class", errors)
     checks.run("a failed transaction", transactions)
     checks.run("tables, parameters and COPY FROM STDIN", tables)
+    checks.run("what a block made is undone", blocks)
+    checks.run("MOVE, and FETCH with a timeout", cursors)
+    checks.run("bytea, frames, zones, names of types", forms)
     checks.run("COPY rows as they come, and cancel", live_rows)
     checks.run("statement_timeout", timeout)
     return checks.end()

@@ -54,11 +54,14 @@ pub(super) async fn run(session: &Session, kind: Kind, if_exists: bool, names: &
 /// Takes objects out, dependents first; the catalogue on disk is the first to know.
 pub(super) fn remove(engine: &Engine, objects: &[Object]) -> Result<()> {
     if let Some(store) = &engine.store {
-        store.remove(&objects.iter().map(|o| o.name.clone()).collect::<Vec<_>>())?;
+        let gone = |name: &str| objects.iter().any(|o| o.name == name);
+        let grants = engine.roles.grants().into_iter().filter(|g| gone(&g.object)).map(|g| super::grant::kept(&g));
+        store.remove(&objects.iter().map(|o| o.name.clone()).chain(grants).collect::<Vec<_>>())?;
     }
     for object in objects {
         engine.catalog.remove(&object.name);
         engine.missing.forget(&object.name);
+        engine.roles.forget(&object.name);
         end(engine, object);
     }
     Ok(())

@@ -10,8 +10,10 @@ mod delete;
 mod drop;
 mod explain;
 mod flush;
+mod grant;
 mod insert;
 mod query;
+mod role;
 mod set;
 mod show;
 mod subscribe;
@@ -31,6 +33,7 @@ use datafusion::sql::sqlparser::ast;
 use futures::stream;
 
 use super::outcome::Outcome;
+use super::privileges;
 use super::session::{Described, Session};
 use crate::error::{Error, Result};
 use crate::plan::parse::{Body, CopyIn, Statement};
@@ -39,6 +42,7 @@ pub use copy_in::CopyInto;
 
 /// Runs one statement.
 pub(super) async fn execute(session: &Session, statement: &Statement, parameters: Vec<ScalarValue>) -> Result<Outcome> {
+    privileges::check_statement(session, statement)?;
     match &statement.body {
         Body::CreateSource { name, if_not_exists, url, options } => {
             create_source::run(session, statement, name, *if_not_exists, url, options).await
@@ -84,6 +88,9 @@ async fn other_statement(
         ast::Statement::Delete(delete) => delete::run(session, delete, parameters).await,
         ast::Statement::Truncate(truncate) => delete::truncate(session, truncate).await,
         other => {
+            if let Some(outcome) = other_objects(session, other)? {
+                return Ok(outcome);
+            }
             let text = other.to_string();
             let words: Vec<&str> = text.split_whitespace().take(2).collect();
             Err(Error::unsupported(words.join(" "), "docs/sql.md lists the statements of framesql."))
@@ -93,7 +100,22 @@ async fn other_statement(
 
 /// Begins a `COPY … FROM STDIN`.
 pub(super) fn copy_in(session: &Session, copy: &CopyIn) -> Result<CopyInto> {
+    privileges::check_superuser(session, "COPY FROM")?;
     copy_in::begin(session, copy)
+}
+
+/// Statements of objects that nothing is read from: roles and grants. None for all others.
+fn other_objects(session: &Session, statement: &ast::Statement) -> Result<Option<Outcome>> {
+    Ok(Some(match statement {
+        ast::Statement::CreateRole(create) => role::create(session, create)?,
+        ast::Statement::AlterRole { name, operation } => role::alter(session, name, operation)?,
+        ast::Statement::Drop { object_type: ast::ObjectType::Role | ast::ObjectType::User, if_exists, names, .. } => {
+            role::drop(session, *if_exists, names)?
+        }
+        ast::Statement::Grant(grant) => grant::grant(session, grant)?,
+        ast::Statement::Revoke(revoke) => grant::revoke(session, revoke)?,
+        _ => return Ok(None),
+    }))
 }
 
 /// What a statement needs and gives, without running it.

@@ -210,6 +210,7 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
         version::mark(&dialect, &mut words);
         mark_emit(&mut words);
         pattern::mark(&mut words)?;
+        role_for_user(&mut words);
         let body = Reader::new(&dialect, words).statement(sql, &offsets)?;
         statements.push(Statement { text, body });
     }
@@ -271,6 +272,28 @@ fn drop_table_keywords(tokens: &mut Vec<TokenWithSpan>) {
         } else {
             at += 1;
         }
+    }
+}
+
+/// CREATE USER is CREATE ROLE with LOGIN, ALTER USER is ALTER ROLE: sqlparser reads another system's statement.
+fn role_for_user(tokens: &mut Vec<TokenWithSpan>) {
+    let create = tokens.first().is_some_and(|t| is_word(&t.token, "create"));
+    let alter = tokens.first().is_some_and(|t| is_word(&t.token, "alter"));
+    if !(create || alter) || !tokens.get(1).is_some_and(|t| is_word(&t.token, "user")) {
+        return;
+    }
+    let word = |text: &str| Token::make_word(text, None);
+    if let Some(user) = tokens.get_mut(1) {
+        user.token = word("ROLE");
+    }
+    let says_login = tokens.iter().any(|t| is_word(&t.token, "login") || is_word(&t.token, "nologin"));
+    if create
+        && !says_login
+        && let Some(last) = tokens.last().cloned()
+    {
+        // The end of the text comes last, where there is one.
+        let at = if last.token == Token::EOF { tokens.len() - 1 } else { tokens.len() };
+        tokens.insert(at, TokenWithSpan { token: word("LOGIN"), ..last });
     }
 }
 
@@ -337,6 +360,10 @@ mod tests {
             "COPY v TO STDOUT CSV HEADER",
             "FLUSH",
             "EXPLAIN ANALYZE SELECT 1",
+            "CREATE USER bi PASSWORD 'x'",
+            "ALTER USER bi PASSWORD 'y'",
+            "GRANT SELECT (source, frames) ON v TO bi",
+            "REVOKE ALL ON v FROM PUBLIC",
         ] {
             assert!(parse(sql).is_ok(), "{sql}: {:?}", parse(sql));
         }

@@ -1,0 +1,109 @@
+//! What a session's user may do: a superuser everything, others read what they were granted.
+
+use std::sync::Arc;
+
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::optimize_projections::OptimizeProjections;
+use datafusion::optimizer::{Optimizer, OptimizerContext};
+use datafusion::sql::parser::Statement as ParserStatement;
+use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
+
+use super::roles::Readable;
+use super::session::Session;
+use crate::error::{Error, Result};
+use crate::plan::parse::{Body, Statement, Subscribed};
+use crate::plan::rewrite;
+
+/// Errs (42501) for a statement that only a superuser may run, and for SUBSCRIBE to a view that the user may not read.
+pub(super) fn check_statement(session: &Session, statement: &Statement) -> Result<()> {
+    if session.superuser() {
+        return Ok(());
+    }
+    match &statement.body {
+        Body::Query(_) | Body::CopyQuery(..) | Body::Explain { .. } | Body::Flush => Ok(()),
+        Body::ShowObjects(_) | Body::ShowVariable(_) | Body::SetVariable { .. } => Ok(()),
+        Body::Subscribe(subscribe) | Body::CopySubscribe(subscribe, _) => match &subscribe.of {
+            Subscribed::View(name) => check_object(session, name),
+            Subscribed::Query(_) => Ok(()),
+        },
+        _ => {
+            let words: Vec<&str> = statement.text.split_whitespace().take(2).collect();
+            check_superuser(session, &words.join(" ").to_uppercase())
+        }
+    }
+}
+
+/// Errs (42501) unless the user is a superuser.
+pub(super) fn check_superuser(session: &Session, what: &str) -> Result<()> {
+    if session.superuser() {
+        return Ok(());
+    }
+    Err(Error::Denied {
+        message: format!("permission denied for {what}"),
+        hint: Some("Only a superuser changes what there is; others read what they were granted.".into()),
+    })
+}
+
+fn denied(name: &str) -> Error {
+    Error::Denied {
+        message: format!("permission denied for relation {name}"),
+        hint: Some(format!("A superuser may GRANT SELECT ON {name} TO you.")),
+    }
+}
+
+fn check_object(session: &Session, name: &str) -> Result<()> {
+    let engine = session.engine();
+    let known = engine.catalog().find(name).is_some();
+    if known && engine.roles().readable(session.user(), name) != Readable::All { Err(denied(name)) } else { Ok(()) }
+}
+
+/// Errs (42501) if the query names what the user may not read. A view is read with the rights of whoever made it.
+pub(super) fn check_query(session: &Session, query: &Query, plan: &LogicalPlan) -> Result<()> {
+    if session.superuser() {
+        return Ok(());
+    }
+    let mut query = Box::new(query.clone());
+    rewrite::rewrite(&mut query)?;
+    let statement = ParserStatement::Statement(Box::new(SqlStatement::Query(query)));
+    let tables = session.context().state().resolve_table_references(&statement)?;
+    for table in tables {
+        let name = table.table();
+        if table.schema() == Some("framesql") && name == "sources" {
+            // A camera's URL may hold its password.
+            return Err(denied("framesql.sources"));
+        }
+        if !matches!(table.schema(), None | Some("public")) || session.engine().catalog().find(name).is_none() {
+            continue;
+        }
+        match session.engine().roles().readable(session.user(), name) {
+            Readable::All => {}
+            Readable::Columns(columns) => check_columns(plan, name, &columns)?,
+            Readable::Nothing => return Err(denied(name)),
+        }
+    }
+    Ok(())
+}
+
+/// Errs if the plan reads other columns of a relation than these.
+fn check_columns(plan: &LogicalPlan, name: &str, columns: &[String]) -> Result<()> {
+    let optimizer = Optimizer::with_rules(vec![Arc::new(OptimizeProjections::new())]);
+    let plan = optimizer.optimize(plan.clone(), &OptimizerContext::new(), |_, _| {})?;
+    let mut forbidden = None;
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && scan.table_name.table() == name
+        {
+            let read = scan.projected_schema.fields().iter().find(|field| !columns.contains(field.name()));
+            forbidden = forbidden.take().or(read.map(|field| field.name().clone()));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    match forbidden {
+        None => Ok(()),
+        Some(column) => Err(Error::Denied {
+            message: format!("permission denied for column {column} of relation {name}"),
+            hint: Some(format!("You may read {}.", columns.join(", "))),
+        }),
+    }
+}
