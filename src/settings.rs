@@ -49,6 +49,9 @@ pub struct SessionSetting {
     pub meaning: &'static str,
 }
 
+/// How long a query that updates its answer remembers a group; also an option of a materialized view.
+pub const STATE_TTL: &str = "state_ttl";
+
 /// What SET, SHOW and RESET know. Those that only Postgres clients read are accepted and kept, and change nothing.
 pub const SESSION_SETTINGS: &[SessionSetting] = &[
     SessionSetting { name: "application_name", default: "", meaning: "the client's name, shown in pg_stat_activity" },
@@ -70,6 +73,11 @@ pub const SESSION_SETTINGS: &[SessionSetting] = &[
     SessionSetting { name: "server_version_num", default: "160004", meaning: "the same as a number" },
     SessionSetting { name: "session_authorization", default: "framesql", meaning: "kept for clients" },
     SessionSetting { name: "standard_conforming_strings", default: "on", meaning: "backslashes in strings are plain characters" },
+    SessionSetting {
+        name: STATE_TTL,
+        default: "0",
+        meaning: "how long, in event time, an updating query remembers a group that is not touched (a number with a unit; 0 is for ever)",
+    },
     SessionSetting {
         name: "statement_timeout",
         default: "0",
@@ -123,6 +131,13 @@ impl Variables {
     }
 }
 
+impl Variables {
+    /// `state_ttl` in µs; None is for ever.
+    pub fn state_ttl_us(&self) -> Option<i64> {
+        self.0.get(STATE_TTL).and_then(|v| duration_us(v, 1_000_000)).filter(|us| *us > 0)
+    }
+}
+
 fn find(name: &str) -> Result<&'static SessionSetting> {
     let lower = name.to_lowercase();
     let lower = match lower.as_str() {
@@ -144,6 +159,7 @@ fn check(name: &str, value: &str) -> Result<()> {
         "statement_timeout" if duration_us(value, 1_000).is_none() => {
             bad("Valid units are \"us\", \"ms\", \"s\", \"min\", \"h\" and \"d\".")
         }
+        STATE_TTL if duration_us(value, 1_000_000).is_none() => bad("Valid units are \"us\", \"ms\", \"s\", \"min\", \"h\" and \"d\"."),
         "client_encoding" if !matches!(value.to_lowercase().as_str(), "utf8" | "utf-8" | "unicode") => bad("The only encoding is UTF8."),
         "subscribe_as" if !matches!(value, "auto" | "copy" | "rows") => bad("Available values: auto, copy, rows."),
         "timezone" if !matches!(value.to_uppercase().as_str(), "UTC" | "GMT" | "ETC/UTC" | "DEFAULT" | "LOCAL") => {

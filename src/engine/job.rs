@@ -101,13 +101,15 @@ fn failed(e: &Error) -> End {
     End::Failed { code: e.sqlstate(), message: e.to_string() }
 }
 
-/// Commits what comes, at every watermark.
+/// Commits what comes: rows that are final at every watermark, changes at once.
 async fn write(mut events: EventStream, view: &MaterializedView) -> Result<()> {
     let mut rows: Vec<RecordBatch> = Vec::new();
     while let Some(event) = events.next().await {
         match event? {
+            // A view that takes rows back shows what its job gives at once, as one commit.
+            Event::Rows(batch) if view.updating() => view.change(&RecordBatch::new_empty(batch.schema()), &batch)?,
             Event::Rows(batch) => rows.push(batch),
-            Event::Changes { .. } => return Err(Error::Internal("changes in a view that only grows".into()).into()),
+            Event::Changes { gone, come } => view.change(&gone, &come)?,
             Event::Watermark(us) => {
                 view.commit(&rows, us)?;
                 rows.clear();

@@ -18,6 +18,7 @@ use datafusion::prelude::SessionContext;
 use tracing::warn;
 
 use crate::error::Result;
+use crate::plan::parse::Emit;
 use crate::plan::query;
 use crate::run::inference::Inference;
 use crate::run::{Checkpoint, Run, Threads};
@@ -70,6 +71,8 @@ impl Engine {
         let session = self.session("framesql", "framesql");
         session.start_in_background();
         for one in kept {
+            // What one statement was run under is kept with it, and is not the next one's.
+            session.variables().lock().clear();
             let started: Result<()> = async {
                 for statement in session.parse(&one.statement)? {
                     session.execute(&statement, Vec::new()).await?;
@@ -129,6 +132,8 @@ impl Engine {
             inference: Arc::clone(&self.inference),
             counters: Arc::default(),
             continuous,
+            emit: Emit::Default,
+            state_ttl_us: None,
             batch_rows: None,
             checkpoint: Arc::new(Checkpoint::default()),
             threads: self.threads.clone(),

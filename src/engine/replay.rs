@@ -8,10 +8,10 @@ use datafusion::logical_expr::LogicalPlan;
 use futures::StreamExt;
 
 use super::session::Session;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::Event;
 use crate::metrics::JobCounters;
-use crate::plan::parse::parse_query;
+use crate::plan::parse::{Emit, parse_query};
 use crate::plan::query;
 use crate::run::exec::events_of;
 use crate::run::operator::State;
@@ -36,8 +36,12 @@ pub struct Conditions {
 pub struct Replayed {
     /// The rows before the barrier, or all of them without one.
     pub rows: Vec<RecordBatch>,
+    /// Those taken back before the barrier, or all of them without one.
+    pub gone: Vec<RecordBatch>,
     /// The rows that came behind the barrier: those that a restored run must give once more.
     pub rows_after: Vec<RecordBatch>,
+    /// Those taken back behind the barrier.
+    pub gone_after: Vec<RecordBatch>,
     /// What the operators kept at the barrier; None if there was none.
     pub snapshot: Option<Snapshot>,
     /// What the job counted.
@@ -48,16 +52,21 @@ pub struct Replayed {
 pub struct Replay<'a> {
     session: &'a Session,
     plan: LogicalPlan,
+    emit: Emit,
 }
 
 impl Replay<'_> {
     /// Plans a query as SUBSCRIBE does. Errs for one that has no continuous form (0A000), and as SUBSCRIBE does.
     pub async fn of<'a>(session: &'a Session, sql: &str) -> Result<Replay<'a>> {
-        let plan = session.plan(&parse_query(sql)?.query).await?;
-        let plan = query::optimise_continuous(&session.context().state(), &plan)?;
-        let replay = Replay { session, plan };
+        let text = parse_query(sql)?;
+        let plan = session.plan(&text.query).await?;
+        let plan = query::optimise_continuous(&session.context().state(), &plan, text.emit)?;
+        let replay = Replay { session, plan, emit: text.emit };
         // What has no operator is refused here, not at the first run.
-        lower::continuous(&replay.plan, &session.engine().run(true))?;
+        lower::continuous(
+            &replay.plan,
+            &Run { emit: text.emit, state_ttl_us: session.variables().lock().state_ttl_us(), ..session.engine().run(true) },
+        )?;
         Ok(replay)
     }
 
@@ -65,15 +74,35 @@ impl Replay<'_> {
     pub async fn run(&self, conditions: Conditions) -> Result<Replayed> {
         let checkpoint =
             Checkpoint { barrier_after_rows: conditions.barrier_after_rows, restored: conditions.restored, ..Checkpoint::default() };
-        let run = Run { batch_rows: conditions.batch_rows, checkpoint: Arc::new(checkpoint), ..self.session.engine().run(true) };
+        let run = Run {
+            emit: self.emit,
+            state_ttl_us: self.session.variables().lock().state_ttl_us(),
+            batch_rows: conditions.batch_rows,
+            checkpoint: Arc::new(checkpoint),
+            ..self.session.engine().run(true)
+        };
         let exec = lower::continuous(&self.plan, &run)?;
         let mut events = events_of(&exec, &self.session.context().task_ctx())?;
-        let mut replayed = Replayed { rows: Vec::new(), rows_after: Vec::new(), snapshot: None, counters: Arc::clone(&run.counters) };
+        let mut replayed = Replayed {
+            rows: Vec::new(),
+            gone: Vec::new(),
+            rows_after: Vec::new(),
+            gone_after: Vec::new(),
+            snapshot: None,
+            counters: Arc::clone(&run.counters),
+        };
         while let Some(event) = events.next().await {
             match event? {
                 Event::Rows(rows) if replayed.snapshot.is_none() => replayed.rows.push(rows),
                 Event::Rows(rows) => replayed.rows_after.push(rows),
-                Event::Changes { .. } => return Err(Error::Internal("changes in a query that only grows".into())),
+                Event::Changes { gone, come } if replayed.snapshot.is_none() => {
+                    replayed.gone.push(gone);
+                    replayed.rows.push(come);
+                }
+                Event::Changes { gone, come } => {
+                    replayed.gone_after.push(gone);
+                    replayed.rows_after.push(come);
+                }
                 // The barrier has passed every operator when it comes out of the last.
                 Event::Barrier(_) => replayed.snapshot = Some(run.checkpoint.taken.lock().clone()),
                 Event::End => break,

@@ -60,8 +60,12 @@ pub trait Source: Debug + Send + Sync {
     fn now(&self) -> Option<Vec<RecordBatch>> {
         None
     }
-    /// Whether a continuous join looks its rows up as they are, instead of reading what comes: so it is with a table of reference data.
-    fn looked_up(&self) -> bool {
+    /// Whether rows come to it in the order of time, so that a continuous query can follow it; a table is only looked into.
+    fn flows(&self) -> bool {
+        true
+    }
+    /// Whether rows that it gives may be taken back by later ones (a view that updates its answer).
+    fn takes_back(&self) -> bool {
         false
     }
     /// Starts reading. Errs when the medium has gone.

@@ -1,6 +1,7 @@
 //! SQL to a plan: what must happen.
 
 pub mod asof;
+pub mod changelog;
 mod checked;
 pub mod column_names;
 pub mod event_time;
@@ -15,5 +16,6 @@ pub mod query;
 pub mod rewrite;
 pub mod system_time;
 pub mod table;
+pub mod topn_updating;
 pub mod unnest;
 pub mod window;

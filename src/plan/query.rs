@@ -14,10 +14,12 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
 use framesql_udfs::function::functions;
 
+use super::parse::Emit;
 use super::postgres_types::{PostgresTypes, PostgresTypesRule};
+use super::topn_updating::TopN;
 use super::unnest::UnnestPlanner;
 use super::window::{AssignWindow, WindowPlanner};
-use super::{asof, event_time, infer, join, length, pixels, rewrite, system_time, unnest};
+use super::{asof, changelog, event_time, infer, join, length, pixels, rewrite, system_time, topn_updating, unnest};
 use crate::error::Error;
 
 /// A session's planner: DataFusion's, with framesql's functions, relations and types. `catalog` is the database that it is in.
@@ -87,12 +89,28 @@ fn whole(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
 }
 
 /// The plan of a continuous query. Errs if it could never answer, or not what it says, with the way out.
-pub fn optimise_continuous(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
+pub fn optimise_continuous(state: &SessionState, plan: &LogicalPlan, emit: Emit) -> Result<LogicalPlan> {
     // The optimiser folds now() to a constant, so it is looked for before.
     check_now(plan)?;
-    let plan = whole(state, plan)?;
-    plan.apply_with_subqueries(|node| check_node(node).map(|()| TreeNodeRecursion::Continue))?;
+    let plan = topn_updating::place(whole(state, plan)?)?;
+    plan.apply_with_subqueries(|node| {
+        check_node(node, emit)?;
+        changelog::check(node, emit)?;
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    check_emit(&plan, emit)?;
     Ok(plan)
+}
+
+/// Errs for an EMIT that the rows of the plan cannot keep.
+fn check_emit(plan: &LogicalPlan, emit: Emit) -> Result<()> {
+    match emit {
+        Emit::OnWindowClose if changelog::changelog(plan, emit) => Err(changelog::refusal("EMIT ON WINDOW CLOSE").into()),
+        Emit::Every(_) if !changelog::gives_updates(plan, emit)? => {
+            Err(Error::refused("EMIT EVERY has nothing to hold back in a query of rows", "Leave it out: rows are given at once.").into())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_now(plan: &LogicalPlan) -> Result<()> {
@@ -112,7 +130,7 @@ fn check_now(plan: &LogicalPlan) -> Result<()> {
     Ok(())
 }
 
-fn check_node(node: &LogicalPlan) -> Result<()> {
+fn check_node(node: &LogicalPlan, emit: Emit) -> Result<()> {
     let unsupported = |what: &str, hint: &str| Err(Error::unsupported(format!("{what} in a continuous query"), hint).into());
     let mut subquery = false;
     node.apply_expressions(|e| {
@@ -132,11 +150,13 @@ fn check_node(node: &LogicalPlan) -> Result<()> {
             unsupported("LIMIT", "Leave it out, and limit where you read: SELECT … FROM view LIMIT ….")
         }
         LogicalPlan::Distinct(Distinct::On(_)) => unsupported("DISTINCT ON", "Group by window instead."),
-        LogicalPlan::Join(join) => join::way(join).map(|_| ()),
-        LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<asof::AsofJoin>() {
-            Some(asof) => asof.times().map(|_| ()),
-            None => Ok(()),
+        LogicalPlan::Join(join) => match join::way(join)? {
+            join::Way::Unbounded if !changelog::updating(emit) => Err(join::unbounded(join)?.into()),
+            _ => Ok(()),
         },
+        LogicalPlan::Extension(extension) if extension.node.as_any().is::<asof::AsofJoin>() => {
+            extension.node.as_any().downcast_ref::<asof::AsofJoin>().map_or(Ok(()), |asof| asof.times().map(|_| ()))
+        }
         LogicalPlan::Window(_) => unsupported("OVER", "Use it where you read: SELECT … OVER (…) FROM view."),
         LogicalPlan::RecursiveQuery(_) => unsupported("WITH RECURSIVE", "Use it where you read."),
         LogicalPlan::Aggregate(aggregate) if aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) => {
@@ -148,12 +168,23 @@ fn check_node(node: &LogicalPlan) -> Result<()> {
             }
             // A window over a column that is no event time is the nearer mistake.
             check_windows(&aggregate.input)?;
+            if changelog::updating(emit) {
+                return Ok(());
+            }
             Err(Error::refused(
                 "GROUP BY without a window in a continuous query would never answer",
-                "Group by window_start and window_end of TUMBLE(source, ts, INTERVAL '1 second').",
+                "Group by window_start and window_end of TUMBLE(source, ts, INTERVAL '1 second'), or add EMIT CHANGES.",
             )
             .into())
         }
+        LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<TopN>() {
+            Some(topn) if topn.keeps_first().is_none() && !changelog::updating(emit) => Err(Error::refused(
+                "ROW_NUMBER() without a window in a continuous query would never be final",
+                "Add window_start to its PARTITION BY, or add EMIT CHANGES.",
+            )
+            .into()),
+            _ => Ok(()),
+        },
         _ => Ok(()),
     }
 }

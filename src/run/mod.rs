@@ -1,8 +1,11 @@
 //! A plan to results: how it happens. Operators are lowered from the optimised logical plan and driven by one ExecutionPlan.
 
+mod accumulate;
+pub mod aggregate;
 pub mod asof;
 pub mod assign;
 pub mod condition;
+pub mod dedup;
 pub mod detach;
 pub mod exec;
 pub mod expression;
@@ -17,7 +20,10 @@ pub mod map;
 pub mod merge;
 pub mod operator;
 pub mod scan;
+pub mod topn_updating;
+pub mod touched;
 pub mod unnest;
+pub mod updating_join;
 pub mod window;
 
 use std::collections::BTreeMap;
@@ -29,6 +35,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::metrics::JobCounters;
+use crate::plan::parse::Emit;
 use inference::Inference;
 use operator::{Operator, State};
 
@@ -41,6 +48,10 @@ pub struct Run {
     pub counters: Arc<JobCounters>,
     /// Whether it goes on with what comes (a job) or ends (a SELECT).
     pub continuous: bool,
+    /// When a continuous query gives results.
+    pub emit: Emit,
+    /// How long operators that update their answer remember a group that is not touched, in event time, µs; None is for ever.
+    pub state_ttl_us: Option<i64>,
     /// Rows in a batch, where a test sets them.
     pub batch_rows: Option<usize>,
     /// Snapshots taken and to be taken.
@@ -122,10 +133,18 @@ pub enum Description {
     Window(window::Window),
     /// Joins within a stretch of event time.
     Join(join::Join),
+    /// Joins without a bound in time, and updates what it gave.
+    UpdatingJoin(updating_join::UpdatingJoin),
     /// Joins with what a table holds now.
     Lookup(lookup::Lookup),
     /// Joins with the nearest version.
     Asof(asof::Asof),
+    /// Aggregates, and updates what it gave.
+    Aggregate(aggregate::Aggregate),
+    /// The first rows by rank, updated.
+    TopN(topn_updating::TopN),
+    /// The first row of each key.
+    Dedup(dedup::Dedup),
 }
 
 impl Description {
@@ -142,8 +161,12 @@ impl Description {
             Description::Merge(_) => "MergeExec",
             Description::Window(_) => "WindowAggregateExec",
             Description::Join(_) => "TimedJoinExec",
+            Description::UpdatingJoin(_) => "UpdatingJoinExec",
             Description::Lookup(_) => "LookupJoinExec",
             Description::Asof(_) => "AsofJoinExec",
+            Description::Aggregate(_) => "UpdatingAggregateExec",
+            Description::TopN(_) => "UpdatingTopNExec",
+            Description::Dedup(_) => "DedupExec",
         }
     }
 
@@ -159,8 +182,12 @@ impl Description {
             Description::Limit(d) => d.detail(),
             Description::Window(d) => d.detail(),
             Description::Join(d) => d.detail(),
+            Description::UpdatingJoin(d) => d.detail(),
             Description::Lookup(d) => d.detail(),
             Description::Asof(d) => d.detail(),
+            Description::Aggregate(d) => d.detail(),
+            Description::TopN(d) => d.detail(),
+            Description::Dedup(d) => d.detail(),
         }
     }
 
@@ -177,8 +204,12 @@ impl Description {
             Description::Merge(d) => Arc::clone(&d.schema),
             Description::Window(d) => Arc::clone(&d.schema),
             Description::Join(d) => Arc::clone(&d.schema),
+            Description::UpdatingJoin(d) => Arc::clone(&d.schema),
             Description::Lookup(d) => Arc::clone(&d.schema),
             Description::Asof(d) => Arc::clone(&d.schema),
+            Description::Aggregate(d) => Arc::clone(&d.schema),
+            Description::TopN(d) => Arc::clone(&d.schema),
+            Description::Dedup(d) => Arc::clone(&d.schema),
         }
     }
 
@@ -195,8 +226,12 @@ impl Description {
             Description::Merge(d) => Box::new(d.build()),
             Description::Window(d) => Box::new(d.build(run)?),
             Description::Join(d) => Box::new(d.build(run)?),
+            Description::UpdatingJoin(d) => Box::new(d.build(run)?),
             Description::Lookup(d) => Box::new(d.build(run)?),
             Description::Asof(d) => Box::new(d.build(run)?),
+            Description::Aggregate(d) => Box::new(d.build(run)?),
+            Description::TopN(d) => Box::new(d.build()?),
+            Description::Dedup(d) => Box::new(d.build(run)?),
         })
     }
 }

@@ -108,6 +108,11 @@ impl Operator for ScanOperator {
         Ok(())
     }
 
+    fn changes(&mut self, _input: usize, gone: RecordBatch, come: RecordBatch, out: &mut Output) -> Result<()> {
+        out.changes(gone, come);
+        Ok(())
+    }
+
     fn snapshot(&mut self) -> Result<State> {
         Ok(State { numbers: [("n_rows".to_owned(), self.n_rows as i64)].into(), ..State::default() })
     }

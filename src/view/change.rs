@@ -1,4 +1,4 @@
-//! What SUBSCRIBE gives: rows with the watermark up to which they are complete, and +1 for a row that comes.
+//! What SUBSCRIBE gives: rows with the watermark up to which they are complete, +1 for a row that comes and -1 for one that is taken back.
 
 use std::sync::Arc;
 
@@ -10,10 +10,14 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, stream};
 
+use super::net::Net;
 use crate::error::Error;
 use crate::event::{END_OF_TIME_US, Event};
 use crate::frame::batch::ts_type;
 use crate::frame::source::EventStream;
+
+/// What stands for no watermark yet: it reads as -infinity.
+const BEFORE_TIME_US: i64 = i64::MIN;
 
 /// The columns of a changelog: watermark, diff, with progress also progressed, and then those of the rows.
 pub fn schema(rows: &SchemaRef, progress: bool) -> SchemaRef {
@@ -29,7 +33,14 @@ pub fn schema(rows: &SchemaRef, progress: bool) -> SchemaRef {
 /// The changelog of events: the rows of one commit share the watermark that follows them.
 pub fn changes(rows: &SchemaRef, events: EventStream, progress: bool) -> SendableRecordBatchStream {
     let schema = schema(rows, progress);
-    let writer = Writer { schema: Arc::clone(&schema), progress, waiting: Vec::new(), shown_us: None };
+    let writer = Writer {
+        schema: Arc::clone(&schema),
+        net: Net::try_new(rows),
+        progress,
+        waiting: Vec::new(),
+        watermark_us: BEFORE_TIME_US,
+        shown_us: None,
+    };
     let batches = stream::unfold((events, writer, false), |(mut events, mut writer, ended)| async move {
         if ended {
             return None;
@@ -49,7 +60,10 @@ pub fn changes(rows: &SchemaRef, events: EventStream, progress: bool) -> Sendabl
 struct Writer {
     schema: SchemaRef,
     progress: bool,
-    waiting: Vec<RecordBatch>,
+    net: Result<Net>,
+    /// The rows of the commit at hand, with their diff.
+    waiting: Vec<(RecordBatch, i32)>,
+    watermark_us: i64,
     shown_us: Option<i64>,
 }
 
@@ -57,10 +71,22 @@ impl Writer {
     fn take(&mut self, event: Event) -> Vec<Result<RecordBatch>> {
         match event {
             Event::Rows(rows) => {
-                self.waiting.push(rows);
+                self.waiting.push((rows, 1));
                 Vec::new()
             }
-            Event::Changes { .. } => vec![Err(Error::Internal("changes in a query that only grows".into()).into())],
+            Event::Changes { gone, come } => {
+                // A commit whose watermark did not move (another input holds it back) is shown with the one before, and does not wait.
+                let before = if self.waiting.is_empty() { Vec::new() } else { self.commit(Some(self.watermark_us)) };
+                let net = match &self.net {
+                    Ok(net) => net.of(&gone, &come),
+                    Err(e) => Err(Error::Internal(e.to_string()).into()),
+                };
+                match net {
+                    Ok((gone, come)) => self.waiting.extend([(gone, -1), (come, 1)].into_iter().filter(|(rows, _)| rows.num_rows() > 0)),
+                    Err(e) => return vec![Err(e)],
+                }
+                before
+            }
             Event::Watermark(us) => self.commit(Some(us)),
             // Rows without a watermark after them: their input has ended.
             Event::End => {
@@ -75,8 +101,9 @@ impl Writer {
     }
 
     fn commit(&mut self, watermark_us: Option<i64>) -> Vec<Result<RecordBatch>> {
+        self.watermark_us = watermark_us.unwrap_or(self.watermark_us);
         let mut batches: Vec<Result<RecordBatch>> =
-            std::mem::take(&mut self.waiting).iter().map(|rows| self.rows(rows, watermark_us)).collect();
+            std::mem::take(&mut self.waiting).iter().map(|(rows, diff)| self.rows(rows, *diff, watermark_us)).collect();
         if let Some(us) = watermark_us.filter(|us| self.progress && self.shown_us.is_none_or(|shown| *us > shown)) {
             self.shown_us = Some(us);
             batches.push(self.progressed(us));
@@ -84,9 +111,9 @@ impl Writer {
         batches
     }
 
-    fn rows(&self, rows: &RecordBatch, watermark_us: Option<i64>) -> Result<RecordBatch> {
+    fn rows(&self, rows: &RecordBatch, diff: i32, watermark_us: Option<i64>) -> Result<RecordBatch> {
         let n = rows.num_rows();
-        let mut columns: Vec<ArrayRef> = vec![watermark(watermark_us, n), Arc::new(Int32Array::from_value(1, n))];
+        let mut columns: Vec<ArrayRef> = vec![watermark(watermark_us, n), Arc::new(Int32Array::from_value(diff, n))];
         if self.progress {
             columns.push(Arc::new(BooleanArray::from(vec![false; n])));
         }

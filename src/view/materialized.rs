@@ -12,6 +12,7 @@ use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::updating::{Segment, Updating};
 use crate::error::Error;
 use crate::event::{END_OF_TIME_US, Event};
 use crate::frame::source::{EventStream, Request, Source, TimeColumn};
@@ -33,6 +34,8 @@ pub struct Shape {
     pub retention_us: Option<i64>,
     /// Whether its sources never end by themselves.
     pub live: bool,
+    /// Whether its job takes rows back.
+    pub updating: bool,
 }
 
 /// A view of the catalogue.
@@ -56,6 +59,8 @@ struct Stored {
     first_row: u64,
     watermark_us: Option<i64>,
     end: Option<End>,
+    /// The rows of a view that updates its answer; one that only grows has commits.
+    updating: Option<Updating>,
 }
 
 #[derive(Clone, Debug)]
@@ -82,9 +87,30 @@ pub enum End {
 }
 
 impl MaterializedView {
-    /// An empty view; its job counts in `counters`.
-    pub fn new(name: &str, shape: Shape, counters: Arc<JobCounters>) -> MaterializedView {
-        MaterializedView { name: name.to_owned(), shape, counters, stored: Mutex::default(), changed: watch::Sender::new(0) }
+    /// An empty view; its job counts in `counters`. Errs if rows are to be taken back and have a column whose values cannot be compared.
+    pub fn try_new(name: &str, shape: Shape, counters: Arc<JobCounters>) -> Result<MaterializedView> {
+        let time = shape.time_columns.first().map(|time| time.index);
+        let updating = shape.updating.then(|| Updating::try_new(&shape.schema, time)).transpose()?;
+        let stored = Mutex::new(Stored { updating, ..Stored::default() });
+        Ok(MaterializedView { name: name.to_owned(), shape, counters, stored, changed: watch::Sender::new(0) })
+    }
+
+    /// Whether its job takes rows back.
+    pub fn updating(&self) -> bool {
+        self.shape.updating
+    }
+
+    /// Takes rows back and adds others: readers see all of it or nothing. Its time is that of the next commit.
+    pub fn change(&self, gone: &RecordBatch, come: &RecordBatch) -> Result<()> {
+        let mut stored = self.stored.lock();
+        let Some(updating) = &mut stored.updating else {
+            return Err(Error::Internal("changes in a view that only grows".into()).into());
+        };
+        let n_changed = updating.change(gone, come, self.shape.retention_us.is_some())?;
+        drop(stored);
+        self.counters.rows_out.add(n_changed as u64);
+        self.changed.send_modify(|version| *version += 1);
+        Ok(())
     }
 
     /// Adds the rows of one firing, or of one batch: readers see all of them or none.
@@ -98,10 +124,17 @@ impl MaterializedView {
         }
         stored.watermark_us = stored.watermark_us.max(Some(watermark_us));
         stored.put_together(&self.shape.schema)?;
+        if let Some(updating) = &mut stored.updating {
+            updating.watermark(watermark_us);
+        }
         if let (Some(retention_us), Some(time)) = (self.shape.retention_us, self.shape.time_columns.first()) {
             // At the end of its input a view keeps what it has: no time passes any more.
             if watermark_us != END_OF_TIME_US {
-                stored.drop_before(time.index, watermark_us.saturating_sub(retention_us))?;
+                let from_us = watermark_us.saturating_sub(retention_us);
+                match &mut stored.updating {
+                    Some(updating) => updating.drop_before(from_us)?,
+                    None => stored.drop_before(time.index, from_us)?,
+                }
             }
         }
         drop(stored);
@@ -146,12 +179,19 @@ impl MaterializedView {
     /// How many rows it holds.
     pub fn n_rows(&self) -> u64 {
         let stored = self.stored.lock();
-        stored.commits.iter().map(|c| c.rows.num_rows() as u64).sum()
+        match &stored.updating {
+            Some(updating) => updating.n_rows(),
+            None => stored.commits.iter().map(|c| c.rows.num_rows() as u64).sum(),
+        }
     }
 
     /// How many bytes its rows take in memory.
     pub fn n_bytes(&self) -> u64 {
-        self.stored.lock().commits.iter().map(|c| c.rows.get_array_memory_size() as u64).sum()
+        let stored = self.stored.lock();
+        match &stored.updating {
+            Some(updating) => updating.n_bytes(),
+            None => stored.commits.iter().map(|c| c.rows.get_array_memory_size() as u64).sum(),
+        }
     }
 
     /// Its columns.
@@ -159,22 +199,43 @@ impl MaterializedView {
         Arc::clone(&self.shape.schema)
     }
 
-    /// The rows that are committed now, each batch shared and not copied.
-    pub fn snapshot(&self) -> Vec<RecordBatch> {
-        self.stored.lock().commits.iter().map(|c| c.rows.clone()).collect()
+    /// The rows that are committed now. The view is held only while what it shares is named, and not while it is read.
+    pub fn snapshot(&self) -> Result<Vec<RecordBatch>> {
+        let stored = self.stored.lock();
+        let segments = match &stored.updating {
+            Some(updating) => updating.segments(),
+            None => return Ok(stored.commits.iter().map(|c| c.rows.clone()).collect()),
+        };
+        drop(stored);
+        segments.iter().map(Segment::read).collect()
     }
 
     /// Follows the view: what it holds, unless `snapshot` is false, and then every commit with its watermark; none twice, none missed.
     pub fn follow(self: &Arc<Self>, snapshot: bool) -> EventStream {
         let changed = self.changed.subscribe();
-        let stored = self.stored.lock();
+        let mut stored = self.stored.lock();
         let (at, watermark_us) = match snapshot {
             true => (stored.first_row, i64::MIN),
             false => (stored.next_row(), stored.watermark_us.unwrap_or(i64::MIN)),
         };
+        let now_us = stored.watermark_us;
+        let (mail, held) = match &mut stored.updating {
+            Some(updating) => (Some(updating.subscribe()), if snapshot { updating.segments() } else { Vec::new() }),
+            None => (None, Vec::new()),
+        };
         drop(stored);
-        let follower =
-            Follower { view: Arc::clone(self), changed, next_row: at, snapshot, watermark_us, ready: VecDeque::new(), ended: false };
+        let mut follower =
+            Follower { view: Arc::clone(self), changed, next_row: at, snapshot, watermark_us, ready: VecDeque::new(), ended: false, mail };
+        for segment in &held {
+            match segment.read() {
+                Ok(rows) => follower.ready.push_back(Event::Rows(rows)),
+                Err(e) => return Box::pin(stream::iter([Err(e)])),
+            }
+        }
+        if let (Some(_), Some(us)) = (mail, now_us.filter(|us| *us > watermark_us)) {
+            follower.watermark_us = us;
+            follower.ready.push_back(Event::Watermark(us));
+        }
         Box::pin(stream::try_unfold(follower, |mut f| async move { Ok(f.next().await?.map(|event| (event, f))) }))
     }
 }
@@ -254,6 +315,18 @@ struct Follower {
     watermark_us: i64,
     ready: VecDeque<Event>,
     ended: bool,
+    /// Under which number its mail comes, from a view that takes rows back.
+    mail: Option<u64>,
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        if let Some(number) = self.mail
+            && let Some(updating) = &mut self.view.stored.lock().updating
+        {
+            updating.unsubscribe(number);
+        }
+    }
 }
 
 impl Follower {
@@ -275,7 +348,13 @@ impl Follower {
     }
 
     fn look(&mut self) -> Result<()> {
-        let stored = self.view.stored.lock();
+        let mut stored = self.view.stored.lock();
+        if let (Some(number), Some(updating)) = (self.mail, &mut stored.updating) {
+            self.ready.extend(updating.mail(number));
+            if let Some(Event::Watermark(us)) = self.ready.back() {
+                self.watermark_us = *us;
+            }
+        }
         let from = stored.commits.partition_point(|c| c.next_row() <= self.next_row);
         for commit in stored.commits.range(from..) {
             let skip = usize::try_from(self.next_row.saturating_sub(commit.first_row)).unwrap_or(usize::MAX).min(commit.rows.num_rows());
@@ -342,7 +421,12 @@ impl Source for ViewSource {
     }
 
     fn now(&self) -> Option<Vec<RecordBatch>> {
-        Some(self.0.snapshot())
+        // Rows that could be filtered when they were asked for before can be filtered again.
+        self.0.snapshot().ok()
+    }
+
+    fn takes_back(&self) -> bool {
+        self.0.shape.updating
     }
 
     fn open(&self, request: &Request) -> Result<EventStream> {
@@ -362,6 +446,13 @@ impl Source for ViewSource {
                             }
                             Event::Rows(batch.slice(n, batch.num_rows() - n).project(&projection)?)
                         }
+                        Event::Changes { .. } if skip > 0 => {
+                            let message = "a query over a view that takes rows back cannot go on from a snapshot".to_owned();
+                            return Err(Error::State { message, hint: Some("Start it again.".into()) }.into());
+                        }
+                        Event::Changes { gone, come } => {
+                            Event::Changes { gone: gone.project(&projection)?, come: come.project(&projection)? }
+                        }
                         other => other,
                     };
                     return Ok(Some((event, (rows, projection, skip))));
@@ -371,7 +462,7 @@ impl Source for ViewSource {
         if let Some(End::Failed { code, message }) = self.0.ending() {
             return Err(Error::Failed { name: self.0.name.clone(), code, message }.into());
         }
-        let rows = self.0.snapshot().into_iter().map(move |b| Ok(Event::Rows(b.project(&projection)?)));
+        let rows = self.0.snapshot()?.into_iter().map(move |b| Ok(Event::Rows(b.project(&projection)?)));
         Ok(Box::pin(stream::iter(rows.chain([Ok(Event::Watermark(END_OF_TIME_US)), Ok(Event::End)]))))
     }
 }

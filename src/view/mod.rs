@@ -2,3 +2,5 @@
 
 pub mod change;
 pub mod materialized;
+mod net;
+mod updating;

@@ -41,6 +41,23 @@ pub(crate) fn n_rows(bag: &Bag) -> usize {
     bag.values().map(Vec::len).sum()
 }
 
+/// What is left when rows are taken back. Errs with the first that is not there.
+pub(crate) fn without(mut bag: Bag, gone: &Bag) -> Result<Bag, String> {
+    for (exact, all) in gone {
+        let left = bag.entry(exact.clone()).or_default();
+        for floats in all {
+            match left.iter().position(|other| close(floats, other)) {
+                Some(at) => drop(left.swap_remove(at)),
+                None => return Err(format!("{exact:?} {floats:?} is taken back and never came")),
+            }
+        }
+        if left.is_empty() {
+            bag.remove(exact);
+        }
+    }
+    Ok(bag)
+}
+
 /// Errs with the first row that only one of two answers has.
 pub(crate) fn same(expected: &Bag, found: &Bag) -> Result<(), String> {
     let rows = |bag: &Bag, exact: &[String]| bag.get(exact).cloned().unwrap_or_default();

@@ -1,5 +1,7 @@
 //! Random queries over synthetic cameras, each with a continuous form: the same number always gives the same query.
 
+mod updating;
+
 use fastrand::Rng;
 
 /// The statements that make the sources, and the query.
@@ -7,6 +9,8 @@ use fastrand::Rng;
 pub(crate) struct Case {
     pub(crate) sources: Vec<String>,
     pub(crate) query: String,
+    /// How its continuous form is to be given: nothing, or an EMIT clause.
+    pub(crate) emit: &'static str,
     /// Frames of the longest source.
     pub(crate) n_frames: u64,
 }
@@ -40,14 +44,19 @@ pub(crate) fn case(number: u64) -> Case {
             rng.u8(..)
         ));
     }
-    let query = match rng.u8(..20) {
-        0..3 => rows(rng, number, n_sources),
-        3..6 => window_of_window(rng, number, n_sources),
-        6..8 => by_time(rng, number, n_sources),
-        8 => distinct(rng, number, n_sources),
-        _ => windowed(rng, number, n_sources).0,
+    let (query, may_update) = match rng.u8(..28) {
+        0..3 => (rows(rng, number, n_sources), false),
+        3..6 => (window_of_window(rng, number, n_sources), false),
+        6..8 => (by_time(rng, number, n_sources), true),
+        8 => (distinct(rng, number, n_sources), true),
+        9..20 => (windowed(rng, number, n_sources).0, true),
+        _ => {
+            let (query, emit) = updating::query(rng, number, n_sources);
+            return Case { sources, query, emit, n_frames: longest };
+        }
     };
-    Case { sources, query, n_frames: longest }
+    let emit = if may_update && rng.u8(..3) == 0 { updating::emit(rng) } else { "" };
+    Case { sources, query, emit, n_frames: longest }
 }
 
 fn predicate(rng: &mut Rng) -> String {

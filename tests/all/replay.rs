@@ -21,19 +21,31 @@ const CASES: u64 = 300;
 /// What was compared.
 pub(crate) struct Compared {
     pub(crate) n_rows: usize,
+    /// How many rows were taken back on the way.
+    pub(crate) n_gone: usize,
     /// Whether rows came before a barrier, and more after it.
     pub(crate) divided: bool,
 }
 
-/// Compares a query's answers; a barrier stands after a random one of `n_rows` rows of each source.
-pub(crate) async fn compare(session: &Session, query: &str, rng: &mut fastrand::Rng, n_rows: u64) -> Result<Compared, String> {
+/// The sum of the diffs of some runs one after another.
+fn sum(runs: &[(&[RecordBatch], &[RecordBatch])]) -> Result<Bag, String> {
+    let all = |of: fn(&(&[RecordBatch], &[RecordBatch])) -> Vec<RecordBatch>| runs.iter().flat_map(of).collect::<Vec<_>>();
+    oracle::without(oracle::bag(&all(|(rows, _)| rows.to_vec())), &oracle::bag(&all(|(_, gone)| gone.to_vec())))
+}
+
+/// Compares a query's answers, given as `emit` says; a barrier stands after a random one of `n_rows` rows of each source.
+pub(crate) async fn compare(session: &Session, query: &str, emit: &str, rng: &mut fastrand::Rng, n_rows: u64) -> Result<Compared, String> {
     let expected = oracle::bag(&answers::rows(session, query).await.map_err(|e| format!("SELECT: {e}"))?);
-    let replay = Replay::of(session, query).await.map_err(|e| format!("continuous: {e}"))?;
-    let same = |what: &str, found: &Bag| oracle::same(&expected, found).map_err(|e| format!("{what}: {e}"));
+    let replay = Replay::of(session, &format!("{query} {emit}")).await.map_err(|e| format!("continuous: {e}"))?;
+    let same = |what: &str, found: Result<Bag, String>| {
+        found.and_then(|found| oracle::same(&expected, &found)).map_err(|e| format!("{what} {emit}: {e}"))
+    };
+    let mut n_gone = 0;
     for batch_rows in BATCH_ROWS {
         let conditions = Conditions { batch_rows: Some(batch_rows), ..Conditions::default() };
         let whole = replay.run(conditions).await.map_err(|e| format!("batches of {batch_rows}: {e}"))?;
-        same(&format!("batches of {batch_rows}"), &oracle::bag(&whole.rows))?;
+        n_gone += whole.gone.iter().map(RecordBatch::num_rows).sum::<usize>();
+        same(&format!("batches of {batch_rows}"), sum(&[(&whole.rows, &whole.gone)]))?;
         let late = whole.counters.n_late.get() + whole.counters.n_partly_late.get();
         if late > 0 {
             return Err(format!("batches of {batch_rows}: {late} rows of a source in order were late"));
@@ -44,22 +56,21 @@ pub(crate) async fn compare(session: &Session, query: &str, rng: &mut fastrand::
     let what = format!("restored after row {at}, batches of {batch_rows} and then {then}");
     let first = Conditions { batch_rows: Some(batch_rows), barrier_after_rows: Some(at), ..Conditions::default() };
     let first = replay.run(first).await.map_err(|e| format!("{what}: {e}"))?;
-    let undisturbed: Vec<RecordBatch> = first.rows.iter().chain(&first.rows_after).cloned().collect();
-    same(&format!("with a barrier after row {at}, batches of {batch_rows}"), &oracle::bag(&undisturbed))?;
+    let undisturbed = sum(&[(&first.rows, &first.gone), (&first.rows_after, &first.gone_after)]);
+    same(&format!("with a barrier after row {at}, batches of {batch_rows}"), undisturbed)?;
     let restored = first.snapshot.ok_or_else(|| format!("{what}: the barrier did not come"))?;
     let second = Conditions { batch_rows: Some(then), restored, ..Conditions::default() };
     let second = replay.run(second).await.map_err(|e| format!("{what}: {e}"))?;
     let divided = !first.rows.is_empty() && !second.rows.is_empty();
-    let together: Vec<RecordBatch> = first.rows.into_iter().chain(second.rows).collect();
-    same(&what, &oracle::bag(&together))?;
-    Ok(Compared { n_rows: oracle::n_rows(&expected), divided })
+    same(&what, sum(&[(&first.rows, &first.gone), (&second.rows, &second.gone)]))?;
+    Ok(Compared { n_rows: oracle::n_rows(&expected), n_gone, divided })
 }
 
 async fn run_case(session: &Session, number: u64, case: &Case) -> Result<Compared, String> {
     for source in &case.sources {
         answers::rows(session, source).await.map_err(|e| e.to_string())?;
     }
-    compare(session, &case.query, &mut fastrand::Rng::with_seed(number), case.n_frames).await
+    compare(session, &case.query, case.emit, &mut fastrand::Rng::with_seed(number), case.n_frames).await
 }
 
 #[test]
@@ -70,7 +81,8 @@ fn random_queries_answer_the_same_however_they_are_run() {
         None => (AtomicU64::new(0), variable("CASES").unwrap_or(CASES)),
     };
     let n_cases = end - next.load(Ordering::Relaxed);
-    let (n_answering, n_divided, failures) = (AtomicUsize::new(0), AtomicUsize::new(0), parking_lot::Mutex::new(Vec::new()));
+    let [n_answering, n_divided, n_updated] = [const { AtomicUsize::new(0) }; 3];
+    let failures = parking_lot::Mutex::new(Vec::new());
     let work = || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         runtime.block_on(async {
@@ -85,10 +97,14 @@ fn random_queries_answer_the_same_however_they_are_run() {
                     Ok(compared) => {
                         n_answering.fetch_add(usize::from(compared.n_rows > 0), Ordering::Relaxed);
                         n_divided.fetch_add(usize::from(compared.divided), Ordering::Relaxed);
+                        n_updated.fetch_add(usize::from(compared.n_gone > 0), Ordering::Relaxed);
                     }
-                    Err(reason) => {
-                        failures.lock().push(format!("CASE={number}\n{};\n{};\n  {reason}", case.sources.join(";\n"), case.query))
-                    }
+                    Err(reason) => failures.lock().push(format!(
+                        "CASE={number}\n{};\n{} {};\n  {reason}",
+                        case.sources.join(";\n"),
+                        case.query,
+                        case.emit
+                    )),
                 }
             }
             // None of the queries reads a pixel, so none is made.
@@ -106,9 +122,10 @@ fn random_queries_answer_the_same_however_they_are_run() {
     let failures = failures.into_inner();
     assert!(failures.is_empty(), "\n{}\n{} of {n_cases} cases failed", failures.join("\n\n"), failures.len());
     // The comparison is worth something: most queries have an answer, and many an answer on both sides of the barrier.
-    let (n_answering, n_divided) = (n_answering.into_inner() as u64, n_divided.into_inner() as u64);
+    let [n_answering, n_divided, n_updated] = [n_answering, n_divided, n_updated].map(|n| n.into_inner() as u64);
     assert!(n_cases == 1 || n_answering * 10 >= n_cases * 7, "only {n_answering} of {n_cases} queries have an answer");
     assert!(n_cases == 1 || n_divided * 10 >= n_cases * 3, "only {n_divided} of {n_cases} answers were divided by their barrier");
+    assert!(n_cases == 1 || n_updated * 10 >= n_cases, "only {n_updated} of {n_cases} answers were updated on the way");
 }
 
 /// The question without what sorts and cuts its answer, which a continuous query has no end for.
@@ -129,17 +146,25 @@ async fn every_question_with_a_continuous_form_answers_the_same() {
     let mut compared = Vec::new();
     for question in files::ending(&["queries"], &["sql"]) {
         let query = unsorted(&files::text(&question));
-        match Replay::of(&session, &query).await {
-            Ok(_) => {
-                let all = compare(&session, &query, &mut rng, 56).await.unwrap_or_else(|e| panic!("{}: {e}", question.display()));
-                assert!(all.n_rows > 0, "{} has no answer", question.display());
-                compared.push(question.file_stem().unwrap().to_string_lossy().into_owned());
+        let name = question.file_stem().unwrap().to_string_lossy().into_owned();
+        for (mark, emit) in [("", ""), ("+", "EMIT CHANGES"), ("*", "EMIT EVERY INTERVAL '700 milliseconds'")] {
+            match Replay::of(&session, &format!("{query} {emit}")).await {
+                Ok(_) => {
+                    let all = compare(&session, &query, emit, &mut rng, 56).await;
+                    let all = all.unwrap_or_else(|e| panic!("{}: {e}", question.display()));
+                    assert!(all.n_rows > 0, "{} has no answer", question.display());
+                    compared.push(format!("{name}{mark}"));
+                }
+                // OVER, and GROUP BY without a window or EMIT: refused with the reason.
+                Err(e) => assert!(["0A000", "42P20"].contains(&e.sqlstate()) && e.hint().is_some(), "{}: {e}", question.display()),
             }
-            // OVER, and GROUP BY without a window: refused with the reason.
-            Err(e) => assert!(["0A000", "42P20"].contains(&e.sqlstate()) && e.hint().is_some(), "{}: {e}", question.display()),
         }
     }
-    assert_eq!(compared, ["busiest_two_seconds", "faces_per_second", "first_two_faces", "largest_face_per_second", "left_middle_right"]);
+    // Without a mark as windows close, with + as they change, with * every 700 milliseconds.
+    let expected = "busiest_two_seconds busiest_two_seconds+ busiest_two_seconds* faces_per_second faces_per_second+ faces_per_second* \
+        first_two_faces first_two_faces+ largest_face_per_second largest_face_per_second+ largest_face_per_second* \
+        left_middle_right left_middle_right+ left_middle_right* one_second_later share_of_time_occupied+ share_of_time_occupied*";
+    assert_eq!(compared, expected.split_whitespace().collect::<Vec<_>>());
 }
 
 /// Rows of a window come when it closes, so every other time in them is late by up to its length: a window over that time waits for it.
@@ -157,7 +182,8 @@ async fn a_time_that_a_window_holds_back_is_not_late() {
         format!("SELECT at, sum(n) FROM ({twice}) AS h GROUP BY at"),
         format!("SELECT window_time, sum(n) FROM TUMBLE(({twice}), at, INTERVAL '200 milliseconds') GROUP BY window_time"),
     ] {
-        let compared = compare(&session, &query, &mut fastrand::Rng::with_seed(3), 100).await.unwrap_or_else(|e| panic!("{query}: {e}"));
+        let compared =
+            compare(&session, &query, "", &mut fastrand::Rng::with_seed(3), 100).await.unwrap_or_else(|e| panic!("{query}: {e}"));
         assert!(compared.n_rows >= 20, "{query}");
     }
 }

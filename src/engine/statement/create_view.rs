@@ -14,11 +14,12 @@ use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::frame::source::{Source, TimeColumn};
+use crate::plan::changelog::changelog;
 use crate::plan::column_names::{self, Names};
 use crate::plan::parse::{Emit, QueryText, Statement, boolean};
 use crate::plan::{event_time, query, rewrite};
-use crate::run::lower;
-use crate::settings::duration_us;
+use crate::run::{Run, lower};
+use crate::settings::{STATE_TTL, duration_us};
 use crate::view::materialized::{End, MaterializedView, Shape};
 
 /// What the statement says.
@@ -30,15 +31,6 @@ pub(super) struct CreateView<'a> {
     pub(super) columns: &'a [String],
     pub(super) options: &'a [(String, String)],
     pub(super) query: &'a QueryText,
-}
-
-/// Errs for an EMIT that is not supported yet.
-pub(super) fn check_emit(emit: Emit) -> Result<()> {
-    match emit {
-        Emit::Default | Emit::OnWindowClose => Ok(()),
-        Emit::Changes => Err(Error::unsupported("EMIT CHANGES", "Leave it out: windows are given when they close, rows at once.")),
-        Emit::Every(_) => Err(Error::unsupported("EMIT EVERY", "Leave it out: windows are given when they close, rows at once.")),
-    }
 }
 
 impl CreateView<'_> {
@@ -72,7 +64,7 @@ impl CreateView<'_> {
             };
             let object = Object { name: self.name.to_owned(), body, definition: statement.text.clone(), reads };
             if let Some(store) = &engine.store {
-                store.add(self.name, &statement.text)?;
+                store.add(self.name, &self.kept(session, statement))?;
             }
             engine.catalog.add(object)?;
             match made {
@@ -92,6 +84,16 @@ impl CreateView<'_> {
         };
         self.wait(session, &waiting).await?;
         done()
+    }
+
+    /// The statement as a restart reads it: with the setting that it was run under, if that has a say.
+    fn kept(&self, session: &Session, statement: &Statement) -> String {
+        match session.variables().lock().show(STATE_TTL) {
+            Ok(ttl) if self.materialized && ttl != "0" && self.options.iter().all(|(key, _)| key != STATE_TTL) => {
+                format!("SET {STATE_TTL} = '{}'; {}", ttl.replace('\'', "''"), statement.text)
+            }
+            _ => statement.text.clone(),
+        }
     }
 
     /// Waits until the view holds the whole answer; a statement that is cancelled meanwhile leaves no view behind.
@@ -166,8 +168,8 @@ impl CreateView<'_> {
     }
 
     fn materialized(&self, session: &Session, plan: &LogicalPlan) -> Result<Made> {
-        check_emit(self.query.emit)?;
         let (mut retention_us, mut background) = (None, false);
+        let mut state_ttl_us = session.variables().lock().state_ttl_us();
         for (key, value) in self.options {
             match key.as_str() {
                 "retention" => match duration_us(value, 1_000_000).filter(|us| *us > 0) {
@@ -179,17 +181,26 @@ impl CreateView<'_> {
                         });
                     }
                 },
+                "state_ttl" => match duration_us(value, 1_000_000) {
+                    Some(us) => state_ttl_us = Some(us).filter(|us| *us > 0),
+                    None => {
+                        return Err(Error::Option {
+                            message: format!("option \"state_ttl\" is a time such as '1 h', not \"{value}\""),
+                            hint: Some("0 is for ever.".into()),
+                        });
+                    }
+                },
                 "background" => background = boolean(key, value)?,
                 _ => {
                     return Err(Error::Option {
                         message: format!("option \"{key}\" of a materialized view does not exist"),
-                        hint: Some("The options are retention and background.".into()),
+                        hint: Some("The options are retention, state_ttl and background.".into()),
                     });
                 }
             }
         }
         let engine = session.engine();
-        let plan = query::optimise_continuous(&session.context().state(), plan)?;
+        let plan = query::optimise_continuous(&session.context().state(), plan, self.query.emit)?;
         let sources = event_time::sources_of(&plan)?;
         let time_columns: Vec<TimeColumn> =
             event_time::columns_of(&plan).into_iter().map(|(index, lag_us)| TimeColumn { index, lag_us }).collect();
@@ -200,10 +211,11 @@ impl CreateView<'_> {
             });
         }
         let view_is_live = sources.iter().any(|s| s.live());
-        let run = engine.run(true);
+        let run = Run { emit: self.query.emit, state_ttl_us, ..engine.run(true) };
         let exec = lower::continuous(&plan, &run)?;
-        let shape = Shape { schema: exec.schema(), time_columns, retention_us, live: view_is_live };
-        let view = Arc::new(MaterializedView::new(self.name, shape, run.counters));
+        let updating = changelog(&plan, self.query.emit);
+        let shape = Shape { schema: exec.schema(), time_columns, retention_us, live: view_is_live, updating };
+        let view = Arc::new(MaterializedView::try_new(self.name, shape, run.counters)?);
         Ok(Made::Materialized(New { view, exec, sources, background, view_is_live }))
     }
 

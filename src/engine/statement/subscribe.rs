@@ -6,14 +6,13 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::ExecutionPlan;
 
-use super::create_view::check_emit;
 use crate::engine::catalog::Body;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::plan::parse::{QueryText, Subscribe, Subscribed, parse_query};
 use crate::plan::query;
 use crate::run::exec::events_of;
-use crate::run::lower;
+use crate::run::{Run, lower};
 use crate::view::change;
 use crate::view::materialized::MaterializedView;
 
@@ -44,13 +43,13 @@ pub(super) async fn schema(session: &Session, subscribe: &Subscribe) -> Result<S
 
 /// The plan of a query that is subscribed to.
 pub(super) async fn physical(session: &Session, text: &QueryText) -> Result<Arc<dyn ExecutionPlan>> {
-    check_emit(text.emit)?;
     let plan = session.plan(&text.query).await?;
     if !plan.get_parameter_types()?.is_empty() {
         return Err(Error::unsupported("parameters in a continuous query", "Write the values into the query."));
     }
-    let plan = query::optimise_continuous(&session.context().state(), &plan)?;
-    Ok(lower::continuous(&plan, &session.engine().run(true))?)
+    let plan = query::optimise_continuous(&session.context().state(), &plan, text.emit)?;
+    let state_ttl_us = session.variables().lock().state_ttl_us();
+    Ok(lower::continuous(&plan, &Run { emit: text.emit, state_ttl_us, ..session.engine().run(true) })?)
 }
 
 async fn followed(session: &Session, subscribe: &Subscribe) -> Result<Followed> {

@@ -2,6 +2,7 @@
 
 mod batch;
 mod join;
+mod updating;
 
 use std::sync::Arc;
 
@@ -21,7 +22,9 @@ use super::{Description, Run, assign, detach, infer, limit, map, merge, scan, un
 use crate::error::Error;
 use crate::frame::source::{Request, Source};
 use crate::plan::asof::AsofJoin;
+use crate::plan::changelog::changelog;
 use crate::plan::event_time::{self, source_of};
+use crate::plan::topn_updating::TopN;
 use crate::plan::{infer as plan_infer, unnest as plan_unnest, window as plan_window};
 
 pub use batch::batch;
@@ -44,6 +47,7 @@ fn check_references(description: &Description) -> Result<()> {
     match description {
         Description::Map(map) => map.predicate.iter().chain(map.columns.iter().flatten()).try_for_each(|e| check(e).map(|_| ())),
         Description::Join(join) => join.condition.expressions().try_for_each(|e| check(e).map(|_| ())),
+        Description::UpdatingJoin(join) => join.condition.expressions().try_for_each(|e| check(e).map(|_| ())),
         Description::Lookup(lookup) => lookup.condition.expressions().try_for_each(|e| check(e).map(|_| ())),
         Description::Asof(asof) => asof.condition.expressions().try_for_each(|e| check(e).map(|_| ())),
         Description::Infer(infer) => match infer.calls.first() {
@@ -154,9 +158,11 @@ impl Lowering<'_> {
                 let exec = self.operator(Description::Merge(merge), parts.into_iter().map(|p| p.exec).collect());
                 Ok(Part { exec, pixels })
             }
+            LogicalPlan::Aggregate(_) if changelog(plan, self.run.emit) => self.updating_aggregate(plan),
             LogicalPlan::Aggregate(aggregate) => self.window(aggregate, plan),
             LogicalPlan::Join(join) => self.join(join),
             LogicalPlan::Extension(extension) if extension.node.as_any().is::<AsofJoin>() => self.asof(extension),
+            LogicalPlan::Extension(extension) if extension.node.as_any().is::<TopN>() => self.topn_updating(extension),
             LogicalPlan::Extension(extension) => match node(extension.node.as_ref()) {
                 Some((input, description)) => {
                     let description = self.timed(description, extension)?;

@@ -1,0 +1,66 @@
+//! The operators of a continuous query that update their answer: aggregates before they are final, Top-N, deduplication.
+
+use std::sync::Arc;
+
+use datafusion::common::internal_err;
+use datafusion::error::Result;
+use datafusion::logical_expr::{Extension, LogicalPlan, UserDefinedLogicalNodeCore};
+
+use super::{Lowering, Part, arrow};
+use crate::plan::changelog::changelog;
+use crate::plan::event_time;
+use crate::plan::parse::Emit;
+use crate::plan::topn_updating::TopN;
+use crate::run::touched::Pace;
+use crate::run::{Description, aggregate, dedup, topn_updating};
+
+impl Lowering<'_> {
+    fn pace(&self) -> Pace {
+        let every_us = match self.run.emit {
+            Emit::Every(us) => Some(us),
+            Emit::Default | Emit::OnWindowClose | Emit::Changes => None,
+        };
+        Pace { every_us, state_ttl_us: self.run.state_ttl_us }
+    }
+
+    pub(super) fn updating_aggregate(&mut self, plan: &LogicalPlan) -> Result<Part> {
+        let LogicalPlan::Aggregate(node) = plan else { return internal_err!("no aggregate") };
+        let input = self.lower(&node.input)?;
+        let input = self.detached(input);
+        let description = aggregate::Aggregate {
+            input: Arc::clone(node.input.schema()),
+            keys: node.group_expr.clone(),
+            aggregates: node.aggr_expr.clone(),
+            complete: event_time::window_key(plan),
+            retracted: changelog(&node.input, self.run.emit),
+            pace: self.pace(),
+            schema: arrow(plan.schema()),
+        };
+        Ok(Part { exec: self.operator(Description::Aggregate(description), vec![input]), pixels: false })
+    }
+
+    pub(super) fn topn_updating(&mut self, extension: &Extension) -> Result<Part> {
+        let Some(node) = extension.node.as_any().downcast_ref::<TopN>() else { return internal_err!("no Top-N") };
+        let input = self.lower(&node.input)?;
+        let input = self.detached(input);
+        let (columns, schema) = (Arc::clone(node.input.schema()), arrow(UserDefinedLogicalNodeCore::schema(node)));
+        let (partition, retracted, pace) = (node.partition.clone(), changelog(&node.input, self.run.emit), self.pace());
+        let description = match node.keeps_first() {
+            Some((time, lag_us)) if !retracted => {
+                let pace = Pace { every_us: None, ..pace };
+                Description::Dedup(dedup::Dedup { input: columns, partition, time, lag_us, pace, schema })
+            }
+            _ => Description::TopN(topn_updating::TopN {
+                input: columns,
+                partition,
+                order: node.order.iter().map(|sort| sort.expr.clone()).collect(),
+                directions: node.order.iter().map(|sort| (!sort.asc, sort.nulls_first)).collect(),
+                n: node.n,
+                retracted,
+                pace,
+                schema,
+            }),
+        };
+        Ok(Part { exec: self.operator(description, vec![input]), pixels: false })
+    }
+}

@@ -1,0 +1,205 @@
+//! Which groups have changed since they were last given, when they are due, and which have not been touched for so long that they are forgotten.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::event::END_OF_TIME_US;
+
+/// A group's key, as the bytes of a row.
+pub(super) type Key = Arc<[u8]>;
+
+/// When an updating operator gives what has changed, and how long it remembers what has not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// Changes are given when event time passes a multiple of it, µs; None gives them after every batch of input.
+    pub every_us: Option<i64>,
+    /// A group that is not touched for longer, in event time, is forgotten, µs; None remembers all.
+    pub state_ttl_us: Option<i64>,
+}
+
+impl Pace {
+    /// What EXPLAIN shows.
+    pub fn detail(&self) -> String {
+        let mut text = match self.every_us {
+            None => ", emit=changes".to_owned(),
+            Some(us) => format!(", emit=every {} ms", us as f64 / 1e3),
+        };
+        if let Some(us) = self.state_ttl_us {
+            text.push_str(&format!(", state_ttl={} ms", us as f64 / 1e3));
+        }
+        text
+    }
+}
+
+/// The groups that wait to be given, and the time of each.
+pub(super) struct Touched {
+    pace: Pace,
+    /// In the order in which they were touched first.
+    waiting: Vec<Key>,
+    waits: HashSet<Key>,
+    /// Touched since the last watermark: the next one is their time, so that none is forgotten too early.
+    fresh: HashSet<Key>,
+    touched_us: HashMap<Key, i64>,
+    /// Each remembered group once, by a time at which it may have been touched last.
+    oldest: BTreeMap<i64, Vec<Key>>,
+    watermark_us: i64,
+}
+
+impl Touched {
+    pub(super) fn new(pace: Pace) -> Touched {
+        Touched {
+            pace,
+            waiting: Vec::new(),
+            waits: HashSet::new(),
+            fresh: HashSet::new(),
+            touched_us: HashMap::new(),
+            oldest: BTreeMap::new(),
+            watermark_us: i64::MIN,
+        }
+    }
+
+    pub(super) fn touch(&mut self, key: &Key) {
+        if self.waits.insert(Arc::clone(key)) {
+            self.waiting.push(Arc::clone(key));
+        }
+        if self.pace.state_ttl_us.is_some() {
+            self.fresh.insert(Arc::clone(key));
+        }
+    }
+
+    /// The groups to give after a batch of input.
+    pub(super) fn after_rows(&mut self) -> Vec<Key> {
+        if self.pace.every_us.is_some() { Vec::new() } else { self.all() }
+    }
+
+    /// Those of `keys` that wait, which are given before their time: their window closes.
+    pub(super) fn closing(&mut self, keys: &[Key]) -> Vec<Key> {
+        let due: Vec<Key> = keys.iter().filter(|k| self.waits.remove(*k)).cloned().collect();
+        if !due.is_empty() {
+            self.waiting.retain(|k| self.waits.contains(k));
+        }
+        due
+    }
+
+    /// Event time goes on: the groups to give.
+    pub(super) fn advance(&mut self, us: i64) -> Vec<Key> {
+        let due = match self.pace.every_us {
+            None => true,
+            // The first watermark is no step of time yet, but for an input that has ended.
+            Some(every_us) => {
+                us == END_OF_TIME_US || self.watermark_us != i64::MIN && us.div_euclid(every_us) > self.watermark_us.div_euclid(every_us)
+            }
+        };
+        self.watermark_us = us;
+        for key in self.fresh.drain() {
+            if self.touched_us.insert(Arc::clone(&key), us).is_none() {
+                self.oldest.entry(us).or_default().push(key);
+            }
+        }
+        if due { self.all() } else { Vec::new() }
+    }
+
+    /// The groups that have not been touched for too long; they are remembered no more. At the end of input no time passes.
+    pub(super) fn forgotten(&mut self) -> Vec<Key> {
+        let Some(ttl_us) = self.pace.state_ttl_us else { return Vec::new() };
+        let mut gone = Vec::new();
+        if self.watermark_us == END_OF_TIME_US {
+            return gone;
+        }
+        while let Some(entry) = self.oldest.first_entry() {
+            if entry.key().saturating_add(ttl_us) >= self.watermark_us {
+                break;
+            }
+            for key in entry.remove() {
+                match self.touched_us.get(&key).copied() {
+                    None => {}
+                    Some(us) if us.saturating_add(ttl_us) >= self.watermark_us => self.oldest.entry(us).or_default().push(key),
+                    Some(_) => {
+                        self.remove(&key);
+                        gone.push(key);
+                    }
+                }
+            }
+        }
+        gone
+    }
+
+    /// A group is gone.
+    pub(super) fn remove(&mut self, key: &Key) {
+        self.touched_us.remove(key);
+        self.fresh.remove(key);
+        if self.waits.remove(key) {
+            self.waiting.retain(|k| k != key);
+        }
+    }
+
+    /// For a snapshot: whether the group waits, and when it was touched last, µs.
+    pub(super) fn kept(&self, key: &Key) -> (bool, Option<i64>) {
+        // What is fresh has the time of the next watermark, which has not come: the one that has is not later.
+        let us = if self.fresh.contains(key) { Some(self.watermark_us) } else { self.touched_us.get(key).copied() };
+        (self.waits.contains(key), us)
+    }
+
+    /// Takes up what `kept` told.
+    pub(super) fn restore(&mut self, key: &Key, waits: bool, touched_us: Option<i64>) {
+        if waits && self.waits.insert(Arc::clone(key)) {
+            self.waiting.push(Arc::clone(key));
+        }
+        if let Some(us) = touched_us {
+            self.touched_us.insert(Arc::clone(key), us);
+            self.oldest.entry(us).or_default().push(Arc::clone(key));
+        }
+    }
+
+    /// The last watermark, µs.
+    pub(super) fn watermark_us(&self) -> i64 {
+        self.watermark_us
+    }
+
+    pub(super) fn set_watermark_us(&mut self, us: i64) {
+        self.watermark_us = us;
+    }
+
+    fn all(&mut self) -> Vec<Key> {
+        self.waits.clear();
+        std::mem::take(&mut self.waiting)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(n: u8) -> Key {
+        Arc::from([n].as_slice())
+    }
+
+    #[test]
+    fn a_group_is_forgotten_when_it_is_not_touched_for_longer_than_its_time_and_not_before() {
+        let mut touched = Touched::new(Pace { every_us: None, state_ttl_us: Some(10) });
+        touched.touch(&key(1));
+        touched.touch(&key(2));
+        assert_eq!(touched.advance(100).len(), 2);
+        touched.touch(&key(2));
+        touched.advance(105);
+        touched.advance(110);
+        assert!(touched.forgotten().is_empty());
+        touched.advance(111);
+        assert_eq!(touched.forgotten(), [key(1)]);
+        touched.advance(115);
+        assert!(touched.forgotten().is_empty());
+        touched.advance(116);
+        assert_eq!(touched.forgotten(), [key(2)]);
+    }
+
+    #[test]
+    fn every_gives_what_waits_when_time_passes_a_multiple_and_at_the_end() {
+        let mut touched = Touched::new(Pace { every_us: Some(10), state_ttl_us: None });
+        touched.touch(&key(1));
+        assert!(touched.after_rows().is_empty() && touched.advance(11).is_empty() && touched.advance(19).is_empty());
+        assert_eq!(touched.advance(20), [key(1)]);
+        touched.touch(&key(2));
+        assert!(touched.advance(29).is_empty());
+        assert_eq!(touched.advance(END_OF_TIME_US), [key(2)]);
+    }
+}
