@@ -7,13 +7,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchemaRef, ScalarValue, internal_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::Sort;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
-    BinaryExpr, Expr, Extension, Filter, LogicalPlan, Operator, UserDefinedLogicalNodeCore, WindowFunctionDefinition,
+    BinaryExpr, Expr, Extension, Filter, LogicalPlan, Operator, UserDefinedLogicalNodeCore, Window, WindowFunctionDefinition,
 };
 
 use super::event_time;
@@ -85,15 +85,45 @@ impl UserDefinedLogicalNodeCore for TopN {
 pub(super) fn place(plan: LogicalPlan) -> Result<LogicalPlan> {
     let placed = plan.transform_up(|plan| {
         let LogicalPlan::Filter(filter) = &plan else { return Ok(Transformed::no(plan)) };
-        let Some(node) = ranked(filter) else { return Ok(Transformed::no(plan)) };
-        let input = Arc::new(LogicalPlan::Extension(Extension { node: Arc::new(node) }));
-        Ok(Transformed::yes(LogicalPlan::Filter(Filter::try_new(filter.predicate.clone(), input)?)))
+        let Some((window, ranks)) = ranked(&filter.input) else { return Ok(Transformed::no(plan)) };
+        let bounds = split_conjunction(&filter.predicate).into_iter().filter_map(|e| at_most(e, &ranks));
+        let Some(n) = bounds.min().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0) else { return Ok(Transformed::no(plan)) };
+        let Some(node) = top(window, n) else { return Ok(Transformed::no(plan)) };
+        let node = LogicalPlan::Extension(Extension { node: Arc::new(node) });
+        let input = Arc::unwrap_or_clone(Arc::clone(&filter.input)).transform_down(|below| {
+            Ok(match below {
+                LogicalPlan::Window(_) => Transformed::new(node.clone(), true, TreeNodeRecursion::Jump),
+                other => Transformed::no(other),
+            })
+        })?;
+        Ok(Transformed::yes(LogicalPlan::Filter(Filter::try_new(filter.predicate.clone(), Arc::new(input.data))?)))
     })?;
     Ok(placed.data)
 }
 
-fn ranked(filter: &Filter) -> Option<TopN> {
-    let LogicalPlan::Window(window) = filter.input.as_ref() else { return None };
+/// The OVER of one function that a plan projects, and the columns of the plan that hold what it gave.
+fn ranked(plan: &LogicalPlan) -> Option<(&Window, Vec<Column>)> {
+    match plan {
+        LogicalPlan::Window(window) => {
+            let (qualifier, field) = window.schema.iter().last()?;
+            Some((window, vec![Column::new(qualifier.cloned(), field.name())]))
+        }
+        LogicalPlan::Projection(projection) => {
+            let (window, below) = ranked(&projection.input)?;
+            let holds = |e: &Expr| matches!(without_cast(e), Expr::Column(c) if below.contains(c));
+            let columns = projection.schema.columns().into_iter().zip(&projection.expr);
+            Some((window, columns.filter(|(_, e)| holds(e)).map(|(column, _)| column).collect()))
+        }
+        LogicalPlan::SubqueryAlias(alias) => {
+            let (window, below) = ranked(&alias.input)?;
+            let columns = alias.input.schema().columns().into_iter().zip(alias.schema.columns());
+            Some((window, columns.filter(|(inner, _)| below.contains(inner)).map(|(_, column)| column).collect()))
+        }
+        _ => None,
+    }
+}
+
+fn top(window: &Window, n: usize) -> Option<TopN> {
     let [Expr::WindowFunction(rank)] = window.window_expr.as_slice() else { return None };
     let row_number = matches!(&rank.fun, WindowFunctionDefinition::WindowUDF(f) if f.name() == "row_number");
     let plain = rank.params.filter.is_none() && rank.params.null_treatment.is_none() && !rank.params.distinct;
@@ -110,27 +140,27 @@ fn ranked(filter: &Filter) -> Option<TopN> {
     if rank.params.partition_by.iter().any(timed) {
         return None;
     }
-    let (qualifier, field) = window.schema.iter().last()?;
-    let column = Column::new(qualifier.cloned(), field.name());
-    let n = split_conjunction(&filter.predicate).into_iter().filter_map(|e| at_most(e, &column)).min()?;
     Some(TopN {
         input: window.input.as_ref().clone(),
         partition: rank.params.partition_by.clone(),
         order: rank.params.order_by.clone(),
-        n: usize::try_from(n).ok().filter(|n| *n > 0)?,
+        n,
         schema: Arc::clone(&window.schema),
     })
 }
 
+/// An expression without its name and its casts: a rank is a whole number, whatever type it has.
+fn without_cast(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Alias(alias) => without_cast(&alias.expr),
+        Expr::Cast(cast) => without_cast(&cast.expr),
+        other => other,
+    }
+}
+
 /// The greatest rank that a predicate lets through; None if it sets no bound.
-fn at_most(predicate: &Expr, rank: &Column) -> Option<u64> {
-    let named = |e: &Expr| {
-        let e = match e {
-            Expr::Cast(cast) => cast.expr.as_ref(),
-            e => e,
-        };
-        matches!(e, Expr::Column(c) if c == rank)
-    };
+fn at_most(predicate: &Expr, ranks: &[Column]) -> Option<u64> {
+    let named = |e: &Expr| matches!(without_cast(e), Expr::Column(c) if ranks.contains(c));
     let number = |e: &Expr| match e {
         Expr::Literal(value, _) => match value.cast_to(&DataType::UInt64) {
             Ok(ScalarValue::UInt64(n)) => n,

@@ -190,10 +190,13 @@ impl Function {
     /// The values of some groups, as a table. Asking an accumulator for its state may empty it: `restore` makes the values again.
     pub(super) fn snapshot(&self, groups: Vec<&mut Value>) -> Result<RecordBatch> {
         if self.keeping != Keeping::Values {
-            let mut columns: Vec<Vec<ScalarValue>> = vec![Vec::new(); self.function.state_fields()?.len()];
+            // An accumulator that takes rows back tells more than the function's state has fields.
+            let mut columns: Vec<Vec<ScalarValue>> = Vec::new();
             for value in groups {
                 let Value::Accumulator(accumulator) = value else { return internal_err!("an aggregate has two ways to keep a value") };
-                columns.iter_mut().zip(accumulator.state()?).for_each(|(column, state)| column.push(state));
+                let state = accumulator.state()?;
+                columns.resize_with(state.len(), Vec::new);
+                columns.iter_mut().zip(state).for_each(|(column, state)| column.push(state));
             }
             return table(columns.into_iter().map(ScalarValue::iter_to_array).collect::<Result<Vec<_>>>()?);
         }

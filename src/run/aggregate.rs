@@ -280,10 +280,10 @@ impl Operator for AggregateOperator {
         }
         let due = self.touched.advance(us);
         self.give(due, out)?;
-        // A forgotten group leaves the answer, so that the answer does not depend on what is remembered of it elsewhere.
+        out.watermark(us);
+        // A forgotten group leaves the answer, at the time that has come: so the answer never depends on what is remembered.
         let forgotten: Vec<Key> = self.touched.forgotten().iter().filter_map(|key| self.forget(key)).collect();
         out.changes(self.shown(&forgotten)?, RecordBatch::new_empty(Arc::clone(&self.description.schema)));
-        out.watermark(us);
         Ok(())
     }
 

@@ -142,7 +142,7 @@ pub enum Description {
     /// Aggregates, and updates what it gave.
     Aggregate(aggregate::Aggregate),
     /// The first rows by rank, updated.
-    TopN(topn_updating::TopN),
+    TopNUpdating(topn_updating::TopN),
     /// The first row of each key.
     Dedup(dedup::Dedup),
 }
@@ -165,7 +165,7 @@ impl Description {
             Description::Lookup(_) => "LookupJoinExec",
             Description::Asof(_) => "AsofJoinExec",
             Description::Aggregate(_) => "UpdatingAggregateExec",
-            Description::TopN(_) => "UpdatingTopNExec",
+            Description::TopNUpdating(_) => "UpdatingTopNExec",
             Description::Dedup(_) => "DedupExec",
         }
     }
@@ -186,7 +186,7 @@ impl Description {
             Description::Lookup(d) => d.detail(),
             Description::Asof(d) => d.detail(),
             Description::Aggregate(d) => d.detail(),
-            Description::TopN(d) => d.detail(),
+            Description::TopNUpdating(d) => d.detail(),
             Description::Dedup(d) => d.detail(),
         }
     }
@@ -208,7 +208,7 @@ impl Description {
             Description::Lookup(d) => Arc::clone(&d.schema),
             Description::Asof(d) => Arc::clone(&d.schema),
             Description::Aggregate(d) => Arc::clone(&d.schema),
-            Description::TopN(d) => Arc::clone(&d.schema),
+            Description::TopNUpdating(d) => Arc::clone(&d.schema),
             Description::Dedup(d) => Arc::clone(&d.schema),
         }
     }
@@ -230,7 +230,7 @@ impl Description {
             Description::Lookup(d) => Box::new(d.build(run)?),
             Description::Asof(d) => Box::new(d.build(run)?),
             Description::Aggregate(d) => Box::new(d.build(run)?),
-            Description::TopN(d) => Box::new(d.build()?),
+            Description::TopNUpdating(d) => Box::new(d.build()?),
             Description::Dedup(d) => Box::new(d.build(run)?),
         })
     }

@@ -211,13 +211,13 @@ impl Operator for TopNOperator {
     fn watermark(&mut self, us: i64, out: &mut Output) -> Result<()> {
         let due = self.touched.advance(us);
         self.give(due, out)?;
+        out.watermark(us);
         let mut gone = Vec::new();
         for key in self.touched.forgotten() {
             let shown = self.partitions.remove(&key).map(|p| p.shown).unwrap_or_default();
             gone.extend(shown.into_iter().enumerate().map(|(rank, row)| (row, rank)));
         }
         out.changes(self.ranked(&gone)?, self.ranked(&[])?);
-        out.watermark(us);
         Ok(())
     }
 

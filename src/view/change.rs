@@ -104,7 +104,7 @@ impl Writer {
         self.watermark_us = watermark_us.unwrap_or(self.watermark_us);
         let mut batches: Vec<Result<RecordBatch>> =
             std::mem::take(&mut self.waiting).iter().map(|(rows, diff)| self.rows(rows, *diff, watermark_us)).collect();
-        if let Some(us) = watermark_us.filter(|us| self.progress && self.shown_us.is_none_or(|shown| *us > shown)) {
+        if let Some(us) = watermark_us.filter(|us| self.progress && *us > BEFORE_TIME_US && self.shown_us.is_none_or(|shown| *us > shown)) {
             self.shown_us = Some(us);
             batches.push(self.progressed(us));
         }

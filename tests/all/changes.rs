@@ -78,7 +78,7 @@ async fn a_select_sees_whole_commits_of_an_updating_view() {
     run(
         &session,
         "CREATE MATERIALIZED VIEW both WITH (background = true) AS SELECT s, sum(s * frame_no) AS n
-           FROM (SELECT frame_no, unnest(make_array(1, -1)) AS s FROM test) AS t GROUP BY s EMIT CHANGES",
+           FROM (SELECT t.frame_no, s FROM test AS t CROSS JOIN UNNEST(make_array(1, -1)) AS s) AS u GROUP BY s EMIT CHANGES",
     )
     .await;
     let both = view(&engine, "both");

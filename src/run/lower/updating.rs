@@ -27,13 +27,16 @@ impl Lowering<'_> {
         let LogicalPlan::Aggregate(node) = plan else { return internal_err!("no aggregate") };
         let input = self.lower(&node.input)?;
         let input = self.detached(input);
+        let (complete, pace) = (event_time::window_key(plan), self.pace());
+        // The one group of an aggregate without keys is always there, and a window is remembered until it closes.
+        let state_ttl_us = pace.state_ttl_us.filter(|_| complete.is_none() && !node.group_expr.is_empty());
         let description = aggregate::Aggregate {
             input: Arc::clone(node.input.schema()),
             keys: node.group_expr.clone(),
             aggregates: node.aggr_expr.clone(),
-            complete: event_time::window_key(plan),
+            complete,
             retracted: changelog(&node.input, self.run.emit),
-            pace: self.pace(),
+            pace: Pace { state_ttl_us, ..pace },
             schema: arrow(plan.schema()),
         };
         Ok(Part { exec: self.operator(Description::Aggregate(description), vec![input]), pixels: false })
@@ -50,7 +53,7 @@ impl Lowering<'_> {
                 let pace = Pace { every_us: None, ..pace };
                 Description::Dedup(dedup::Dedup { input: columns, partition, time, lag_us, pace, schema })
             }
-            _ => Description::TopN(topn_updating::TopN {
+            _ => Description::TopNUpdating(topn_updating::TopN {
                 input: columns,
                 partition,
                 order: node.order.iter().map(|sort| sort.expr.clone()).collect(),

@@ -60,7 +60,7 @@ fn above(rng: &mut Rng, number: u64, n_sources: usize) -> String {
     match rng.u8(..8) {
         0 => format!("SELECT g, v, n * 2 AS twice FROM ({inner}) AS i WHERE n % {} <> 0", 1 + few),
         1 => format!("SELECT g FROM ({inner}) AS i WHERE n > {few}"),
-        2 => format!("SELECT g, unnest(make_array(n, g, n % {few})) AS e FROM ({inner}) AS i"),
+        2 => format!("SELECT i.g, e FROM ({inner}) AS i CROSS JOIN UNNEST(make_array(i.n, i.g, i.n % {few})) AS e"),
         3 => {
             let base = base(rng, number, n_sources);
             format!("SELECT g, n FROM ({inner}) AS i UNION ALL SELECT frame_no, 1 FROM {base} AS b WHERE {}", predicate(rng))
