@@ -74,7 +74,8 @@ impl Replay<'_> {
         let plan = query::optimise_continuous(&session.context().state(), &plan, text.emit)?;
         let replay = Replay { session, planned: Planned::Logical(plan), emit: text.emit };
         // What has no operator is refused here, not at the first run.
-        replay.lower(&Run { emit: text.emit, ..session.engine().run(true) })?;
+        let state_ttl_us = session.variables().lock().state_ttl_us();
+        replay.lower(&Run { emit: text.emit, state_ttl_us, ..session.engine().run(true) })?;
         Ok(replay)
     }
 
@@ -101,8 +102,13 @@ impl Replay<'_> {
     pub async fn run(&self, conditions: Conditions) -> Result<Replayed> {
         let checkpoint =
             Checkpoint { barrier_after_rows: conditions.barrier_after_rows, restored: conditions.restored, ..Checkpoint::default() };
-        let run =
-            Run { emit: self.emit, batch_rows: conditions.batch_rows, checkpoint: Arc::new(checkpoint), ..self.session.engine().run(true) };
+        let run = Run {
+            emit: self.emit,
+            state_ttl_us: self.session.variables().lock().state_ttl_us(),
+            batch_rows: conditions.batch_rows,
+            checkpoint: Arc::new(checkpoint),
+            ..self.session.engine().run(true)
+        };
         let exec = self.lower(&run)?;
         let mut events = events_of(&exec, &self.session.context().task_ctx())?;
         let mut replayed = Replayed {

@@ -73,10 +73,6 @@ pub trait Source: Debug + Send + Sync {
     fn takes_back(&self) -> bool {
         false
     }
-    /// Whether a continuous join looks its rows up as they are, instead of reading what comes: so it is with a table of reference data.
-    fn looked_up(&self) -> bool {
-        false
-    }
     /// Starts reading. Errs when the medium has gone.
     fn open(&self, request: &Request) -> Result<EventStream>;
 }

@@ -5,7 +5,9 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 
 use super::event_time::{self, source_of};
+use super::join::{self, Way};
 use super::parse::Emit;
+use super::system_time::AsOfNow;
 use super::topn_updating::TopN;
 use super::unnest::Unnest;
 use crate::error::Error;
@@ -22,10 +24,25 @@ pub fn changelog(plan: &LogicalPlan, emit: Emit) -> bool {
         LogicalPlan::Aggregate(_) => updating(emit) || event_time::window_key(plan).is_none(),
         LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<TopN>() {
             Some(topn) => topn.keeps_first().is_none() || changelog(&topn.input, emit),
-            None => plan.inputs().into_iter().any(|input| changelog(input, emit)),
+            None => read_as_they_come(plan).any(|input| changelog(input, emit)),
         },
+        LogicalPlan::Join(join) => join::takes_back(join).unwrap_or(false) || read_as_they_come(plan).any(|input| changelog(input, emit)),
         _ => plan.inputs().into_iter().any(|input| changelog(input, emit)),
     }
+}
+
+/// The inputs of which a node reads every change: a side that is looked up is read as it is.
+fn read_as_they_come(node: &LogicalPlan) -> impl Iterator<Item = &LogicalPlan> {
+    let looked_up = match node {
+        LogicalPlan::Join(join) => match join::way(join) {
+            Ok(Way::LookupLeft) => Some(0),
+            Ok(Way::LookupRight) => Some(1),
+            _ => None,
+        },
+        LogicalPlan::Extension(extension) => extension.node.as_any().is::<AsOfNow>().then_some(0),
+        _ => None,
+    };
+    node.inputs().into_iter().enumerate().filter(move |(at, _)| Some(*at) != looked_up).map(|(_, input)| input)
 }
 
 /// Whether some part of the plan gives results before they are final, for EVERY to hold them back.
@@ -43,7 +60,7 @@ pub(super) fn gives_updates(plan: &LogicalPlan, emit: Emit) -> Result<bool> {
 
 /// Errs for a node that reads rows that are taken back and needs rows that are final.
 pub(super) fn check(node: &LogicalPlan, emit: Emit) -> Result<()> {
-    if !node.inputs().into_iter().any(|input| changelog(input, emit)) {
+    if !read_as_they_come(node).any(|input| changelog(input, emit)) {
         return Ok(());
     }
     let takes_changes = match node {

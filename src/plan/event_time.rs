@@ -114,7 +114,11 @@ pub fn complete_us(plan: &LogicalPlan, at: usize) -> Option<i64> {
 /// A join that keeps rows gives its times later than they came: those that it waits by, and the times of windows that it gives when they close.
 fn join_lag_us(join: &Join, at: usize) -> Option<i64> {
     let (side, column) = side_of(join, at)?;
-    let Way::Timed(timed) = join::way(join).ok()? else { return lag_us(side, column) };
+    let timed = match join::way(join).ok()? {
+        Way::Timed(timed) => timed,
+        Way::LookupLeft | Way::LookupRight => return lag_us(side, column),
+        Way::Unbounded => return None,
+    };
     if timed.at_close {
         return join_complete_us(join, at);
     }
@@ -137,6 +141,7 @@ fn join_complete_us(join: &Join, at: usize) -> Option<i64> {
         }
         Way::Timed(_) => join_lag_us(join, at).map(|lag| lag.saturating_add(1)),
         Way::LookupLeft | Way::LookupRight => complete_us(side, column),
+        Way::Unbounded => None,
     }
 }
 
@@ -160,7 +165,7 @@ fn side_of(join: &Join, at: usize) -> Option<(&LogicalPlan, usize)> {
         Some(column) => (right, column),
     };
     let looked_up = match join::way(join).ok()? {
-        Way::Timed(_) => None,
+        Way::Timed(_) | Way::Unbounded => None,
         Way::LookupLeft => Some(left),
         Way::LookupRight => Some(right),
     };
@@ -239,6 +244,7 @@ fn below(plan: &LogicalPlan, at: usize) -> Option<(&LogicalPlan, usize)> {
         }
         // A join that keeps rows holds every other time back for longer than can be told.
         LogicalPlan::Join(join) => match join::way(join).ok()? {
+            Way::Unbounded => None,
             Way::Timed(timed) if !timed.at_close => None,
             _ => side_of(join, at),
         },

@@ -45,9 +45,11 @@ pub enum Way {
     LookupRight,
     /// The left side is.
     LookupLeft,
+    /// Nothing bounds it: rows are kept for the state TTL, and what was given of them is taken back where another row says better.
+    Unbounded,
 }
 
-/// How a join runs. Errs if its state would grow without end, with the way out.
+/// How a join runs. Errs if it could never answer, with the way out.
 pub fn way(join: &Join) -> Result<Way> {
     if join.null_aware {
         return Err(Error::unsupported(
@@ -85,10 +87,12 @@ pub fn way(join: &Join) -> Result<Way> {
     };
     // Windows first, by their end, which is what both sides wait for; else the narrowest stretch.
     let narrow = |t: &Timed| (!t.at_close, t.upper_us.saturating_sub(t.lower_us), t.left.complete_us.max(t.right.complete_us));
-    match bounds.iter().filter_map(timed).min_by_key(narrow) {
-        Some(timed) => Ok(Way::Timed(timed)),
-        None => Err(unbounded(join, &bounds).into()),
-    }
+    Ok(bounds.iter().filter_map(timed).min_by_key(narrow).map_or(Way::Unbounded, Way::Timed))
+}
+
+/// Whether the answer of a join without a bound takes rows back: those that met none until they do.
+pub fn takes_back(join: &Join) -> Result<bool> {
+    Ok(way(join)? == Way::Unbounded && !matches!(join.join_type, JoinType::Inner | JoinType::LeftSemi | JoinType::RightSemi))
 }
 
 /// Whether the answer has the left side's columns only (and perhaps a mark).
@@ -101,7 +105,12 @@ pub fn of_right(join_type: JoinType) -> bool {
     matches!(join_type, JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark)
 }
 
-fn unbounded(join: &Join, bounds: &BTreeMap<(usize, usize), Bound>) -> Error {
+/// The refusal of a join that nothing bounds: the nearest thing that is missing.
+pub fn unbounded(join: &Join) -> Result<Error> {
+    Ok(missing(join, &bounds(join)?))
+}
+
+fn missing(join: &Join, bounds: &BTreeMap<(usize, usize), Bound>) -> Error {
     let name = |side: &LogicalPlan, at: usize| side.schema().fields().get(at).map_or_else(String::new, |f| f.name().clone());
     // A bound that is there and does not count is the nearer mistake.
     for ((left, right), bound) in bounds {
@@ -130,7 +139,7 @@ fn unbounded(join: &Join, bounds: &BTreeMap<(usize, usize), Bound>) -> Error {
     }
     Error::refused(
         "a continuous join without a bound in event time would keep every row for ever",
-        "Bound it, as in a.ts BETWEEN b.ts - INTERVAL '5 seconds' AND b.ts + INTERVAL '5 seconds', or join equal windows; a table or view is looked up by JOIN t FOR SYSTEM_TIME AS OF now().",
+        "Bound it, as in a.ts BETWEEN b.ts - INTERVAL '5 seconds' AND b.ts + INTERVAL '5 seconds', or join equal windows; a table or view is looked up by JOIN t FOR SYSTEM_TIME AS OF now(); EMIT CHANGES with a state_ttl keeps rows for that long.",
     )
 }
 

@@ -157,7 +157,10 @@ fn check_node(node: &LogicalPlan, emit: Emit) -> Result<()> {
             unsupported("LIMIT", "Leave it out, and limit where you read: SELECT … FROM view LIMIT ….")
         }
         LogicalPlan::Distinct(Distinct::On(_)) => unsupported("DISTINCT ON", "Group by window instead."),
-        LogicalPlan::Join(join) => join::way(join).map(|_| ()),
+        LogicalPlan::Join(join) => match join::way(join)? {
+            join::Way::Unbounded if !changelog::updating(emit) => Err(join::unbounded(join)?.into()),
+            _ => Ok(()),
+        },
         LogicalPlan::Window(_) => over::check(node),
         LogicalPlan::RecursiveQuery(_) => unsupported("WITH RECURSIVE", "Use it where you read."),
         LogicalPlan::Aggregate(aggregate) if aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) => {

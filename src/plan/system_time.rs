@@ -303,7 +303,7 @@ pub fn looked_up(plan: &LogicalPlan) -> bool {
         LogicalPlan::Projection(p) => looked_up(&p.input),
         LogicalPlan::Filter(f) => looked_up(&f.input),
         LogicalPlan::SubqueryAlias(s) => looked_up(&s.input),
-        LogicalPlan::TableScan(scan) => event_time::source_of(scan).is_some_and(|source| source.looked_up()),
+        LogicalPlan::TableScan(scan) => event_time::source_of(scan).is_some_and(|source| !source.flows()),
         LogicalPlan::Extension(extension) => extension.node.as_any().is::<AsOfNow>(),
         _ => false,
     }

@@ -55,7 +55,7 @@ impl Asof {
     /// What EXPLAIN shows.
     pub fn detail(&self) -> String {
         let op = ["<", "<=", ">", ">="][usize::from(!self.ahead) * 2 + usize::from(self.or_equal)];
-        let outer = if self.keep_unmatched { "left" } else { "inner" };
+        let outer = if self.keep_unmatched { "Left" } else { "Inner" };
         format!("type={outer}, {}, {} {op} {}", self.condition.detail(), self.left_time, self.right_time)
     }
 

@@ -69,7 +69,7 @@ pub(super) struct JoinOperator {
 
 /// What becomes of a side's rows.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
+pub(super) enum Fate {
     /// They stand in pairs only.
     Paired,
     /// They stand in pairs, or with NULLs.
@@ -84,7 +84,7 @@ enum Fate {
     Asked,
 }
 
-fn fate(join_type: JoinType, side: usize) -> Fate {
+pub(super) fn fate(join_type: JoinType, side: usize) -> Fate {
     let other_only = if side == 0 { of_right(join_type) } else { of_left(join_type) };
     match (join_type, side) {
         _ if other_only => Fate::Asked,
@@ -94,6 +94,24 @@ fn fate(join_type: JoinType, side: usize) -> Fate {
         (JoinType::LeftMark, _) | (JoinType::RightMark, _) => Fate::Marked,
         _ => Fate::Paired,
     }
+}
+
+/// Rows of one side as they stand in the answer without a partner, having met one or not; None if they do not.
+pub(super) fn alone(schema: &SchemaRef, fate: Fate, side: usize, rows: &RecordBatch, met: bool) -> Result<Option<RecordBatch>> {
+    let n = rows.num_rows();
+    let given = match fate {
+        _ if n == 0 => return Ok(None),
+        Fate::Outer if !met && side == 0 => side_by_side(schema, n, Some(rows), None)?,
+        Fate::Outer if !met => side_by_side(schema, n, None, Some(rows))?,
+        Fate::IfMet if met => side_by_side(schema, n, Some(rows), None)?,
+        Fate::IfNot if !met => side_by_side(schema, n, Some(rows), None)?,
+        Fate::Marked => {
+            let mark: ArrayRef = Arc::new(BooleanArray::from(vec![met; n]));
+            RecordBatch::try_new(Arc::clone(schema), rows.columns().iter().cloned().chain([mark]).collect())?
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(given))
 }
 
 impl JoinOperator {
@@ -180,17 +198,8 @@ impl JoinOperator {
 
     /// Gives rows of one side without a partner beside them.
     fn give(&self, side: usize, rows: RecordBatch, met: bool, out: &mut Output) -> Result<()> {
-        let (schema, n) = (&self.description.schema, rows.num_rows());
-        match self.fate(side) {
-            _ if n == 0 => {}
-            Fate::Outer if side == 0 => out.rows(side_by_side(schema, n, Some(&rows), None)?),
-            Fate::Outer => out.rows(side_by_side(schema, n, None, Some(&rows))?),
-            Fate::IfMet | Fate::IfNot => out.rows(RecordBatch::try_new(Arc::clone(schema), rows.columns().to_vec())?),
-            Fate::Marked => {
-                let mark: ArrayRef = Arc::new(BooleanArray::from(vec![met; n]));
-                out.rows(RecordBatch::try_new(Arc::clone(schema), rows.columns().iter().cloned().chain([mark]).collect())?);
-            }
-            Fate::Paired | Fate::Asked => {}
+        if let Some(rows) = alone(&self.description.schema, self.fate(side), side, &rows, met)? {
+            out.rows(rows);
         }
         Ok(())
     }

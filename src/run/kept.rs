@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{AsArray, BooleanArray};
+use datafusion::arrow::array::{AsArray, BooleanArray, Int64Array, RecordBatchOptions, new_empty_array};
 use datafusion::arrow::compute::interleave_record_batch;
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::internal_datafusion_err;
 use datafusion::error::Result;
@@ -141,8 +141,10 @@ impl Kept {
             });
             places.push((number, place.row));
         }
-        if batches.is_empty() {
-            return Ok(RecordBatch::new_empty(Arc::clone(&self.schema)));
+        if batches.is_empty() || self.schema.fields().is_empty() {
+            let options = RecordBatchOptions::new().with_row_count(Some(ids.len()));
+            let columns = self.schema.fields().iter().map(|f| new_empty_array(f.data_type())).collect();
+            return Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?);
         }
         Ok(interleave_record_batch(&batches, &places)?)
     }
@@ -153,6 +155,18 @@ impl Kept {
         let matched: BooleanArray = self.rows.values().map(|place| Some(place.matched)).collect();
         let schema = Arc::new(Schema::new(vec![Field::new("matched", DataType::Boolean, false)]));
         Ok(vec![self.gather(&ids)?, RecordBatch::try_new(schema, vec![Arc::new(matched)])?])
+    }
+
+    /// The times of all rows, the earliest first, for those whose rows do not tell.
+    pub(super) fn times(&self) -> Result<RecordBatch> {
+        let times: Int64Array = self.rows.keys().map(|(time, _)| *time).collect();
+        let schema = Arc::new(Schema::new(vec![Field::new("time", DataType::Int64, true)]));
+        Ok(RecordBatch::try_new(schema, vec![Arc::new(times)])?)
+    }
+
+    /// The times that such a table has.
+    pub(super) fn times_of(times: &RecordBatch) -> Vec<i64> {
+        times.columns().first().map_or_else(Vec::new, |c| c.as_primitive::<Int64Type>().values().to_vec())
     }
 
     /// Says of the rows of those ids whether they were matched, as a snapshot has it.

@@ -25,6 +25,7 @@ pub mod scan;
 pub mod topn_updating;
 pub mod touched;
 pub mod unnest;
+pub mod updating_join;
 pub mod values;
 mod waiting;
 pub mod window;
@@ -158,6 +159,8 @@ pub enum Description {
     Over(over::Over),
     /// Recognises patterns of rows.
     Pattern(pattern::Pattern),
+    /// Joins without a bound in time, and updates what it gave.
+    UpdatingJoin(updating_join::UpdatingJoin),
 }
 
 impl Description {
@@ -182,6 +185,7 @@ impl Description {
             Description::Asof(_) => "AsofJoinExec",
             Description::Over(_) => "OverExec",
             Description::Pattern(_) => "PatternExec",
+            Description::UpdatingJoin(_) => "UpdatingJoinExec",
         }
     }
 
@@ -205,6 +209,7 @@ impl Description {
             Description::Asof(d) => d.detail(),
             Description::Over(d) => d.detail(),
             Description::Pattern(d) => d.detail(),
+            Description::UpdatingJoin(d) => d.detail(),
         }
     }
 
@@ -235,6 +240,7 @@ impl Description {
             Description::Asof(d) => Arc::clone(&d.schema),
             Description::Over(d) => Arc::clone(&d.schema),
             Description::Pattern(d) => Arc::clone(&d.schema),
+            Description::UpdatingJoin(d) => Arc::clone(&d.schema),
         }
     }
 
@@ -259,6 +265,7 @@ impl Description {
             Description::Asof(d) => Box::new(d.build(run)?),
             Description::Over(d) => Box::new(d.build(run)?),
             Description::Pattern(d) => Box::new(d.build(run)?),
+            Description::UpdatingJoin(d) => Box::new(d.build(run)?),
         })
     }
 }

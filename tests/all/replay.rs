@@ -22,7 +22,7 @@ const CASES: u64 = 300;
 pub(crate) struct Compared {
     pub(crate) n_rows: usize,
     /// How many rows were taken back on the way.
-    n_gone: usize,
+    pub(crate) n_gone: usize,
     /// Whether rows came before a barrier, and more after it.
     pub(crate) divided: bool,
 }
@@ -171,6 +171,7 @@ async fn every_question_with_a_continuous_form_answers_the_same() {
     }
     // Without a mark as windows close, with + as they change, with * every 700 milliseconds.
     let expected = "busiest_two_seconds faces_per_second first_seen first_two_faces largest_face_per_second left_middle_right \
+        one_second_later \
         busiest_two_seconds+ faces_per_second+ first_seen+ first_two_faces+ frames_by_faces+ largest_face_per_second+ last_seen+ \
         left_middle_right+ share_of_time_occupied+ \
         busiest_two_seconds* faces_per_second* frames_by_faces* largest_face_per_second* last_seen* left_middle_right* \

@@ -33,22 +33,3 @@ pub(super) fn mark(dialect: &dyn Dialect, tokens: &mut Vec<TokenWithSpan>) {
         at += WORDS.len();
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use crate::plan::parse::{Body, parse};
-
-    #[test]
-    fn a_version_ends_where_its_time_does() {
-        for (sql, read) in [
-            ("SELECT 1 FROM a JOIN t FOR SYSTEM_TIME AS OF a.ts AS p ON p.k = a.k", "t(__version => a.ts) AS p ON"),
-            ("SELECT 1 FROM a JOIN t FOR SYSTEM_TIME AS OF a.ts p ON p.k = a.k", "t(__version => a.ts) p ON"),
-            ("SELECT 1 FROM a JOIN t FOR SYSTEM_TIME AS OF now() ON t.k = a.k", "t(__version => now()) ON"),
-        ] {
-            match &parse(sql).unwrap()[0].body {
-                Body::Query(query) => assert!(query.query.to_string().contains(read), "{}", query.query),
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-}

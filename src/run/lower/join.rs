@@ -14,7 +14,7 @@ use crate::plan::join::{JoinTime, Way, way};
 use crate::plan::system_time::AsOfNow;
 use crate::run::condition::Condition;
 use crate::run::scan::Scan;
-use crate::run::{Description, asof, join, lookup, map};
+use crate::run::{Description, asof, join, lookup, map, updating_join};
 
 impl Lowering<'_> {
     pub(super) fn join(&mut self, plan: &Join) -> Result<Part> {
@@ -24,6 +24,17 @@ impl Lowering<'_> {
             Way::Timed(timed) => {
                 let join = join::Join { condition, timed, join_type: plan.join_type, schema };
                 return self.two(&plan.left, &plan.right, Description::Join(join));
+            }
+            Way::Unbounded => {
+                let Some(state_ttl_us) = self.run.state_ttl_us else {
+                    return Err(Error::refused(
+                        "a continuous join without a bound in event time needs a state TTL, after which rows are forgotten",
+                        "Write WITH (state_ttl = '1 h'), or SET state_ttl = '1 h', or bound the join by event time.",
+                    )
+                    .into());
+                };
+                let join = updating_join::UpdatingJoin { condition, state_ttl_us, join_type: plan.join_type, schema };
+                return self.two(&plan.left, &plan.right, Description::UpdatingJoin(join));
             }
             Way::LookupRight => (&plan.right, &plan.left, false),
             Way::LookupLeft => (&plan.left, &plan.right, true),

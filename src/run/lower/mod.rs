@@ -47,6 +47,7 @@ fn check_references(description: &Description) -> Result<()> {
     match description {
         Description::Map(map) => map.predicate.iter().chain(map.columns.iter().flatten()).try_for_each(|e| check(e).map(|_| ())),
         Description::Join(join) => join.condition.expressions().try_for_each(|e| check(e).map(|_| ())),
+        Description::UpdatingJoin(join) => join.condition.expressions().try_for_each(|e| check(e).map(|_| ())),
         Description::Lookup(lookup) => lookup.condition.expressions().try_for_each(|e| check(e).map(|_| ())),
         Description::Asof(asof) => asof.condition.expressions().try_for_each(|e| check(e).map(|_| ())),
         Description::Infer(infer) => match infer.calls.first() {
