@@ -11,6 +11,7 @@ mod oracle;
 mod random;
 mod replay;
 mod rooms;
+mod row_files;
 mod sql;
 mod streams;
 mod tables;
