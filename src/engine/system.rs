@@ -183,7 +183,8 @@ fn source_stats(system: &System) -> Columns {
 }
 
 fn tables(system: &System) -> Columns {
-    let all: Vec<_> = system.catalog.all().into_iter().filter_map(|o| if let Body::Table(table) = o.body { Some(table) } else { None }).collect();
+    let all: Vec<_> =
+        system.catalog.all().into_iter().filter_map(|o| if let Body::Table(table) = o.body { Some(table) } else { None }).collect();
     let key = |table: &Table| {
         let names = table.primary_key().iter().filter_map(|at| table.columns().get(*at)).map(|c| c.field.name().as_str());
         let names: Vec<&str> = names.collect();
