@@ -387,6 +387,8 @@ fn datafusion_sqlstate(e: &DataFusionError) -> &'static str {
         DataFusionError::ArrowError(e, _) => match e.as_ref() {
             ArrowError::DivideByZero => "22012",
             ArrowError::ArithmeticOverflow(_) => "22003",
+            // A number that its new type has no room for; a text that is no number is said otherwise.
+            ArrowError::CastError(m) if m.starts_with("Can't cast value") => "22003",
             ArrowError::CastError(_) | ArrowError::ParseError(_) => "22P02",
             ArrowError::MemoryError(_) => "53200",
             ArrowError::IoError(..) => "58030",

@@ -213,16 +213,18 @@ fn source_stats(system: &System) -> Columns {
 }
 
 fn tables(system: &System) -> Columns {
-    let all: Vec<_> = system.catalog.all().into_iter().filter_map(|o| if let Body::Table(table) = o.body { Some(table) } else { None }).collect();
+    let all: Vec<_> =
+        system.catalog.all().into_iter().filter_map(|o| if let Body::Table(table) = o.body { Some(table) } else { None }).collect();
     let key = |table: &Table| {
         let names = table.primary_key().iter().filter_map(|at| table.columns().get(*at)).map(|c| c.field.name().as_str());
-        names.collect::<Vec<_>>().join(", ")
+        let names: Vec<&str> = names.collect();
+        (!names.is_empty()).then(|| names.join(", "))
     };
     vec![
         ("name", text(all.iter().map(|t| t.name()))),
         ("rows", count(all.iter().map(|t| t.rows().num_rows() as u64))),
         ("bytes", count(all.iter().map(|t| t.rows().get_array_memory_size() as u64))),
-        ("primary_key", text(all.iter().map(|t| key(t)))),
+        ("primary_key", Arc::new(StringArray::from_iter(all.iter().map(|t| key(t))))),
     ]
 }
 

@@ -18,6 +18,7 @@ mod replace;
 mod replay;
 mod restart;
 mod rooms;
+mod row_files;
 mod sql;
 mod streams;
 mod tables;

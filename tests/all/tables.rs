@@ -72,31 +72,3 @@ async fn a_copy_brings_all_its_rows_or_none() {
     assert_eq!(copy(&session, "COPY nobody FROM STDIN", &[]).await.unwrap_err().sqlstate(), "42P01");
     assert_eq!(answers::number(&session, "SELECT count(*) FROM t").await, 4);
 }
-
-/// A row that is late or not, a row that a restore gives again or not: neither depends on the size of batches.
-#[tokio::test(flavor = "multi_thread")]
-async fn rows_out_of_order_are_late_whatever_the_size_of_batches() {
-    use framesql::engine::replay::{Conditions, Replay};
-    let (_engine, session) = answers::open(Settings::default()).await;
-    let columns = "id int8 sequence, ts timestamptz, k int4 between 1 and 3";
-    let options = "event_time = 'ts', watermark_delay = '2 s', disorder = '5 s', rows = 700, rate = 7, seed = 3";
-    answers::run(&session, &format!("CREATE SOURCE made FROM 'datagen:' WITH (columns = '{columns}', {options})")).await;
-    let query = "SELECT window_start, k, count(*) AS n, sum(id) AS ids FROM TUMBLE(made, ts, INTERVAL '1 second') GROUP BY window_start, k";
-    let replay = Replay::of(&session, query).await.unwrap();
-    let one = replay.run(Conditions { batch_rows: Some(1), ..Conditions::default() }).await.unwrap();
-    let n_late = one.counters.n_late.get();
-    assert!(n_late > 20 && n_late < 600, "{n_late} rows are late");
-    for batch_rows in [7, 64, 1024] {
-        let other = replay.run(Conditions { batch_rows: Some(batch_rows), ..Conditions::default() }).await.unwrap();
-        assert_eq!(oracle::bag(&other.rows), oracle::bag(&one.rows), "batches of {batch_rows}");
-        assert_eq!(other.counters.n_late.get(), n_late);
-    }
-    for (at, batch_rows) in [(0, 7), (350, 1), (351, 64), (699, 7), (900, 64)] {
-        let first = Conditions { batch_rows: Some(batch_rows), barrier_after_rows: Some(at), ..Conditions::default() };
-        let first = replay.run(first).await.unwrap();
-        let restored = first.snapshot.clone().unwrap();
-        let second = replay.run(Conditions { batch_rows: Some(64), restored, ..Conditions::default() }).await.unwrap();
-        let together: Vec<_> = first.rows.into_iter().chain(second.rows).collect();
-        assert_eq!(oracle::bag(&together), oracle::bag(&one.rows), "restored after row {at}");
-    }
-}
