@@ -125,8 +125,9 @@ async fn write(mut events: EventStream, view: &MaterializedView, at_once: bool) 
         let event = match events.next().now_or_never() {
             Some(event) => event,
             None => {
-                if at_once {
-                    view.commit(&waiting.take(), known_us.unwrap_or(i64::MIN))?;
+                let rows = if at_once { waiting.take() } else { Vec::new() };
+                if !rows.is_empty() {
+                    view.commit(&rows, known_us.unwrap_or(i64::MIN))?;
                 }
                 events.next().await
             }
@@ -134,8 +135,9 @@ async fn write(mut events: EventStream, view: &MaterializedView, at_once: bool) 
         let Some(event) = event else { break };
         match event? {
             Event::Rows(batch) => {
-                if waiting.add(batch) {
-                    view.commit(&waiting.take(), known_us.unwrap_or(i64::MIN))?;
+                let full = waiting.add(batch);
+                if !full.is_empty() {
+                    view.commit(&full, known_us.unwrap_or(i64::MIN))?;
                 }
             }
             Event::Changes { .. } => return Err(Error::Internal("changes in a view that only grows".into()).into()),

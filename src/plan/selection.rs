@@ -5,13 +5,18 @@ use datafusion::sql::sqlparser::ast::{AccessExpr, Expr, Ident, Query, SelectItem
 use super::column_names;
 use super::window::select_all;
 
-/// Makes `.x` behind parentheses the subscript `['x']`.
+/// Makes `.x` behind parentheses, or behind a subscript, the subscript `['x']`. Before them `a.x` is the column of a table.
 pub(super) fn subscripts(expr: &mut Expr) {
-    let Expr::CompoundFieldAccess { access_chain, .. } = expr else { return };
+    let Expr::CompoundFieldAccess { root, access_chain } = expr else { return };
+    let mut column = matches!(root.as_ref(), Expr::Identifier(_) | Expr::CompoundIdentifier(_));
     for access in access_chain {
-        if let AccessExpr::Dot(Expr::Identifier(field)) = access {
-            let index = Expr::value(Value::SingleQuotedString(folded(field)));
-            *access = AccessExpr::Subscript(Subscript::Index { index });
+        match access {
+            AccessExpr::Dot(Expr::Identifier(field)) if !column => {
+                let index = Expr::value(Value::SingleQuotedString(folded(field)));
+                *access = AccessExpr::Subscript(Subscript::Index { index });
+            }
+            AccessExpr::Dot(_) => {}
+            AccessExpr::Subscript(_) => column = false,
         }
     }
 }

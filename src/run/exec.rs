@@ -265,11 +265,14 @@ impl Driver {
                 self.operator.changes(at, gone, come, &mut self.out)?;
             }
             Some(Event::Watermark(us)) => {
-                // What sends a watermark is awake, until it says again that it is idle.
-                input.idle = false;
+                // What sends a watermark is awake, until it says again that it is idle: a silent source says both, as time passes for it too.
+                // So the first after a silence counts when it is followed by anything.
+                let was_idle = std::mem::take(&mut input.idle);
                 self.all_idle = false;
                 input.watermark_us = input.watermark_us.max(us);
-                self.advance()?;
+                if !was_idle || us == END_OF_TIME_US {
+                    self.advance()?;
+                }
             }
             Some(Event::Idle) => {
                 input.idle = true;

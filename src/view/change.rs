@@ -15,7 +15,7 @@ use crate::event::{END_OF_TIME_US, Event};
 use crate::frame::batch::ts_type;
 use crate::frame::source::EventStream;
 
-/// No more rows wait for a watermark: at the next they are committed without.
+/// If more rows wait for a watermark, they are committed without it.
 const WAITING_ROWS: usize = 65_536;
 
 /// The columns of a changelog: watermark, diff, with progress also progressed, and then those of the rows.
@@ -37,11 +37,12 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// Adds rows; true if no more may wait.
-    pub fn add(&mut self, rows: RecordBatch) -> bool {
+    /// Adds rows, and gives those before them back if no more may wait. What comes in one batch is never divided.
+    pub fn add(&mut self, rows: RecordBatch) -> Vec<RecordBatch> {
+        let full = if self.n_rows >= WAITING_ROWS { self.take() } else { Vec::new() };
         self.n_rows += rows.num_rows();
         self.batches.push(rows);
-        self.n_rows >= WAITING_ROWS
+        full
     }
 
     /// The rows, which wait no longer.
@@ -51,18 +52,31 @@ impl Waiting {
     }
 }
 
-/// The changelog of events: the rows of one commit share the watermark that follows them. With `at_once` rows do not wait for it longer than
-/// the next event is there already: then they share the watermark that is known, NULL before the first.
-pub fn changes(rows: &SchemaRef, events: EventStream, progress: bool, at_once: bool) -> SendableRecordBatchStream {
+/// When the rows of a changelog are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// With the watermark that follows them.
+    Complete,
+    /// With the watermark that is known if the next is not there yet: they wait for nobody.
+    AtOnce,
+    /// As a view has committed them, however many: they are kept there anyway.
+    Committed,
+}
+
+/// The changelog of events: the rows of one commit share the watermark that follows them, or else the one that is known, NULL before the first.
+pub fn changes(rows: &SchemaRef, events: EventStream, progress: bool, told: Told) -> SendableRecordBatchStream {
     let schema = schema(rows, progress);
-    let writer = Writer { schema: Arc::clone(&schema), progress, waiting: Waiting::default(), known_us: None, shown_us: None };
+    let writer = Writer { schema: Arc::clone(&schema), progress, told, waiting: Waiting::default(), known_us: None, shown_us: None };
     let batches = stream::unfold((events, writer, false), move |(mut events, mut writer, ended)| async move {
         if ended {
             return None;
         }
         let event = match events.next().now_or_never() {
             Some(event) => event,
-            None if at_once && writer.waiting.n_rows > 0 => return Some((stream::iter(writer.commit_known()), (events, writer, false))),
+            None if told != Told::Complete && writer.waiting.n_rows > 0 => {
+                let rows = writer.waiting.take();
+                return Some((stream::iter(writer.known(&rows)), (events, writer, false)));
+            }
             None => events.next().await,
         };
         let ended = !matches!(&event, Some(Ok(_))) || matches!(&event, Some(Ok(Event::End)));
@@ -79,6 +93,7 @@ pub fn changes(rows: &SchemaRef, events: EventStream, progress: bool, at_once: b
 struct Writer {
     schema: SchemaRef,
     progress: bool,
+    told: Told,
     waiting: Waiting,
     /// The watermark up to now.
     known_us: Option<i64>,
@@ -88,10 +103,15 @@ struct Writer {
 impl Writer {
     fn take(&mut self, event: Event) -> Vec<Result<RecordBatch>> {
         match event {
-            Event::Rows(rows) => match self.waiting.add(rows) {
-                true => self.commit_known(),
-                false => Vec::new(),
-            },
+            Event::Rows(rows) if self.told == Told::Committed => {
+                self.waiting.n_rows += rows.num_rows();
+                self.waiting.batches.push(rows);
+                Vec::new()
+            }
+            Event::Rows(rows) => {
+                let full = self.waiting.add(rows);
+                self.known(&full)
+            }
             Event::Changes { .. } => vec![Err(Error::Internal("changes in a query that only grows".into()).into())],
             Event::Watermark(us) => {
                 self.known_us = Some(us);
@@ -104,8 +124,9 @@ impl Writer {
         }
     }
 
-    fn commit_known(&mut self) -> Vec<Result<RecordBatch>> {
-        self.waiting.take().iter().map(|rows| self.rows(rows, self.known_us)).collect()
+    /// Rows with the watermark up to now.
+    fn known(&self, rows: &[RecordBatch]) -> Vec<Result<RecordBatch>> {
+        rows.iter().map(|rows| self.rows(rows, self.known_us)).collect()
     }
 
     fn commit(&mut self, us: i64) -> Vec<Result<RecordBatch>> {
