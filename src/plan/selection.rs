@@ -1,9 +1,8 @@
-//! Field selection as Postgres writes it, `(face.box).x`, made the subscript by a name that DataFusion reads; and `TABLE t`, which is a SELECT.
+//! Field selection as Postgres writes it, `(face.box).x`, made the subscript by a name that DataFusion reads.
 
-use datafusion::sql::sqlparser::ast::{AccessExpr, Expr, Ident, Query, SelectItem, SetExpr, Subscript, Value};
+use datafusion::sql::sqlparser::ast::{AccessExpr, Expr, Ident, SelectItem, Subscript, Value};
 
 use super::column_names;
-use super::window::select_all;
 
 /// Makes `.x` behind parentheses, or behind a subscript, the subscript `['x']`. Before them `a.x` is the column of a table.
 pub(super) fn subscripts(expr: &mut Expr) {
@@ -31,22 +30,6 @@ pub(super) fn name_fields(projection: &mut [SelectItem]) {
             let alias = Ident::with_quote('"', column_names::of_expr(expr));
             *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
         }
-    }
-}
-
-/// Makes `TABLE t` the SELECT that it is short for.
-pub(super) fn tables(body: &mut SetExpr) {
-    match body {
-        SetExpr::Table(table) => {
-            let name = [&table.schema_name, &table.table_name].into_iter().flatten().map(|part| Ident::with_quote('"', part));
-            let Query { body: select, .. } = select_all(name.collect());
-            *body = *select;
-        }
-        SetExpr::SetOperation { left, right, .. } => {
-            tables(left);
-            tables(right);
-        }
-        _ => {}
     }
 }
 

@@ -194,13 +194,15 @@ struct Input {
     events: EventStream,
     watermark_us: i64,
     idle: bool,
+    /// It has been idle, and has sent a watermark since.
+    waking: bool,
     ended: bool,
     barrier: Option<u64>,
 }
 
 impl Input {
     fn new(events: EventStream) -> Input {
-        Input { events, watermark_us: i64::MIN, idle: false, ended: false, barrier: None }
+        Input { events, watermark_us: i64::MIN, idle: false, waking: false, ended: false, barrier: None }
     }
 }
 
@@ -250,6 +252,7 @@ impl Driver {
         match event {
             Some(Event::Rows(rows)) => {
                 input.idle = false;
+                input.waking = false;
                 self.all_idle = false;
                 self.operator.rows(at, rows, &mut self.out)?;
                 if self.operator.finished() {
@@ -261,21 +264,24 @@ impl Driver {
             }
             Some(Event::Changes { gone, come }) => {
                 input.idle = false;
+                input.waking = false;
                 self.all_idle = false;
                 self.operator.changes(at, gone, come, &mut self.out)?;
             }
             Some(Event::Watermark(us)) => {
-                // What sends a watermark is awake, until it says again that it is idle: a silent source says both, as time passes for it too.
-                // So the first after a silence counts when it is followed by anything.
-                let was_idle = std::mem::take(&mut input.idle);
-                self.all_idle = false;
                 input.watermark_us = input.watermark_us.max(us);
-                if !was_idle || us == END_OF_TIME_US {
+                self.all_idle = false;
+                // What sends a watermark is awake, until it says again that it is idle: a silent source says both, as time passes for it too.
+                // So the first after a silence waits for what follows it.
+                input.waking = input.idle && !input.waking && us != END_OF_TIME_US;
+                if !input.waking {
+                    input.idle = false;
                     self.advance()?;
                 }
             }
             Some(Event::Idle) => {
                 input.idle = true;
+                input.waking = false;
                 self.advance()?;
                 if !self.all_idle && self.inputs.iter().all(|i| i.idle || i.ended) {
                     self.all_idle = true;

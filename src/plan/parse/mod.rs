@@ -185,6 +185,7 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
         let (Some(first), Some(last)) = (words.first(), words.last()) else { continue };
         let text = slice(sql, &offsets, first.span.start, last.span.end).trim().to_owned();
         drop_table_keywords(&mut words);
+        select_tables(&mut words);
         mark_emit(&mut words);
         let body = Reader::new(&dialect, words).statement(sql, &offsets)?;
         statements.push(Statement { text, body });
@@ -247,6 +248,24 @@ fn drop_table_keywords(tokens: &mut Vec<TokenWithSpan>) {
         } else {
             at += 1;
         }
+    }
+}
+
+/// `TABLE t` as a query is short for `SELECT * FROM t`; sqlparser's reading of it swallows what follows.
+fn select_tables(tokens: &mut Vec<TokenWithSpan>) {
+    const BEFORE: [&str; 9] = ["as", "all", "distinct", "union", "except", "intersect", "explain", "analyze", "verbose"];
+    let mut at = 0;
+    while at + 1 < tokens.len() {
+        let begins = match at.checked_sub(1).map(|before| &tokens[before].token) {
+            None | Some(Token::LParen) => true,
+            Some(before) => BEFORE.iter().any(|word| is_word(before, word)),
+        };
+        if begins && is_word(&tokens[at].token, "table") && matches!(tokens[at + 1].token, Token::Word(_)) {
+            let span = tokens[at].span;
+            let words = [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")];
+            tokens.splice(at..=at, words.map(|token| TokenWithSpan { token, span }));
+        }
+        at += 1;
     }
 }
 
