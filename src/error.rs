@@ -418,7 +418,7 @@ fn message_sqlstate(message: &str) -> &'static str {
         "22003"
     } else if has(&["cannot cast string", "cannot parse", "error parsing"]) {
         "22P02"
-    } else if has(&["no field named", "column '"]) && has(&["no field named", "not found"]) {
+    } else if has(&["no field named", "column '"]) && has(&["no field named", "not found"]) || has(&["not found in struct"]) {
         "42703"
     } else if has(&["ambiguous reference"]) {
         "42702"

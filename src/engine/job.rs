@@ -126,8 +126,9 @@ async fn write(mut events: EventStream, view: &MaterializedView, at_once: bool) 
         let event = match events.next().now_or_never() {
             Some(event) => event,
             None => {
-                if at_once {
-                    view.commit(&waiting.take(), known_us.unwrap_or(i64::MIN))?;
+                let rows = if at_once { waiting.take() } else { Vec::new() };
+                if !rows.is_empty() {
+                    view.commit(&rows, known_us.unwrap_or(i64::MIN))?;
                 }
                 events.next().await
             }
@@ -137,8 +138,9 @@ async fn write(mut events: EventStream, view: &MaterializedView, at_once: bool) 
             // A view that takes rows back shows what its job gives at once, as one commit.
             Event::Rows(batch) if view.updating() => view.change(&RecordBatch::new_empty(batch.schema()), &batch)?,
             Event::Rows(batch) => {
-                if waiting.add(batch) {
-                    view.commit(&waiting.take(), known_us.unwrap_or(i64::MIN))?;
+                let full = waiting.add(batch);
+                if !full.is_empty() {
+                    view.commit(&full, known_us.unwrap_or(i64::MIN))?;
                 }
             }
             Event::Changes { gone, come } => view.change(&gone, &come)?,

@@ -50,7 +50,6 @@ impl VisitorMut for Rewriter {
     type Break = Error;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
-        selection::tables(&mut query.body);
         if !query.locks.is_empty() {
             return refuse("FOR UPDATE or FOR SHARE", "Leave it out: a SELECT reads a snapshot and blocks nobody.");
         }

@@ -1,17 +1,21 @@
-//! Field selection as Postgres writes it, `(face.box).x`, made the subscript by a name that DataFusion reads; and `TABLE t`, which is a SELECT.
+//! Field selection as Postgres writes it, `(face.box).x`, made the subscript by a name that DataFusion reads.
 
-use datafusion::sql::sqlparser::ast::{AccessExpr, Expr, Ident, Query, SelectItem, SetExpr, Subscript, Value};
+use datafusion::sql::sqlparser::ast::{AccessExpr, Expr, Ident, SelectItem, Subscript, Value};
 
 use super::column_names;
-use super::window::select_all;
 
-/// Makes `.x` behind parentheses the subscript `['x']`.
+/// Makes `.x` behind parentheses, or behind a subscript, the subscript `['x']`. Before them `a.x` is the column of a table.
 pub(super) fn subscripts(expr: &mut Expr) {
-    let Expr::CompoundFieldAccess { access_chain, .. } = expr else { return };
+    let Expr::CompoundFieldAccess { root, access_chain } = expr else { return };
+    let mut column = matches!(root.as_ref(), Expr::Identifier(_) | Expr::CompoundIdentifier(_));
     for access in access_chain {
-        if let AccessExpr::Dot(Expr::Identifier(field)) = access {
-            let index = Expr::value(Value::SingleQuotedString(folded(field)));
-            *access = AccessExpr::Subscript(Subscript::Index { index });
+        match access {
+            AccessExpr::Dot(Expr::Identifier(field)) if !column => {
+                let index = Expr::value(Value::SingleQuotedString(folded(field)));
+                *access = AccessExpr::Subscript(Subscript::Index { index });
+            }
+            AccessExpr::Dot(_) => {}
+            AccessExpr::Subscript(_) => column = false,
         }
     }
 }
@@ -26,22 +30,6 @@ pub(super) fn name_fields(projection: &mut [SelectItem]) {
             let alias = Ident::with_quote('"', column_names::of_expr(expr));
             *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
         }
-    }
-}
-
-/// Makes `TABLE t` the SELECT that it is short for.
-pub(super) fn tables(body: &mut SetExpr) {
-    match body {
-        SetExpr::Table(table) => {
-            let name = [&table.schema_name, &table.table_name].into_iter().flatten().map(|part| Ident::with_quote('"', part));
-            let Query { body: select, .. } = select_all(name.collect());
-            *body = *select;
-        }
-        SetExpr::SetOperation { left, right, .. } => {
-            tables(left);
-            tables(right);
-        }
-        _ => {}
     }
 }
 

@@ -191,7 +191,7 @@ pub fn expose_table(relation: &mut TableFactor) {
 }
 
 /// `SELECT * FROM name`, with the name as the alias so that `lobby.ts` is still read.
-pub(super) fn select_all(name: Vec<Ident>) -> Query {
+fn select_all(name: Vec<Ident>) -> Query {
     let table = TableFactor::Table {
         name: ObjectName::from(name),
         alias: None,

@@ -197,6 +197,8 @@ struct Input {
     events: EventStream,
     watermark_us: i64,
     idle: bool,
+    /// It has been idle, and has sent a watermark since.
+    waking: bool,
     ended: bool,
     barrier: Option<u64>,
     /// Whether it is left alone while it is ahead of another.
@@ -205,7 +207,7 @@ struct Input {
 
 impl Input {
     fn new(events: EventStream, waits: bool) -> Input {
-        Input { events, watermark_us: i64::MIN, idle: false, ended: false, barrier: None, waits }
+        Input { events, watermark_us: i64::MIN, idle: false, waking: false, ended: false, barrier: None, waits }
     }
 
     fn active(&self) -> bool {
@@ -259,6 +261,7 @@ impl Driver {
         match event {
             Some(Event::Rows(rows)) => {
                 input.idle = false;
+                input.waking = false;
                 self.all_idle = false;
                 self.operator.rows(at, rows, &mut self.out)?;
                 if self.operator.finished() {
@@ -270,19 +273,25 @@ impl Driver {
             }
             Some(Event::Changes { gone, come }) => {
                 input.idle = false;
+                input.waking = false;
                 self.all_idle = false;
                 self.operator.changes(at, gone, come, &mut self.out)?;
             }
             Some(Event::Watermark(us)) => {
-                // What sends a watermark is awake, until it says again that it is idle.
-                input.idle = false;
-                self.all_idle = false;
                 input.watermark_us = input.watermark_us.max(us);
                 self.operator.input_watermark(at, input.watermark_us);
-                self.advance()?;
+                self.all_idle = false;
+                // What sends a watermark is awake, until it says again that it is idle: a silent source says both, as time passes for it too.
+                // So the first after a silence waits for what follows it.
+                input.waking = input.idle && !input.waking && us != END_OF_TIME_US;
+                if !input.waking {
+                    input.idle = false;
+                    self.advance()?;
+                }
             }
             Some(Event::Idle) => {
                 input.idle = true;
+                input.waking = false;
                 self.advance()?;
                 if !self.all_idle && self.inputs.iter().all(|i| i.idle || i.ended) {
                     self.all_idle = true;

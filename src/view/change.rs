@@ -18,7 +18,7 @@ use crate::frame::source::EventStream;
 
 /// What stands for no watermark yet: it reads as -infinity.
 const BEFORE_TIME_US: i64 = i64::MIN;
-/// No more rows wait for a watermark: at the next they are committed without.
+/// If more rows wait for a watermark, they are committed without it.
 const WAITING_ROWS: usize = 65_536;
 
 /// The columns of a changelog: watermark, diff, with progress also progressed, and then those of the rows.
@@ -40,11 +40,12 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// Adds rows; true if no more may wait.
-    pub fn add(&mut self, rows: RecordBatch) -> bool {
+    /// Adds rows, and gives those before them back if no more may wait. What comes in one batch is never divided.
+    pub fn add(&mut self, rows: RecordBatch) -> Vec<RecordBatch> {
+        let full = if self.n_rows >= WAITING_ROWS { self.take() } else { Vec::new() };
         self.n_rows += rows.num_rows();
         self.batches.push(rows);
-        self.n_rows >= WAITING_ROWS
+        full
     }
 
     /// The rows, which wait no longer.
@@ -54,14 +55,26 @@ impl Waiting {
     }
 }
 
-/// The changelog of events: the rows of one commit share the watermark that follows them. With `at_once` rows do not wait for it longer than
-/// the next event is there already: then they share the watermark that is known, -infinity before the first.
-pub fn changes(rows: &SchemaRef, events: EventStream, progress: bool, at_once: bool) -> SendableRecordBatchStream {
+/// When the rows of a changelog are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// With the watermark that follows them.
+    Complete,
+    /// With the watermark that is known if the next is not there yet: they wait for nobody.
+    AtOnce,
+    /// As a view has committed them, however many: they are kept there anyway.
+    Committed,
+}
+
+/// The changelog of events: the rows of one commit share the watermark that follows them, or else the one that is known, -infinity before the
+/// first.
+pub fn changes(rows: &SchemaRef, events: EventStream, progress: bool, told: Told) -> SendableRecordBatchStream {
     let schema = schema(rows, progress);
     let writer = Writer {
         schema: Arc::clone(&schema),
         net: Net::try_new(rows),
         progress,
+        told,
         waiting: Vec::new(),
         n_waiting: 0,
         watermark_us: BEFORE_TIME_US,
@@ -73,7 +86,9 @@ pub fn changes(rows: &SchemaRef, events: EventStream, progress: bool, at_once: b
         }
         let event = match events.next().now_or_never() {
             Some(event) => event,
-            None if at_once && !writer.waiting.is_empty() => return Some((stream::iter(writer.commit_known()), (events, writer, false))),
+            None if told != Told::Complete && !writer.waiting.is_empty() => {
+                return Some((stream::iter(writer.commit_known()), (events, writer, false)));
+            }
             None => events.next().await,
         };
         let ended = !matches!(&event, Some(Ok(_))) || matches!(&event, Some(Ok(Event::End)));
@@ -90,6 +105,7 @@ pub fn changes(rows: &SchemaRef, events: EventStream, progress: bool, at_once: b
 struct Writer {
     schema: SchemaRef,
     progress: bool,
+    told: Told,
     net: Result<Net>,
     /// The rows of the commit at hand, with their diff.
     waiting: Vec<(RecordBatch, i32)>,
@@ -102,9 +118,12 @@ impl Writer {
     fn take(&mut self, event: Event) -> Vec<Result<RecordBatch>> {
         match event {
             Event::Rows(rows) => {
+                // What comes in one batch is never divided, and what a view has committed is one commit, however large: it is kept there anyway.
+                let full = self.told != Told::Committed && self.n_waiting >= WAITING_ROWS;
+                let before = if full { self.commit_known() } else { Vec::new() };
                 self.n_waiting += rows.num_rows();
                 self.waiting.push((rows, 1));
-                if self.n_waiting >= WAITING_ROWS { self.commit_known() } else { Vec::new() }
+                before
             }
             Event::Changes { gone, come } => {
                 // A commit whose watermark did not move (another input holds it back) is shown with the one before, and does not wait.

@@ -115,9 +115,6 @@ impl MaterializedView {
 
     /// Adds the rows of one firing, or of one batch: readers see all of them or none. A watermark of i64::MIN is none yet.
     pub fn commit(&self, rows: &[RecordBatch], watermark_us: i64) -> Result<()> {
-        if rows.is_empty() && watermark_us == i64::MIN {
-            return Ok(());
-        }
         let mut stored = self.stored.lock();
         let mut next = stored.commits.back().map_or(stored.first_row, Commit::next_row);
         for rows in rows.iter().filter(|r| r.num_rows() > 0) {

@@ -77,10 +77,9 @@ impl CreateView<'_> {
             return done();
         }
         // A view that was there stays, and can be read, until the new one is whole.
-        let replaced = old.filter(|_| waits);
         let end = new.view.ended_with().await;
         let _changing = engine.changing.lock().await;
-        match (end, replaced) {
+        match (end, old) {
             (End::Whole, None) => unfinished.armed = false,
             (End::Whole, Some(old)) => {
                 self.check_unchanged(engine, &old, &unfinished.object)?;

@@ -13,7 +13,7 @@ use crate::plan::parse::{QueryText, Subscribe, Subscribed, parse_query};
 use crate::plan::query;
 use crate::run::exec::{events_of, rows_only};
 use crate::run::{Run, lower};
-use crate::view::change;
+use crate::view::change::{self, Told};
 use crate::view::materialized::MaterializedView;
 
 enum Followed {
@@ -24,11 +24,11 @@ enum Followed {
 /// Starts following.
 pub(super) async fn run(session: &Session, subscribe: &Subscribe) -> Result<SendableRecordBatchStream> {
     Ok(match followed(session, subscribe).await? {
-        // What a view holds is committed.
-        Followed::View(view) => change::changes(&view.schema(), view.follow(subscribe.snapshot), subscribe.progress, true),
+        Followed::View(view) => change::changes(&view.schema(), view.follow(subscribe.snapshot), subscribe.progress, Told::Committed),
         Followed::Query(plan) => {
             let events = events_of(&plan, &session.context().task_ctx())?;
-            change::changes(&plan.schema(), events, subscribe.progress, rows_only(&plan))
+            let told = if rows_only(&plan) { Told::AtOnce } else { Told::Complete };
+            change::changes(&plan.schema(), events, subscribe.progress, told)
         }
     })
 }

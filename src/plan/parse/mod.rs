@@ -208,6 +208,7 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
         let text = slice(sql, &offsets, first.span.start, last.span.end).trim().to_owned();
         drop_table_keywords(&mut words);
         version::mark(&dialect, &mut words);
+        select_tables(&mut words);
         mark_emit(&mut words);
         pattern::mark(&mut words)?;
         role_for_user(&mut words);
@@ -294,6 +295,24 @@ fn role_for_user(tokens: &mut Vec<TokenWithSpan>) {
         // The end of the text comes last, where there is one.
         let at = if last.token == Token::EOF { tokens.len() - 1 } else { tokens.len() };
         tokens.insert(at, TokenWithSpan { token: word("LOGIN"), ..last });
+    }
+}
+
+/// `TABLE t` as a query is short for `SELECT * FROM t`; sqlparser's reading of it swallows what follows.
+fn select_tables(tokens: &mut Vec<TokenWithSpan>) {
+    const BEFORE: [&str; 9] = ["as", "all", "distinct", "union", "except", "intersect", "explain", "analyze", "verbose"];
+    let mut at = 0;
+    while at + 1 < tokens.len() {
+        let begins = match at.checked_sub(1).map(|before| &tokens[before].token) {
+            None | Some(Token::LParen) => true,
+            Some(before) => BEFORE.iter().any(|word| is_word(before, word)),
+        };
+        if begins && is_word(&tokens[at].token, "table") && matches!(tokens[at + 1].token, Token::Word(_)) {
+            let span = tokens[at].span;
+            let words = [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")];
+            tokens.splice(at..=at, words.map(|token| TokenWithSpan { token, span }));
+        }
+        at += 1;
     }
 }
 
