@@ -230,7 +230,7 @@ impl Media {
         let decoder = match &self.kind {
             // A child decodes all that it is given: for keyframes alone the built-in decoder is the faster one.
             Kind::Video { video, pipe: Some(_), builtin } if wanted.pixels && !(wanted.keyframes_only && *builtin) => {
-                Some(Decoding::Piped(PipedDecoder::new(video, &counters)))
+                Some(Decoding::Piped(Box::new(PipedDecoder::new(video, &counters))))
             }
             Kind::Video { video, .. } if wanted.pixels => Some(Decoding::Builtin(VideoDecoder::open(video)?)),
             _ => None,
@@ -268,7 +268,7 @@ fn broken(path: &Path, reason: &str) -> Error {
 #[derive(Debug)]
 enum Decoding {
     Builtin(VideoDecoder),
-    Piped(PipedDecoder),
+    Piped(Box<PipedDecoder>),
 }
 
 /// Gives the rows of a medium, in display order.

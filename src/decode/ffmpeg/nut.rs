@@ -238,7 +238,9 @@ impl<R: Read> Pictures<R> {
             return Err(damaged("the NUT file counts in a time base that it does not have"));
         }
         // Pictures that may be reordered, and flags.
-        (unsigned(content)?, unsigned(content)?, unsigned(content)?);
+        for _ in 0..3 {
+            unsigned(content)?;
+        }
         self.bytes_passed(content)?;
         let side = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
         self.size = (side(unsigned(content)?), side(unsigned(content)?));
