@@ -63,7 +63,7 @@ impl Replay<'_> {
         let plan = query::optimise_continuous(&session.context().state(), &plan, text.emit)?;
         let replay = Replay { session, plan, emit: text.emit };
         // What has no operator is refused here, not at the first run.
-        lower::continuous(&replay.plan, &Run { emit: text.emit, ..session.engine().run(true) })?;
+        lower::continuous(&replay.plan, &session.engine().run_as(text.emit, None))?;
         Ok(replay)
     }
 
@@ -71,8 +71,8 @@ impl Replay<'_> {
     pub async fn run(&self, conditions: Conditions) -> Result<Replayed> {
         let checkpoint =
             Checkpoint { barrier_after_rows: conditions.barrier_after_rows, restored: conditions.restored, ..Checkpoint::default() };
-        let run =
-            Run { emit: self.emit, batch_rows: conditions.batch_rows, checkpoint: Arc::new(checkpoint), ..self.session.engine().run(true) };
+        let run = self.session.engine().run_as(self.emit, None);
+        let run = Run { batch_rows: conditions.batch_rows, checkpoint: Arc::new(checkpoint), ..run };
         let exec = lower::continuous(&self.plan, &run)?;
         let mut events = events_of(&exec, &self.session.context().task_ctx())?;
         let mut replayed = Replayed {
