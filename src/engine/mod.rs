@@ -23,8 +23,9 @@ use datafusion::prelude::SessionContext;
 
 use crate::error::Result;
 use crate::plan::parse::Emit;
-use crate::plan::query;
+use crate::plan::{changelog, query};
 use crate::run::inference::Inference;
+use crate::run::touched::Pace;
 use crate::run::{Checkpoint, Run, Threads};
 use crate::settings::Settings;
 use catalog::{Body, Catalog};
@@ -134,13 +135,19 @@ impl Engine {
             inference: Arc::clone(&self.inference),
             counters: Arc::default(),
             continuous,
-            emit: Emit::Default,
-            state_ttl_us: None,
+            updating: false,
+            pace: Pace::default(),
             batch_rows: None,
             checkpoint: Arc::new(Checkpoint::default()),
             subqueries: PhysicalPlanningContext::default(),
             threads: self.threads.clone(),
         }
+    }
+
+    /// The same for a continuous query that gives its results as `emit` says.
+    fn run_as(&self, emit: Emit, state_ttl_us: Option<i64>) -> Run {
+        let pace = Pace { every_us: changelog::every_us(emit), state_ttl_us };
+        Run { updating: changelog::updating(emit), pace, ..self.run(true) }
     }
 
     fn next_source_id(&self) -> u64 {

@@ -75,7 +75,7 @@ impl Replay<'_> {
         let replay = Replay { session, planned: Planned::Logical(plan), emit: text.emit };
         // What has no operator is refused here, not at the first run.
         let state_ttl_us = session.variables().lock().state_ttl_us();
-        replay.lower(&Run { emit: text.emit, state_ttl_us, ..session.engine().run(true) })?;
+        replay.lower(&session.engine().run_as(text.emit, state_ttl_us))?;
         Ok(replay)
     }
 
@@ -102,13 +102,8 @@ impl Replay<'_> {
     pub async fn run(&self, conditions: Conditions) -> Result<Replayed> {
         let checkpoint =
             Checkpoint { barrier_after_rows: conditions.barrier_after_rows, restored: conditions.restored, ..Checkpoint::default() };
-        let run = Run {
-            emit: self.emit,
-            state_ttl_us: self.session.variables().lock().state_ttl_us(),
-            batch_rows: conditions.batch_rows,
-            checkpoint: Arc::new(checkpoint),
-            ..self.session.engine().run(true)
-        };
+        let run = self.session.engine().run_as(self.emit, self.session.variables().lock().state_ttl_us());
+        let run = Run { batch_rows: conditions.batch_rows, checkpoint: Arc::new(checkpoint), ..run };
         let exec = self.lower(&run)?;
         let mut events = events_of(&exec, &self.session.context().task_ctx())?;
         let mut replayed = Replayed {

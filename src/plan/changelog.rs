@@ -17,17 +17,26 @@ pub fn updating(emit: Emit) -> bool {
     matches!(emit, Emit::Changes | Emit::Every(_))
 }
 
-/// Whether rows that the plan gives may be taken back: its output has diffs.
-pub fn changelog(plan: &LogicalPlan, emit: Emit) -> bool {
+/// How far apart in event time EMIT EVERY asks for results, µs.
+pub fn every_us(emit: Emit) -> Option<i64> {
+    match emit {
+        Emit::Every(us) => Some(us),
+        Emit::Default | Emit::OnWindowClose | Emit::Changes => None,
+    }
+}
+
+/// Whether rows that the plan gives may be taken back: its output has diffs. `updating`: whether its EMIT asks for results before they are
+/// final.
+pub fn changelog(plan: &LogicalPlan, updating: bool) -> bool {
     match plan {
         LogicalPlan::TableScan(scan) => source_of(scan).is_some_and(|source| source.takes_back()),
-        LogicalPlan::Aggregate(_) => updating(emit) || event_time::window_key(plan).is_none(),
+        LogicalPlan::Aggregate(_) => updating || event_time::window_key(plan).is_none(),
         LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<TopN>() {
-            Some(topn) => topn.keeps_first().is_none() || changelog(&topn.input, emit),
-            None => read_as_they_come(plan).any(|input| changelog(input, emit)),
+            Some(topn) => topn.keeps_first().is_none() || changelog(&topn.input, updating),
+            None => read_as_they_come(plan).any(|input| changelog(input, updating)),
         },
-        LogicalPlan::Join(join) => join::takes_back(join).unwrap_or(false) || read_as_they_come(plan).any(|input| changelog(input, emit)),
-        _ => plan.inputs().into_iter().any(|input| changelog(input, emit)),
+        LogicalPlan::Join(join) => join::takes_back(join).unwrap_or(false) || read_as_they_come(plan).any(|input| changelog(input, updating)),
+        _ => plan.inputs().into_iter().any(|input| changelog(input, updating)),
     }
 }
 
@@ -49,7 +58,7 @@ fn read_as_they_come(node: &LogicalPlan) -> impl Iterator<Item = &LogicalPlan> {
 pub(super) fn gives_updates(plan: &LogicalPlan, emit: Emit) -> Result<bool> {
     plan.exists(|node| {
         Ok(match node {
-            LogicalPlan::Aggregate(_) => changelog(node, emit),
+            LogicalPlan::Aggregate(_) => changelog(node, updating(emit)),
             LogicalPlan::Extension(extension) => {
                 extension.node.as_any().downcast_ref::<TopN>().is_some_and(|topn| topn.keeps_first().is_none())
             }
@@ -60,7 +69,7 @@ pub(super) fn gives_updates(plan: &LogicalPlan, emit: Emit) -> Result<bool> {
 
 /// Errs for a node that reads rows that are taken back and needs rows that are final.
 pub(super) fn check(node: &LogicalPlan, emit: Emit) -> Result<()> {
-    if !read_as_they_come(node).any(|input| changelog(input, emit)) {
+    if !read_as_they_come(node).any(|input| changelog(input, updating(emit))) {
         return Ok(());
     }
     let takes_changes = match node {

@@ -112,7 +112,7 @@ pub fn optimise_continuous(state: &SessionState, plan: &LogicalPlan, emit: Emit)
 /// Errs for an EMIT that the rows of the plan cannot keep.
 fn check_emit(plan: &LogicalPlan, emit: Emit) -> Result<()> {
     match emit {
-        Emit::OnWindowClose if changelog::changelog(plan, emit) => Err(changelog::refusal("EMIT ON WINDOW CLOSE").into()),
+        Emit::OnWindowClose if changelog::changelog(plan, false) => Err(changelog::refusal("EMIT ON WINDOW CLOSE").into()),
         Emit::Every(_) if !changelog::gives_updates(plan, emit)? => {
             Err(Error::refused("EMIT EVERY has nothing to hold back in a query of rows", "Leave it out: rows are given at once.").into())
         }

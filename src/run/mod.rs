@@ -43,9 +43,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::metrics::JobCounters;
-use crate::plan::parse::Emit;
 use inference::Inference;
 use operator::{Operator, State};
+use touched::Pace;
 
 /// What the operators of one query share.
 #[derive(Clone, Debug)]
@@ -56,10 +56,10 @@ pub struct Run {
     pub counters: Arc<JobCounters>,
     /// Whether it goes on with what comes (a job) or ends (a SELECT).
     pub continuous: bool,
-    /// When a continuous query gives results.
-    pub emit: Emit,
-    /// How long operators that update their answer remember a group that is not touched, in event time, µs; None is for ever.
-    pub state_ttl_us: Option<i64>,
+    /// Whether a continuous query gives results before they are final, and takes them back.
+    pub updating: bool,
+    /// When those of its operators that take rows back give what has changed, and how long they remember.
+    pub pace: Pace,
     /// Rows in a batch, where a test sets them.
     pub batch_rows: Option<usize>,
     /// Snapshots taken and to be taken.

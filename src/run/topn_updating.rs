@@ -157,7 +157,7 @@ impl TopNOperator {
                 let Some(partition) = self.partitions.get_mut(key) else { continue };
                 let order: Key = Arc::from(order.data());
                 let same = partition.rows.range((Arc::clone(&order), 0)..=(order, u64::MAX));
-                let Some(at) = same.filter(|(_, r)| r.as_ref() == row.data()).map(|(at, _)| at.clone()).last() else { continue };
+                let Some(at) = same.filter(|(_, r)| r.as_ref() == row.data()).map(|(at, _)| at.clone()).next_back() else { continue };
                 partition.rows.remove(&at);
             }
             self.touched.touch(key);

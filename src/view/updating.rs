@@ -180,7 +180,9 @@ impl Updating {
     }
 
     pub(super) fn n_bytes(&self) -> u64 {
-        self.segments.values().map(|s| (s.rows.get_array_memory_size() + s.there.len()) as u64).sum()
+        let rows: usize = self.segments.values().map(|s| s.rows.get_array_memory_size() + s.there.len()).sum();
+        let places: usize = self.places.iter().map(|(row, places)| row.len() + size_of_val(places.as_slice())).sum();
+        (rows + places) as u64
     }
 
     /// One more who follows from here on; it reads its mail under the number given.

@@ -16,11 +16,10 @@ use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::frame::source::{Source, TimeColumn};
-use crate::plan::changelog::changelog;
 use crate::plan::column_names::{self, Names};
 use crate::plan::parse::{Emit, Kind, QueryText, Statement, boolean};
-use crate::plan::{event_time, query, rewrite};
-use crate::run::{Run, lower};
+use crate::plan::{changelog, event_time, query, rewrite};
+use crate::run::lower;
 use crate::settings::{STATE_TTL, duration_us};
 use crate::view::materialized::{End, MaterializedView, Shape};
 
@@ -202,9 +201,9 @@ impl CreateView<'_> {
             });
         }
         let view_is_live = sources.iter().any(|s| s.live());
-        let run = Run { emit: self.query.emit, state_ttl_us, ..engine.run(true) };
+        let run = engine.run_as(self.query.emit, state_ttl_us);
         let exec = lower::continuous(&plan, &run)?;
-        let updating = changelog(&plan, self.query.emit);
+        let updating = changelog::changelog(&plan, changelog::updating(self.query.emit));
         let shape = Shape { schema: exec.schema(), time_columns, retention_us, live: view_is_live, updating };
         let view = Arc::new(MaterializedView::try_new(self.name, shape, run.counters)?);
         Ok(New { view, exec, sources, background, view_is_live })

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::plan::parse::{QueryText, Subscribe, Subscribed, parse_query};
 use crate::plan::query;
 use crate::run::exec::{events_of, rows_only};
-use crate::run::{Run, lower};
+use crate::run::lower;
 use crate::view::change::{self, Told};
 use crate::view::materialized::MaterializedView;
 
@@ -50,7 +50,7 @@ pub(super) async fn physical(session: &Session, text: &QueryText) -> Result<Arc<
     }
     let plan = query::optimise_continuous(&session.context().state(), &plan, text.emit)?;
     let state_ttl_us = session.variables().lock().state_ttl_us();
-    Ok(lower::continuous(&plan, &Run { emit: text.emit, state_ttl_us, ..session.engine().run(true) })?)
+    Ok(lower::continuous(&plan, &session.engine().run_as(text.emit, state_ttl_us))?)
 }
 
 async fn followed(session: &Session, subscribe: &Subscribe) -> Result<Followed> {

@@ -26,7 +26,7 @@ impl Lowering<'_> {
                 return self.two(&plan.left, &plan.right, Description::Join(join));
             }
             Way::Unbounded => {
-                let Some(state_ttl_us) = self.run.state_ttl_us else {
+                let Some(state_ttl_us) = self.run.pace.state_ttl_us else {
                     return Err(Error::refused(
                         "a continuous join without a bound in event time needs a state TTL, after which rows are forgotten",
                         "Write WITH (state_ttl = '1 h'), or SET state_ttl = '1 h', or bound the join by event time.",

@@ -160,7 +160,7 @@ impl Lowering<'_> {
                 let exec = self.operator(Description::Merge(merge), parts.into_iter().map(|p| p.exec).collect());
                 Ok(Part { exec, pixels })
             }
-            LogicalPlan::Aggregate(_) if changelog(plan, self.run.emit) => self.updating_aggregate(plan),
+            LogicalPlan::Aggregate(_) if changelog(plan, self.run.updating) => self.updating_aggregate(plan),
             LogicalPlan::Aggregate(aggregate) => self.window(aggregate, plan),
             LogicalPlan::Extension(extension) if extension.node.as_any().is::<TopN>() => self.topn_updating(extension),
             LogicalPlan::Join(join) => self.join(join),

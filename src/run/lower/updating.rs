@@ -9,25 +9,16 @@ use datafusion::logical_expr::{Extension, LogicalPlan, UserDefinedLogicalNodeCor
 use super::{Lowering, Part, arrow};
 use crate::plan::changelog::changelog;
 use crate::plan::event_time;
-use crate::plan::parse::Emit;
 use crate::plan::topn_updating::TopN;
 use crate::run::touched::Pace;
 use crate::run::{Description, aggregate, dedup, topn_updating};
 
 impl Lowering<'_> {
-    fn pace(&self) -> Pace {
-        let every_us = match self.run.emit {
-            Emit::Every(us) => Some(us),
-            Emit::Default | Emit::OnWindowClose | Emit::Changes => None,
-        };
-        Pace { every_us, state_ttl_us: self.run.state_ttl_us }
-    }
-
     pub(super) fn updating_aggregate(&mut self, plan: &LogicalPlan) -> Result<Part> {
         let LogicalPlan::Aggregate(node) = plan else { return internal_err!("no aggregate") };
         let input = self.lower(&node.input)?;
         let input = self.detached(input);
-        let (complete, pace) = (event_time::window_key(plan), self.pace());
+        let (complete, pace) = (event_time::window_key(plan), self.run.pace);
         // The one group of an aggregate without keys is always there, and a window is remembered until it closes.
         let state_ttl_us = pace.state_ttl_us.filter(|_| complete.is_none() && !node.group_expr.is_empty());
         let description = aggregate::Aggregate {
@@ -35,7 +26,7 @@ impl Lowering<'_> {
             keys: node.group_expr.clone(),
             aggregates: node.aggr_expr.clone(),
             complete,
-            retracted: changelog(&node.input, self.run.emit),
+            retracted: changelog(&node.input, self.run.updating),
             pace: Pace { state_ttl_us, ..pace },
             schema: arrow(plan.schema()),
         };
@@ -47,7 +38,7 @@ impl Lowering<'_> {
         let input = self.lower(&node.input)?;
         let input = self.detached(input);
         let (columns, schema) = (Arc::clone(node.input.schema()), arrow(UserDefinedLogicalNodeCore::schema(node)));
-        let (partition, retracted, pace) = (node.partition.clone(), changelog(&node.input, self.run.emit), self.pace());
+        let (partition, retracted, pace) = (node.partition.clone(), changelog(&node.input, self.run.updating), self.run.pace);
         let description = match node.keeps_first() {
             Some((time, lag_us)) if !retracted => {
                 let pace = Pace { every_us: None, ..pace };
