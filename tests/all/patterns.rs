@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use fastrand::Rng;
+use framesql::engine::replay::{Conditions, Replay};
 use framesql::settings::Settings;
 
 use crate::{answers, random, replay};
@@ -316,7 +317,10 @@ fn one_of<'a>(rng: &mut Rng, all: &[&'a str]) -> &'a str {
 
 fn over(rng: &mut Rng, number: u64, n_sources: usize) -> String {
     let relation = relation(rng, number, n_sources);
-    let partition = one_of(rng, &["", "PARTITION BY source ", "PARTITION BY source, track_id ", "PARTITION BY track_id ", "PARTITION BY frame_no % 3 "]);
+    let partition = one_of(
+        rng,
+        &["", "PARTITION BY source ", "PARTITION BY source, track_id ", "PARTITION BY track_id ", "PARTITION BY frame_no % 3 "],
+    );
     let value = one_of(rng, &["frame_no", "x", "NULLIF(frame_no % 4, 1)", "track_id * 0.1"]);
     let n = rng.u8(..9);
     let call = match rng.u8(..10) {
@@ -439,4 +443,39 @@ async fn random_over_answers_the_same_however_it_is_run() {
 #[tokio::test(flavor = "multi_thread")]
 async fn random_patterns_answer_the_same_however_they_are_run() {
     all_the_same(pattern, 2_000_000).await;
+}
+
+/// An hour of event time: what is kept is what a frame or WITHIN reaches, and no more at its end than after ten minutes.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_state_of_an_hour_is_that_of_a_minute() {
+    let (_engine, session) = answers::open(Settings::default()).await;
+    answers::run(&session, "CREATE SOURCE hour FROM 'pattern:' WITH (size = '64x48', fps = 1, frames = 3600, boxes = 2)").await;
+    let boxes = "(SELECT h.ts, h.frame_no, b.track_id FROM hour AS h CROSS JOIN UNNEST(h.truth) AS b)";
+    for query in [
+        format!(
+            "SELECT ts, count(*) OVER (PARTITION BY track_id ORDER BY ts RANGE BETWEEN INTERVAL '9 seconds' PRECEDING AND CURRENT ROW) FROM {boxes}"
+        ),
+        format!("SELECT ts, lag(frame_no, 9) OVER (PARTITION BY track_id ORDER BY ts) FROM {boxes}"),
+        // A partition of each frame is gone when its time is.
+        format!(
+            "SELECT ts, count(*) OVER (PARTITION BY frame_no ORDER BY ts RANGE BETWEEN INTERVAL '9 seconds' PRECEDING AND CURRENT ROW) FROM {boxes}"
+        ),
+        format!(
+            "SELECT * FROM {boxes} AS r MATCH_RECOGNIZE (PARTITION BY track_id ORDER BY ts MEASURES count(*) AS n
+               PATTERN (a b* c) WITHIN INTERVAL '9 seconds' DEFINE a AS a.frame_no % 5 = 0, c AS false)"
+        ),
+        format!(
+            "SELECT * FROM {boxes} AS r MATCH_RECOGNIZE (PARTITION BY frame_no ORDER BY ts, track_id MEASURES count(*) AS n
+               PATTERN (a b c) WITHIN INTERVAL '9 seconds' DEFINE a AS true)"
+        ),
+    ] {
+        let replay = Replay::of(&session, &query).await.unwrap_or_else(|e| panic!("{query}: {e}"));
+        for at in [600, 3_500] {
+            let conditions = Conditions { batch_rows: Some(1), barrier_after_rows: Some(at), ..Conditions::default() };
+            let snapshot = replay.run(conditions).await.unwrap().snapshot.unwrap();
+            let tables = snapshot.values().flat_map(|state| state.tables.values().flatten());
+            let n_rows: usize = tables.map(|table| table.num_rows()).sum();
+            assert!((1..=60).contains(&n_rows), "{n_rows} rows are kept after {at} frames: {query}");
+        }
+    }
 }

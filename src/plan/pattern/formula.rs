@@ -10,8 +10,8 @@ use datafusion::logical_expr::{Aggregate, EmptyRelation, Expr, ExprSchemable, Lo
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 
-use crate::plan::postgres_types::{PostgresTypesRule, shown};
 use crate::frame::batch::ts_type;
+use crate::plan::postgres_types::{PostgresTypesRule, shown};
 
 /// Which row of a variable is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
