@@ -57,7 +57,8 @@ impl Part {
                     (least, None) => format!("{{{least},}}"),
                     (least, Some(most)) => format!("{{{least},{most}}}"),
                 };
-                format!("{}{times}{}", part.sql(), if *greedy { "" } else { "?" })
+                let part = if matches!(part.as_ref(), Part::Repeat(..)) { format!("({})", part.sql()) } else { part.sql() };
+                format!("{part}{times}{}", if *greedy { "" } else { "?" })
             }
         }
     }
@@ -89,12 +90,12 @@ fn part(rng: &mut Rng, depth: usize) -> Part {
 fn condition(rng: &mut Rng) -> Condition {
     match rng.u8(..12) {
         0 => Condition::Always,
-        1..6 => Condition::Remainder(2 + rng.i64(..2), rng.i64(..2)),
+        1..6 => Condition::Remainder(2 + rng.i64(0..2), rng.i64(0..2)),
         6 | 7 => Condition::Rises,
         8 => Condition::AboveLast(rng.usize(..4)),
         9 => Condition::SumBelow(rng.i64(3..25)),
         10 => Condition::Fewer(1 + rng.usize(..3)),
-        _ => Condition::NextAbove(rng.i64(..6)),
+        _ => Condition::NextAbove(rng.i64(0..6)),
     }
 }
 
@@ -255,11 +256,11 @@ async fn random_patterns_match_what_trying_every_way_finds() {
         };
         let mut partitions: BTreeMap<i64, Vec<Row>> = BTreeMap::new();
         let mut values = Vec::new();
-        for k in 0..1 + rng.i64(..2) {
+        for k in 0..1 + rng.i64(0..2) {
             let mut ts = 0;
             for _ in 0..rng.usize(1..14) {
                 ts += rng.i64(1..8);
-                let row = Row { ts, v: rng.i64(..9) };
+                let row = Row { ts, v: rng.i64(0..9) };
                 partitions.entry(k).or_default().push(row);
                 values.push(format!("({k}, to_timestamp_micros({}), {})", row.ts * 1_000, row.v));
             }
