@@ -63,11 +63,9 @@ pub fn over(window: &Window) -> Result<Over> {
                 over.extent = over.extent.and(extent);
             }
             (Some(_), _) => {
-                return Err(Error::unsupported(
-                    "several orders of one OVER in a continuous query",
-                    "Write each in a subquery of its own.",
-                )
-                .into());
+                return Err(
+                    Error::unsupported("several orders of one OVER in a continuous query", "Write each in a subquery of its own.").into()
+                );
             }
             (None, _) => {
                 found = Some(Over { partition: params.partition_by, order: keys(window, &params.order_by)?, extent });
@@ -165,7 +163,10 @@ fn framed(name: &str, frame: &WindowFrame) -> Result<Extent> {
         .into())
     };
     let mut extent = Extent::default();
-    let bounds = [(&frame.start_bound, "from the first row on, all of which would be kept,"), (&frame.end_bound, "to the last row, which never comes,")];
+    let bounds = [
+        (&frame.start_bound, "from the first row on, all of which would be kept,"),
+        (&frame.end_bound, "to the last row, which never comes,"),
+    ];
     for (bound, unbounded) in bounds {
         let (value, behind) = match bound {
             WindowFrameBound::CurrentRow => continue,
@@ -187,9 +188,9 @@ fn framed(name: &str, frame: &WindowFrame) -> Result<Extent> {
             }
             WindowFrameUnits::Range => {
                 let us = match value {
-                    ScalarValue::IntervalMonthDayNano(Some(i)) if i.months == 0 => {
-                        i64::from(i.days).checked_mul(86_400_000_000).and_then(|d| d.checked_add(i.nanoseconds / 1_000 + i64::from(i.nanoseconds % 1_000 != 0)))
-                    }
+                    ScalarValue::IntervalMonthDayNano(Some(i)) if i.months == 0 => i64::from(i.days)
+                        .checked_mul(86_400_000_000)
+                        .and_then(|d| d.checked_add(i.nanoseconds / 1_000 + i64::from(i.nanoseconds % 1_000 != 0))),
                     ScalarValue::IntervalDayTime(Some(i)) => Some(i64::from(i.days) * 86_400_000_000 + i64::from(i.milliseconds) * 1_000),
                     _ => None,
                 };

@@ -122,9 +122,7 @@ impl OverOperator {
         let Extent { behind_rows, behind_us, ahead_rows, ahead_us } = self.description.extent;
         let rows = partition.rows.clone();
         let times = rows.column(self.time()).as_primitive::<TimestampMicrosecondType>();
-        let whole = |at: usize| {
-            us == END_OF_TIME_US || at + ahead_rows < rows.num_rows() && times.value(at).saturating_add(ahead_us) < us
-        };
+        let whole = |at: usize| us == END_OF_TIME_US || at + ahead_rows < rows.num_rows() && times.value(at).saturating_add(ahead_us) < us;
         let n_whole = (partition.n_answered..rows.num_rows()).take_while(|at| whole(*at)).count();
         let answer = if n_whole == 0 {
             None

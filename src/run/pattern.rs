@@ -291,10 +291,7 @@ impl Operator for PatternOperator {
         if let Some(rows) = rows {
             self.add(rows)?;
         }
-        let mut found = Found {
-            rows: Vec::new(),
-            values: self.measures.iter().map(|m| vec![Vec::new(); m.n_values()]).collect(),
-        };
+        let mut found = Found { rows: Vec::new(), values: self.measures.iter().map(|m| vec![Vec::new(); m.n_values()]).collect() };
         let mut partitions = std::mem::take(&mut self.partitions);
         for partition in partitions.values_mut() {
             self.search(partition, us, &mut found)?;

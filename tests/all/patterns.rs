@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use fastrand::Rng;
+use framesql::engine::replay::{Conditions, Replay};
 use framesql::settings::Settings;
 
 use crate::{answers, random, replay};
@@ -56,7 +57,8 @@ impl Part {
                     (least, None) => format!("{{{least},}}"),
                     (least, Some(most)) => format!("{{{least},{most}}}"),
                 };
-                format!("{}{times}{}", part.sql(), if *greedy { "" } else { "?" })
+                let part = if matches!(part.as_ref(), Part::Repeat(..)) { format!("({})", part.sql()) } else { part.sql() };
+                format!("{part}{times}{}", if *greedy { "" } else { "?" })
             }
         }
     }
@@ -88,12 +90,12 @@ fn part(rng: &mut Rng, depth: usize) -> Part {
 fn condition(rng: &mut Rng) -> Condition {
     match rng.u8(..12) {
         0 => Condition::Always,
-        1..6 => Condition::Remainder(2 + rng.i64(..2), rng.i64(..2)),
+        1..6 => Condition::Remainder(2 + rng.i64(0..2), rng.i64(0..2)),
         6 | 7 => Condition::Rises,
         8 => Condition::AboveLast(rng.usize(..4)),
         9 => Condition::SumBelow(rng.i64(3..25)),
         10 => Condition::Fewer(1 + rng.usize(..3)),
-        _ => Condition::NextAbove(rng.i64(..6)),
+        _ => Condition::NextAbove(rng.i64(0..6)),
     }
 }
 
@@ -254,11 +256,11 @@ async fn random_patterns_match_what_trying_every_way_finds() {
         };
         let mut partitions: BTreeMap<i64, Vec<Row>> = BTreeMap::new();
         let mut values = Vec::new();
-        for k in 0..1 + rng.i64(..2) {
+        for k in 0..1 + rng.i64(0..2) {
             let mut ts = 0;
             for _ in 0..rng.usize(1..14) {
                 ts += rng.i64(1..8);
-                let row = Row { ts, v: rng.i64(..9) };
+                let row = Row { ts, v: rng.i64(0..9) };
                 partitions.entry(k).or_default().push(row);
                 values.push(format!("({k}, to_timestamp_micros({}), {})", row.ts * 1_000, row.v));
             }
@@ -316,7 +318,10 @@ fn one_of<'a>(rng: &mut Rng, all: &[&'a str]) -> &'a str {
 
 fn over(rng: &mut Rng, number: u64, n_sources: usize) -> String {
     let relation = relation(rng, number, n_sources);
-    let partition = one_of(rng, &["", "PARTITION BY source ", "PARTITION BY source, track_id ", "PARTITION BY track_id ", "PARTITION BY frame_no % 3 "]);
+    let partition = one_of(
+        rng,
+        &["", "PARTITION BY source ", "PARTITION BY source, track_id ", "PARTITION BY track_id ", "PARTITION BY frame_no % 3 "],
+    );
     let value = one_of(rng, &["frame_no", "x", "NULLIF(frame_no % 4, 1)", "track_id * 0.1"]);
     let n = rng.u8(..9);
     let call = match rng.u8(..10) {
@@ -439,4 +444,39 @@ async fn random_over_answers_the_same_however_it_is_run() {
 #[tokio::test(flavor = "multi_thread")]
 async fn random_patterns_answer_the_same_however_they_are_run() {
     all_the_same(pattern, 2_000_000).await;
+}
+
+/// An hour of event time: what is kept is what a frame or WITHIN reaches, and no more at its end than after ten minutes.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_state_of_an_hour_is_that_of_a_minute() {
+    let (_engine, session) = answers::open(Settings::default()).await;
+    answers::run(&session, "CREATE SOURCE hour FROM 'pattern:' WITH (size = '64x48', fps = 1, frames = 3600, boxes = 2)").await;
+    let boxes = "(SELECT h.ts, h.frame_no, b.track_id FROM hour AS h CROSS JOIN UNNEST(h.truth) AS b)";
+    for query in [
+        format!(
+            "SELECT ts, count(*) OVER (PARTITION BY track_id ORDER BY ts RANGE BETWEEN INTERVAL '9 seconds' PRECEDING AND CURRENT ROW) FROM {boxes}"
+        ),
+        format!("SELECT ts, lag(frame_no, 9) OVER (PARTITION BY track_id ORDER BY ts) FROM {boxes}"),
+        // A partition of each frame is gone when its time is.
+        format!(
+            "SELECT ts, count(*) OVER (PARTITION BY frame_no ORDER BY ts RANGE BETWEEN INTERVAL '9 seconds' PRECEDING AND CURRENT ROW) FROM {boxes}"
+        ),
+        format!(
+            "SELECT * FROM {boxes} AS r MATCH_RECOGNIZE (PARTITION BY track_id ORDER BY ts MEASURES count(*) AS n
+               PATTERN (a b* c) WITHIN INTERVAL '9 seconds' DEFINE a AS a.frame_no % 5 = 0, c AS false)"
+        ),
+        format!(
+            "SELECT * FROM {boxes} AS r MATCH_RECOGNIZE (PARTITION BY frame_no ORDER BY ts, track_id MEASURES count(*) AS n
+               PATTERN (a b c) WITHIN INTERVAL '9 seconds' DEFINE a AS true)"
+        ),
+    ] {
+        let replay = Replay::of(&session, &query).await.unwrap_or_else(|e| panic!("{query}: {e}"));
+        for at in [600, 3_500] {
+            let conditions = Conditions { batch_rows: Some(1), barrier_after_rows: Some(at), ..Conditions::default() };
+            let snapshot = replay.run(conditions).await.unwrap().snapshot.unwrap();
+            let tables = snapshot.values().flat_map(|state| state.tables.values().flatten());
+            let n_rows: usize = tables.map(|table| table.num_rows()).sum();
+            assert!((1..=60).contains(&n_rows), "{n_rows} rows are kept after {at} frames: {query}");
+        }
+    }
 }

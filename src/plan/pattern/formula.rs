@@ -6,13 +6,15 @@ use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{Column, DFSchema, DFSchemaRef, internal_datafusion_err, internal_err};
 use datafusion::error::Result;
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Aggregate, EmptyRelation, Expr, ExprSchemable, LogicalPlan, Projection};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use serde::{Deserialize, Serialize};
 
-use crate::plan::postgres_types::{PostgresTypesRule, shown};
 use crate::frame::batch::ts_type;
+use crate::plan::postgres_types::{PostgresTypesRule, shown};
 
 /// Which row of a variable is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -149,17 +151,20 @@ fn no_rows(schema: &DFSchema) -> Arc<LogicalPlan> {
     Arc::new(LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema: Arc::new(schema.clone()) }))
 }
 
-/// An expression over `schema` as the analyser would make it in a projection.
+/// An expression over `schema` as the analyser and the optimiser would make it in a projection.
 pub(super) fn fit(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     let options = ConfigOptions::default();
     let plan = LogicalPlan::Projection(Projection::try_new(vec![expr.alias("value")], no_rows(schema))?);
     let plan = PostgresTypesRule.analyze(TypeCoercion::new().analyze(plan, &options)?, &options)?;
-    match plan {
+    let fitted = match plan {
         LogicalPlan::Projection(p) => {
-            p.expr.into_iter().next().map(Expr::unalias).ok_or_else(|| internal_datafusion_err!("a formula was lost"))
+            p.expr.into_iter().next().map(Expr::unalias).ok_or_else(|| internal_datafusion_err!("a formula was lost"))?
         }
-        other => internal_err!("a formula became {}", other.display()),
-    }
+        other => return internal_err!("a formula became {}", other.display()),
+    };
+    // Some functions, such as coalesce, run only as what they are simplified to.
+    let context = SimplifyContext::builder().with_schema(Arc::new(schema.clone())).with_config_options(Arc::new(options)).build();
+    ExprSimplifier::new(context).simplify(fitted)
 }
 
 fn fit_aggregate(call: Expr, input: &DFSchema) -> Result<Expr> {

@@ -12,9 +12,9 @@ use datafusion::sql::sqlparser::ast::{
     AccessExpr, Expr as SqlExpr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Value, VisitMut, VisitorMut,
 };
 
-use crate::plan::parse::pattern::FINAL;
 use super::formula::{Formula, Navigation, Reach, column_name, fit, schema};
 use crate::error::Error;
+use crate::plan::parse::pattern::FINAL;
 
 /// Plans the formulas of one MATCH_RECOGNIZE, and gathers what they read below it.
 pub(super) struct Formulas<'a> {

@@ -8,20 +8,20 @@ use datafusion::error::Result;
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::logical_expr::{Expr, ExprSchemable, Extension, LogicalPlan, Projection};
 use datafusion::sql::sqlparser::ast::{
-    AfterMatchSkip, Expr as SqlExpr, FunctionArg, FunctionArgExpr, Ident, MatchRecognizePattern, MatchRecognizeSymbol, Measure, OrderByExpr,
-    RowsPerMatch, SymbolDefinition, TableFactor,
+    AfterMatchSkip, Expr as SqlExpr, FunctionArg, FunctionArgExpr, Ident, MatchRecognizePattern, MatchRecognizeSymbol, Measure,
+    OrderByExpr, RowsPerMatch, SymbolDefinition, TableFactor,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
-use crate::plan::order::Order;
-use crate::plan::parse::pattern::ROWS;
-use crate::plan::window::interval_us;
 use super::formula::column_name;
 use super::navigation::Formulas;
 use super::read::read;
 use super::{Part, Pattern, Recognition, Skip};
 use crate::error::Error;
+use crate::plan::order::Order;
+use crate::plan::parse::pattern::ROWS;
+use crate::plan::window::interval_us;
 
 /// Plans MATCH_RECOGNIZE.
 #[derive(Debug)]
@@ -90,7 +90,8 @@ impl RelationPlanner for PatternPlanner {
         }
         let below = formulas.below.into_iter().enumerate().map(|(at, e)| e.alias(column_name(at))).collect();
         let input = LogicalPlan::Projection(Projection::try_new(below, Arc::new(table))?);
-        let recognition = Recognition { partition, order, variables, part, define, measures: named, before, after, all_rows, skip, within_us };
+        let recognition =
+            Recognition { partition, order, variables, part, define, measures: named, before, after, all_rows, skip, within_us };
         let plan = LogicalPlan::Extension(Extension { node: Arc::new(Pattern::try_new(input, recognition)?) });
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
     }
@@ -108,10 +109,7 @@ pub fn expose_subquery(table: &mut TableFactor) {
 }
 
 /// The pattern, its variables, and WITHIN in µs.
-fn read_pattern(
-    pattern: MatchRecognizePattern,
-    context: &mut dyn RelationPlannerContext,
-) -> Result<(Part, Vec<String>, Option<i64>)> {
+fn read_pattern(pattern: MatchRecognizePattern, context: &mut dyn RelationPlannerContext) -> Result<(Part, Vec<String>, Option<i64>)> {
     let text = |p: &MatchRecognizePattern| match p {
         MatchRecognizePattern::Symbol(MatchRecognizeSymbol::Named(Ident { value, .. })) => value.clone(),
         other => other.to_string(),
@@ -122,11 +120,9 @@ fn read_pattern(
     };
     let (part, variables) = read(&pattern)?;
     if part.empty() {
-        return Err(Error::unsupported(
-            "a PATTERN that matches no rows at all",
-            "Make one of its variables obligatory: a+ instead of a*.",
-        )
-        .into());
+        return Err(
+            Error::unsupported("a PATTERN that matches no rows at all", "Make one of its variables obligatory: a+ instead of a*.").into()
+        );
     }
     let within_us = within
         .map(|within| {
@@ -156,11 +152,10 @@ fn column(formulas: &mut Formulas<'_>, clause: &str, sql: SqlExpr) -> Result<(us
             let (name, data_type) = (column.name.clone(), Expr::Column(column.clone()).get_type(&table)?);
             Ok((formulas.column(Expr::Column(column))?, name, data_type))
         }
-        other => Err(Error::unsupported(
-            format!("{other} in {clause} of MATCH_RECOGNIZE"),
-            "Name a column: compute it in a subquery below.",
-        )
-        .into()),
+        other => {
+            Err(Error::unsupported(format!("{other} in {clause} of MATCH_RECOGNIZE"), "Name a column: compute it in a subquery below.")
+                .into())
+        }
     }
 }
 

@@ -226,15 +226,11 @@ impl Lowering<'_> {
 
     /// A window whose time is known to the watermark, in a continuous query.
     fn timed(&self, description: Description, extension: &Extension) -> Result<Description> {
-        if let (Description::Pattern(mut rows), true) = (description.clone(), self.run.continuous) {
-            if let Some(node) = extension.node.as_any().downcast_ref::<plan_pattern::Pattern>() {
-                let table = node.input.inputs().into_iter().next().unwrap_or(&node.input);
-                let lag_us = event_time::lag_us(&node.input, rows.recognition.time());
-                rows.lag_us = lag_us.ok_or_else(|| order::refusal("MATCH_RECOGNIZE", table))?;
-            }
-            return Ok(Description::Pattern(rows));
-        }
-        let Description::Assign(mut rows) = description else { return Ok(description) };
+        let mut rows = match description {
+            Description::Assign(rows) => rows,
+            Description::Pattern(rows) => return self.timed_pattern(rows, extension),
+            other => return Ok(other),
+        };
         let Some(assign) = extension.node.as_any().downcast_ref::<plan_window::AssignWindow>() else {
             return Ok(Description::Assign(rows));
         };
@@ -245,6 +241,18 @@ impl Lowering<'_> {
             }
         }
         Ok(Description::Assign(rows))
+    }
+
+    /// A pattern whose order is known to the watermark, in a continuous query.
+    fn timed_pattern(&self, mut rows: pattern::Pattern, extension: &Extension) -> Result<Description> {
+        if self.run.continuous
+            && let Some(node) = extension.node.as_any().downcast_ref::<plan_pattern::Pattern>()
+        {
+            let table = node.input.inputs().into_iter().next().unwrap_or(&node.input);
+            let lag_us = event_time::lag_us(&node.input, rows.recognition.time());
+            rows.lag_us = lag_us.ok_or_else(|| order::refusal("MATCH_RECOGNIZE", table))?;
+        }
+        Ok(Description::Pattern(rows))
     }
 
     fn window(&mut self, aggregate: &Aggregate, plan: &LogicalPlan) -> Result<Part> {

@@ -130,13 +130,7 @@ impl Attempt {
 }
 
 /// Goes on from `at` to every `Row` that can be reached without one; true if the match's end is reached, where what is preferred less stops.
-fn reach(
-    program: &[Instruction],
-    at: usize,
-    path: Option<&Arc<Step>>,
-    threads: &mut Vec<Thread>,
-    seen: &mut HashSet<usize>,
-) -> bool {
+fn reach(program: &[Instruction], at: usize, path: Option<&Arc<Step>>, threads: &mut Vec<Thread>, seen: &mut HashSet<usize>) -> bool {
     let mut next = vec![at];
     while let Some(at) = next.pop() {
         // To be here again without a row between is to go in a circle.
@@ -156,9 +150,9 @@ fn reach(
 
 #[cfg(test)]
 mod tests {
-    use super::super::program::program;
     use super::*;
     use crate::plan::pattern::Part;
+    use crate::run::pattern::program::program;
 
     /// Variable 0 is true for 'a' and 'x', 1 for 'b' and 'x'.
     struct Letter(char);

@@ -173,8 +173,7 @@ impl Compiled {
                     }
                     let mut arguments = lowered.aggregate.expressions();
                     arguments.extend(orders.iter().map(|sort| Arc::clone(&sort.expr)));
-                    let call =
-                        Call { function: lowered.aggregate, arguments, filter: lowered.filter, input: Arc::clone(input.inner()) };
+                    let call = Call { function: lowered.aggregate, arguments, filter: lowered.filter, input: Arc::clone(input.inner()) };
                     Lookup::Aggregate { call, variable: *variable, whole: *whole }
                 }
                 Navigation::Classifier => Lookup::Classifier,
