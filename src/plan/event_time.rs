@@ -8,7 +8,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 
 use super::table::SourceTable;
-use super::{infer, unnest, window};
+use super::{bin, grouping, infer, unnest, window};
 use crate::error::Error;
 use crate::frame::source::Source;
 
@@ -44,21 +44,23 @@ pub fn lag_us(plan: &LogicalPlan, at: usize) -> Option<i64> {
             Some(assign) if at >= assign.input.schema().fields().len() => {
                 let time = assign.input.schema().index_of_column(&assign.time).ok()?;
                 lag_us(&assign.input, time)?;
-                match at - assign.input.schema().fields().len() {
-                    // A window fires at its end, so its start is its size behind; window_time is within the last millisecond.
-                    0 => Some(assign.windows.size_us),
-                    1 => Some(0),
-                    _ => Some(1_000),
-                }
+                // A window fires at its end, so its start is its size behind; window_time is within the last millisecond.
+                assign.windows.to_end_us(at - assign.input.schema().fields().len())
             }
             _ => below(plan, at).and_then(|(input, at)| lag_us(input, at)),
         },
         LogicalPlan::Union(union) => union.inputs.iter().map(|input| lag_us(input, at)).reduce(|a, b| Some(a?.max(b?))).flatten(),
-        LogicalPlan::Aggregate(_) => {
+        LogicalPlan::Aggregate(_) | LogicalPlan::Window(_) => {
+            if let Some((input, column, size_us)) = bin::column(plan, at) {
+                return lag_us(input, column).map(|lag_us| lag_us.saturating_add(size_us));
+            }
             let held_us = held_us(plan, at)?;
             below(plan, at).and_then(|(input, at)| lag_us(input, at)).map(|lag_us| lag_us.saturating_add(held_us))
         }
-        _ => below(plan, at).and_then(|(input, at)| lag_us(input, at)),
+        _ => match bin::column(plan, at) {
+            Some((input, column, size_us)) => lag_us(input, column).map(|lag_us| lag_us.saturating_add(size_us)),
+            None => below(plan, at).and_then(|(input, at)| lag_us(input, at)),
+        },
     }
 }
 
@@ -71,11 +73,23 @@ pub fn columns_of(plan: &LogicalPlan) -> Vec<(usize, i64)> {
 /// or else another event time. None if no key tells.
 pub fn window_key(aggregate: &LogicalPlan) -> Option<(usize, i64)> {
     let LogicalPlan::Aggregate(a) = aggregate else { return None };
-    let input_of = |at: usize| below(aggregate, at);
-    let keys = || (0..a.group_expr.len()).filter_map(|at| Some((at, input_of(at)?)));
-    let complete = |(at, (input, column))| Some((at, to_end_us(input, column)?));
-    let of_window = keys().filter(|(_, (input, column))| assigned_by(input, *column).is_some()).find_map(complete);
-    of_window.or_else(|| keys().find_map(complete))
+    complete_by(aggregate, 0..grouping::keys(a).len())
+}
+
+/// Which of these columns says when the rows with one value of it are complete, and what to add to it to have that moment, µs.
+pub fn complete_by(plan: &LogicalPlan, columns: impl Iterator<Item = usize> + Clone) -> Option<(usize, i64)> {
+    let of_window = |at: &usize| below(plan, *at).is_some_and(|(input, column)| assigned_by(input, column).is_some());
+    let complete = |at: usize| Some((at, complete_us(plan, at)?));
+    // Of a window's columns the one that knows soonest: a growing window's start waits until it has grown.
+    let by_window = columns.clone().filter(of_window).filter_map(complete).min_by_key(|(_, to_end_us)| *to_end_us);
+    by_window.or_else(|| columns.clone().find_map(complete))
+}
+
+fn complete_us(plan: &LogicalPlan, at: usize) -> Option<i64> {
+    match bin::column(plan, at) {
+        Some((input, column, size_us)) => lag_us(input, column).map(|lag_us| lag_us.saturating_add(size_us)),
+        None => below(plan, at).and_then(|(input, column)| to_end_us(input, column)),
+    }
 }
 
 /// What to add to a column that groups rows by window, to have the moment at which the group is complete, µs; None if it is no event time.
@@ -83,9 +97,12 @@ fn to_end_us(plan: &LogicalPlan, at: usize) -> Option<i64> {
     if let Some((assign, which)) = window_column(plan, at) {
         let time = assign.input.schema().index_of_column(&assign.time).ok()?;
         lag_us(&assign.input, time)?;
-        return Some([assign.windows.size_us, 0, 1_000].get(which).copied().unwrap_or(0));
+        return assign.windows.to_end_us(which);
     }
-    let held_us = if matches!(plan, LogicalPlan::Aggregate(_)) { held_us(plan, at)? } else { 0 };
+    if let Some((input, column, size_us)) = bin::column(plan, at) {
+        return lag_us(input, column).map(|lag_us| lag_us.saturating_add(size_us));
+    }
+    let held_us = if matches!(plan, LogicalPlan::Aggregate(_) | LogicalPlan::Window(_)) { held_us(plan, at)? } else { 0 };
     match below(plan, at) {
         Some((input, at)) => to_end_us(input, at).map(|to_end_us| to_end_us.saturating_add(held_us)),
         // A time that is no window's is complete when the watermark is past it.
@@ -93,20 +110,38 @@ fn to_end_us(plan: &LogicalPlan, at: usize) -> Option<i64> {
     }
 }
 
-/// How much longer than its window an aggregate holds back a column, µs: the times of the window itself are what it waits for, any other
-/// time may lie a whole window behind them. None where that cannot be told.
-fn held_us(aggregate: &LogicalPlan, at: usize) -> Option<i64> {
-    let (key, _) = window_key(aggregate)?;
+/// The column of the input by whose windows OVER numbers its rows, and what to add to it to have the moment at which they are complete, µs.
+/// None if its partitions are not of windows.
+pub fn over_key(plan: &LogicalPlan) -> Option<(usize, i64)> {
+    let LogicalPlan::Window(over) = plan else { return None };
+    let mut partitions = over.window_expr.iter().map(|e| match e.clone().unalias_nested().data {
+        Expr::WindowFunction(f) => Some(f.params.partition_by),
+        _ => None,
+    });
+    let partition = partitions.next()??;
+    if !partitions.all(|other| other.as_ref() == Some(&partition)) {
+        return None;
+    }
+    let schema = over.input.schema();
+    let columns: Vec<usize> =
+        partition.iter().filter_map(|e| e.try_as_col().and_then(|column| schema.index_of_column(column).ok())).collect();
+    columns.iter().filter_map(|at| Some((*at, to_end_us(&over.input, *at)?))).min_by_key(|(_, to_end_us)| *to_end_us)
+}
+
+/// How much longer than its window an aggregate, or OVER, holds back a column, µs: the times of the window itself are what it waits for, any
+/// other time may lie a whole window behind them. None where that cannot be told.
+fn held_us(plan: &LogicalPlan, at: usize) -> Option<i64> {
+    let (key, _) = window_key(plan).or_else(|| over_key(plan))?;
     if key == at {
         return Some(0);
     }
-    let windows_of = |at: usize| below(aggregate, at).and_then(|(input, column)| assigned_by(input, column));
+    let windows_of = |at: usize| below(plan, at).and_then(|(input, column)| assigned_by(input, column));
     let window = windows_of(key)?;
-    if windows_of(at).is_some_and(|other| std::ptr::eq(other, window)) { Some(0) } else { Some(window.windows.size_us) }
+    if windows_of(at).is_some_and(|other| std::ptr::eq(other, window)) { Some(0) } else { window.windows.to_end_us(0) }
 }
 
 /// The window function that a column comes from, passed on unchanged.
-fn assigned_by(plan: &LogicalPlan, at: usize) -> Option<&window::AssignWindow> {
+pub fn assigned_by(plan: &LogicalPlan, at: usize) -> Option<&window::AssignWindow> {
     match window_column(plan, at) {
         Some((assign, _)) => Some(assign),
         None => below(plan, at).and_then(|(input, at)| assigned_by(input, at)),
@@ -128,8 +163,14 @@ fn below(plan: &LogicalPlan, at: usize) -> Option<(&LogicalPlan, usize)> {
     };
     match plan {
         LogicalPlan::Projection(p) => Some((&p.input, column_of(&p.input, p.expr.get(at)?)?)),
-        LogicalPlan::Aggregate(a) => Some((&a.input, column_of(&a.input, a.group_expr.get(at)?)?)),
+        LogicalPlan::Aggregate(a) => {
+            let key = *grouping::keys(a).get(at)?;
+            // Where a grouping set leaves it out it is NULL.
+            Some((&a.input, column_of(&a.input, grouping::in_every_set(a, key).then_some(key)?)?))
+        }
         LogicalPlan::Filter(f) => Some((&f.input, at)),
+        // The columns that it adds follow those of its input.
+        LogicalPlan::Window(w) => (at < w.input.schema().fields().len() && over_key(plan).is_some()).then_some((w.input.as_ref(), at)),
         LogicalPlan::SubqueryAlias(s) => Some((&s.input, at)),
         LogicalPlan::Unnest(u) => {
             let input = *u.dependency_indices.get(at)?;
@@ -138,7 +179,9 @@ fn below(plan: &LogicalPlan, at: usize) -> Option<(&LogicalPlan, usize)> {
         LogicalPlan::Extension(extension) => {
             let node = extension.node.as_any();
             if let Some(assign) = node.downcast_ref::<window::AssignWindow>() {
-                return (at < assign.input.schema().fields().len()).then_some((&assign.input, at));
+                // Nobody knows how long a session holds its rows.
+                let held = assign.windows.shape == window::Shape::Session;
+                return (!held && at < assign.input.schema().fields().len()).then_some((&assign.input, at));
             }
             if let Some(infer) = node.downcast_ref::<infer::Infer>() {
                 return (at < infer.input.schema().fields().len()).then_some((&infer.input, at));

@@ -16,8 +16,9 @@ use framesql_udfs::function::functions;
 
 use super::postgres_types::{PostgresTypes, PostgresTypesRule};
 use super::unnest::UnnestPlanner;
-use super::window::{AssignWindow, WindowPlanner};
-use super::{event_time, infer, length, pixels, rewrite, unnest};
+use super::window::AssignWindow;
+use super::window_function::WindowPlanner;
+use super::{event_time, infer, length, max_by, pixels, rewrite, unnest};
 use crate::error::Error;
 
 /// A session's planner: DataFusion's, with framesql's functions, relations and types. `catalog` is the database that it is in.
@@ -44,6 +45,11 @@ pub fn state(catalog: &str) -> SessionState {
         use datafusion::execution::FunctionRegistry;
         // A function of ours replaces one of the same name; nothing else can go wrong.
         let _ = state.register_udf(function);
+    }
+    for function in max_by::functions() {
+        use datafusion::execution::FunctionRegistry;
+        // As above.
+        let _ = state.register_udaf(function);
     }
     state
 }
@@ -128,11 +134,12 @@ fn check_node(node: &LogicalPlan) -> Result<()> {
         }
         LogicalPlan::Distinct(Distinct::On(_)) => unsupported("DISTINCT ON", "Group by window instead."),
         LogicalPlan::Join(_) => unsupported("a join", "Make a view of each side, and join where you read."),
-        LogicalPlan::Window(_) => unsupported("OVER", "Use it where you read: SELECT … OVER (…) FROM view."),
+        LogicalPlan::Window(_) if event_time::over_key(node).is_some() => Ok(()),
+        LogicalPlan::Window(_) => unsupported(
+            "OVER without PARTITION BY window_start, window_end",
+            "Partition by the columns of a window, or use OVER where you read: SELECT … OVER (…) FROM view.",
+        ),
         LogicalPlan::RecursiveQuery(_) => unsupported("WITH RECURSIVE", "Use it where you read."),
-        LogicalPlan::Aggregate(aggregate) if aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) => {
-            unsupported("GROUPING SETS", "Make one view a grouping.")
-        }
         LogicalPlan::Aggregate(aggregate) => {
             if event_time::window_key(node).is_some() {
                 return Ok(());

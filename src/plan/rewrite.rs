@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::named::Named;
 use super::unnest::WHOLE;
-use super::window::expose_table;
+use super::window_function::expose_table;
 use crate::error::{Error, Result};
 
 /// Rewrites the query in place. Errs with 0A000 for a clause that is not supported.

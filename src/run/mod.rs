@@ -1,17 +1,22 @@
 //! A plan to results: how it happens. Operators are lowered from the optimised logical plan and driven by one ExecutionPlan.
 
+mod accumulate;
 pub mod assign;
 pub mod detach;
 pub mod exec;
 pub mod expression;
+mod fill;
 pub mod infer;
 pub mod inference;
+mod late;
 pub mod limit;
 pub mod lower;
 pub mod map;
 pub mod merge;
 pub mod operator;
 pub mod scan;
+pub mod session;
+pub mod topn;
 pub mod unnest;
 pub mod window;
 
@@ -113,6 +118,10 @@ pub enum Description {
     Limit(limit::Limit),
     /// Several inputs as one.
     Merge(merge::Merge),
+    /// Puts rows into sessions.
+    Session(session::Session),
+    /// Numbers rows by time window.
+    TopN(topn::TopN),
     /// Aggregates by time window.
     Window(window::Window),
 }
@@ -129,6 +138,8 @@ impl Description {
             Description::Detach(_) => "DetachExec",
             Description::Limit(_) => "LimitExec",
             Description::Merge(_) => "MergeExec",
+            Description::Session(_) => "SessionExec",
+            Description::TopN(_) => "TopNExec",
             Description::Window(_) => "WindowAggregateExec",
         }
     }
@@ -143,6 +154,8 @@ impl Description {
             Description::Assign(d) => d.detail(),
             Description::Detach(_) | Description::Merge(_) => String::new(),
             Description::Limit(d) => d.detail(),
+            Description::Session(d) => d.detail(),
+            Description::TopN(d) => d.detail(),
             Description::Window(d) => d.detail(),
         }
     }
@@ -158,6 +171,8 @@ impl Description {
             Description::Detach(d) => Arc::clone(&d.schema),
             Description::Limit(d) => Arc::clone(&d.schema),
             Description::Merge(d) => Arc::clone(&d.schema),
+            Description::Session(d) => Arc::clone(&d.schema),
+            Description::TopN(d) => Arc::clone(&d.schema),
             Description::Window(d) => Arc::clone(&d.schema),
         }
     }
@@ -173,6 +188,8 @@ impl Description {
             Description::Detach(d) => Box::new(d.build()),
             Description::Limit(d) => Box::new(d.build()),
             Description::Merge(d) => Box::new(d.build()),
+            Description::Session(d) => Box::new(d.build(run)?),
+            Description::TopN(d) => Box::new(d.build(run)?),
             Description::Window(d) => Box::new(d.build(run)?),
         })
     }

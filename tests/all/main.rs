@@ -11,5 +11,7 @@ mod oracle;
 mod random;
 mod replay;
 mod rooms;
+mod rows;
 mod sql;
 mod streams;
+mod windows;

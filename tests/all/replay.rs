@@ -19,14 +19,14 @@ const BATCH_ROWS: [usize; 3] = [1, 7, 64];
 const CASES: u64 = 300;
 
 /// What was compared.
-struct Compared {
+pub(crate) struct Compared {
     n_rows: usize,
     /// Whether rows came before a barrier, and more after it.
     divided: bool,
 }
 
 /// Compares a query's answers; a barrier stands after a random one of `n_rows` rows of each source.
-async fn compare(session: &Session, query: &str, rng: &mut fastrand::Rng, n_rows: u64) -> Result<Compared, String> {
+pub(crate) async fn compare(session: &Session, query: &str, rng: &mut fastrand::Rng, n_rows: u64) -> Result<Compared, String> {
     let expected = oracle::bag(&answers::rows(session, query).await.map_err(|e| format!("SELECT: {e}"))?);
     let replay = Replay::of(session, query).await.map_err(|e| format!("continuous: {e}"))?;
     let same = |what: &str, found: &Bag| oracle::same(&expected, found).map_err(|e| format!("{what}: {e}"));

@@ -1,5 +1,6 @@
 //! SQL text to statements: our own recursive descent for framesql's statements, sqlparser for the queries inside them.
 
+mod partition;
 mod reader;
 
 use datafusion::sql::sqlparser::ast::{self, Query};
@@ -9,6 +10,9 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Toke
 
 use crate::error::{Error, Result};
 use reader::Reader;
+
+/// The argument of SESSION that holds what its PARTITION BY names.
+pub(super) const PARTITION: &str = "partition";
 
 /// One statement, read but not planned.
 #[derive(Clone, Debug)]
@@ -185,6 +189,7 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
         let (Some(first), Some(last)) = (words.first(), words.last()) else { continue };
         let text = slice(sql, &offsets, first.span.start, last.span.end).trim().to_owned();
         drop_table_keywords(&mut words);
+        partition::name_session_keys(&mut words);
         mark_emit(&mut words);
         let body = Reader::new(&dialect, words).statement(sql, &offsets)?;
         statements.push(Statement { text, body });
@@ -286,6 +291,10 @@ mod tests {
             "SELECT * FROM TABLE(TUMBLE(TABLE bid, DESCRIPTOR(ts), INTERVAL '10' SECOND))",
             "SELECT * FROM TUMBLE(DATA => TABLE bid, TIMECOL => DESCRIPTOR(ts), SIZE => INTERVAL '10' SECOND)",
             "SELECT * FROM TUMBLE(bid, ts, INTERVAL '10 seconds')",
+            "SELECT * FROM TABLE(SESSION(TABLE bid PARTITION BY item, DESCRIPTOR(ts), INTERVAL '5' MINUTES))",
+            "SELECT * FROM SESSION(DATA => TABLE bid PARTITION BY (a, b), TIMECOL => DESCRIPTOR(ts), GAP => INTERVAL '5' MINUTES)",
+            "SELECT * FROM SESSION((SELECT * FROM bid) PARTITION BY a, b, ts, INTERVAL '5 minutes')",
+            "SELECT session FROM s",
         ] {
             assert!(matches!(parse(sql).unwrap()[0].body, Body::Query(_)), "{sql}");
         }

@@ -17,19 +17,27 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use framesql_udfs::function::reads_pixels;
 
-use super::{Lowering, check_references, list_of, node, without_pixels};
+use super::filled::Filled;
+use super::{Lowering, check_references, list_of, node, window, without_pixels};
 use crate::plan::event_time::source_of;
 use crate::plan::{infer as plan_infer, unnest as plan_unnest, window as plan_window};
-use crate::run::Run;
 use crate::run::exec::OperatorExec;
+use crate::run::{Description, Run};
 
 /// The physical plan of a SELECT.
 pub async fn batch(plan: &LogicalPlan, run: &Run, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>> {
-    let mut lowering = Lowering { run, next_number: 0 };
+    let mut lowering = Lowering::new(run);
     let plan = plan.clone().transform_down_with_subqueries(|node| {
-        if !row_wise(&node) {
+        let filled = match &node {
+            LogicalPlan::Aggregate(aggregate) => Filled::of(aggregate, &node)?,
+            _ => None,
+        };
+        if !row_wise(&node) && !filled.as_ref().is_some_and(|filled| row_wise(&filled.input)) {
             check_pixels(&node)?;
-            return Ok(Transformed::no(node));
+            return Ok(match filled {
+                Some(filled) => Transformed::yes(LogicalPlan::Extension(Extension { node: Arc::new(filled) })),
+                None => Transformed::no(node),
+            });
         }
         let schema = Arc::clone(node.schema());
         let lowered = lowering.lower(&node)?;
@@ -156,10 +164,21 @@ impl ExtensionPlanner for OperatorPlanner {
         if let Some(lowered) = extension.as_any().downcast_ref::<Lowered>() {
             return Ok(Some(Arc::clone(&lowered.exec)));
         }
-        let Some((_, description)) = node(extension) else { return Ok(None) };
-        check_references(&description)?;
+        let descriptions = match extension.as_any().downcast_ref::<Filled>() {
+            Some(filled) => filled.descriptions()?,
+            None => match node(extension) {
+                Some((_, Description::Assign(assign))) if assign.fill => return Err(window::without_aggregate().into()),
+                Some((_, description)) => vec![description],
+                None => return Ok(None),
+            },
+        };
         let input = inputs.first().ok_or_else(|| internal_datafusion_err!("{} has no input", extension.name()))?;
-        // The number names its snapshot, and a SELECT takes none.
-        Ok(Some(Arc::new(OperatorExec::new(description, vec![Arc::clone(input)], self.run.clone(), 0))))
+        let mut exec = Arc::clone(input);
+        for description in descriptions {
+            check_references(&description)?;
+            // The number names its snapshot, and a SELECT takes none.
+            exec = Arc::new(OperatorExec::new(description, vec![exec], self.run.clone(), 0));
+        }
+        Ok(Some(exec))
     }
 }
