@@ -1,5 +1,6 @@
 //! `date_bin` and `date_trunc` of an event time: a tumbling window by another name.
 
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{Column, ScalarValue};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
@@ -7,17 +8,13 @@ use super::grouping;
 
 /// The column that an expression bins, and the length of a bin, µs; None for anything else, and for units whose length varies.
 fn binned(expr: &Expr) -> Option<(&Column, i64)> {
-    let expr = match expr {
-        Expr::Alias(alias) => alias.expr.as_ref(),
-        other => other,
-    };
-    let Expr::ScalarFunction(call) = expr else { return None };
+    let Expr::ScalarFunction(call) = same_instant(expr) else { return None };
     let (by, time, rest) = match call.args.as_slice() {
         [by, time] => (by, time, None),
         [by, time, origin] => (by, time, Some(origin)),
         _ => return None,
     };
-    let (Expr::Literal(by, _), Expr::Column(time)) = (by, time) else { return None };
+    let (Expr::Literal(by, _), Expr::Column(time)) = (by, same_instant(time)) else { return None };
     let size_us = match (call.func.name(), rest) {
         ("date_trunc", None) => match by.try_as_str().flatten()?.to_lowercase().as_str() {
             "millisecond" => 1_000,
@@ -33,6 +30,17 @@ fn binned(expr: &Expr) -> Option<(&Column, i64)> {
         _ => return None,
     };
     (size_us > 0).then_some((time, size_us))
+}
+
+/// Without casts between the units of timestamps, which date_bin is surrounded by.
+fn same_instant(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Alias(alias) => same_instant(&alias.expr),
+        Expr::Cast(cast) if matches!(cast.field.data_type(), DataType::Timestamp(TimeUnit::Microsecond | TimeUnit::Nanosecond, Some(_))) => {
+            same_instant(&cast.expr)
+        }
+        other => other,
+    }
 }
 
 fn interval_us(value: &ScalarValue) -> Option<i64> {

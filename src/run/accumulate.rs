@@ -94,9 +94,11 @@ impl Aggregates {
     pub(super) fn of_nothing(&self, n_groups: usize, rows: &RecordBatch) -> Result<Vec<ArrayRef>> {
         let arguments = self.arguments(&rows.slice(0, 0))?;
         let mut columns = Vec::with_capacity(self.all.len());
-        for (aggregate, (values, filter)) in self.all.iter().zip(arguments.values.iter().zip(&arguments.filters)) {
+        // Without a filter an accumulator may take it that every group has a row.
+        let none_passes = BooleanArray::new_null(0);
+        for (aggregate, values) in self.all.iter().zip(&arguments.values) {
             let mut accumulator = aggregate.accumulator()?;
-            accumulator.update_batch(values, &[], filter.as_ref(), n_groups)?;
+            accumulator.update_batch(values, &[], Some(&none_passes), n_groups)?;
             columns.push(accumulator.evaluate(EmitTo::All)?);
         }
         Ok(columns)

@@ -158,7 +158,7 @@ impl Operator for AssignOperator {
         };
         if !placed.late.is_empty() {
             self.counters.n_late.add(placed.late.len() as u64);
-            late_rows(&self.counters, &d.sources, "AssignWindow", d.time, self.watermark_us, &rows, placed.late)?;
+            late_rows(&self.counters, &d.sources, "AssignWindow", times, self.watermark_us, &rows, placed.late)?;
         }
         if d.fill
             && let Some(last) = times.iter().flatten().max()

@@ -309,7 +309,8 @@ impl Operator for SessionOperator {
         if !late.is_empty() {
             self.counters.n_late.add(late.len() as u64);
             let d = &self.description;
-            late_rows(&self.counters, &d.sources, "Session", d.time, self.watermark_us, &rows, late)?;
+            let times = rows.column(d.time).as_primitive::<TimestampMicrosecondType>();
+            late_rows(&self.counters, &d.sources, "Session", times, self.watermark_us, &rows, late)?;
         }
         Ok(())
     }

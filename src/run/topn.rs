@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, UInt32Array, UInt64Array};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, UInt32Array, UInt64Array};
 use datafusion::arrow::compute::{SortOptions, cast, concat_batches, take, take_record_batch};
 use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use datafusion::arrow::record_batch::RecordBatch;
@@ -15,6 +15,7 @@ use datafusion::physical_expr::PhysicalExpr;
 
 use super::Run;
 use super::expression::{evaluate, physical};
+use super::late::late_rows;
 use super::operator::{Operator, Output, State};
 use crate::metrics::JobCounters;
 
@@ -57,6 +58,8 @@ pub struct TopN {
     pub numberings: Vec<Numbering>,
     /// No row with a number above this is asked for; only with one numbering.
     pub at_most: Option<u64>,
+    /// What is read, for those who ask where a late row came from.
+    pub sources: String,
     /// The input's columns, then the numbers.
     pub schema: SchemaRef,
 }
@@ -192,14 +195,17 @@ impl Operator for TopNOperator {
     fn rows(&mut self, _input: usize, rows: RecordBatch, _out: &mut Output) -> Result<()> {
         let times = rows.column(self.description.window_key).as_primitive::<TimestampMicrosecondType>();
         self.counters.n_null_time.add(times.null_count() as u64);
-        let ends: Int64Array = times.unary(|us| us.saturating_add(self.description.to_end_us));
-        let mut by_end: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
-        for (row, end_us) in ends.iter().enumerate() {
-            match end_us {
-                Some(end_us) if end_us <= self.watermark_us => self.counters.n_late.add(1),
+        let (mut late, mut by_end) = (Vec::new(), BTreeMap::<i64, Vec<u32>>::new());
+        for (row, time) in times.iter().enumerate() {
+            match time.map(|us| us.saturating_add(self.description.to_end_us)) {
+                Some(end_us) if end_us <= self.watermark_us => late.push(row as u32),
                 Some(end_us) => by_end.entry(end_us).or_default().push(row as u32),
                 None => {}
             }
+        }
+        if !late.is_empty() {
+            self.counters.n_late.add(late.len() as u64);
+            late_rows(&self.counters, &self.description.sources, "TopN", times, self.watermark_us, &rows, late)?;
         }
         for (end_us, members) in by_end {
             let part = if members.len() == rows.num_rows() {

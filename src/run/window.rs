@@ -16,6 +16,7 @@ use super::Run;
 use super::accumulate::{Aggregates, Arguments, Groups, Kept};
 use super::expression::{evaluate, physical};
 use super::fill::Fill;
+use super::late::late_rows;
 use super::operator::{Operator, Output, State};
 use crate::event::END_OF_TIME_US;
 use crate::frame::batch::ts_type;
@@ -46,6 +47,8 @@ pub struct Window {
     pub fill: bool,
     /// Whether all rows of a window come together, right before the watermark that closes it (a session's).
     pub at_once: bool,
+    /// What is read, for those who ask where a late row came from.
+    pub sources: String,
     /// The keys, with grouping sets the id of the set, then the aggregates.
     pub schema: SchemaRef,
 }
@@ -292,7 +295,9 @@ impl Operator for WindowOperator {
         }
         let Some(window_key) = keys.get(self.description.window_key) else { return Ok(()) };
         let window_key = if *window_key.data_type() == ts_type() { Arc::clone(window_key) } else { cast(window_key, &ts_type())? };
-        let all = stretches(window_key.as_primitive::<TimestampMicrosecondType>(), self.description.to_end_us);
+        let times = window_key.as_primitive::<TimestampMicrosecondType>();
+        let all = stretches(times, self.description.to_end_us);
+        let mut late = Vec::new();
         let mut on_time = Vec::with_capacity(all.len());
         for (end_us, from, n_rows) in all {
             match end_us {
@@ -300,9 +305,13 @@ impl Operator for WindowOperator {
                 None => self.counters.n_null_time.add(n_rows as u64),
                 // Late for a window that has fired: what puts rows into windows drops and counts them, so only a group by another
                 // operator's time comes here.
-                Some(end_us) if self.last_end(end_us) <= self.watermark_us => self.counters.n_late.add(n_rows as u64),
+                Some(end_us) if self.last_end(end_us) <= self.watermark_us => late.extend((from..from + n_rows).map(|row| row as u32)),
                 Some(end_us) => on_time.push((end_us, from, n_rows)),
             }
+        }
+        if !late.is_empty() {
+            self.counters.n_late.add(late.len() as u64);
+            late_rows(&self.counters, &self.description.sources, "WindowAggregate", times, self.watermark_us, &rows, late)?;
         }
         if let [(end_us, 0, n_rows)] = on_time.as_slice()
             && *n_rows == rows.num_rows()

@@ -20,8 +20,8 @@ async fn open(rows: Vec<Row>, delay_ms: i64) -> Session {
 fn random(rng: &mut fastrand::Rng, n_rows: usize, jumble_ms: i64) -> Vec<Row> {
     let mut now = rng.i64(-20_000..20_000);
     let mut row = |_| {
-        now += if rng.u32(..12) == 0 { rng.i64(..9_000) } else { rng.i64(..400) };
-        let ts = (rng.u32(..40) > 0).then(|| now - rng.i64(..=jumble_ms));
+        now += if rng.u32(..12) == 0 { rng.i64(0..9_000) } else { rng.i64(0..400) };
+        let ts = (rng.u32(..40) > 0).then(|| now - rng.i64(0..=jumble_ms));
         (ts, [Some("a"), Some("b"), Some("c"), None][rng.usize(..4)], rng.i64(-9..10))
     };
     (0..n_rows).map(&mut row).collect()

@@ -273,8 +273,7 @@ fn node(node: &dyn UserDefinedLogicalNode) -> Option<(&LogicalPlan, Description)
     let index = |column| n.input.schema().index_of_column(column).ok();
     let time = index(&n.time)?;
     let schema = arrow(UserDefinedLogicalNodeCore::schema(n));
-    let names = event_time::sources_of(&n.input).ok()?.iter().map(|s| s.name().to_owned()).collect::<Vec<_>>();
-    let sources = names.join(", ");
+    let sources = window::sources(&n.input).ok()?;
     let description = if n.windows.shape == plan_window::Shape::Session {
         let keys = n.partition.iter().map(index).collect::<Option<Vec<_>>>()?;
         Description::Session(session::Session { time, keys, gap_us: n.windows.size_us, lag_us: 0, sources, schema })

@@ -66,6 +66,12 @@ fn reads(expr: &Expr, input: &LogicalPlan, columns: &HashMap<usize, usize>) -> b
     expr.column_refs().into_iter().any(known)
 }
 
+/// The names of what a plan reads.
+pub(super) fn sources(plan: &LogicalPlan) -> Result<String> {
+    let names: Vec<String> = event_time::sources_of(plan)?.iter().map(|s| s.name().to_owned()).collect();
+    Ok(names.join(", "))
+}
+
 /// An aggregate by window, before it is known how its rows come.
 fn plain(aggregate: &Aggregate, plan: &LogicalPlan, window_key: usize, to_end_us: i64) -> Result<Window> {
     let keys: Vec<Expr> = grouping::keys(aggregate).into_iter().cloned().collect();
@@ -78,6 +84,7 @@ fn plain(aggregate: &Aggregate, plan: &LogicalPlan, window_key: usize, to_end_us
         panes: None,
         fill: false,
         at_once: false,
+        sources: sources(&aggregate.input)?,
         schema: arrow(plan.schema()),
         left_out: grouping::left_out(aggregate)?,
         keys,
@@ -102,6 +109,10 @@ pub(super) fn by_pane(aggregate: &Aggregate, plan: &LogicalPlan) -> Result<Optio
         || others.chain(&aggregate.aggr_expr).any(|expr| reads(expr, &aggregate.input, &own));
     if apart {
         return Ok(None);
+    }
+    // An optimiser's way to count distinct values: below it groups by them, and every known one would be there in every window.
+    if assign.fill && keys.iter().any(|key| matches!(key, Expr::Alias(alias) if alias.name == "alias1")) {
+        return Err(Error::unsupported("fill => 'zero' with DISTINCT in all aggregates", "Select count(*) beside them.").into());
     }
     // The start that a row comes with is its pane's.
     let to_end_us = if column == 0 { windows.slide_us } else { windows.to_end_us(column).unwrap_or(0) };
@@ -174,6 +185,7 @@ pub(super) fn over(over: &Over, plan: &LogicalPlan, at_most: Option<u64>) -> Res
         order,
         at_most: at_most.filter(|_| numberings.len() == 1),
         numberings,
+        sources: sources(&over.input)?,
         schema: arrow(plan.schema()),
     })
 }
