@@ -99,8 +99,9 @@ fn main() {
     let mut group = criterion.benchmark_group("window");
     group.sample_size(10).throughput(Throughput::Elements(N_ROWS as u64));
     for (name, window) in SHAPES {
-        let query =
-            format!("SELECT camera, window_start, window_end, count(*), avg(score) FROM {window} GROUP BY camera, window_start, window_end");
+        let query = format!(
+            "SELECT camera, window_start, window_end, count(*), avg(score) FROM {window} GROUP BY camera, window_start, window_end"
+        );
         group.bench_function(format!("{name}, SELECT"), |bencher| {
             bencher.iter(|| runtime.block_on(statements::run(&session, &query)));
         });

@@ -36,7 +36,9 @@ fn binned(expr: &Expr) -> Option<(&Column, i64)> {
 fn same_instant(expr: &Expr) -> &Expr {
     match expr {
         Expr::Alias(alias) => same_instant(&alias.expr),
-        Expr::Cast(cast) if matches!(cast.field.data_type(), DataType::Timestamp(TimeUnit::Microsecond | TimeUnit::Nanosecond, Some(_))) => {
+        Expr::Cast(cast)
+            if matches!(cast.field.data_type(), DataType::Timestamp(TimeUnit::Microsecond | TimeUnit::Nanosecond, Some(_))) =>
+        {
             same_instant(&cast.expr)
         }
         other => other,

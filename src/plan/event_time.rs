@@ -78,10 +78,14 @@ pub fn window_key(aggregate: &LogicalPlan) -> Option<(usize, i64)> {
 
 /// Which of these columns says when the rows with one value of it are complete, and what to add to it to have that moment, µs.
 pub fn complete_by(plan: &LogicalPlan, columns: impl Iterator<Item = usize> + Clone) -> Option<(usize, i64)> {
-    let of_window = |at: &usize| below(plan, *at).is_some_and(|(input, column)| assigned_by(input, column).is_some());
     let complete = |at: usize| Some((at, complete_us(plan, at)?));
-    // Of a window's columns the one that knows soonest: a growing window's start waits until it has grown.
-    let by_window = columns.clone().filter(of_window).filter_map(complete).min_by_key(|(_, to_end_us)| *to_end_us);
+    // The nearest window decides, as the operator closes by it; of its columns the one that knows soonest: a growing window's start waits
+    // until it has grown.
+    let by_window = columns
+        .clone()
+        .filter_map(|at| below(plan, at).and_then(|(input, column)| steps_to_window(input, column)).zip(complete(at)))
+        .min_by_key(|(n_steps, (_, to_end_us))| (*n_steps, *to_end_us))
+        .map(|(_, key)| key);
     by_window.or_else(|| columns.clone().find_map(complete))
 }
 
@@ -145,6 +149,14 @@ pub fn assigned_by(plan: &LogicalPlan, at: usize) -> Option<&window::AssignWindo
     match window_column(plan, at) {
         Some((assign, _)) => Some(assign),
         None => below(plan, at).and_then(|(input, at)| assigned_by(input, at)),
+    }
+}
+
+/// How many nodes lie between a column and the window function that it comes from, passed on unchanged.
+fn steps_to_window(plan: &LogicalPlan, at: usize) -> Option<usize> {
+    match window_column(plan, at) {
+        Some(_) => Some(0),
+        None => below(plan, at).and_then(|(input, at)| steps_to_window(input, at)).map(|n_steps| n_steps + 1),
     }
 }
 
