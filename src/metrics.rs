@@ -1,6 +1,10 @@
 //! Every counter: its name, its unit and what one more of it means.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use datafusion::arrow::record_batch::RecordBatch;
+use parking_lot::Mutex;
 
 /// A number that only grows, read by `framesql.source_stats` and by the tests that count things.
 #[derive(Debug, Default)]
@@ -95,4 +99,47 @@ pub struct JobCounters {
     pub windows_fired: Counter,
     /// Rows that its joins keep.
     pub state_rows: Level,
+    /// The last of the rows dropped.
+    pub late_rows: Mutex<LateRows>,
+}
+
+/// A row that came too late for every window it belongs to.
+#[derive(Clone, Debug)]
+pub struct LateRow {
+    /// The sources that the operator reads.
+    pub source: String,
+    /// Its event time, µs.
+    pub ts_us: Option<i64>,
+    /// The watermark that was past it, µs.
+    pub watermark_us: i64,
+    /// Who dropped it.
+    pub operator: &'static str,
+    /// The row as the operator saw it, alone in its batch, frames without pixels.
+    pub row: RecordBatch,
+}
+
+impl LateRow {
+    /// So many are kept of a job.
+    pub const MOST: usize = 1_000;
+}
+
+/// The last rows that a job dropped, the oldest first.
+#[derive(Debug, Default)]
+pub struct LateRows(VecDeque<LateRow>);
+
+impl LateRows {
+    /// Keeps more; the oldest go.
+    pub fn keep(&mut self, rows: impl Iterator<Item = LateRow>) {
+        for row in rows {
+            if self.0.len() == LateRow::MOST {
+                self.0.pop_front();
+            }
+            self.0.push_back(row);
+        }
+    }
+
+    /// Those kept.
+    pub fn all(&self) -> Vec<LateRow> {
+        self.0.iter().cloned().collect()
+    }
 }

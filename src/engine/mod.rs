@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod job;
+mod late_row;
 pub mod outcome;
 pub mod password;
 mod privileges;

@@ -40,7 +40,7 @@ type Columns = Vec<(&'static str, ArrayRef)>;
 type Make = fn(&System) -> Columns;
 
 /// The list: name and what makes it.
-const TABLES: [(&str, Make); 8] = [
+const TABLES: [(&str, Make); 9] = [
     ("sources", sources),
     ("tables", tables),
     ("source_stats", source_stats),
@@ -49,6 +49,7 @@ const TABLES: [(&str, Make); 8] = [
     ("jobs", jobs),
     ("models", models),
     ("functions", function_list),
+    ("late_rows", late_rows),
 ];
 
 #[async_trait]
@@ -277,6 +278,23 @@ fn jobs(system: &System) -> Columns {
         ("sources", text(all.iter().map(|(_, j)| reads(j)))),
         ("state", text(all.iter().map(|(_, j)| state(&j.view)))),
         ("error", Arc::new(StringArray::from_iter(all.iter().map(|(_, j)| error(&j.view))))),
+    ]
+}
+
+/// The row is jsonb text: a struct of each operator's own columns has no type in common.
+fn late_rows(system: &System) -> Columns {
+    let all: Vec<(String, crate::metrics::LateRow)> = system
+        .materialized()
+        .into_iter()
+        .flat_map(|(name, view)| view.counters.late_rows.lock().all().into_iter().map(move |row| (name.clone(), row)))
+        .collect();
+    vec![
+        ("job", text(all.iter().map(|r| &r.0))),
+        ("source", text(all.iter().map(|r| &r.1.source))),
+        ("ts", times(all.iter().map(|r| r.1.ts_us))),
+        ("watermark", times(all.iter().map(|r| Some(r.1.watermark_us)))),
+        ("operator", text(all.iter().map(|r| r.1.operator))),
+        ("row", Arc::new(StringArray::from_iter(all.iter().map(|r| super::late_row::json(&r.1.row))))),
     ]
 }
 

@@ -11,7 +11,7 @@ use super::column_names::without_mark;
 use super::join::{self, Way};
 use super::table::SourceTable;
 use super::topn_updating::TopN;
-use super::{asof, infer, over, pattern, system_time, unnest, window};
+use super::{asof, bin, grouping, infer, over, pattern, system_time, unnest, window};
 use crate::error::Error;
 use crate::frame::source::Source;
 
@@ -53,12 +53,8 @@ pub fn lag_us(plan: &LogicalPlan, at: usize) -> Option<i64> {
             Some(assign) if at >= assign.input.schema().fields().len() => {
                 let time = assign.input.schema().index_of_column(&assign.time).ok()?;
                 lag_us(&assign.input, time)?;
-                match at - assign.input.schema().fields().len() {
-                    // A window fires at its end, so its start is its size behind; window_time is within the last millisecond.
-                    0 => Some(assign.windows.size_us),
-                    1 => Some(0),
-                    _ => Some(1_000),
-                }
+                // A window fires at its end, so its start is its size behind; window_time is within the last millisecond.
+                assign.windows.to_end_us(at - assign.input.schema().fields().len())
             }
             _ => match extension.node.as_any().downcast_ref::<asof::AsofJoin>() {
                 Some(asof) => asof_lag_us(asof, at),
@@ -68,12 +64,18 @@ pub fn lag_us(plan: &LogicalPlan, at: usize) -> Option<i64> {
         LogicalPlan::Join(join) => join_lag_us(join, at),
         LogicalPlan::Union(union) => union.inputs.iter().map(|input| lag_us(input, at)).reduce(|a, b| Some(a?.max(b?))).flatten(),
         // Rows are given in the order of this column, before the watermark that passes them; others may be far behind it.
-        LogicalPlan::Window(window) if over::time(window) == Some(at) => lag_us(&window.input, at).map(|_| 0),
-        LogicalPlan::Aggregate(_) => {
+        LogicalPlan::Window(window) if over_key(plan).is_none() && over::time(window) == Some(at) => lag_us(&window.input, at).map(|_| 0),
+        LogicalPlan::Aggregate(_) | LogicalPlan::Window(_) => {
+            if let Some((input, column, size_us)) = bin::column(plan, at) {
+                return lag_us(input, column).map(|lag_us| lag_us.saturating_add(size_us));
+            }
             let held_us = held_us(plan, at)?;
             below(plan, at).and_then(|(input, at)| lag_us(input, at)).map(|lag_us| lag_us.saturating_add(held_us))
         }
-        _ => below(plan, at).and_then(|(input, at)| lag_us(input, at)),
+        _ => match bin::column(plan, at) {
+            Some((input, column, size_us)) => lag_us(input, column).map(|lag_us| lag_us.saturating_add(size_us)),
+            None => below(plan, at).and_then(|(input, at)| lag_us(input, at)),
+        },
     }
 }
 
@@ -86,11 +88,28 @@ pub fn columns_of(plan: &LogicalPlan) -> Vec<(usize, i64)> {
 /// or else another event time. None if no key tells.
 pub fn window_key(aggregate: &LogicalPlan) -> Option<(usize, i64)> {
     let LogicalPlan::Aggregate(a) = aggregate else { return None };
-    let input_of = |at: usize| below(aggregate, at);
-    let keys = || (0..a.group_expr.len()).filter_map(|at| Some((at, input_of(at)?)));
-    let complete = |(at, (input, column))| Some((at, complete_us(input, column)?));
-    let of_window = keys().filter(|(_, (input, column))| assigned_by(input, *column).is_some()).find_map(complete);
-    of_window.or_else(|| keys().find_map(complete))
+    complete_by(aggregate, 0..grouping::keys(a).len())
+}
+
+/// Which of these columns says when the rows with one value of it are complete, and what to add to it to have that moment, µs.
+pub fn complete_by(plan: &LogicalPlan, columns: impl Iterator<Item = usize> + Clone) -> Option<(usize, i64)> {
+    let complete = |at: usize| Some((at, group_complete_us(plan, at)?));
+    // The nearest window decides, as the operator closes by it; of its columns the one that knows soonest: a growing window's start waits
+    // until it has grown.
+    let by_window = columns
+        .clone()
+        .filter_map(|at| below(plan, at).and_then(|(input, column)| steps_to_window(input, column)).zip(complete(at)))
+        .min_by_key(|(n_steps, (_, to_end_us))| (*n_steps, *to_end_us))
+        .map(|(_, key)| key);
+    by_window.or_else(|| columns.clone().find_map(complete))
+}
+
+/// What to add to a column that rows are grouped by, to have the moment at which a group is complete, µs.
+fn group_complete_us(plan: &LogicalPlan, at: usize) -> Option<i64> {
+    match bin::column(plan, at) {
+        Some((input, column, size_us)) => lag_us(input, column).map(|lag_us| lag_us.saturating_add(size_us)),
+        None => below(plan, at).and_then(|(input, column)| complete_us(input, column)),
+    }
 }
 
 /// What to add to a column to have the moment at which every row of that value has come, µs; None if it is no event time.
@@ -98,12 +117,15 @@ pub fn complete_us(plan: &LogicalPlan, at: usize) -> Option<i64> {
     if let Some((assign, which)) = window_column(plan, at) {
         let time = assign.input.schema().index_of_column(&assign.time).ok()?;
         lag_us(&assign.input, time)?;
-        return Some([assign.windows.size_us, 0, 1_000].get(which).copied().unwrap_or(0));
+        return assign.windows.to_end_us(which);
     }
     if let LogicalPlan::Join(join) = plan {
         return join_complete_us(join, at);
     }
-    let held_us = if matches!(plan, LogicalPlan::Aggregate(_)) { held_us(plan, at)? } else { 0 };
+    if let Some((input, column, size_us)) = bin::column(plan, at) {
+        return lag_us(input, column).map(|lag_us| lag_us.saturating_add(size_us));
+    }
+    let held_us = if matches!(plan, LogicalPlan::Aggregate(_) | LogicalPlan::Window(_)) { held_us(plan, at)? } else { 0 };
     match below(plan, at) {
         Some((input, at)) => complete_us(input, at).map(|complete_us| complete_us.saturating_add(held_us)),
         // A time that is no window's is complete when the watermark is past it.
@@ -181,25 +203,51 @@ pub fn same_window(one: (&LogicalPlan, usize), other: (&LogicalPlan, usize)) -> 
     }
 }
 
-/// How much longer than its window an aggregate holds back a column, µs: the times of the window itself are what it waits for, any other
-/// time may lie a whole window behind them. None where that cannot be told.
-fn held_us(aggregate: &LogicalPlan, at: usize) -> Option<i64> {
-    let (key, _) = window_key(aggregate)?;
+/// The column of the input by whose windows OVER numbers its rows, and what to add to it to have the moment at which they are complete, µs.
+/// None if its partitions are not of windows.
+pub fn over_key(plan: &LogicalPlan) -> Option<(usize, i64)> {
+    let LogicalPlan::Window(over) = plan else { return None };
+    let mut partitions = over.window_expr.iter().map(|e| match e.clone().unalias_nested().data {
+        Expr::WindowFunction(f) => Some(f.params.partition_by),
+        _ => None,
+    });
+    let partition = partitions.next()??;
+    if !partitions.all(|other| other.as_ref() == Some(&partition)) {
+        return None;
+    }
+    let schema = over.input.schema();
+    let columns: Vec<usize> =
+        partition.iter().filter_map(|e| e.try_as_col().and_then(|column| schema.index_of_column(column).ok())).collect();
+    columns.iter().filter_map(|at| Some((*at, complete_us(&over.input, *at)?))).min_by_key(|(_, to_end_us)| *to_end_us)
+}
+
+/// How much longer than its window an aggregate, or OVER, holds back a column, µs: the times of the window itself are what it waits for, any
+/// other time may lie a whole window behind them. None where that cannot be told.
+fn held_us(plan: &LogicalPlan, at: usize) -> Option<i64> {
+    let (key, _) = window_key(plan).or_else(|| over_key(plan))?;
     if key == at {
         return Some(0);
     }
-    let windows_of = |at: usize| below(aggregate, at).and_then(|(input, column)| assigned_by(input, column));
+    let windows_of = |at: usize| below(plan, at).and_then(|(input, column)| assigned_by(input, column));
     let window = windows_of(key)?;
-    if windows_of(at).is_some_and(|other| std::ptr::eq(other, window)) { Some(0) } else { Some(window.windows.size_us) }
+    if windows_of(at).is_some_and(|other| std::ptr::eq(other, window)) { Some(0) } else { window.windows.to_end_us(0) }
 }
 
 /// The window function that a column comes from, passed on unchanged.
-fn assigned_by(plan: &LogicalPlan, at: usize) -> Option<&window::AssignWindow> {
+pub fn assigned_by(plan: &LogicalPlan, at: usize) -> Option<&window::AssignWindow> {
     window_of(plan, at).map(|(assign, _)| assign)
 }
 
 fn window_of(plan: &LogicalPlan, at: usize) -> Option<(&window::AssignWindow, usize)> {
     window_column(plan, at).or_else(|| below(plan, at).and_then(|(input, at)| window_of(input, at)))
+}
+
+/// How many nodes lie between a column and the window function that it comes from, passed on unchanged.
+fn steps_to_window(plan: &LogicalPlan, at: usize) -> Option<usize> {
+    match window_column(plan, at) {
+        Some(_) => Some(0),
+        None => below(plan, at).and_then(|(input, at)| steps_to_window(input, at)).map(|n_steps| n_steps + 1),
+    }
 }
 
 /// Which of the columns that a window function adds this is: the start, the end or the time.
@@ -217,8 +265,14 @@ fn below(plan: &LogicalPlan, at: usize) -> Option<(&LogicalPlan, usize)> {
     };
     match plan {
         LogicalPlan::Projection(p) => Some((&p.input, column_of(&p.input, p.expr.get(at)?)?)),
-        LogicalPlan::Aggregate(a) => Some((&a.input, column_of(&a.input, a.group_expr.get(at)?)?)),
+        LogicalPlan::Aggregate(a) => {
+            let key = *grouping::keys(a).get(at)?;
+            // Where a grouping set leaves it out it is NULL.
+            Some((&a.input, column_of(&a.input, grouping::in_every_set(a, key).then_some(key)?)?))
+        }
         LogicalPlan::Filter(f) => Some((&f.input, at)),
+        // The columns that it adds follow those of its input.
+        LogicalPlan::Window(w) => (at < w.input.schema().fields().len() && over_key(plan).is_some()).then_some((w.input.as_ref(), at)),
         LogicalPlan::SubqueryAlias(s) => Some((&s.input, at)),
         LogicalPlan::Unnest(u) => {
             let input = *u.dependency_indices.get(at)?;
@@ -227,7 +281,9 @@ fn below(plan: &LogicalPlan, at: usize) -> Option<(&LogicalPlan, usize)> {
         LogicalPlan::Extension(extension) => {
             let node = extension.node.as_any();
             if let Some(assign) = node.downcast_ref::<window::AssignWindow>() {
-                return (at < assign.input.schema().fields().len()).then_some((&assign.input, at));
+                // Nobody knows how long a session holds its rows.
+                let held = assign.windows.shape == window::Shape::Session;
+                return (!held && at < assign.input.schema().fields().len()).then_some((&assign.input, at));
             }
             if let Some(topn) = node.downcast_ref::<TopN>() {
                 // A rank that changes brings back rows of long ago.

@@ -1,6 +1,7 @@
 //! SQL to a plan: what must happen.
 
 pub mod asof;
+mod bin;
 pub mod changelog;
 pub mod checked;
 pub mod column_names;
@@ -8,9 +9,11 @@ pub mod column_type;
 mod common_expressions;
 pub mod event_time;
 mod frame_text;
+pub mod grouping;
 pub mod infer;
 pub mod join;
 mod length;
+mod max_by;
 mod named;
 pub mod order;
 pub mod over;
@@ -27,4 +30,5 @@ pub mod table;
 pub mod topn_updating;
 pub mod unnest;
 pub mod window;
+mod window_function;
 mod window_of_window;

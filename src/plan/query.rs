@@ -21,8 +21,11 @@ use super::pattern::planner::PatternPlanner;
 use super::postgres_types::{PostgresTypes, PostgresTypesRule};
 use super::topn_updating::TopN;
 use super::unnest::UnnestPlanner;
-use super::window::{AssignWindow, WindowPlanner};
-use super::{asof, changelog, common_expressions, event_time, infer, join, length, over, pixels, rewrite, sum, system_time, topn_updating, unnest};
+use super::window::AssignWindow;
+use super::window_function::WindowPlanner;
+use super::{
+    asof, changelog, common_expressions, event_time, infer, join, length, max_by, over, pixels, rewrite, sum, system_time, topn_updating, unnest,
+};
 use crate::error::Error;
 
 /// A session's planner: DataFusion's, with framesql's functions, relations and types. `catalog` is the database that it is in.
@@ -54,7 +57,9 @@ pub fn state(catalog: &str) -> SessionState {
         // A function of ours replaces one of the same name; nothing else can go wrong.
         let _ = state.register_udf(function);
     }
-    let _ = state.register_udaf(sum::function());
+    for function in max_by::functions().into_iter().chain([sum::function()]) {
+        let _ = state.register_udaf(function);
+    }
     state
 }
 
@@ -161,11 +166,9 @@ fn check_node(node: &LogicalPlan, emit: Emit) -> Result<()> {
             join::Way::Unbounded if !changelog::updating(emit) => Err(join::unbounded(join)?.into()),
             _ => Ok(()),
         },
+        LogicalPlan::Window(_) if event_time::over_key(node).is_some() => Ok(()),
         LogicalPlan::Window(_) => over::check(node),
         LogicalPlan::RecursiveQuery(_) => unsupported("WITH RECURSIVE", "Use it where you read."),
-        LogicalPlan::Aggregate(aggregate) if aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) => {
-            unsupported("GROUPING SETS", "Make one view a grouping.")
-        }
         LogicalPlan::Aggregate(aggregate) => {
             if event_time::window_key(node).is_some() {
                 return Ok(());

@@ -12,7 +12,7 @@ use super::selection;
 use super::pattern::planner::expose_subquery;
 use super::system_time;
 use super::unnest::WHOLE;
-use super::window::expose_table;
+use super::window_function::expose_table;
 use crate::error::{Error, Result};
 
 /// Rewrites the query in place. Errs with 0A000 for a clause that is not supported.

@@ -9,10 +9,13 @@ pub mod dedup;
 pub mod detach;
 pub mod exec;
 pub mod expression;
+mod fill;
+mod groups;
 pub mod infer;
 pub mod inference;
 pub mod join;
 mod kept;
+mod late;
 pub mod limit;
 pub mod lookup;
 pub mod lower;
@@ -22,6 +25,8 @@ pub mod operator;
 pub mod over;
 pub mod pattern;
 pub mod scan;
+pub mod session;
+pub mod topn;
 pub mod topn_updating;
 pub mod touched;
 pub mod unnest;
@@ -141,6 +146,10 @@ pub enum Description {
     Limit(limit::Limit),
     /// Several inputs as one.
     Merge(merge::Merge),
+    /// Puts rows into sessions.
+    Session(session::Session),
+    /// Numbers rows by time window.
+    TopN(topn::TopN),
     /// Aggregates by time window.
     Window(window::Window),
     /// Aggregates, and updates what it gave.
@@ -176,6 +185,8 @@ impl Description {
             Description::Detach(_) => "DetachExec",
             Description::Limit(_) => "LimitExec",
             Description::Merge(_) => "MergeExec",
+            Description::Session(_) => "SessionExec",
+            Description::TopN(_) => "TopNExec",
             Description::Window(_) => "WindowAggregateExec",
             Description::Aggregate(_) => "UpdatingAggregateExec",
             Description::TopNUpdating(_) => "UpdatingTopNExec",
@@ -200,6 +211,8 @@ impl Description {
             Description::Assign(d) => d.detail(),
             Description::Detach(_) | Description::Merge(_) => String::new(),
             Description::Limit(d) => d.detail(),
+            Description::Session(d) => d.detail(),
+            Description::TopN(d) => d.detail(),
             Description::Window(d) => d.detail(),
             Description::Aggregate(d) => d.detail(),
             Description::TopNUpdating(d) => d.detail(),
@@ -231,6 +244,8 @@ impl Description {
             Description::Detach(d) => Arc::clone(&d.schema),
             Description::Limit(d) => Arc::clone(&d.schema),
             Description::Merge(d) => Arc::clone(&d.schema),
+            Description::Session(d) => Arc::clone(&d.schema),
+            Description::TopN(d) => Arc::clone(&d.schema),
             Description::Window(d) => Arc::clone(&d.schema),
             Description::Aggregate(d) => Arc::clone(&d.schema),
             Description::TopNUpdating(d) => Arc::clone(&d.schema),
@@ -256,6 +271,8 @@ impl Description {
             Description::Detach(d) => Box::new(d.build()),
             Description::Limit(d) => Box::new(d.build()),
             Description::Merge(d) => Box::new(d.build()),
+            Description::Session(d) => Box::new(d.build(run)?),
+            Description::TopN(d) => Box::new(d.build(run)?),
             Description::Window(d) => Box::new(d.build(run)?),
             Description::Aggregate(d) => Box::new(d.build(run)?),
             Description::TopNUpdating(d) => Box::new(d.build()?),

@@ -11,7 +11,8 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::prelude::SessionContext;
 use framesql::event::Event;
 use framesql::frame::source::{EventStream, Request, Source, TimeColumn};
-use framesql::plan::parse::parse_query;
+use framesql::plan::parse::{Emit, parse_query};
+use framesql::run::touched::Pace;
 use framesql::plan::query;
 use framesql::plan::table::SourceTable;
 use framesql::run::exec::events_of;
@@ -82,11 +83,13 @@ async fn told(a: Vec<Event>, b: Vec<Event>) -> Vec<String> {
     context.register_catalog_list(Arc::new(list));
     let sql = "SELECT window_end, count(*) AS n FROM TUMBLE((SELECT ts FROM a UNION ALL SELECT ts FROM b), ts, INTERVAL '1 second') GROUP BY window_end";
     let plan = query::plan(&context.state(), parse_query(sql).unwrap().query).await.unwrap();
-    let plan = query::optimise_continuous(&context.state(), &plan).unwrap();
+    let plan = query::optimise_continuous(&context.state(), &plan, Emit::Default).unwrap();
     let run = Run {
         inference: Arc::new(Inference::new(0, 1)),
         counters: Arc::default(),
         continuous: true,
+        updating: false,
+        pace: Pace::default(),
         batch_rows: None,
         checkpoint: Arc::new(Checkpoint::default()),
         subqueries: PhysicalPlanningContext::default(),

@@ -2,6 +2,7 @@
 
 pub mod columns;
 mod dialect;
+mod partition;
 pub(super) mod pattern;
 mod reader;
 mod version;
@@ -15,6 +16,9 @@ use dialect::FramesqlDialect;
 use reader::Reader;
 
 pub use version::VERSION;
+
+/// The argument of SESSION that holds what its PARTITION BY names.
+pub(super) const PARTITION: &str = "partition";
 
 /// One statement, read but not planned.
 #[derive(Clone, Debug)]
@@ -209,6 +213,7 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
         drop_table_keywords(&mut words);
         version::mark(&dialect, &mut words);
         select_tables(&mut words);
+        partition::name_session_keys(&mut words);
         mark_emit(&mut words);
         pattern::mark(&mut words)?;
         role_for_user(&mut words);
@@ -358,6 +363,10 @@ mod tests {
             "SELECT * FROM TABLE(TUMBLE(TABLE bid, DESCRIPTOR(ts), INTERVAL '10' SECOND))",
             "SELECT * FROM TUMBLE(DATA => TABLE bid, TIMECOL => DESCRIPTOR(ts), SIZE => INTERVAL '10' SECOND)",
             "SELECT * FROM TUMBLE(bid, ts, INTERVAL '10 seconds')",
+            "SELECT * FROM TABLE(SESSION(TABLE bid PARTITION BY item, DESCRIPTOR(ts), INTERVAL '5' MINUTES))",
+            "SELECT * FROM SESSION(DATA => TABLE bid PARTITION BY (a, b), TIMECOL => DESCRIPTOR(ts), GAP => INTERVAL '5' MINUTES)",
+            "SELECT * FROM SESSION((SELECT * FROM bid) PARTITION BY a, b, ts, INTERVAL '5 minutes')",
+            "SELECT session FROM s",
         ] {
             assert!(matches!(parse(sql).unwrap()[0].body, Body::Query(_)), "{sql}");
         }

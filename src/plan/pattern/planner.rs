@@ -21,7 +21,7 @@ use super::{Part, Pattern, Recognition, Skip};
 use crate::error::Error;
 use crate::plan::order::Order;
 use crate::plan::parse::pattern::ROWS;
-use crate::plan::window::interval_us;
+use crate::plan::window_function::interval_us;
 
 /// Plans MATCH_RECOGNIZE.
 #[derive(Debug)]

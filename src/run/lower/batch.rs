@@ -15,14 +15,15 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use framesql_udfs::function::reads_pixels;
 
+use super::filled::Filled;
 use super::join::asof_description;
-use super::{Lowering, check_references, list_of, node, without_pixels};
+use super::{Lowering, check_references, list_of, node, window, without_pixels};
 use crate::plan::asof::AsofJoin;
 use crate::plan::event_time::source_of;
 use crate::plan::join::JoinTime;
 use crate::plan::{infer as plan_infer, unnest as plan_unnest, window as plan_window};
-use crate::run::Run;
 use crate::run::exec::OperatorExec;
+use crate::run::{Description, Run};
 
 /// The physical plan of a SELECT.
 pub async fn batch(plan: &LogicalPlan, run: &Run, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>> {
@@ -35,9 +36,16 @@ pub async fn batch(plan: &LogicalPlan, run: &Run, state: &SessionState) -> Resul
 fn divided(plan: LogicalPlan) -> Result<LogicalPlan> {
     let plan = plan.transform_up(|node| node.map_subqueries(|subquery| Ok(Transformed::yes(divided(subquery)?))))?.data;
     let plan = plan.transform_down(|node| {
-        if !row_wise(&node) {
+        let filled = match &node {
+            LogicalPlan::Aggregate(aggregate) => Filled::of(aggregate, &node)?,
+            _ => None,
+        };
+        if !row_wise(&node) && !filled.as_ref().is_some_and(|filled| row_wise(&filled.input)) {
             check_pixels(&node)?;
-            return Ok(Transformed::no(node));
+            return Ok(match filled {
+                Some(filled) => Transformed::yes(LogicalPlan::Extension(Extension { node: Arc::new(filled) })),
+                None => Transformed::no(node),
+            });
         }
         let node = LogicalPlan::Extension(Extension { node: Arc::new(Ours { plan: node }) });
         Ok(Transformed::new(node, true, TreeNodeRecursion::Jump))
@@ -161,7 +169,7 @@ impl ExtensionPlanner for OperatorPlanner {
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let run = Run { subqueries: context.clone(), ..self.run.clone() };
         if let Some(ours) = extension.as_any().downcast_ref::<Ours>() {
-            let mut lowering = Lowering { run: &run, next_number: 0 };
+            let mut lowering = Lowering::new(&run);
             let lowered = lowering.lower(&ours.plan)?;
             return Ok(Some(lowering.detached(lowered)));
         }
@@ -171,10 +179,21 @@ impl ExtensionPlanner for OperatorPlanner {
             check_references(&description)?;
             return Ok(Some(Arc::new(OperatorExec::new(description, inputs.to_vec(), self.run.clone(), 0))));
         }
-        let Some((_, description)) = node(extension) else { return Ok(None) };
-        check_references(&description)?;
+        let descriptions = match extension.as_any().downcast_ref::<Filled>() {
+            Some(filled) => filled.descriptions()?,
+            None => match node(extension) {
+                Some((_, Description::Assign(assign))) if assign.fill => return Err(window::without_aggregate().into()),
+                Some((_, description)) => vec![description],
+                None => return Ok(None),
+            },
+        };
         let input = inputs.first().ok_or_else(|| internal_datafusion_err!("{} has no input", extension.name()))?;
-        // The number names its snapshot, and a SELECT takes none.
-        Ok(Some(Arc::new(OperatorExec::new(description, vec![Arc::clone(input)], run, 0))))
+        let mut exec = Arc::clone(input);
+        for description in descriptions {
+            check_references(&description)?;
+            // The number names its snapshot, and a SELECT takes none.
+            exec = Arc::new(OperatorExec::new(description, vec![exec], run.clone(), 0));
+        }
+        Ok(Some(exec))
     }
 }

@@ -1,8 +1,10 @@
 //! The optimised logical plan to operators: all of it for a continuous query, the part that carries pixels for a SELECT (`batch`).
 
 mod batch;
+mod filled;
 mod join;
 mod updating;
+mod window;
 
 use std::sync::Arc;
 
@@ -18,7 +20,7 @@ use framesql_udfs::frame::is_frame;
 use framesql_udfs::function::reads_pixels;
 
 use super::exec::OperatorExec;
-use super::{Description, Run, assign, detach, infer, limit, map, merge, over, pattern, scan, unnest, values, window};
+use super::{Description, Run, assign, detach, infer, limit, map, merge, over, pattern, scan, session, unnest, values};
 use crate::error::Error;
 use crate::frame::source::{Request, Source};
 use crate::plan::asof::AsofJoin;
@@ -31,7 +33,7 @@ pub use batch::batch;
 
 /// The operators of a continuous query. Errs with 0A000 for a node that has no operator.
 pub fn continuous(plan: &LogicalPlan, run: &Run) -> Result<Arc<dyn ExecutionPlan>> {
-    let mut lowering = Lowering { run, next_number: 0 };
+    let mut lowering = Lowering::new(run);
     let lowered = lowering.lower(plan)?;
     Ok(lowering.detached(lowered))
 }
@@ -85,9 +87,17 @@ struct Part {
 struct Lowering<'a> {
     run: &'a Run,
     next_number: usize,
+    /// Whether the next node that puts rows into windows gives each once, by pane: the aggregate above has said so.
+    panes: bool,
+    /// The greatest number that is asked of the next OVER: the filter above has said so.
+    at_most: Option<u64>,
 }
 
 impl Lowering<'_> {
+    fn new(run: &Run) -> Lowering<'_> {
+        Lowering { run, next_number: 0, panes: false, at_most: None }
+    }
+
     fn operator(&mut self, description: Description, inputs: Vec<Arc<dyn ExecutionPlan>>) -> Arc<dyn ExecutionPlan> {
         let number = self.next_number;
         self.next_number += 1;
@@ -110,6 +120,7 @@ impl Lowering<'_> {
             LogicalPlan::Values(values) => Ok(self.values(values.values.clone(), plan)),
             LogicalPlan::SubqueryAlias(alias) => self.lower(&alias.input),
             LogicalPlan::Filter(filter) => {
+                self.at_most = window::at_most(&filter.predicate, &filter.input);
                 let map = map::Map {
                     input: Arc::clone(filter.input.schema()),
                     predicate: Some(filter.predicate.clone()),
@@ -165,12 +176,16 @@ impl Lowering<'_> {
             LogicalPlan::Extension(extension) if extension.node.as_any().is::<TopN>() => self.topn_updating(extension),
             LogicalPlan::Join(join) => self.join(join),
             LogicalPlan::Extension(extension) if extension.node.as_any().is::<AsofJoin>() => self.asof(extension),
+            LogicalPlan::Window(over) if event_time::over_key(plan).is_some() => {
+                let description = Description::TopN(window::over(over, plan, self.at_most.take())?);
+                self.over_references(&over.input, description)
+            }
             LogicalPlan::Window(node) => self.ordered(node, plan),
             LogicalPlan::Extension(extension) => match node(extension.node.as_ref()) {
-                Some((input, description)) => {
-                    let description = self.timed(description, extension)?;
-                    self.over(input, description)
-                }
+                Some((input, description)) => match self.timed(description, extension)? {
+                    session @ Description::Session(_) => self.over_references(input, session),
+                    description => self.over(input, description),
+                },
                 None => internal_err!("no operator for {}", extension.node.name()),
             },
             other => {
@@ -224,23 +239,38 @@ impl Lowering<'_> {
         Part { exec: self.operator(Description::Values(values), Vec::new()), pixels: false }
     }
 
+    /// An operator that keeps rows, over a lowered input without its pixels.
+    fn over_references(&mut self, input: &LogicalPlan, description: Description) -> Result<Part> {
+        let input = self.lower(input)?;
+        let input = self.detached(input);
+        Ok(Part { exec: self.operator(description, vec![input]), pixels: false })
+    }
+
     /// A window whose time is known to the watermark, in a continuous query.
-    fn timed(&self, description: Description, extension: &Extension) -> Result<Description> {
-        let mut rows = match description {
-            Description::Assign(rows) => rows,
-            Description::Pattern(rows) => return self.timed_pattern(rows, extension),
-            other => return Ok(other),
-        };
-        let Some(assign) = extension.node.as_any().downcast_ref::<plan_window::AssignWindow>() else {
-            return Ok(Description::Assign(rows));
+    fn timed(&mut self, mut description: Description, extension: &Extension) -> Result<Description> {
+        if let Description::Pattern(rows) = description {
+            return self.timed_pattern(rows, extension);
+        }
+        let Some(assign) = extension.node.as_any().downcast_ref::<plan_window::AssignWindow>() else { return Ok(description) };
+        let panes = std::mem::take(&mut self.panes);
+        if assign.fill && !panes {
+            return Err(window::without_aggregate().into());
+        }
+        let (time, lag_us) = match &mut description {
+            Description::Assign(rows) => {
+                rows.panes = panes;
+                (rows.time, &mut rows.lag_us)
+            }
+            Description::Session(rows) => (rows.time, &mut rows.lag_us),
+            _ => return Ok(description),
         };
         if self.run.continuous {
-            match event_time::lag_us(&assign.input, rows.time) {
-                Some(lag_us) => rows.lag_us = lag_us,
+            match event_time::lag_us(&assign.input, time) {
+                Some(lag) => *lag_us = lag,
                 None => return Err(event_time::refusal(&assign.input, &assign.time).into()),
             }
         }
-        Ok(Description::Assign(rows))
+        Ok(description)
     }
 
     /// A pattern whose order is known to the watermark, in a continuous query.
@@ -256,20 +286,9 @@ impl Lowering<'_> {
     }
 
     fn window(&mut self, aggregate: &Aggregate, plan: &LogicalPlan) -> Result<Part> {
-        let Some((window_key, to_end_us)) = event_time::window_key(plan) else {
-            return internal_err!("a continuous aggregate without a window");
-        };
-        let input = self.lower(&aggregate.input)?;
-        let input = self.detached(input);
-        let description = window::Window {
-            input: Arc::clone(aggregate.input.schema()),
-            keys: aggregate.group_expr.clone(),
-            aggregates: aggregate.aggr_expr.clone(),
-            window_key,
-            to_end_us,
-            schema: arrow(plan.schema()),
-        };
-        Ok(Part { exec: self.operator(Description::Window(description), vec![input]), pixels: false })
+        let (description, by_pane) = window::aggregate(aggregate, plan)?;
+        self.panes = by_pane;
+        self.over_references(&aggregate.input, Description::Window(description))
     }
 
     /// OVER.
@@ -320,7 +339,15 @@ fn node(node: &dyn UserDefinedLogicalNode) -> Option<(&LogicalPlan, Description)
         return Some((&n.input, Description::Pattern(pattern::Pattern { input, recognition, lag_us: 0, schema })));
     }
     let n = node.downcast_ref::<plan_window::AssignWindow>()?;
-    let time = n.input.schema().index_of_column(&n.time).ok()?;
+    let index = |column| n.input.schema().index_of_column(column).ok();
+    let time = index(&n.time)?;
     let schema = arrow(UserDefinedLogicalNodeCore::schema(n));
-    Some((&n.input, Description::Assign(assign::Assign { time, windows: n.windows, lag_us: 0, schema })))
+    let sources = window::sources(&n.input).ok()?;
+    let description = if n.windows.shape == plan_window::Shape::Session {
+        let keys = n.partition.iter().map(index).collect::<Option<Vec<_>>>()?;
+        Description::Session(session::Session { time, keys, gap_us: n.windows.size_us, lag_us: 0, sources, schema })
+    } else {
+        Description::Assign(assign::Assign { time, windows: n.windows, lag_us: 0, panes: false, fill: n.fill, sources, schema })
+    };
+    Some((&n.input, description))
 }
