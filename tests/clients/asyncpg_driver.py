@@ -77,7 +77,7 @@ async def sleeping():
     for function, error in [("pg_cancel_backend", asyncpg.QueryCanceledError), ("pg_terminate_backend", asyncpg.AdminShutdownError)]:
         sleep = asyncio.ensure_future(sleeper.fetchval("SELECT pg_sleep(60)"))
         while not sleep.done():
-            await other.fetchval(f"SELECT {function}($1)", sleeper.get_server_pid())
+            await other.fetchval(f"SELECT {function}({sleeper.get_server_pid()})")
             await asyncio.wait([sleep], timeout=0.1)
         if not isinstance(sleep.exception(), error):
             raise AssertionError(f"{function}: {sleep.exception()!r}")
