@@ -17,6 +17,7 @@ use super::notify::Channels;
 use super::setting::{self, Current};
 use super::{functions, relations, rewrite, table_functions};
 use crate::engine::Engine;
+use crate::engine::roles::Role;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::plan::parse::Kind;
@@ -178,6 +179,17 @@ impl PgCatalog {
             Some(schema) => Ok(Some(schema)),
             None => Ok(self.shared.fixed.build_table_by_name(name)?.map(|table| table.schema())),
         }
+    }
+
+    /// The roles, and the connection's user if it is none.
+    pub(super) fn roles(&self) -> Vec<Role> {
+        let Some(engine) = self.engine.upgrade() else { return Vec::new() };
+        let mut roles = engine.roles().all();
+        if roles.iter().all(|role| role.name != self.user) {
+            let superuser = engine.roles().superuser(&self.user);
+            roles.insert(0, Role { name: self.user.clone(), superuser, login: true, verifier: None, connection_limit: None });
+        }
+        roles
     }
 
     /// What pg_get_viewdef gives.

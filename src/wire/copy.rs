@@ -34,22 +34,21 @@ pub(super) async fn send(
     let code = i16::from(format == CopyFormat::Binary);
     writer.put(Message::CopyOutResponse(CopyOutResponse::new(code as i8, n_columns as i16, vec![code; n_columns])))?;
     match format {
-        CopyFormat::Binary => message(writer.buffer(), |out| {
-            out.put_slice(BINARY_HEADER);
-            Ok(())
-        })?,
         CopyFormat::Csv { header: true } => message(writer.buffer(), |out| {
             header(out, &schema, names);
             Ok(())
         })?,
-        CopyFormat::Text | CopyFormat::Csv { .. } => {}
+        CopyFormat::Text | CopyFormat::Csv { .. } | CopyFormat::Binary => {}
     }
+    // With the first row, as Postgres sends it: there are clients that look for both in one message.
+    let mut head = (format == CopyFormat::Binary).then_some(BINARY_HEADER);
     let types: Vec<_> = schema.fields().iter().map(|field| columns::of_field(field)).collect();
     let sent = rows.each(watch, writer, None, Patience::All, |out, scratch, batch, row| {
         message(out, |out| match format {
             CopyFormat::Text => text_line(out, scratch, batch, row, zone),
             CopyFormat::Csv { .. } => csv_line(out, scratch, batch, row, zone),
             CopyFormat::Binary => {
+                out.put_slice(head.take().unwrap_or_default());
                 out.put_i16(batch.num_columns() as i16);
                 types.iter().zip(batch.columns()).try_for_each(|(data_type, array)| binary::value(out, data_type, array.as_ref(), row))
             }
@@ -58,6 +57,7 @@ pub(super) async fn send(
     let sent = sent.await?;
     if format == CopyFormat::Binary {
         message(writer.buffer(), |out| {
+            out.put_slice(head.take().unwrap_or_default());
             out.put_i16(-1);
             Ok(())
         })?;

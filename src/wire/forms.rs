@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::functions::{ACL_ITEMS, OID_ARRAY, REGTYPES_TEXT};
-use super::rewrite::{call, last, null};
+use super::rewrite::{call, last, null, single};
 use super::typed::{JSONB, UUID};
 
 /// Expressions and relations of any query.
@@ -226,7 +226,10 @@ impl VisitorMut for CatalogForms {
             }
             // A look-up in a branch, of what only composite types and domains have: framesql has neither, and DataFusion cannot plan it.
             Expr::Case { conditions, else_result, .. } => {
-                conditions.iter_mut().for_each(|when| without_lookup(&mut when.result));
+                for when in conditions.iter_mut() {
+                    without_lookup(&mut when.result);
+                    single(&mut when.condition);
+                }
                 if let Some(otherwise) = else_result {
                     without_lookup(otherwise);
                 }
@@ -236,19 +239,32 @@ impl VisitorMut for CatalogForms {
                     *expr = call(OID_ARRAY, expr.clone());
                 }
             }
+            // The catalogue keeps the names of functions; that there is none is `-`, as Postgres shows it.
+            Expr::BinaryOp { left, right, .. } if column(left).is_some_and(|name| PROCEDURES.contains(&name.as_str())) => {
+                if matches!(right.as_ref(), Expr::Value(value) if matches!(&value.value, Value::Number(number, _) if number == "0")) {
+                    **right = Expr::Value(Value::SingleQuotedString("-".to_owned()).with_empty_span());
+                }
+            }
             _ => {}
         }
         ControlFlow::Continue(())
     }
 }
 
-fn is_oid(expr: &Expr) -> bool {
+/// Columns of pg_type that name functions.
+const PROCEDURES: [&str; 7] = ["typinput", "typoutput", "typreceive", "typsend", "typmodin", "typmodout", "typanalyze"];
+
+fn column(expr: &Expr) -> Option<String> {
     let name = match expr {
         Expr::Identifier(name) => Some(name),
         Expr::CompoundIdentifier(parts) => parts.last(),
         _ => None,
     };
-    name.is_some_and(|name| OIDS.contains(&name.value.to_lowercase().as_str()))
+    name.map(|name| name.value.to_lowercase())
+}
+
+fn is_oid(expr: &Expr) -> bool {
+    column(expr).is_some_and(|name| OIDS.contains(&name.as_str()))
 }
 
 fn without_lookup(expr: &mut Expr) {
@@ -270,6 +286,7 @@ fn without_lookup(expr: &mut Expr) {
     let texts = || ast::DataType::Array(ast::ArrayElemTypeDef::SquareBracket(Box::new(ast::DataType::Text), None));
     match last(&function.name).as_deref() {
         Some(OID_ARRAY) => *expr = call(OID_ARRAY, null()),
+        Some("json_build_object" | "jsonb_build_object") => *expr = as_text(null()),
         Some("array_agg") => {
             *expr = Expr::Cast { kind: CastKind::DoubleColon, expr: Box::new(null()), data_type: texts(), array: false, format: None };
         }

@@ -10,6 +10,7 @@ use super::cancel::Connected;
 use super::catalog::{Listed, PgCatalog};
 use super::columns;
 use super::fill::{Columns, Fill, rows_of, schema_of, some};
+use crate::engine::roles::Role;
 use crate::settings::SessionSetting;
 
 /// The relations below.
@@ -29,6 +30,8 @@ pub(super) const NAMES: [&str; 11] = [
 
 /// The oid of the one user that a connection knows.
 pub(super) const USER_OID: i32 = 10;
+/// Oids of the other roles begin here.
+const FIRST_ROLE_OID: i32 = 16_384;
 /// The oid of the one database that a connection knows.
 const DATABASE_OID: i32 = 5;
 
@@ -52,6 +55,7 @@ pub(super) async fn rows(catalog: &PgCatalog, name: &str) -> Result<Option<Recor
         namespace_oids,
         settings: catalog.current.values(),
         connections: catalog.registry.connected(),
+        roles: catalog.roles(),
     };
     let Some(columns) = snapshot.columns(name) else { return Ok(None) };
     let n_rows = snapshot.n_rows(name);
@@ -67,6 +71,7 @@ struct Snapshot {
     namespace_oids: Vec<i32>,
     settings: Vec<(&'static SessionSetting, String)>,
     connections: Vec<Connected>,
+    roles: Vec<Role>,
 }
 
 impl Snapshot {
@@ -77,6 +82,7 @@ impl Snapshot {
             "pg_namespace" => self.namespaces.len(),
             "pg_settings" => self.settings.len(),
             "pg_stat_activity" => self.connections.len(),
+            "pg_roles" | "pg_user" => self.roles.len(),
             "pg_tables" => self.of_kind('r').count(),
             "pg_views" => self.of_kind('v').count(),
             "pg_matviews" => self.of_kind('m').count(),
@@ -213,40 +219,45 @@ impl Snapshot {
         ]
     }
 
-    fn user(&self) -> Fill {
-        Fill::Text(vec![Some(self.user.clone())])
-    }
-
     fn pg_roles(&self) -> Columns {
+        let flags = |of: fn(&Role) -> bool| Fill::Bool(self.roles.iter().map(of).collect());
+        let limit = |role: &Role| role.connection_limit.map_or(-1, |limit| i32::try_from(limit).unwrap_or(i32::MAX));
         vec![
-            ("rolname", self.user()),
-            ("rolsuper", Fill::Flag(true)),
+            ("rolname", some(self.roles.iter().map(|role| &role.name))),
+            ("rolsuper", flags(|role| role.superuser)),
             ("rolinherit", Fill::Flag(true)),
-            ("rolcreaterole", Fill::Flag(true)),
-            ("rolcreatedb", Fill::Flag(true)),
-            ("rolcanlogin", Fill::Flag(true)),
+            ("rolcreaterole", flags(|role| role.superuser)),
+            ("rolcreatedb", Fill::Flag(false)),
+            ("rolcanlogin", flags(|role| role.login)),
             ("rolreplication", Fill::Flag(false)),
-            ("rolconnlimit", Fill::Number(-1)),
+            ("rolconnlimit", Fill::Int4(self.roles.iter().map(limit).collect())),
             ("rolpassword", Fill::Null),
-            ("rolvaliduntil", Fill::Null),
-            ("rolbypassrls", Fill::Flag(true)),
+            ("rolvaliduntil", Fill::NullTime),
+            ("rolbypassrls", flags(|role| role.superuser)),
             ("rolconfig", Fill::NullArray),
-            ("oid", Fill::OneOid(USER_OID)),
+            ("oid", Fill::Oid(self.role_oids())),
         ]
     }
 
     fn pg_user(&self) -> Columns {
+        let flags = |of: fn(&Role) -> bool| Fill::Bool(self.roles.iter().map(of).collect());
         vec![
-            ("usename", self.user()),
-            ("usesysid", Fill::OneOid(USER_OID)),
-            ("usecreatedb", Fill::Flag(true)),
-            ("usesuper", Fill::Flag(true)),
+            ("usename", some(self.roles.iter().map(|role| &role.name))),
+            ("usesysid", Fill::Oid(self.role_oids())),
+            ("usecreatedb", Fill::Flag(false)),
+            ("usesuper", flags(|role| role.superuser)),
             ("userepl", Fill::Flag(false)),
-            ("usebypassrls", Fill::Flag(true)),
+            ("usebypassrls", flags(|role| role.superuser)),
             ("passwd", Fill::Null),
-            ("valuntil", Fill::Null),
+            ("valuntil", Fill::NullTime),
             ("useconfig", Fill::NullArray),
         ]
+    }
+
+    /// The connection's user owns everything that it sees; the others have oids of their own.
+    fn role_oids(&self) -> Vec<i32> {
+        let oid = |(at, role): (usize, &Role)| if role.name == self.user { USER_OID } else { FIRST_ROLE_OID + at as i32 };
+        self.roles.iter().enumerate().map(oid).collect()
     }
 
     fn pg_tables(&self) -> Columns {

@@ -133,19 +133,25 @@ impl VisitorMut for Single {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         let Some(selection) = &mut select.selection else { return ControlFlow::Continue(()) };
-        ast::visit_expressions_mut(selection, |expr| {
-            if let Expr::Subquery(query) = expr
-                && let SetExpr::Select(select) = query.body.as_mut()
-                && query.limit_clause.is_none()
-                && plain_groups(select)
-                && !aggregates(select)
-                && let [SelectItem::UnnamedExpr(of) | SelectItem::ExprWithAlias { expr: of, .. }] = select.projection.as_mut_slice()
-            {
-                *of = call("max", of.clone());
-            }
-            ControlFlow::Continue(())
-        })
+        single(selection);
+        ControlFlow::Continue(())
     }
+}
+
+/// Makes the subqueries of a condition aggregates of the one row that they look up.
+pub(super) fn single(condition: &mut Expr) {
+    let _ = ast::visit_expressions_mut(condition, |expr| {
+        if let Expr::Subquery(query) = expr
+            && let SetExpr::Select(select) = query.body.as_mut()
+            && query.limit_clause.is_none()
+            && plain_groups(select)
+            && !aggregates(select)
+            && let [SelectItem::UnnamedExpr(of) | SelectItem::ExprWithAlias { expr: of, .. }] = select.projection.as_mut_slice()
+        {
+            *of = call("max", of.clone());
+        }
+        ControlFlow::<()>::Continue(())
+    });
 }
 
 /// Types that only Postgres has: oids are integers, names are text, and an oid that is shown as a name is looked up.

@@ -84,8 +84,7 @@ impl ScalarUDFImpl for Shape {
     fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         let field = Field::new(self.name, self.data_type.clone(), true);
         let alias = match self.name {
-            OID_ARRAY => Some("oid"),
-            "to_regtype" => Some("regtype"),
+            OID_ARRAY | "to_regtype" => Some("oid"),
             _ => None,
         };
         let metadata = alias.map(|alias| HashMap::from([(PG_OID_ALIAS_KEY.to_owned(), alias.to_owned())])).unwrap_or_default();

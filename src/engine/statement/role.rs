@@ -57,7 +57,10 @@ pub(super) fn alter(session: &Session, name: &Ident, operation: &AlterRoleOperat
             RoleOption::ConnectionLimit(expr) => role.connection_limit = limit(expr)?,
             RoleOption::CreateDB(_) | RoleOption::CreateRole(_) | RoleOption::Inherit(_) => {}
             other => {
-                return Err(Error::unsupported(format!("ALTER ROLE with {other}"), "Alter SUPERUSER, LOGIN, PASSWORD or CONNECTION LIMIT."));
+                return Err(Error::unsupported(
+                    format!("ALTER ROLE with {other}"),
+                    "Alter SUPERUSER, LOGIN, PASSWORD or CONNECTION LIMIT.",
+                ));
             }
         }
     }
