@@ -4,18 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::catalog::SchemaProvider;
 use datafusion::execution::{FunctionRegistry, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
-use futures::StreamExt;
+use datafusion::prelude::SessionContext;
+use futures::{FutureExt, StreamExt};
 
-use super::catalog::Catalog;
 use super::session::Session;
 use crate::error::Result;
 use crate::event::Event;
 use crate::frame::source::Source;
 use crate::metrics::JobCounters;
 use crate::plan::parse::{Emit, parse_query};
+use crate::plan::table::SourceTable;
 use crate::plan::{checked, query};
 use crate::run::exec::events_of;
 use crate::run::operator::State;
@@ -88,7 +90,8 @@ impl Replay<'_> {
 
     /// Its operators as text.
     pub fn written(&self) -> Result<String> {
-        Ok(written::write(&self.lower(&self.session.engine().run(true))?)?)
+        let run = self.session.engine().run_as(self.emit, self.session.variables().lock().state_ttl_us());
+        Ok(written::write(&self.lower(&run)?)?)
     }
 
     fn lower(&self, run: &Run) -> Result<Arc<dyn ExecutionPlan>> {
@@ -139,7 +142,7 @@ impl Replay<'_> {
 /// The functions of a session and the sources of its engine.
 struct InSession {
     functions: Arc<TaskContext>,
-    catalog: Arc<Catalog>,
+    context: SessionContext,
 }
 
 impl InSession {
@@ -149,7 +152,7 @@ impl InSession {
             // A new name, of which nothing is known that could go wrong.
             let _ = state.register_udf(function);
         }
-        InSession { functions: state.task_ctx(), catalog: Arc::clone(session.engine().catalog()) }
+        InSession { functions: state.task_ctx(), context: session.context().clone() }
     }
 }
 
@@ -159,6 +162,13 @@ impl Surroundings for InSession {
     }
 
     fn source(&self, name: &str) -> Option<Arc<dyn Source>> {
-        self.catalog.find(name)?.source()
+        // The engine's own objects, and those of a schema that a test has registered beside it.
+        let of_schema = |schema: Arc<dyn SchemaProvider>| {
+            let table = schema.table(name).now_or_never()?.ok()??;
+            table.downcast_ref::<SourceTable>().map(|table| Arc::clone(&table.source))
+        };
+        let state = self.context.state();
+        let catalog = state.catalog_list().catalog(&state.config_options().catalog.default_catalog)?;
+        catalog.schema_names().into_iter().filter_map(|schema| catalog.schema(&schema)).find_map(of_schema)
     }
 }

@@ -208,7 +208,8 @@ pub fn same_window(one: (&LogicalPlan, usize), other: (&LogicalPlan, usize)) -> 
 pub fn over_key(plan: &LogicalPlan) -> Option<(usize, i64)> {
     let LogicalPlan::Window(over) = plan else { return None };
     let mut partitions = over.window_expr.iter().map(|e| match e.clone().unalias_nested().data {
-        Expr::WindowFunction(f) => Some(f.params.partition_by),
+        // What is not numbered needs no whole window: it is an OVER of its own.
+        Expr::WindowFunction(f) if matches!(f.fun.name(), "row_number" | "rank" | "dense_rank") => Some(f.params.partition_by),
         _ => None,
     });
     let partition = partitions.next()??;

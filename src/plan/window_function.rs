@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Column, DFSchema, DFSchemaRef, ScalarValue, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
-use datafusion::logical_expr::{Expr, Extension, LogicalPlan};
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, Projection, cast};
 use datafusion::sql::sqlparser::ast::{
     self, Expr as SqlExpr, FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArguments, Ident, ObjectName, Query, SetExpr,
     TableAlias, TableFactor,
@@ -18,6 +18,7 @@ use super::parse::PARTITION;
 use super::window::{AssignWindow, Shape, Windows};
 use super::window_of_window;
 use crate::error::Error;
+use crate::frame::batch::ts_type;
 
 /// Windows that one row may be in: each costs a row of memory.
 const MOST_WINDOWS: i64 = 10_000;
@@ -140,7 +141,8 @@ impl RelationPlanner for WindowPlanner {
         let schema = Arc::clone(input.schema());
         let time = column(function, "time", context.sql_to_expr(args.time, &schema)?)?;
         let (_, field) = schema.qualified_field_from_column(&time)?;
-        if !matches!(field.data_type(), DataType::Timestamp(TimeUnit::Microsecond, Some(_))) {
+        let microseconds = *field.data_type() == ts_type();
+        if !matches!(field.data_type(), DataType::Timestamp(_, Some(_))) {
             return plan_err!(
                 "column {} of {} is of type {} but a window needs a timestamp with time zone",
                 time.name,
@@ -148,6 +150,8 @@ impl RelationPlanner for WindowPlanner {
                 field.data_type()
             );
         }
+        // date_bin, below in a subquery, gives other units until the whole query is analysed.
+        let input = if microseconds { input } else { in_microseconds(input, &time)? };
         let mut partition = Vec::with_capacity(args.partition.len());
         for key in args.partition {
             partition.push(column(function, "key", context.sql_to_expr(key, &schema)?)?);
@@ -174,6 +178,17 @@ impl RelationPlanner for WindowPlanner {
         let plan = window_of_window::outer(LogicalPlan::Extension(Extension { node: Arc::new(node) }), &time)?;
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
     }
+}
+
+/// The input with its time in the unit that every time has here.
+fn in_microseconds(input: LogicalPlan, time: &Column) -> Result<LogicalPlan> {
+    let columns = input.schema().columns().into_iter().map(|column| {
+        let same = column == *time;
+        let expr = Expr::Column(column.clone());
+        if same { cast(expr, ts_type()).alias_qualified(column.relation, column.name) } else { expr }
+    });
+    let columns: Vec<Expr> = columns.collect();
+    Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(input))?))
 }
 
 /// The windows that the intervals ask for. Errs with 22023 for those that cannot be.

@@ -159,7 +159,7 @@ async fn every_question_with_a_continuous_form_answers_the_same() {
                 Ok(_) => {
                     let all = compare(&session, &query, emit, &mut rng, n_frames).await;
                     let all = all.unwrap_or_else(|e| panic!("{}: {e}", question.display()));
-                    assert!(all.n_rows > 0, "{} has no answer", question.display());
+                    assert!(all.n_rows > 0 || !mark.is_empty(), "{} has no answer", question.display());
                     compared.push(format!("{}{mark}", question.file_stem().unwrap().to_string_lossy()));
                 }
                 // OVER, and GROUP BY without a window or EMIT: refused with the reason.

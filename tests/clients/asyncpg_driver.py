@@ -70,17 +70,17 @@ async def notify():
     await speaker.close()
 
 
-async def sleeping():
+async def waiting():
     """pg_sleep waits, and pg_cancel_backend and pg_terminate_backend end what another connection does."""
-    sleeper, other = await connect(), await connect()
-    equal(await sleeper.fetchval("SELECT pg_sleep(0.01)"), "")
+    patient, other = await connect(), await connect()
+    equal(await patient.fetchval("SELECT pg_sleep(0.01)"), "")
     for function, error in [("pg_cancel_backend", asyncpg.QueryCanceledError), ("pg_terminate_backend", (asyncpg.AdminShutdownError, asyncpg.ConnectionDoesNotExistError))]:
-        sleep = asyncio.ensure_future(sleeper.fetchval("SELECT pg_sleep(60)"))
-        while not sleep.done():
-            await other.fetchval(f"SELECT {function}({sleeper.get_server_pid()})")
-            await asyncio.wait([sleep], timeout=0.1)
-        if not isinstance(sleep.exception(), error):
-            raise AssertionError(f"{function}: {sleep.exception()!r}")
+        pause = asyncio.ensure_future(patient.fetchval("SELECT pg_sleep(60)"))
+        while not pause.done():
+            await other.fetchval(f"SELECT {function}({patient.get_server_pid()})")
+            await asyncio.wait([pause], timeout=0.1)
+        if not isinstance(pause.exception(), error):
+            raise AssertionError(f"{function}: {pause.exception()!r}")
     await other.close()
 
 
@@ -147,7 +147,7 @@ def main():
         ("parameters and prepared statements", parameters),
         ("arrays, ANY, uuid, jsonb", arrays),
         ("LISTEN and NOTIFY", notify),
-        ("pg_sleep, cancelled and terminated", sleeping),
+        ("pg_sleep, cancelled and terminated", waiting),
         ("a cursor", cursor),
         ("errors by class", errors),
         ("fifty connections", fifty),
