@@ -33,7 +33,7 @@ fn binned(expr: &Expr) -> Option<(&Column, i64)> {
 }
 
 /// Without casts between the units of timestamps, which date_bin is surrounded by.
-fn same_instant(expr: &Expr) -> &Expr {
+pub(super) fn same_instant(expr: &Expr) -> &Expr {
     match expr {
         Expr::Alias(alias) => same_instant(&alias.expr),
         Expr::Cast(cast)

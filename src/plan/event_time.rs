@@ -260,8 +260,8 @@ fn window_column(plan: &LogicalPlan, at: usize) -> Option<(&window::AssignWindow
 
 /// The input's column that a column passes on unchanged.
 fn below(plan: &LogicalPlan, at: usize) -> Option<(&LogicalPlan, usize)> {
-    let column_of = |input: &LogicalPlan, expr: &Expr| match expr.clone().unalias_nested().data {
-        Expr::Column(column) => input.schema().index_of_column(&column).ok(),
+    let column_of = |input: &LogicalPlan, expr: &Expr| match bin::same_instant(expr) {
+        Expr::Column(column) => input.schema().index_of_column(column).ok(),
         _ => None,
     };
     match plan {

@@ -10,7 +10,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Extension, LogicalPlan, Projection, cast};
+use datafusion::logical_expr::{Aggregate, BinaryExpr, Expr, ExprSchemable, Extension, LogicalPlan, Projection, cast};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
 
@@ -117,7 +117,9 @@ fn cast_calls(e: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
 
 /// A projection that casts the columns, which keep their names.
 fn cast_columns(plan: LogicalPlan) -> Result<LogicalPlan> {
-    if plan.schema().fields().iter().all(|f| shown(f.data_type()).is_none()) {
+    // The bits of grouping() are shifted and masked as they are: no user sees them.
+    let shown = |field: &Field| (field.name() != Aggregate::INTERNAL_GROUPING_ID).then(|| shown(field.data_type())).flatten();
+    if plan.schema().fields().iter().all(|f| shown(f).is_none()) {
         return Ok(plan);
     }
     let columns = plan
@@ -125,7 +127,7 @@ fn cast_columns(plan: LogicalPlan) -> Result<LogicalPlan> {
         .iter()
         .map(|(qualifier, field)| {
             let column = Expr::Column(Column::new(qualifier.cloned(), field.name()));
-            match shown(field.data_type()) {
+            match shown(field) {
                 Some(to) => cast(column, to).alias_qualified(qualifier.cloned(), field.name()),
                 None => column,
             }

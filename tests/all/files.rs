@@ -22,6 +22,11 @@ pub(crate) fn ending(folders: &[&str], endings: &[&str]) -> Vec<PathBuf> {
     all.filter(|p| endings.iter().any(|e| p.extension().is_some_and(|x| x == *e))).collect()
 }
 
+/// The questions of users: those of the Nexmark benchmark have a test of their own.
+pub(crate) fn questions() -> Vec<PathBuf> {
+    ending(&["queries"], &["sql"]).into_iter().filter(|path| !path.starts_with("queries/nexmark")).collect()
+}
+
 /// A file's text. Errs in the test's name if it is no text.
 pub(crate) fn text(path: &Path) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{}: {e}", path.display()))

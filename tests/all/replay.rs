@@ -153,7 +153,7 @@ async fn every_question_with_a_continuous_form_answers_the_same() {
     let mut rng = fastrand::Rng::with_seed(2);
     let (mut compared, mut n_frames) = (Vec::new(), 56);
     for (mark, emit) in [("", ""), ("+", "EMIT CHANGES"), ("*", "EMIT EVERY INTERVAL '700 milliseconds'")] {
-        for question in files::ending(&["queries"], &["sql"]) {
+        for question in files::questions() {
             let query = unsorted(&files::text(&question));
             match Replay::of(&session, &format!("{query} {emit}")).await {
                 Ok(_) => {
@@ -171,12 +171,12 @@ async fn every_question_with_a_continuous_form_answers_the_same() {
         n_frames = 13;
     }
     // Without a mark as windows close, with + as they change, with * every 700 milliseconds.
-    let expected = "busiest_two_seconds faces_per_second first_seen first_two_faces largest_face_per_second left_middle_right \
-        one_second_later \
-        busiest_two_seconds+ faces_per_second+ first_seen+ first_two_faces+ frames_by_faces+ largest_face_per_second+ last_seen+ \
-        left_middle_right+ share_of_time_occupied+ \
-        busiest_two_seconds* faces_per_second* frames_by_faces* largest_face_per_second* last_seen* left_middle_right* \
-        share_of_time_occupied*";
+    let expected = "alone_until_company busiest_two_seconds by_side_and_in_all faces_per_second faces_smoothed faces_so_far first_seen \
+        first_two_faces largest_face_per_second left_middle_right one_second_later two_largest_faces visits \
+        alone_until_company+ busiest_two_seconds+ faces_per_second+ faces_smoothed+ faces_so_far+ first_seen+ first_two_faces+ \
+        frames_by_faces+ largest_face_per_second+ last_seen+ left_middle_right+ share_of_time_occupied+ two_largest_faces+ visits+ \
+        busiest_two_seconds* faces_per_second* faces_so_far* frames_by_faces* largest_face_per_second* last_seen* left_middle_right* \
+        share_of_time_occupied* visits*";
     assert_eq!(compared, expected.split_whitespace().collect::<Vec<_>>());
 }
 

@@ -60,7 +60,7 @@ fn every_slt_file_gives_its_answers() {
 #[test]
 fn every_question_of_queries_has_the_answer_that_run_prints() {
     let mut failures = Vec::new();
-    for question in files::ending(&["queries"], &["sql"]) {
+    for question in files::questions() {
         let answer = files::root().join(question.with_extension("out"));
         let run = Command::new(env!("CARGO_BIN_EXE_framesql"))
             .current_dir(files::root())
