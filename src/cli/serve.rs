@@ -37,7 +37,8 @@ impl Serve {
         let mut listener = Listener::bind(self.listen).await?;
         let directory = self.data.clone();
         let engine =
-            Engine::open_with(Settings { data: self.data, files: fence(self.files)?, ..Settings::from_environment()? }, Some(dialect())).await?;
+            Engine::open_with(Settings { data: self.data, files: fence(self.files)?, ..Settings::from_environment()? }, Some(dialect()))
+                .await?;
         // After the engine, which has the directory for itself.
         let tls = match (&self.tls_certificate, &self.tls_key, &directory) {
             (Some(certificate), Some(key), _) => Some(Tls::of_files(certificate, key)?),

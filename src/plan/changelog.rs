@@ -35,7 +35,9 @@ pub fn changelog(plan: &LogicalPlan, updating: bool) -> bool {
             Some(topn) => topn.keeps_first().is_none() || changelog(&topn.input, updating),
             None => read_as_they_come(plan).any(|input| changelog(input, updating)),
         },
-        LogicalPlan::Join(join) => join::takes_back(join).unwrap_or(false) || read_as_they_come(plan).any(|input| changelog(input, updating)),
+        LogicalPlan::Join(join) => {
+            join::takes_back(join).unwrap_or(false) || read_as_they_come(plan).any(|input| changelog(input, updating))
+        }
         _ => plan.inputs().into_iter().any(|input| changelog(input, updating)),
     }
 }

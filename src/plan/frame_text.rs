@@ -24,7 +24,7 @@ impl AnalyzerRule for FrameText {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        Ok(plan.transform_up_with_subqueries(|plan| rewrite(plan))?.data)
+        Ok(plan.transform_up_with_subqueries(rewrite)?.data)
     }
 }
 

@@ -8,8 +8,8 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::named::Named;
-use super::selection;
 use super::pattern::planner::expose_subquery;
+use super::selection;
 use super::system_time;
 use super::unnest::WHOLE;
 use super::window_function::expose_table;

@@ -1,5 +1,7 @@
 //! The keys that a window aggregate knows, so that a window without rows of one gives a row all the same.
 
+use std::sync::Arc;
+
 use datafusion::arrow::array::{ArrayRef, UInt32Array};
 use datafusion::arrow::compute::take;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -32,7 +34,7 @@ pub(super) struct Missing {
 
 impl Fill {
     pub(super) fn new(keys: &SchemaRef) -> Result<Fill> {
-        let mut fill = Fill { keys: keys.clone(), known: None, fired_end_us: None, n_empty: 0 };
+        let mut fill = Fill { keys: Arc::clone(keys), known: None, fired_end_us: None, n_empty: 0 };
         fill.forget()?;
         Ok(fill)
     }

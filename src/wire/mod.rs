@@ -162,7 +162,7 @@ pub async fn serve(engine: Arc<Engine>, listen: SocketAddr, shutdown: impl Futur
 
 /// What a session needs to understand the SQL of Postgres clients, for one that no client has: at a restart, in the shell.
 pub fn dialect() -> Dialect {
-    Arc::new(|session| catalog::install_alone(session))
+    Arc::new(catalog::install_alone)
 }
 
 /// Appends the value of a row that is not NULL as the wire writes it, times in UTC. Errs for types that have no text.

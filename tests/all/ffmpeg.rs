@@ -40,7 +40,7 @@ fn error(path: &Path, options: &MediaOptions) -> (String, String, String) {
 /// Whether there is an ffmpeg to test with.
 fn there(test: &str) -> bool {
     let there = Command::new("ffmpeg").arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success());
-    println!("{test}: {}", if there { "with ffmpeg" } else { "there is no ffmpeg on PATH, the refusal is tested" });
+    eprintln!("{test}: {}", if there { "with ffmpeg" } else { "there is no ffmpeg on PATH, the refusal is tested" });
     there
 }
 
@@ -134,7 +134,7 @@ fn transcoded(folder: &Path, name: &str, arguments: &[&str]) -> Option<PathBuf> 
     if made.status.success() {
         return Some(path);
     }
-    println!("{name} is left out: {}", String::from_utf8_lossy(&made.stderr).lines().next().unwrap_or_default());
+    eprintln!("{name} is left out: {}", String::from_utf8_lossy(&made.stderr).lines().next().unwrap_or_default());
     None
 }
 

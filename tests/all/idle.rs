@@ -12,11 +12,11 @@ use datafusion::prelude::SessionContext;
 use framesql::event::Event;
 use framesql::frame::source::{EventStream, Request, Source, TimeColumn};
 use framesql::plan::parse::{Emit, parse_query};
-use framesql::run::touched::Pace;
 use framesql::plan::query;
 use framesql::plan::table::SourceTable;
 use framesql::run::exec::events_of;
 use framesql::run::inference::Inference;
+use framesql::run::touched::Pace;
 use framesql::run::{Checkpoint, Run, Threads, lower};
 use futures::{FutureExt, StreamExt, stream};
 

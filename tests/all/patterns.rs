@@ -188,7 +188,11 @@ impl Search<'_> {
         if least > 0 {
             return more(labels, then);
         }
-        if greedy { more(labels, then) || then(labels) } else { then(labels) || more(labels, then) }
+        // Which is tried first decides which match is found.
+        match greedy {
+            true => more(labels, then) || then(labels),
+            false => then(labels) || more(labels, then),
+        }
     }
 }
 

@@ -27,9 +27,12 @@ pub(crate) struct Compared {
     pub(crate) divided: bool,
 }
 
+/// What a run gave: the rows that came, and those that went.
+type Given<'a> = (&'a [RecordBatch], &'a [RecordBatch]);
+
 /// The sum of the diffs of some runs one after another.
-fn sum(runs: &[(&[RecordBatch], &[RecordBatch])]) -> Result<Bag, String> {
-    let all = |of: fn(&(&[RecordBatch], &[RecordBatch])) -> Vec<RecordBatch>| runs.iter().flat_map(of).collect::<Vec<_>>();
+fn sum(runs: &[Given<'_>]) -> Result<Bag, String> {
+    let all = |of: fn(&Given<'_>) -> Vec<RecordBatch>| runs.iter().flat_map(of).collect::<Vec<_>>();
     oracle::without(oracle::bag(&all(|(rows, _)| rows.to_vec())), &oracle::bag(&all(|(_, gone)| gone.to_vec())))
 }
 

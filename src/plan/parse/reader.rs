@@ -8,9 +8,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::dialect::FramesqlDialect;
-use super::{
-    Body, Emit, Kind, QueryText, Statement, Subscribe, Subscribed, boolean, is_word, parser_error, slice, syntax,
-};
+use super::{Body, Emit, Kind, QueryText, Statement, Subscribe, Subscribed, boolean, is_word, parser_error, slice, syntax};
 use crate::error::{Error, Result};
 
 /// Reads one statement.

@@ -176,14 +176,13 @@ fn sort(formulas: &mut Formulas<'_>, order_by: Vec<OrderByExpr>) -> Result<(Vec<
     for OrderByExpr { expr, options, .. } in order_by {
         let (at, name, data_type) = column(formulas, "ORDER BY", expr)?;
         let descending = options.asc == Some(false);
-        if order.is_empty() {
-            if !matches!(data_type, DataType::Timestamp(TimeUnit::Microsecond, Some(_))) || descending {
-                return Err(Error::refused(
-                    format!("the first column of MATCH_RECOGNIZE's ORDER BY is the event time, ascending, not {name}"),
-                    "Write ORDER BY ts, and behind it what tells rows of one time apart: ORDER BY ts, frame_no.",
-                )
-                .into());
-            }
+        let event_time = matches!(data_type, DataType::Timestamp(TimeUnit::Microsecond, Some(_))) && !descending;
+        if order.is_empty() && !event_time {
+            return Err(Error::refused(
+                format!("the first column of MATCH_RECOGNIZE's ORDER BY is the event time, ascending, not {name}"),
+                "Write ORDER BY ts, and behind it what tells rows of one time apart: ORDER BY ts, frame_no.",
+            )
+            .into());
         }
         // As in Postgres: NULLs are the largest.
         order.push(Order { column: at, descending, nulls_first: options.nulls_first.unwrap_or(descending) });

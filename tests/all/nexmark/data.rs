@@ -85,10 +85,24 @@ impl Stream {
 
 /// Writes `n_events` events into the folder, as `person.parquet`, `auction.parquet` and `bid.parquet`.
 pub(crate) fn write(folder: &Path, n_events: usize) {
-    let config = NexmarkConfig { first_rate: EVENTS_PER_SECOND, next_rate: EVENTS_PER_SECOND, base_time: 1_700_000_000_000, ..NexmarkConfig::default() };
+    let config = NexmarkConfig {
+        first_rate: EVENTS_PER_SECOND,
+        next_rate: EVENTS_PER_SECOND,
+        base_time: 1_700_000_000_000,
+        ..NexmarkConfig::default()
+    };
     let mut person = Stream::new(
         "person",
-        vec![number("id"), text("name"), text("email_address"), text("credit_card"), text("city"), text("state"), time("date_time"), text("extra")],
+        vec![
+            number("id"),
+            text("name"),
+            text("email_address"),
+            text("credit_card"),
+            text("city"),
+            text("state"),
+            time("date_time"),
+            text("extra"),
+        ],
     );
     let mut auction = Stream::new(
         "auction",
@@ -142,7 +156,15 @@ pub(crate) fn write(folder: &Path, n_events: usize) {
             ),
             Event::Bid(b) => bid.push(
                 folder,
-                vec![Number(b.auction), Number(b.bidder), Number(b.price), Text(b.channel), Text(b.url), Milliseconds(b.date_time), Text(b.extra)],
+                vec![
+                    Number(b.auction),
+                    Number(b.bidder),
+                    Number(b.price),
+                    Text(b.channel),
+                    Text(b.url),
+                    Milliseconds(b.date_time),
+                    Text(b.extra),
+                ],
             ),
         }
     }
