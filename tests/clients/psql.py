@@ -219,7 +219,7 @@ def tables():
     equal(described, [["id", "integer"], ["name", "text"]])
     equal("public|people|table|" in "\n".join(rows("\\dt")), True)
     _, err = psql("BEGIN; DELETE FROM people WHERE id = 4; ROLLBACK;")
-    equal("rows written in the block stay" in err, True)
+    equal("what DELETE 1 did is not undone by ROLLBACK" in err, True)
     equal(rows("SELECT count(*) FROM people;"), ["3"])
     equal(rows("DROP TABLE people;"), [""])
 
