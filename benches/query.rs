@@ -5,6 +5,7 @@ mod statements;
 use std::path::Path;
 
 use criterion::{Criterion, Throughput};
+use framesql::settings::Settings;
 
 const N_FRAMES: u64 = 300;
 
@@ -20,7 +21,7 @@ fn main() {
         group.bench_function(question, |bencher| {
             bencher.iter(|| {
                 runtime.block_on(async {
-                    let engine = statements::open().await;
+                    let engine = statements::open(Settings::default()).await;
                     let session = engine.session("bench", "bench");
                     statements::run(&session, &source).await;
                     let n_rows = statements::run(&session, &sql).await;

@@ -13,6 +13,7 @@ use framesql::engine::session::Session;
 use framesql::event::{END_OF_TIME_US, Event};
 use framesql::frame::source::{EventStream, Request, Source, TimeColumn};
 use framesql::plan::table::SourceTable;
+use framesql::settings::Settings;
 use futures::stream;
 
 const N_ROWS: i64 = 1_000_000;
@@ -93,7 +94,7 @@ fn register(session: &Session) {
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     let runtime = tokio::runtime::Runtime::new().expect("the runtime starts");
-    let engine = runtime.block_on(statements::open());
+    let engine = runtime.block_on(statements::open(Settings::default()));
     let session = engine.session("bench", "bench");
     register(&session);
     let mut group = criterion.benchmark_group("window");

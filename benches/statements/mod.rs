@@ -9,8 +9,8 @@ use framesql::settings::Settings;
 use futures::StreamExt;
 
 /// A new engine: nothing in it is cached from the run before.
-pub(crate) async fn open() -> Arc<Engine> {
-    Engine::open(Settings::default()).await.expect("an engine in memory opens")
+pub(crate) async fn open(settings: Settings) -> Arc<Engine> {
+    Engine::open(settings).await.expect("an engine in memory opens")
 }
 
 /// Runs the statements of a script and reads every answer to its end. Gives the rows of all of them.
