@@ -6,3 +6,4 @@ pub mod function;
 pub mod model;
 pub mod pixels;
 mod planes;
+pub mod polygon;

@@ -194,6 +194,18 @@ pub fn luma_bytes(picture: &Picture) -> Result<Buffer, Damaged> {
     shared_plane(&gray, 0, 1)
 }
 
+/// A picture of luma with each of its samples made anew: `make` gives as many as it is given.
+pub(crate) fn mapped(gray: &Picture, make: impl FnOnce(&[u8]) -> Vec<u8>) -> Result<Picture, Damaged> {
+    let data = Buffer::from_vec(make(&shared_plane(gray, 0, 1)?));
+    Ok(Picture { planes: [Some(data), None, None], ..gray.clone() })
+}
+
+/// The luma of the picture as displayed, scaled to `size`, row by row.
+pub(crate) fn luma_of_size(picture: &Picture, size: (u32, u32)) -> Result<Vec<u8>, Damaged> {
+    let gray = render(&luma(picture)?, Order::Rgb, Some(size))?;
+    Ok(gray.data.iter().step_by(3).copied().collect())
+}
+
 /// Luma of BT.601 from red, green and blue, rounded as OpenCV's cvtColor does.
 fn weighted(rgb: &[u8]) -> Vec<u8> {
     let one = |p: &[u8; 3]| ((u32::from(p[0]) * 9798 + u32::from(p[1]) * 19235 + u32::from(p[2]) * 3735 + 16384) >> 15) as u8;

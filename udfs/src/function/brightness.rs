@@ -23,7 +23,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
 }
 
 /// The mean of samples; 0 of none.
-fn mean(samples: &[u8]) -> f64 {
+pub(super) fn mean(samples: &[u8]) -> f64 {
     let sum: u64 = samples.iter().map(|s| u64::from(*s)).sum();
     sum as f64 / samples.len().max(1) as f64
 }

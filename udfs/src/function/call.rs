@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::buffer::Buffer;
-use arrow::datatypes::{DataType, Float64Type, Int32Type};
+use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type};
 use datafusion_common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion_expr::{ColumnarValue, ScalarFunctionArgs};
 
 use super::boxes::{is_box, is_boxes};
-use crate::frame::{FrameBuilder, FrameColumn, FrameView, Picture, PixelFormat, frame_type, is_frame};
+use crate::detection::detections_type;
+use crate::frame::{FrameBuilder, FrameColumn, FrameId, FrameView, Picture, PixelFormat, frame_type, is_frame};
 use crate::pixels::{Damaged, decoded, sized};
 
 /// What an argument may be.
@@ -21,6 +22,12 @@ pub(super) enum Kind {
     Int,
     /// A number; cast to float8.
     Float,
+    /// A whole number of 64 bits; others are cast to int8.
+    Long,
+    /// A text.
+    Text,
+    /// A list of DETECTION.
+    Detections,
     /// A box or a detection, or what may be written for one; read by `boxes`, so not cast before.
     Box,
     /// One of these or a list of them.
@@ -35,6 +42,11 @@ impl Kind {
             Kind::Frame => (given.is_null() || is_frame(given)).then(frame_type),
             Kind::Int => number.then_some(DataType::Int32),
             Kind::Float => number.then_some(DataType::Float64),
+            Kind::Long => number.then_some(DataType::Int64),
+            Kind::Text => {
+                matches!(given, DataType::Null | DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8).then_some(DataType::Utf8)
+            }
+            Kind::Detections => (given.is_null() || *given == detections_type()).then(detections_type),
             Kind::Box => is_box(given).then(|| given.clone()),
             Kind::Boxes => is_boxes(given).then(|| given.clone()),
         }
@@ -44,7 +56,9 @@ impl Kind {
     fn text(self) -> &'static str {
         match self {
             Kind::Frame => "a frame",
-            Kind::Int => "a whole number",
+            Kind::Int | Kind::Long => "a whole number",
+            Kind::Text => "a text",
+            Kind::Detections => "a list of detections",
             Kind::Float => "a number",
             Kind::Box => "a box (x, y, w, h)",
             Kind::Boxes => "a box (x, y, w, h) or a list of boxes",
@@ -140,6 +154,16 @@ impl Arguments {
         Ok(picture)
     }
 
+    /// Calls `each` for every pair of frames of the first two arguments, with the reference that a frame derived from the first has.
+    /// A pair with a NULL frame or a damaged picture gives None. Errs where only the reference of one is left.
+    pub(super) fn pairs<T>(&self, mut each: impl FnMut(&FrameId, &Picture, &Picture) -> Result<Option<T>>) -> Result<Vec<Option<T>>> {
+        let others = FrameColumn::try_new(self.array(1)?.as_ref())?;
+        self.frames(|row, view| match others.get(row) {
+            Some(other) => each(&view.id(true), &self.pixels(view)?, &self.pixels(&other)?),
+            None => Ok(None),
+        })
+    }
+
     /// A column of the pictures that `each` makes: frames with the reference of their original, marked as derived.
     pub(super) fn derive(&self, mut each: impl FnMut(usize, &Picture) -> Result<Option<Picture>>) -> Result<ArrayRef> {
         let made = self.frames(|row, view| Ok(each(row, &self.pixels(view)?)?.map(|picture| (view.id(true), picture))))?;
@@ -159,6 +183,18 @@ impl Arguments {
     /// A whole number of one row; None is NULL, or an argument that is not there.
     pub(super) fn int(&self, at: usize, row: usize) -> Option<i32> {
         let array = self.arrays.get(at)?.as_primitive_opt::<Int32Type>()?;
+        array.is_valid(row).then(|| array.value(row))
+    }
+
+    /// A whole number of 64 bits of one row; None is NULL, or an argument that is not there.
+    pub(super) fn long(&self, at: usize, row: usize) -> Option<i64> {
+        let array = self.arrays.get(at)?.as_primitive_opt::<Int64Type>()?;
+        array.is_valid(row).then(|| array.value(row))
+    }
+
+    /// A text of one row; None is NULL, or an argument that is not there.
+    pub(super) fn text(&self, at: usize, row: usize) -> Option<&str> {
+        let array = self.arrays.get(at)?.as_string_opt::<i32>()?;
         array.is_valid(row).then(|| array.value(row))
     }
 

@@ -1,19 +1,48 @@
 //! The SQL functions over pictures: one file a function, one list of them.
 
+mod adaptive_threshold;
+mod blur;
+mod box_area;
+mod box_center;
 mod box_iou;
 mod boxes;
 mod brightness;
 mod call;
+mod canny;
+mod contrast;
 mod crop;
 mod detect_faces;
+mod dilate;
+mod dominant_color;
 mod draw_boxes;
+mod equalize_histogram;
+mod erode;
+mod flip;
+mod gaussian_blur;
 mod glyphs;
 mod grayscale;
+mod hamming_distance;
 mod height;
+mod histogram;
+mod is_blurred;
+mod is_dark;
 mod jpeg;
+mod laplacian;
+mod median_blur;
+mod neighbourhood;
+mod nms;
+mod phash;
 mod pixelate;
+mod png;
+mod point_in_polygon;
+mod psnr;
 mod resize;
+mod rotate;
 mod sharpness;
+mod side_by_side;
+mod sobel;
+mod ssim;
+mod threshold;
 mod width;
 
 use std::sync::Arc;
@@ -26,17 +55,45 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         Arc::new(ScalarUDF::new_from_impl(f))
     }
     vec![
+        udf(adaptive_threshold::AdaptiveThreshold::default()),
+        udf(blur::Blur::default()),
+        udf(box_area::BoxArea::default()),
+        udf(box_center::BoxCenter::default()),
         udf(box_iou::BoxIou::default()),
         udf(brightness::Brightness::default()),
+        udf(canny::Canny::default()),
+        udf(contrast::Contrast::default()),
         udf(crop::Crop::default()),
         udf(detect_faces::DetectFaces::default()),
+        udf(dilate::Dilate::default()),
+        udf(dominant_color::DominantColor::default()),
         udf(draw_boxes::DrawBoxes::default()),
+        udf(equalize_histogram::EqualizeHistogram::default()),
+        udf(erode::Erode::default()),
+        udf(flip::Flip::default()),
+        udf(gaussian_blur::GaussianBlur::default()),
         udf(grayscale::Grayscale::default()),
+        udf(hamming_distance::HammingDistance::default()),
         udf(height::Height::default()),
+        udf(histogram::Histogram::default()),
+        udf(is_blurred::IsBlurred::default()),
+        udf(is_dark::IsDark::default()),
         udf(jpeg::Jpeg::default()),
+        udf(laplacian::Laplacian::default()),
+        udf(median_blur::MedianBlur::default()),
+        udf(nms::Nms::default()),
+        udf(phash::Phash::default()),
         udf(pixelate::Pixelate::default()),
+        udf(png::Png::default()),
+        udf(point_in_polygon::PointInPolygon::default()),
+        udf(psnr::Psnr::default()),
         udf(resize::Resize::default()),
+        udf(rotate::Rotate::default()),
         udf(sharpness::Sharpness::default()),
+        udf(side_by_side::SideBySide::default()),
+        udf(sobel::Sobel::default()),
+        udf(ssim::Ssim::default()),
+        udf(threshold::Threshold::default()),
         udf(width::Width::default()),
     ]
 }
@@ -46,9 +103,12 @@ pub fn is_model(name: &str) -> bool {
     crate::model::model_of(name).is_some()
 }
 
+/// The functions of boxes, numbers and sizes: all others look at pixels.
+const WITHOUT_PIXELS: [&str; 8] = ["box_area", "box_center", "box_iou", "hamming_distance", "height", "nms", "point_in_polygon", "width"];
+
 /// Whether a function looks at pixels, so that it is of no use where only the reference of a frame is left.
 pub fn reads_pixels(name: &str) -> bool {
-    !matches!(name, "width" | "height" | "box_iou") && functions().iter().any(|f| f.name() == name)
+    !WITHOUT_PIXELS.contains(&name) && functions().iter().any(|f| f.name() == name)
 }
 
 /// The page docs/functions.md.
@@ -85,7 +145,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     /// Files of this folder that hold no function.
-    const SHARED: [&str; 4] = ["boxes", "call", "glyphs", "mod"];
+    const SHARED: [&str; 5] = ["boxes", "call", "glyphs", "mod", "neighbourhood"];
 
     fn folder() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("src/function")

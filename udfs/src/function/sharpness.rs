@@ -28,7 +28,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
 }
 
 /// The variance of left + right + above + below - 4 x centre; at the border the neighbour outside is the one inside, mirrored.
-fn laplacian_variance(luma: &[u8], width: usize) -> f64 {
+pub(super) fn laplacian_variance(luma: &[u8], width: usize) -> f64 {
     let rows: Vec<&[u8]> = luma.chunks_exact(width.max(1)).collect();
     let (mut n, mut sum, mut squares) = (0_u64, 0_i64, 0_i64);
     let mut add = |value: i64| {

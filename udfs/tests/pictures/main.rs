@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect fails")]
 
 mod call;
+mod filters;
+mod geometry;
 mod sql;
 
 use arrow::array::{ArrayRef, AsArray, Float64Array, ListArray};

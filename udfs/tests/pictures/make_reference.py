@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Makes reference.json and the JPEG files beside it: what OpenCV, Pillow and numpy say of pictures made by a formula.
 
-Needs numpy, pillow and opencv-python-headless. The formula is written a second time in main.rs; nothing else is shared.
+Needs numpy, pillow, opencv-python-headless, scipy and scikit-image. The formula is written a second time in main.rs; nothing else is shared.
 """
 import json
 import pathlib
 
 import cv2
 import numpy as np
+import scipy.fft
+import skimage.metrics
 from PIL import Image
 
 HERE = pathlib.Path(__file__).parent
@@ -58,6 +60,49 @@ def iou(a, b):
     return w * h / (aw * ah + bw * bh - w * h)
 
 
+def filters(rgb, gray):
+    """What OpenCV makes of the picture by each function that gives a picture, with the arguments that main.rs calls it with."""
+    dx, dy = (cv2.Sobel(gray, cv2.CV_64F, *d) for d in [(1, 0), (0, 1)])
+    block = np.ones((5, 5), np.uint8)
+    made = {
+        "blur": cv2.blur(rgb, (5, 5)),
+        "gaussian_blur": cv2.GaussianBlur(rgb, (7, 7), 0),
+        "median_blur": cv2.medianBlur(rgb, 5),
+        "erode": cv2.erode(rgb, block),
+        "dilate": cv2.dilate(rgb, block),
+        "threshold": cv2.threshold(gray, 128, 255, cv2.THRESH_BINARY)[1],
+        "adaptive_threshold": cv2.adaptiveThreshold(gray, 255, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY, 11, 4),
+        "equalize_histogram": cv2.equalizeHist(gray),
+        "sobel": np.minimum(np.rint(np.sqrt(dx * dx + dy * dy)), 255).astype(np.uint8),
+        "laplacian": cv2.convertScaleAbs(cv2.Laplacian(gray, cv2.CV_16S)),
+        "canny": cv2.Canny(gray, 50, 150),
+        "flip": cv2.flip(rgb, 1),
+        "rotate": cv2.rotate(rgb, cv2.ROTATE_90_CLOCKWISE),
+    }
+    # Edges and lines are single pixels: all of these are kept.
+    whole = {"canny", "adaptive_threshold"}
+    return {name: (p.flatten() if name in whole else p[::STEP, ::STEP].flatten()).tolist() for name, p in made.items()}
+
+
+def measures(rgb, gray, image):
+    """Numbers of a picture, and of two."""
+    other = cv2.GaussianBlur(rgb, (7, 7), 0)
+    other_gray = cv2.cvtColor(other, cv2.COLOR_RGB2GRAY)
+    small = np.asarray(Image.fromarray(gray).resize((32, 32), Image.Resampling.BILINEAR)).astype(float)
+    waves = scipy.fft.dctn(small, norm="ortho")[:8, :8].flatten()
+    bits = "".join("1" if w > np.median(waves) else "0" for w in waves)
+    cells = (rgb >> 5).astype(int) @ [64, 8, 1]
+    fullest = rgb[cells == np.bincount(cells.flatten()).argmax()].mean(axis=0)
+    return {
+        "contrast": float(gray.std()),
+        "histogram": np.bincount(gray.flatten() // 16, minlength=16).tolist(),
+        "phash": bits,
+        "psnr": float(cv2.PSNR(rgb, other)),
+        "ssim": float(skimage.metrics.structural_similarity(gray, other_gray, gaussian_weights=True, sigma=1.5, use_sample_covariance=False)),
+        "dominant_color": fullest.tolist(),
+    }
+
+
 def main():
     reference = {}
     rgb = formula(WIDTH, HEIGHT)
@@ -87,6 +132,8 @@ def main():
     reference["brightness of limited luma"] = float(limited.mean())
     boxes = [[0, 0, 10, 10], [5, 5, 10, 10], [2.5, 2.5, 5, 5], [100, 100, 10, 10], [10, 0, 10, 10], [0, 0, 0, 10], [5, 5, -5, -5], [-1e6, -1e6, 2e6, 2e6]]
     reference["box_iou"] = {"boxes": boxes, "iou": [[iou(a, b) for b in boxes] for a in boxes]}
+    reference["filters"] = filters(rgb, gray)
+    reference["measures"] = measures(rgb, gray, image)
     files = {
         "rgb444.jpg": dict(image=image, quality=90, subsampling=0),
         "rgb420.jpg": dict(image=image, quality=90, subsampling=2),

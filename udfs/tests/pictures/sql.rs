@@ -16,9 +16,13 @@ use crate::call::{call, call_constant, frames, picture_of};
 use crate::{SIZE, formula, picture};
 
 const JPEG: &[u8] = include_bytes!("rgb420.jpg");
-/// The functions whose first argument is a frame, with as many more as they need.
-const OF_FRAMES: [&str; 11] =
-    ["brightness", "crop", "detect_faces", "draw_boxes", "grayscale", "height", "jpeg", "pixelate", "resize", "sharpness", "width"];
+/// The functions that take no frame.
+const OF_OTHERS: [&str; 6] = ["box_area", "box_center", "box_iou", "hamming_distance", "nms", "point_in_polygon"];
+
+/// The functions whose first argument is a frame.
+fn of_frames() -> Vec<String> {
+    functions().iter().map(|f| f.name().to_owned()).filter(|name| !OF_OTHERS.contains(&name.as_str())).collect()
+}
 
 fn jpeg(bytes: &[u8]) -> Picture {
     picture(PixelFormat::Jpeg, SIZE, &[bytes.to_vec()])
@@ -33,21 +37,43 @@ fn ints(n: usize, value: i64) -> ArrayRef {
     Arc::new(Int64Array::from(vec![value; n]))
 }
 
-/// The function with further arguments that it can do something with.
-fn apply(name: &str, frames: ArrayRef) -> datafusion_common::Result<ArrayRef> {
+/// Further arguments for `n` rows that the function can do something with.
+fn more(name: &str, frames: &ArrayRef) -> Vec<ArrayRef> {
     let n = frames.len();
     match name {
-        "crop" | "draw_boxes" | "pixelate" => call(name, &[frames, boxes(n, [5.0, 5.0, 30.0, 20.0])]),
-        "resize" => call(name, &[frames, ints(n, 31)]),
-        _ => call(name, &[frames]),
+        "crop" | "draw_boxes" | "pixelate" => vec![boxes(n, [5.0, 5.0, 30.0, 20.0])],
+        "resize" => vec![ints(n, 31)],
+        "rotate" => vec![ints(n, 90)],
+        "threshold" => vec![ints(n, 100)],
+        "adaptive_threshold" => vec![ints(n, 5), ints(n, 2)],
+        "flip" => vec![Arc::new(StringArray::from(vec!["both"; n]))],
+        "psnr" | "side_by_side" | "ssim" => vec![Arc::clone(frames)],
+        _ => Vec::new(),
     }
 }
 
-#[test]
-fn every_function_of_frames_is_in_these_tests() {
-    let names: Vec<String> = functions().iter().map(|f| f.name().to_owned()).filter(|name| name != "box_iou").collect();
-    assert_eq!(names, OF_FRAMES);
+fn apply(name: &str, frames: ArrayRef) -> datafusion_common::Result<ArrayRef> {
+    let more = more(name, &frames);
+    call(name, &[vec![frames], more].concat())
 }
+
+/// The functions that look at nothing but the luma.
+const OF_LUMA: [&str; 14] = [
+    "adaptive_threshold",
+    "brightness",
+    "canny",
+    "contrast",
+    "equalize_histogram",
+    "grayscale",
+    "histogram",
+    "is_blurred",
+    "is_dark",
+    "laplacian",
+    "phash",
+    "sharpness",
+    "sobel",
+    "threshold",
+];
 
 #[test]
 fn a_null_frame_and_a_damaged_picture_give_null_and_the_row_after_them_its_value() {
@@ -59,15 +85,17 @@ fn a_null_frame_and_a_damaged_picture_give_null_and_the_row_after_them_its_value
     let sizeless = picture(PixelFormat::Rgb8, (0, 10), &[vec![]]);
     let enormous = picture(PixelFormat::Gray8, (2_000_000_000, 2_000_000_000), &[vec![1; 100]]);
     let damaged = [&empty, &text, &cut_off, &other_size, &short, &no_chroma, &sizeless, &enormous];
-    for name in OF_FRAMES {
+    for name in of_frames() {
+        let name = name.as_str();
         let size_only = ["width", "height"].contains(&name);
         let rows: Vec<Option<&Picture>> = std::iter::once(None).chain(damaged.into_iter().map(Some)).chain([Some(&good)]).collect();
         let column = apply(name, frames(&rows)).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert!(column.is_null(0), "{name} of NULL");
         for row in 1..rows.len() - 1 {
-            // Luma is all that these need, and of that picture it is there.
-            let luma_only = row == 6 && ["brightness", "grayscale", "sharpness"].contains(&name);
-            assert_eq!(column.is_valid(row), size_only || luma_only, "{name} of damaged picture {row}");
+            // Luma is all that these need, and of that picture it is there; a turned picture is not looked at.
+            let luma_only = row == 6 && OF_LUMA.contains(&name);
+            let unseen = name == "rotate" && !matches!(row, 7 | 8);
+            assert_eq!(column.is_valid(row), size_only || luma_only || unseen, "{name} of damaged picture {row}");
         }
         assert!(column.is_valid(rows.len() - 1), "{name} of a good picture");
     }
@@ -77,9 +105,9 @@ fn a_null_frame_and_a_damaged_picture_give_null_and_the_row_after_them_its_value
 fn a_frame_without_pixels_is_a_mistake_in_the_query() {
     let column = frames(&[Some(&formula(8, 8))]);
     let bare: ArrayRef = Arc::new(without_pixels(column.as_struct()));
-    for name in OF_FRAMES {
-        let result = apply(name, Arc::clone(&bare));
-        if ["width", "height"].contains(&name) {
+    for name in of_frames() {
+        let result = apply(&name, Arc::clone(&bare));
+        if ["width", "height"].contains(&name.as_str()) {
             assert_eq!(result.unwrap().as_primitive::<Int32Type>().value(0), 8);
         } else {
             assert!(result.unwrap_err().to_string().contains("only the reference is left"), "{name}");
@@ -90,22 +118,12 @@ fn a_frame_without_pixels_is_a_mistake_in_the_query() {
 #[test]
 fn constants_give_constants() {
     let frame = frames(&[Some(&formula(64, 64))]);
-    for name in OF_FRAMES {
-        let mut arguments = vec![Arc::clone(&frame)];
-        match name {
-            "crop" | "draw_boxes" | "pixelate" => arguments.push(boxes(1, [1.0, 2.0, 30.0, 40.0])),
-            "resize" => arguments.push(ints(1, 20)),
-            _ => {}
-        }
-        assert_eq!(&call_constant(name, &arguments).unwrap(), &call(name, &arguments).unwrap(), "{name}");
-    }
     let null: ArrayRef = Arc::new(NullArray::new(1));
-    for name in OF_FRAMES {
-        let mut arguments = vec![Arc::clone(&null)];
-        if ["crop", "draw_boxes", "pixelate", "resize"].contains(&name) {
-            arguments.push(Arc::clone(&null));
-        }
-        assert!(call_constant(name, &arguments).unwrap().is_null(0), "{name}");
+    for name in of_frames() {
+        let arguments = [vec![Arc::clone(&frame)], more(&name, &frame)].concat();
+        assert_eq!(&call_constant(&name, &arguments).unwrap(), &call(&name, &arguments).unwrap(), "{name}");
+        let nulls = vec![Arc::clone(&null); arguments.len()];
+        assert!(call_constant(&name, &nulls).unwrap().is_null(0), "{name}");
     }
     assert!(call_constant("box_iou", &[Arc::clone(&null), boxes(1, [0.0, 0.0, 1.0, 1.0])]).unwrap().is_null(0));
 }
@@ -233,7 +251,8 @@ fn no_box_and_no_size_makes_a_function_panic() {
                     assert!(overlap.is_null(0) || (0.0..=1.0).contains(&overlap.value(0)), "{sides:?}: {}", overlap.value(0));
                 }
             }
-            for name in OF_FRAMES {
+            for name in of_frames() {
+                let name = name.as_str();
                 apply(name, Arc::clone(&column)).unwrap();
             }
         }

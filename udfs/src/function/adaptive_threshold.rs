@@ -1,0 +1,36 @@
+//! `adaptive_threshold(frame, size int4, below float8) -> FRAME`: the picture in black and white, in uneven light too.
+
+use arrow::array::ArrayRef;
+use datafusion_common::Result;
+
+use super::call::{Arguments, Decoder, sql_function};
+use super::neighbourhood::{Samples, nearest, side, weighted};
+use crate::frame::frame_type;
+use crate::pixels::{luma, mapped};
+
+sql_function!(
+    AdaptiveThreshold, "adaptive_threshold", arguments: [Frame, Int, Float], required: 3, returns: frame_type(),
+    syntax: "adaptive_threshold(frame, size int4, below float8) -> FRAME",
+    description: "The picture in black and white: white where the luma is above the mean of its neighbourhood of size by size pixels less below, as OpenCV's adaptiveThreshold by the mean; it reads print in uneven light. size is odd, 3 to 255. NULL for a NULL frame or argument, or a picture that cannot be decoded. The frame is derived.",
+    example: "SELECT jpeg(adaptive_threshold(frame, 31, 10)) FROM clip WHERE frame_no = 100"
+);
+
+fn run(arguments: &Arguments) -> Result<ArrayRef> {
+    let mut decoder = Decoder::default();
+    arguments.derive(|row, picture| {
+        let (Some(size), Some(below)) = (side("adaptive_threshold", arguments.int(1, row))?, arguments.float(2, row)) else {
+            return Ok(None);
+        };
+        let gray = luma(&decoder.decode(picture)?)?;
+        let width = gray.width as usize;
+        Ok(Some(mapped(&gray, |luma| compare(luma, width, size, below))?))
+    })
+}
+
+fn compare(luma: &[u8], width: usize, size: usize, below: f64) -> Vec<u8> {
+    let samples = Samples { width, height: luma.len() / width.max(1), n: 1, data: luma.to_vec() };
+    let means = weighted(&samples, &vec![1.0 / size as f32; size], nearest);
+    // OpenCV compares whole numbers, with what is below rounded up.
+    let below = below.ceil().clamp(-256.0, 256.0) as i32;
+    luma.iter().zip(&means.data).map(|(v, mean)| if i32::from(*v) > i32::from(*mean) - below { 255 } else { 0 }).collect()
+}

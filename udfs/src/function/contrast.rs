@@ -1,0 +1,32 @@
+//! `contrast(frame) -> float8`: how far apart light and dark are.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array};
+use arrow::datatypes::DataType;
+use datafusion_common::Result;
+
+use super::call::{Arguments, Decoder, sql_function};
+use crate::pixels::luma_bytes;
+
+sql_function!(
+    Contrast, "contrast", arguments: [Frame], required: 1, returns: DataType::Float64,
+    syntax: "contrast(frame) -> float8",
+    description: "How far apart light and dark are: the standard deviation of the luma, 0 for a picture of one brightness, at most 127.5. NULL for a NULL frame or a picture that cannot be decoded.",
+    example: "SELECT frame_no FROM clip WHERE contrast(frame) < 10"
+);
+
+fn run(arguments: &Arguments) -> Result<ArrayRef> {
+    let mut decoder = Decoder::default();
+    let deviations = arguments.pictures(|_, picture| Ok(Some(deviation(&luma_bytes(&decoder.decode(picture)?)?))))?;
+    Ok(Arc::new(Float64Array::from(deviations)))
+}
+
+/// The standard deviation of samples; 0 of none.
+fn deviation(samples: &[u8]) -> f64 {
+    let n = samples.len().max(1) as f64;
+    let (sum, squares) =
+        samples.iter().fold((0_u64, 0_u64), |(sum, squares), v| (sum + u64::from(*v), squares + u64::from(*v) * u64::from(*v)));
+    let mean = sum as f64 / n;
+    (squares as f64 / n - mean * mean).max(0.0).sqrt()
+}

@@ -1,0 +1,40 @@
+//! `png(frame [, width int4]) -> bytea`: the picture as a PNG file, without any loss.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BinaryArray};
+use arrow::datatypes::DataType;
+use datafusion_common::{Result, exec_datafusion_err, exec_err};
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder};
+
+use super::call::{Arguments, Decoder, sql_function};
+use super::resize::other_side;
+use crate::pixels::{Order, render};
+
+sql_function!(
+    Png, "png", arguments: [Frame, Int], required: 1, returns: DataType::Binary,
+    syntax: "png(frame [, width int4]) -> bytea",
+    description: "The picture as a PNG file, RGB without any loss. width, in pixels, scales it and keeps the aspect (NULL keeps the size; it is never enlarged); \
+less than 1 is an error. NULL for a NULL frame or a picture that cannot be decoded.",
+    example: "SELECT png(canny(frame)) FROM clip WHERE frame_no = 100"
+);
+
+fn run(arguments: &Arguments) -> Result<ArrayRef> {
+    let mut decoder = Decoder::default();
+    let files = arguments.pictures(|row, picture| {
+        let width = arguments.int(1, row);
+        if width.is_some_and(|w| w < 1) {
+            return exec_err!("png needs a width of at least 1");
+        }
+        let (full, height) = picture.displayed();
+        let to = width.and_then(|w| u32::try_from(w).ok()).filter(|w| *w < full);
+        let pixels = render(&decoder.decode(picture)?, Order::Rgb, to.map(|w| (w, other_side(w, full, height))))?;
+        let mut file = Vec::new();
+        PngEncoder::new(&mut file)
+            .write_image(&pixels.data, pixels.width, pixels.height, ExtendedColorType::Rgb8)
+            .map_err(|e| exec_datafusion_err!("a picture cannot be written as PNG: {e}"))?;
+        Ok(Some(file))
+    })?;
+    Ok(Arc::new(BinaryArray::from_iter(files)))
+}

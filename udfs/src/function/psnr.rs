@@ -1,0 +1,34 @@
+//! `psnr(a frame, b frame) -> float8`: how near two pictures are, in decibels.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array};
+use arrow::datatypes::DataType;
+use datafusion_common::{Result, exec_err};
+
+use super::call::{Arguments, Decoder, sql_function};
+use crate::frame::Picture;
+use crate::pixels::{Order, render};
+
+sql_function!(
+    Psnr, "psnr", arguments: [Frame, Frame], required: 2, returns: DataType::Float64,
+    syntax: "psnr(a frame, b frame) -> float8",
+    description: "How near two pictures of one size are, in decibels: ten times the logarithm of 255 squared over the mean of the squared differences of red, green and blue, as OpenCV's PSNR; 30 is hard to tell apart by eye, infinity is the same. Pictures of two sizes are an error. NULL for a NULL frame or a picture that cannot be decoded.",
+    example: "SELECT psnr(frame, blur(frame, 3)) FROM clip WHERE frame_no = 100"
+);
+
+fn run(arguments: &Arguments) -> Result<ArrayRef> {
+    let (mut first, mut second) = (Decoder::default(), Decoder::default());
+    let values = arguments.pairs(|_, a, b| signal_to_noise(&first.decode(a)?, &second.decode(b)?))?;
+    Ok(Arc::new(Float64Array::from(values)))
+}
+
+fn signal_to_noise(a: &Picture, b: &Picture) -> Result<Option<f64>> {
+    let (a, b) = (render(a, Order::Rgb, None)?, render(b, Order::Rgb, None)?);
+    if (a.width, a.height) != (b.width, b.height) {
+        return exec_err!("psnr compares pictures of one size, not {}x{} with {}x{}", a.width, a.height, b.width, b.height);
+    }
+    let squares: u64 = a.data.iter().zip(b.data.iter()).map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2)).sum();
+    let mean = squares as f64 / a.data.len().max(1) as f64;
+    Ok(Some(if squares == 0 { f64::INFINITY } else { 10.0 * (255.0 * 255.0 / mean).log10() }))
+}

@@ -1,0 +1,43 @@
+//! `side_by_side(a frame, b frame) -> FRAME`: two pictures as one.
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use datafusion_common::Result;
+
+use super::call::{Arguments, Decoder, sql_function};
+use super::neighbourhood::Samples;
+use super::resize::other_side;
+use crate::frame::{FrameBuilder, Picture, frame_type};
+use crate::pixels::{Order, render};
+
+sql_function!(
+    SideBySide, "side_by_side", arguments: [Frame, Frame], required: 2, returns: frame_type(),
+    syntax: "side_by_side(a frame, b frame) -> FRAME",
+    description: "Two pictures as one, a on the left and b on the right; b is scaled to the height of a. The frame is derived from a. NULL for a NULL frame or a picture that cannot be decoded.",
+    example: "SELECT jpeg(side_by_side(frame, canny(frame))) FROM clip WHERE frame_no = 100"
+);
+
+fn run(arguments: &Arguments) -> Result<ArrayRef> {
+    let (mut first, mut second) = (Decoder::default(), Decoder::default());
+    let made = arguments.pairs(|id, a, b| Ok(Some((id.clone(), joined(&first.decode(a)?, &second.decode(b)?)?))))?;
+    let mut frames = FrameBuilder::new();
+    for frame in &made {
+        match frame {
+            Some((id, picture)) => frames.append(id, picture.width, picture.height, Some(picture)),
+            None => frames.append_null(),
+        }
+    }
+    Ok(Arc::new(frames.finish()))
+}
+
+fn joined(a: &Picture, b: &Picture) -> Result<Picture> {
+    let left = Samples::rgb(a)?;
+    let (width, height) = b.displayed();
+    let to = (other_side(left.height as u32, height, width), left.height as u32);
+    let right = render(b, Order::Rgb, Some(to))?;
+    let (left_row, right_row) = (left.width * 3, right.width as usize * 3);
+    let rows = left.data.chunks_exact(left_row).zip(right.data.chunks_exact(right_row));
+    let data = rows.flat_map(|(l, r)| l.iter().chain(r)).copied().collect();
+    Ok(Samples { width: left.width + right.width as usize, height: left.height, n: 3, data }.into_picture())
+}
