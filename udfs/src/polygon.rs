@@ -38,6 +38,9 @@ impl Polygon {
 
     /// Whether a point lies inside or on the border: a ray to the right crosses the border an odd number of times.
     pub fn contains(&self, x: f64, y: f64) -> bool {
+        if !(x.is_finite() && y.is_finite()) {
+            return false;
+        }
         let mut inside = false;
         let ends = self.corners.iter().zip(self.corners.iter().cycle().skip(1));
         for (&(ax, ay), &(bx, by)) in ends {

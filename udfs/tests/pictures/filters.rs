@@ -77,7 +77,7 @@ fn every_measure_is_the_references() {
     assert_eq!(ours.as_string::<i32>().value(0), format!("#{:02x}{:02x}{:02x}", color[0], color[1], color[2]));
     // The other picture is made by ours, which may be one of 255 off.
     let other = frames(&[Some(&made("gaussian_blur", &formula(SIZE.0, SIZE.1), &[int(7)]))]);
-    for (name, tolerance) in [("psnr", 0.05), ("ssim", 0.002)] {
+    for (name, tolerance) in [("psnr", 0.1), ("ssim", 0.002)] {
         let ours = of_formula(name, &[Arc::clone(&other)]).as_primitive::<Float64Type>().value(0);
         let theirs = expected[name].as_f64().unwrap();
         assert!((ours - theirs).abs() < tolerance, "{name}: {ours} instead of {theirs}");

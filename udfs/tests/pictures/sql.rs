@@ -58,7 +58,7 @@ fn apply(name: &str, frames: ArrayRef) -> datafusion_common::Result<ArrayRef> {
 }
 
 /// The functions that look at nothing but the luma.
-const OF_LUMA: [&str; 14] = [
+const OF_LUMA: [&str; 15] = [
     "adaptive_threshold",
     "brightness",
     "canny",
@@ -72,6 +72,7 @@ const OF_LUMA: [&str; 14] = [
     "phash",
     "sharpness",
     "sobel",
+    "ssim",
     "threshold",
 ];
 
