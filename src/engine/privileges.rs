@@ -58,6 +58,9 @@ fn check_object(session: &Session, name: &str) -> Result<()> {
     if known && engine.roles().readable(session.user(), name) != Readable::All { Err(denied(name)) } else { Ok(()) }
 }
 
+/// System relations for superusers only: a camera's URL may hold its password, a late row is a row of what the user may not read.
+const OF_SUPERUSERS: [&str; 2] = ["late_rows", "sources"];
+
 /// Errs (42501) if the query names what the user may not read. A view is read with the rights of whoever made it.
 pub(super) fn check_query(session: &Session, query: &Query, plan: &LogicalPlan) -> Result<()> {
     if session.superuser() {
@@ -69,9 +72,8 @@ pub(super) fn check_query(session: &Session, query: &Query, plan: &LogicalPlan) 
     let tables = session.context().state().resolve_table_references(&statement)?;
     for table in tables {
         let name = table.table();
-        if table.schema() == Some("framesql") && name == "sources" {
-            // A camera's URL may hold its password.
-            return Err(denied("framesql.sources"));
+        if table.schema() == Some("framesql") && OF_SUPERUSERS.contains(&name) {
+            return Err(denied(&format!("framesql.{name}")));
         }
         if !matches!(table.schema(), None | Some("public")) || session.engine().catalog().find(name).is_none() {
             continue;

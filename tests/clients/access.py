@@ -80,7 +80,7 @@ def grants(server):
     windows = "SELECT window_start, count(*) AS frames FROM TUMBLE(clip, ts, INTERVAL '1 second') GROUP BY window_start"
     answers(server, f"CREATE SOURCE clip FROM '{CLIP}'; CREATE MATERIALIZED VIEW whole AS {windows};", "", **ADMIN)
     answers(server, "CREATE VIEW first AS SELECT frame_no FROM clip WHERE frame_no = ANY(make_array(0, 1));", "", **ADMIN)
-    for sql in ["SELECT * FROM whole;", "SELECT count(*) FROM clip;", "SELECT * FROM first;", "SUBSCRIBE whole;", "SELECT * FROM framesql.sources;"]:
+    for sql in ["SELECT * FROM whole;", "SELECT count(*) FROM clip;", "SELECT * FROM first;", "SUBSCRIBE whole;", "SELECT * FROM framesql.sources;", "SELECT * FROM framesql.late_rows;"]:
         refused(server, sql, "ERROR:  42501", **READER)
     for sql in ["CREATE SOURCE mine FROM 'pattern:';", "DROP VIEW first;", "CREATE ROLE x;", "GRANT SELECT ON clip TO bi;"]:
         refused(server, sql, "ERROR:  42501", **READER)
