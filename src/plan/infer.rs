@@ -65,19 +65,23 @@ impl UserDefinedLogicalNodeCore for Infer {
         &self.schema
     }
 
+    /// Each call's arguments, and its guard behind them.
     fn expressions(&self) -> Vec<Expr> {
-        Vec::new()
+        self.calls.iter().flat_map(|c| c.arguments.iter().chain(&c.guard)).cloned().collect()
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Infer: {} call(s)", self.calls.len())
     }
 
-    fn with_exprs_and_inputs(&self, _: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
-        match inputs.into_iter().next() {
-            Some(input) => Ok(Infer { input, ..self.clone() }),
-            None => datafusion::common::internal_err!("Infer has one input"),
+    fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
+        let Some(input) = inputs.into_iter().next() else { return datafusion::common::internal_err!("Infer has one input") };
+        let (mut exprs, mut calls) = (exprs.into_iter(), self.calls.clone());
+        for slot in calls.iter_mut().flat_map(|c| c.arguments.iter_mut().chain(&mut c.guard)) {
+            let Some(expr) = exprs.next() else { return datafusion::common::internal_err!("Infer has more expressions") };
+            *slot = expr;
         }
+        Ok(Infer { input, calls, schema: Arc::clone(&self.schema) })
     }
 }
 

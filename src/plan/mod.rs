@@ -1,5 +1,6 @@
 //! SQL to a plan: what must happen.
 
+mod argument_names;
 pub mod asof;
 mod bin;
 pub mod changelog;
@@ -14,6 +15,7 @@ pub mod infer;
 pub mod join;
 mod length;
 mod max_by;
+mod membership;
 mod named;
 pub mod order;
 pub mod over;

@@ -15,6 +15,7 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
 use framesql_udfs::function::functions;
 
+use super::argument_names::ArgumentNames;
 use super::frame_text::FrameText;
 use super::parse::Emit;
 use super::pattern::planner::PatternPlanner;
@@ -24,7 +25,7 @@ use super::unnest::UnnestPlanner;
 use super::window::AssignWindow;
 use super::window_function::WindowPlanner;
 use super::{
-    asof, changelog, common_expressions, event_time, infer, join, length, max_by, over, pixels, rewrite, sum, system_time, topn_updating,
+    asof, changelog, common_expressions, event_time, infer, join, length, max_by, membership, over, pixels, rewrite, sum, system_time, topn_updating,
     unnest,
 };
 use crate::error::Error;
@@ -58,6 +59,8 @@ pub fn state(catalog: &str) -> SessionState {
         // A function of ours replaces one of the same name; nothing else can go wrong.
         let _ = state.register_udf(function);
     }
+    // Of the kinds of planners this one cannot be refused.
+    let _ = state.register_expr_planner(Arc::new(ArgumentNames));
     for function in max_by::functions().into_iter().chain([sum::function()]) {
         let _ = state.register_udaf(function);
     }
@@ -94,7 +97,7 @@ fn text_for_null(plan: LogicalPlan) -> Result<LogicalPlan> {
 
 /// The plan that runs: optimised, with the calls of models in nodes of their own.
 pub fn optimise(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
-    whole(state, &system_time::strip(plan.clone())?)
+    whole(state, &membership::place(system_time::strip(plan.clone())?)?)
 }
 
 fn whole(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {

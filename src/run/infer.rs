@@ -8,6 +8,7 @@ use datafusion::arrow::datatypes::{DataType, Float64Type, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::DFSchemaRef;
 use datafusion::error::Result;
+use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
 use framesql_udfs::detection::DetectionListBuilder;
 use framesql_udfs::frame::FrameColumn;
@@ -17,7 +18,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::Run;
-use super::expression::{evaluate, passes, physical};
+use super::expression::{evaluate, passes, physical_among};
 use super::inference::{Found, Inference, Key, Loaded};
 use super::operator::{Operator, Output};
 use crate::error::Error;
@@ -49,15 +50,16 @@ impl Infer {
     }
 
     pub(super) fn build(&self, run: &Run) -> Result<InferOperator> {
+        let physical = |e: &Expr| physical_among(e, &self.columns, &run.subqueries);
         let calls = self
             .calls
             .iter()
             .map(|c| {
                 Ok(ReadyCall {
                     loaded: run.inference.model(&c.function)?,
-                    frame: c.arguments.first().map(|a| physical(a, &self.columns)).transpose()?,
-                    min_score: c.arguments.get(1).map(|a| physical(a, &self.columns)).transpose()?,
-                    guard: c.guard.as_ref().map(|g| physical(g, &self.columns)).transpose()?,
+                    frame: c.arguments.first().map(physical).transpose()?,
+                    min_score: c.arguments.get(1).map(physical).transpose()?,
+                    guard: c.guard.as_ref().map(physical).transpose()?,
                 })
             })
             .collect::<Result<Vec<_>>>()?;

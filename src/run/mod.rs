@@ -26,6 +26,7 @@ pub mod over;
 pub mod pattern;
 pub mod scan;
 pub mod session;
+pub mod session_aggregate;
 pub mod topn;
 pub mod topn_updating;
 pub mod touched;
@@ -148,6 +149,8 @@ pub enum Description {
     Merge(merge::Merge),
     /// Puts rows into sessions.
     Session(session::Session),
+    /// Puts rows into sessions and aggregates these.
+    SessionAggregate(session_aggregate::SessionAggregate),
     /// Numbers rows by time window.
     TopN(topn::TopN),
     /// Aggregates by time window.
@@ -186,6 +189,7 @@ impl Description {
             Description::Limit(_) => "LimitExec",
             Description::Merge(_) => "MergeExec",
             Description::Session(_) => "SessionExec",
+            Description::SessionAggregate(_) => "SessionAggregateExec",
             Description::TopN(_) => "TopNExec",
             Description::Window(_) => "WindowAggregateExec",
             Description::Aggregate(_) => "UpdatingAggregateExec",
@@ -212,6 +216,7 @@ impl Description {
             Description::Detach(_) | Description::Merge(_) => String::new(),
             Description::Limit(d) => d.detail(),
             Description::Session(d) => d.detail(),
+            Description::SessionAggregate(d) => d.detail(),
             Description::TopN(d) => d.detail(),
             Description::Window(d) => d.detail(),
             Description::Aggregate(d) => d.detail(),
@@ -245,6 +250,7 @@ impl Description {
             Description::Limit(d) => Arc::clone(&d.schema),
             Description::Merge(d) => Arc::clone(&d.schema),
             Description::Session(d) => Arc::clone(&d.schema),
+            Description::SessionAggregate(d) => Arc::clone(&d.window.schema),
             Description::TopN(d) => Arc::clone(&d.schema),
             Description::Window(d) => Arc::clone(&d.schema),
             Description::Aggregate(d) => Arc::clone(&d.schema),
@@ -272,6 +278,7 @@ impl Description {
             Description::Limit(d) => Box::new(d.build()),
             Description::Merge(d) => Box::new(d.build()),
             Description::Session(d) => Box::new(d.build(run)?),
+            Description::SessionAggregate(d) => Box::new(d.build(run)?),
             Description::TopN(d) => Box::new(d.build(run)?),
             Description::Window(d) => Box::new(d.build(run)?),
             Description::Aggregate(d) => Box::new(d.build(run)?),

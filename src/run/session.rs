@@ -4,9 +4,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, UInt32Array};
 use datafusion::arrow::compute::{interleave_record_batch, take};
-use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use datafusion::arrow::datatypes::{Field, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
 use datafusion::logical_expr::EmitTo;
@@ -68,12 +68,14 @@ impl Session {
 }
 
 /// A row by its batch and its place there; in order they are in the order of their coming.
-type Place = (u32, u32);
+pub(super) type Place = (u32, u32);
 
 /// A session that is not over.
 struct Open {
     last_us: i64,
     rows: Vec<Place>,
+    /// The numbers under which an aggregate has taken rows of it over; those are not among `rows` any more.
+    folded: Vec<i64>,
 }
 
 /// The open sessions of one key, by their first time; each is a gap or more from the next.
@@ -84,10 +86,11 @@ struct OfKey {
 }
 
 /// A session that is over.
-struct Closed {
-    start_us: i64,
-    end_us: i64,
-    rows: Vec<Place>,
+pub(super) struct Closed {
+    pub(super) start_us: i64,
+    pub(super) end_us: i64,
+    pub(super) rows: Vec<Place>,
+    pub(super) folded: Vec<i64>,
 }
 
 pub(super) struct SessionOperator {
@@ -148,6 +151,7 @@ impl SessionOperator {
                     if let (Some(second), Some(open)) = (of_key.sessions.remove(&second), of_key.sessions.get_mut(&first)) {
                         open.last_us = open.last_us.max(second.last_us);
                         open.rows.extend(second.rows);
+                        open.folded.extend(second.folded);
                     }
                 }
                 (Some(_), None) => {}
@@ -162,7 +166,7 @@ impl SessionOperator {
                     continue;
                 }
                 (None, None) => {
-                    of_key.sessions.insert(time, Open { last_us: time, rows: vec![place] });
+                    of_key.sessions.insert(time, Open { last_us: time, rows: vec![place], folded: Vec::new() });
                     if end_us < of_key.wake_us {
                         of_key.wake_us = end_us;
                         self.wakes.push(Reverse((end_us, *key)));
@@ -198,7 +202,7 @@ impl SessionOperator {
     }
 
     /// Takes out the sessions that are over at this watermark, the earliest end first.
-    fn close(&mut self, us: i64) -> Vec<Closed> {
+    pub(super) fn close(&mut self, us: i64) -> Vec<Closed> {
         let (gap_us, mut closed) = (self.description.gap_us, Vec::new());
         while let Some(Reverse((wake_us, key))) = self.wakes.peek().copied() {
             if wake_us > us {
@@ -216,7 +220,7 @@ impl SessionOperator {
                     break;
                 }
                 let (start_us, open) = entry.remove_entry();
-                closed.push(Closed { start_us, end_us, rows: open.rows });
+                closed.push(Closed { start_us, end_us, rows: open.rows, folded: open.folded });
             }
             let next = of_key.sessions.first_key_value().map(|(_, open)| open.last_us.saturating_add(gap_us));
             of_key.wake_us = next.unwrap_or(i64::MAX);
@@ -232,7 +236,7 @@ impl SessionOperator {
     }
 
     /// Rows of the stored batches, in the order given.
-    fn gather(&self, places: &[Place]) -> Result<RecordBatch> {
+    pub(super) fn gather(&self, places: &[Place]) -> Result<RecordBatch> {
         if places.is_empty() {
             return Ok(RecordBatch::new_empty(Arc::clone(&self.input)));
         }
@@ -269,8 +273,89 @@ impl SessionOperator {
         places
     }
 
+    /// Goes on to a watermark, which is behind that of the input by as much as the times may be.
+    pub(super) fn advance(&mut self, us: i64) -> i64 {
+        self.watermark_us = if us == END_OF_TIME_US { us } else { us.saturating_sub(self.description.lag_us) };
+        self.watermark_us
+    }
+
+    /// How many rows of open sessions are kept.
+    pub(super) fn n_open_rows(&self) -> usize {
+        self.n_open_rows
+    }
+
+    /// Hands the rows of all open sessions over, in the order of their coming, each with the number that its session has from here on.
+    pub(super) fn take_rows(&mut self, next_number: &mut i64) -> Result<(RecordBatch, Vec<i64>)> {
+        let mut taken: Vec<(Place, i64)> = Vec::with_capacity(self.n_open_rows);
+        for open in self.open.iter_mut().flat_map(|of_key| of_key.sessions.values_mut()).filter(|open| !open.rows.is_empty()) {
+            let number = open.folded.first().copied().unwrap_or(*next_number);
+            if open.folded.is_empty() {
+                open.folded.push(number);
+                *next_number += 1;
+            }
+            taken.extend(std::mem::take(&mut open.rows).into_iter().map(|place| (place, number)));
+        }
+        taken.sort_unstable();
+        let (places, numbers): (Vec<Place>, Vec<i64>) = taken.into_iter().unzip();
+        let rows = self.gather(&places)?;
+        (self.n_open_rows, self.n_stored) = (0, 0);
+        self.batches.clear();
+        Ok((rows, numbers))
+    }
+
+    /// The sessions of which rows have been taken over: the columns of their keys, then first and last time and number, a row a number.
+    fn folded(&mut self) -> Result<RecordBatch> {
+        let (mut of, mut firsts, mut lasts, mut numbers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (key, of_key) in self.open.iter().enumerate() {
+            for (first_us, open) in &of_key.sessions {
+                for number in &open.folded {
+                    of.push(key as u32);
+                    firsts.push(*first_us);
+                    lasts.push(open.last_us);
+                    numbers.push(*number);
+                }
+            }
+        }
+        let mut columns = Vec::new();
+        if let Some(keys) = &mut self.keys {
+            let all = keys.emit(EmitTo::All)?;
+            // Distinct keys get the numbers that they had.
+            keys.intern(&all, &mut Vec::new())?;
+            let of = UInt32Array::from(of);
+            columns = all.iter().map(|c| take(c, &of, None)).collect::<Result<Vec<_>, _>>()?;
+        }
+        columns.extend([firsts, lasts, numbers].map(|us| -> ArrayRef { Arc::new(Int64Array::from(us)) }));
+        let field = |(at, c): (usize, &ArrayRef)| Field::new(format!("folded{at}"), c.data_type().clone(), true);
+        let schema = Schema::new(columns.iter().enumerate().map(field).collect::<Vec<_>>());
+        Ok(RecordBatch::try_new(Arc::new(schema), columns)?)
+    }
+
+    fn restore_folded(&mut self, kept: &RecordBatch) -> Result<()> {
+        let Some((keys, [firsts, lasts, numbers])) = kept.columns().split_last_chunk::<3>() else { return Ok(()) };
+        let mut of = vec![0; kept.num_rows()];
+        if !keys.is_empty() {
+            let values = self.keys.insert(new_group_values(Arc::clone(&self.key_schema), &GroupOrdering::None)?);
+            of.clear();
+            values.intern(keys, &mut of)?;
+        }
+        let n_keys = of.iter().max().map_or(0, |last| last + 1);
+        self.open.resize_with(n_keys, || OfKey { sessions: BTreeMap::new(), wake_us: i64::MAX });
+        let [firsts, lasts, numbers] = [firsts, lasts, numbers].map(|c| c.as_primitive::<Int64Type>().values().iter().copied());
+        for (((key, first_us), last_us), number) in of.into_iter().zip(firsts).zip(lasts).zip(numbers) {
+            let Some(of_key) = self.open.get_mut(key) else { continue };
+            let empty = || Open { last_us, rows: Vec::new(), folded: Vec::new() };
+            of_key.sessions.entry(first_us).or_insert_with(empty).folded.push(number);
+            let end_us = last_us.saturating_add(self.description.gap_us);
+            if end_us < of_key.wake_us {
+                of_key.wake_us = end_us;
+                self.wakes.push(Reverse((end_us, key)));
+            }
+        }
+        Ok(())
+    }
+
     /// Throws away the rows, and the keys, of sessions that are over once they are the greater part.
-    fn compact(&mut self) -> Result<()> {
+    pub(super) fn compact(&mut self) -> Result<()> {
         if self.n_open_rows == 0 {
             self.batches.clear();
             self.n_stored = 0;
@@ -318,8 +403,7 @@ impl Operator for SessionOperator {
     }
 
     fn watermark(&mut self, us: i64, out: &mut Output) -> Result<()> {
-        let us = if us == END_OF_TIME_US { us } else { us.saturating_sub(self.description.lag_us) };
-        self.watermark_us = us;
+        let us = self.advance(us);
         let closed = self.close(us);
         if !closed.is_empty() {
             self.give(closed, out)?;
@@ -333,11 +417,15 @@ impl Operator for SessionOperator {
         let mut state = State::default();
         state.numbers.insert("watermark_us".into(), self.watermark_us);
         state.tables.insert("rows".into(), vec![self.gather(&self.open_places())?]);
+        state.tables.insert("folded".into(), vec![self.folded()?]);
         Ok(state)
     }
 
     fn restore(&mut self, state: State) -> Result<()> {
         self.watermark_us = state.numbers.get("watermark_us").copied().unwrap_or(i64::MIN);
+        for kept in state.tables.get("folded").into_iter().flatten() {
+            self.restore_folded(kept)?;
+        }
         // The rows of open sessions make the same sessions again.
         for rows in state.tables.get("rows").into_iter().flatten() {
             self.insert(rows, false)?;

@@ -265,7 +265,7 @@ fn times(us: i64, n_rows: usize) -> ArrayRef {
 }
 
 /// A batch of the described schema; accumulators may differ in the name of a list's field, which is cast away.
-fn conform(columns: Vec<ArrayRef>, schema: &SchemaRef, n_rows: usize) -> Result<RecordBatch> {
+pub(super) fn conform(columns: Vec<ArrayRef>, schema: &SchemaRef, n_rows: usize) -> Result<RecordBatch> {
     let columns = columns
         .into_iter()
         .zip(schema.fields())

@@ -1,6 +1,6 @@
 //! Runs every tests/slt/<topic>/<thing>.slt in an engine of its own, and every question of queries/ through the program.
 //!
-//! `UPDATE=1 cargo test` fills in the answers of queries (never an error's code); `SLT=window cargo test` runs only the files with that in their path.
+//! `UPDATE=1 cargo test` fills in the answers of queries, and the message behind an error's code (never the code); `SLT=window cargo test` runs only the files with that in their path.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -125,10 +125,24 @@ async fn fill(path: &Path) -> Result<(), String> {
             }
             _ => None,
         };
-        text.push_str(&format!("{}\n", filled.unwrap_or(record)));
+        let record = filled.unwrap_or(record).to_string();
+        text.push_str(&with_message(&record, &output).unwrap_or(record));
+        text.push('\n');
     }
     runner.shutdown_async().await;
     std::fs::write(&file, format!("{}\n", text.trim_end())).map_err(|e| e.to_string())
+}
+
+/// The record with the message and the hint behind the code that its author wrote; None for one that says more than a code already, for one
+/// that gives another code, and for what names a file of this machine.
+fn with_message(record: &str, output: &RecordOutput<Column>) -> Option<String> {
+    let (first, rest) = record.split_once('\n')?;
+    let code = first.strip_prefix("statement error (")?.strip_suffix(')')?;
+    let (RecordOutput::Statement { error: Some(error), .. } | RecordOutput::Query { error: Some(error), .. }) = output else { return None };
+    let message = error.to_string();
+    let told = message.starts_with(&format!("({code}) ")) && !message.contains("  ") && !message.contains(['\n', '/']);
+    let escaped: String = message.chars().flat_map(|c| "\\.+*?()|[]{}^$".contains(c).then_some('\\').into_iter().chain([c])).collect();
+    told.then(|| format!("statement error {escaped}\n{rest}"))
 }
 
 /// One session of the file's engine.

@@ -96,10 +96,7 @@ fn row_wise(plan: &LogicalPlan) -> bool {
         LogicalPlan::Unnest(unnest) => list_of(unnest).is_some(),
         LogicalPlan::Extension(extension) => {
             let node = extension.node.as_any();
-            // A subquery in a guard is in no expression of the node, where DataFusion would look for it.
-            let subquery = |e: &Expr| e.exists(|e| Ok(matches!(e, Expr::ScalarSubquery(_)))).unwrap_or(false);
-            let infer = |infer: &plan_infer::Infer| !infer.calls.iter().flat_map(|c| c.arguments.iter().chain(&c.guard)).any(subquery);
-            node.downcast_ref().is_some_and(infer) || node.is::<plan_unnest::Unnest>() || node.is::<plan_window::AssignWindow>()
+            node.is::<plan_infer::Infer>() || node.is::<plan_unnest::Unnest>() || node.is::<plan_window::AssignWindow>()
         }
         _ => false,
     };

@@ -13,14 +13,14 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchemaRef, NullHandling, internal_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::{
-    Aggregate, Expr, Extension, FetchType, LogicalPlan, SkipType, TableScan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore, Window,
+    Aggregate, Expr, Extension, FetchType, Filter, LogicalPlan, Projection, SkipType, TableScan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore, Window,
 };
 use datafusion::physical_plan::ExecutionPlan;
 use framesql_udfs::frame::is_frame;
 use framesql_udfs::function::reads_pixels;
 
 use super::exec::OperatorExec;
-use super::{Description, Run, assign, detach, infer, limit, map, merge, over, pattern, scan, session, unnest, values};
+use super::{Description, Run, assign, detach, infer, limit, map, merge, over, pattern, scan, session, session_aggregate, unnest, values};
 use crate::error::Error;
 use crate::frame::source::{Request, Source};
 use crate::plan::asof::AsofJoin;
@@ -121,22 +121,10 @@ impl Lowering<'_> {
             LogicalPlan::SubqueryAlias(alias) => self.lower(&alias.input),
             LogicalPlan::Filter(filter) => {
                 self.at_most = window::at_most(&filter.predicate, &filter.input);
-                let map = map::Map {
-                    input: Arc::clone(filter.input.schema()),
-                    predicate: Some(filter.predicate.clone()),
-                    columns: None,
-                    schema: arrow(plan.schema()),
-                };
-                self.over(&filter.input, Description::Map(map))
+                self.over(&filter.input, Description::Map(self::filter(filter, plan)))
             }
             LogicalPlan::Projection(projection) => {
-                let map = map::Map {
-                    input: Arc::clone(projection.input.schema()),
-                    predicate: None,
-                    columns: Some(projection.expr.clone()),
-                    schema: arrow(plan.schema()),
-                };
-                self.over(&projection.input, Description::Map(map))
+                self.over(&projection.input, Description::Map(self::projection(projection, plan)))
             }
             LogicalPlan::Unnest(unnest) => match list_of(unnest) {
                 Some(list) => {
@@ -287,6 +275,16 @@ impl Lowering<'_> {
 
     fn window(&mut self, aggregate: &Aggregate, plan: &LogicalPlan) -> Result<Part> {
         let (description, by_pane) = window::aggregate(aggregate, plan)?;
+        if let Some(window::OfSession { steps, columns, extension }) = window::of_session(aggregate, &description)
+            && let Some((input, session)) = node(extension.node.as_ref())
+            && let Description::Session(session) = self.timed(session, extension)?
+        {
+            for step in &steps {
+                check_references(&Description::Map(step.clone()))?;
+            }
+            let fused = session_aggregate::SessionAggregate { session, steps, window: description, columns };
+            return self.over_references(input, Description::SessionAggregate(fused));
+        }
         self.panes = by_pane;
         self.over_references(&aggregate.input, Description::Window(description))
     }
@@ -314,6 +312,16 @@ impl Lowering<'_> {
 /// A plan that decodes or infers stays off the threads of the network even where the frame itself is not read any more.
 fn keeps_thread(input: &Part, description: &Description) -> bool {
     input.pixels && !matches!(description, Description::Window(_))
+}
+
+fn filter(filter: &Filter, plan: &LogicalPlan) -> map::Map {
+    let input = Arc::clone(filter.input.schema());
+    map::Map { input, predicate: Some(filter.predicate.clone()), columns: None, schema: arrow(plan.schema()) }
+}
+
+fn projection(projection: &Projection, plan: &LogicalPlan) -> map::Map {
+    let input = Arc::clone(projection.input.schema());
+    map::Map { input, predicate: None, columns: Some(projection.expr.clone()), schema: arrow(plan.schema()) }
 }
 
 fn arrow(schema: &DFSchemaRef) -> SchemaRef {

@@ -7,7 +7,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Column, ScalarValue};
 use datafusion::error::Result;
 use datafusion::logical_expr::{
-    Aggregate, BinaryExpr, Expr, LogicalPlan, Operator, UserDefinedLogicalNodeCore, Window as Over, WindowFunctionDefinition,
+    Aggregate, BinaryExpr, Expr, Extension, LogicalPlan, Operator, UserDefinedLogicalNodeCore, Window as Over, WindowFunctionDefinition,
 };
 
 use super::arrow;
@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::plan::infer::Infer;
 use crate::plan::window::{AssignWindow, Shape};
 use crate::plan::{event_time, grouping};
+use crate::run::map::Map;
 use crate::run::topn::{Numbering, OrderBy, TopN};
 use crate::run::window::{ByEnd, Window, by_end};
 
@@ -140,6 +141,50 @@ pub(super) fn aggregate(aggregate: &Aggregate, plan: &LogicalPlan) -> Result<(Wi
         window.by_end.iter_mut().for_each(|key| *key = None);
     }
     Ok((window, false))
+}
+
+/// What lies between an aggregate and the sessions it is of.
+pub(super) struct OfSession<'a> {
+    /// Filters and projections, the lowest first.
+    pub(super) steps: Vec<Map>,
+    /// Which column of the window each key is.
+    pub(super) columns: Vec<Option<usize>>,
+    /// The node that puts rows into sessions.
+    pub(super) extension: &'a Extension,
+}
+
+/// What an aggregate by session needs to take rows over before the session is over; None where something asks for all rows of a session with its window.
+pub(super) fn of_session<'a>(aggregate: &'a Aggregate, window: &Window) -> Option<OfSession<'a>> {
+    if !window.at_once || !window.left_out.is_empty() {
+        return None;
+    }
+    let (_, own) = assigned(&aggregate.input)?;
+    let columns: Vec<Option<usize>> =
+        window.keys.iter().map(|key| column_of(key, &aggregate.input).and_then(|at| own.get(&at).copied())).collect();
+    let others = window.keys.iter().zip(&columns).filter(|(_, column)| column.is_none()).map(|(key, _)| key);
+    if others.chain(&aggregate.aggr_expr).any(|expr| reads(expr, &aggregate.input, &own)) {
+        return None;
+    }
+    let (mut steps, mut plan) = (Vec::new(), aggregate.input.as_ref());
+    let extension = loop {
+        let node = plan;
+        plan = match node {
+            LogicalPlan::SubqueryAlias(alias) => &alias.input,
+            LogicalPlan::Filter(filter) => {
+                steps.push(super::filter(filter, node));
+                &filter.input
+            }
+            LogicalPlan::Projection(projection) => {
+                steps.push(super::projection(projection, node));
+                &projection.input
+            }
+            LogicalPlan::Extension(extension) if extension.node.as_any().is::<AssignWindow>() => break extension,
+            // Models are run beforehand, for the rows that a filter lets pass.
+            _ => return None,
+        };
+    };
+    steps.reverse();
+    Some(OfSession { steps, columns, extension })
 }
 
 /// Windows that are to be filled, and nothing that gives a row a window.

@@ -1,0 +1,29 @@
+//! Names of aggregates that keep the parentheses of their arguments: DataFusion tells `sum(a * (b + 1))` and `sum(a * b + 1)` apart by names
+//! in which it writes none.
+
+use datafusion::common::tree_node::TreeNode;
+use datafusion::error::Result;
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawAggregateExpr};
+use datafusion::logical_expr::{BinaryExpr, Expr};
+
+/// Names the arguments of aggregates.
+#[derive(Debug)]
+pub(super) struct ArgumentNames;
+
+impl ExprPlanner for ArgumentNames {
+    fn plan_aggregate(&self, mut aggregate: RawAggregateExpr) -> Result<PlannerResult<RawAggregateExpr>> {
+        for argument in &mut aggregate.args {
+            if nested(argument)? {
+                // How an expression is shown has the parentheses that it needs.
+                let name = argument.to_string();
+                *argument = argument.clone().alias(name);
+            }
+        }
+        Ok(PlannerResult::Original(aggregate))
+    }
+}
+
+fn nested(expr: &Expr) -> Result<bool> {
+    let operator = |e: &Expr| matches!(e, Expr::BinaryExpr(_));
+    expr.exists(|e| Ok(matches!(e, Expr::BinaryExpr(BinaryExpr { left, right, .. }) if operator(left) || operator(right))))
+}
