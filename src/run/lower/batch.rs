@@ -13,7 +13,7 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::logical_expr::{Expr, Extension, FetchType, LogicalPlan, SkipType, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
-use framesql_udfs::function::reads_pixels;
+use framesql_udfs::function::needs_pixels;
 
 use super::filled::Filled;
 use super::join::asof_description;
@@ -21,7 +21,7 @@ use super::{Lowering, check_references, list_of, node, window, without_pixels};
 use crate::plan::asof::AsofJoin;
 use crate::plan::event_time::source_of;
 use crate::plan::join::JoinTime;
-use crate::plan::{infer as plan_infer, unnest as plan_unnest, window as plan_window};
+use crate::plan::{infer as plan_infer, previous as plan_previous, unnest as plan_unnest, window as plan_window};
 use crate::run::exec::OperatorExec;
 use crate::run::{Description, Run};
 
@@ -62,7 +62,7 @@ fn known_value(expr: &Expr) -> bool {
 fn check_pixels(node: &LogicalPlan) -> Result<()> {
     node.apply_expressions(|e| {
         e.apply(|e| match e {
-            Expr::ScalarFunction(f) if reads_pixels(f.func.name()) => Err(without_pixels(f.func.name()).into()),
+            Expr::ScalarFunction(f) if needs_pixels(f) => Err(without_pixels(f.func.name()).into()),
             _ => Ok(TreeNodeRecursion::Continue),
         })
     })?;
@@ -99,7 +99,10 @@ fn row_wise(plan: &LogicalPlan) -> bool {
             // A subquery in a guard is in no expression of the node, where DataFusion would look for it.
             let subquery = |e: &Expr| e.exists(|e| Ok(matches!(e, Expr::ScalarSubquery(_)))).unwrap_or(false);
             let infer = |infer: &plan_infer::Infer| !infer.calls.iter().flat_map(|c| c.arguments.iter().chain(&c.guard)).any(subquery);
-            node.downcast_ref().is_some_and(infer) || node.is::<plan_unnest::Unnest>() || node.is::<plan_window::AssignWindow>()
+            node.downcast_ref().is_some_and(infer)
+                || node.is::<plan_previous::Previous>()
+                || node.is::<plan_unnest::Unnest>()
+                || node.is::<plan_window::AssignWindow>()
         }
         _ => false,
     };
