@@ -63,10 +63,16 @@ struct Call {
     arguments: Vec<Arc<dyn PhysicalExpr>>,
 }
 
+/// The last frame of a source: its number, and what is kept of it.
+struct Last {
+    frame_no: i64,
+    small: Arc<Small>,
+}
+
 pub(super) struct PreviousOperator {
     calls: Vec<Call>,
-    /// The last frame of each source, by the source's id: its number, and what is kept of it.
-    last: BTreeMap<u64, (i64, Arc<Small>)>,
+    /// The last frame of each source, by the source's id.
+    last: BTreeMap<u64, Last>,
     schema: SchemaRef,
 }
 
@@ -89,8 +95,9 @@ impl PreviousOperator {
                     continue;
                 }
             };
-            let before = self.last.insert(view.source_id, (view.frame_no, Arc::clone(&now)));
-            pairs.push(before.filter(|(frame_no, _)| frame_no.checked_add(1) == Some(view.frame_no)).and_then(|(_, b)| Pair::of(&b, &now)));
+            let before = self.last.insert(view.source_id, Last { frame_no: view.frame_no, small: Arc::clone(&now) });
+            let before = before.filter(|before| before.frame_no.checked_add(1) == Some(view.frame_no));
+            pairs.push(before.and_then(|before| Pair::of(&before.small, &now)));
         }
         Ok(pairs)
     }
@@ -111,17 +118,15 @@ impl Operator for PreviousOperator {
     }
 
     fn snapshot(&mut self) -> Result<State> {
-        let number = |of: &dyn Fn(&u64, &(i64, Arc<Small>)) -> i64| -> ArrayRef {
-            Arc::new(self.last.iter().map(|(id, last)| of(id, last)).collect::<Int64Array>())
-        };
+        let number = |of: fn(&Last) -> i64| Arc::new(self.last.values().map(of).collect::<Int64Array>()) as ArrayRef;
         let columns: Vec<ArrayRef> = vec![
-            number(&|id, _| *id as i64),
-            number(&|_, (frame_no, _)| *frame_no),
-            number(&|_, (_, small)| small.full().0.into()),
-            number(&|_, (_, small)| small.full().1.into()),
-            number(&|_, (_, small)| small.size().0.into()),
-            number(&|_, (_, small)| small.size().1.into()),
-            Arc::new(self.last.values().map(|(_, small)| Some(small.luma())).collect::<BinaryArray>()),
+            Arc::new(self.last.keys().map(|id| *id as i64).collect::<Int64Array>()),
+            number(|last| last.frame_no),
+            number(|last| last.small.full().0.into()),
+            number(|last| last.small.full().1.into()),
+            number(|last| last.small.size().0.into()),
+            number(|last| last.small.size().1.into()),
+            Arc::new(self.last.values().map(|last| Some(last.small.luma())).collect::<BinaryArray>()),
         ];
         Ok(State { tables: [("last".to_owned(), vec![table(columns)?])].into(), ..State::default() })
     }
@@ -138,7 +143,7 @@ impl Operator for PreviousOperator {
                 let Some(small) = Small::kept(full, size, luma.as_binary::<i32>().value(row).to_vec()) else {
                     return internal_err!("a snapshot holds a frame that is not of its size");
                 };
-                self.last.insert(id as u64, (frame_no, Arc::new(small)));
+                self.last.insert(id as u64, Last { frame_no, small: Arc::new(small) });
             }
         }
         Ok(())

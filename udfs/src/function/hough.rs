@@ -92,7 +92,7 @@ mod tests {
         let upright = found.iter().find(|l| l.theta == 0.0).unwrap();
         assert_eq!((upright.rho, upright.votes, upright.x_at(12.0)), (17.0, 40, Some(17.0)));
         assert_eq!(upright.ends(60.0, 40.0), Some([(17.0, 0.0), (17.0, 39.0)]));
-        assert_eq!(found[0].x_at(3.0).is_none(), true);
+        assert!(found[0].x_at(3.0).is_none());
         assert_eq!(Line { rho: 500.0, theta: 0.0, votes: 1 }.ends(60.0, 40.0), None);
         assert!(lines(&[], 0, 0).is_empty() && lines(&[0; 12], 4, 0).is_empty());
     }
