@@ -197,7 +197,7 @@ async fn a_limit_stops_the_decoder() {
 async fn a_frame_is_decoded_that_another_is_compared_with_and_no_more() {
     let (engine, session) = open(Settings::default()).await;
     run(&session, "CREATE SOURCE test FROM 'pattern:' WITH (size = '64x48', fps = 25, frames = 100)").await;
-    let decoded = source(&engine, "test").counters().clone();
+    let decoded = Arc::clone(source(&engine, "test").counters());
     // What is asked, and how many pictures it takes.
     let questions = [
         ("SELECT motion(frame) FROM test", 100),
