@@ -412,6 +412,8 @@ fn message_sqlstate(message: &str) -> &'static str {
     } else if has(&["invalid function", "no function matches", "function not found"]) || m.contains("function '") && m.contains("not found")
     {
         "42883"
+    } else if has(&["more than one row"]) {
+        "21000"
     } else if has(&["divide by zero", "division by zero"]) {
         "22012"
     } else if has(&["overflow", "out of range"]) {

@@ -165,9 +165,17 @@ fn widths(schema: &SchemaRef, rows: &[Vec<Option<String>>]) -> Vec<usize> {
     widths
 }
 
+/// How many blanks fill a text up to a width. A picture as bytea is wider than the 65535 characters that `format!` fills up to.
+fn blanks(text: &str, width: usize) -> usize {
+    width.saturating_sub(text.chars().count())
+}
+
 /// Names centred, and a line under them.
 fn header(text: &mut String, schema: &SchemaRef, widths: &[usize]) {
-    let names = schema.fields().iter().zip(widths).map(|(field, width)| format!(" {:^width$} ", field.name(), width = *width));
+    let names = schema.fields().iter().zip(widths).map(|(field, width)| {
+        let blanks = blanks(field.name(), *width);
+        format!(" {}{}{} ", " ".repeat(blanks / 2), field.name(), " ".repeat(blanks - blanks / 2))
+    });
     let rule: Vec<String> = widths.iter().map(|width| "-".repeat(width + 2)).collect();
     let names: Vec<String> = names.collect();
     text.push_str(&format!("{}\n{}\n", names.join("|"), rule.join("+")));
@@ -183,9 +191,9 @@ fn table_row(text: &mut String, row: &[Option<String>], widths: &[usize], right:
             let last = column + 1 == cells.len();
             text.push_str(if column == 0 { " " } else { "| " });
             match (right, last && !more) {
-                (true, _) => text.push_str(&format!("{line:>width$}", width = *width)),
+                (true, _) => text.push_str(&format!("{}{line}", " ".repeat(blanks(line, *width)))),
                 (false, true) => text.push_str(line),
-                (false, false) => text.push_str(&format!("{line:<width$}", width = *width)),
+                (false, false) => text.push_str(&format!("{line}{}", " ".repeat(blanks(line, *width)))),
             }
             match (more, last) {
                 (true, _) => text.push('+'),
@@ -231,6 +239,15 @@ mod tests {
         assert_eq!(written(Layout::Table, &[batch()]), expected);
         assert_eq!(written(Layout::Table, &[batch().slice(0, 1)]).lines().last(), Some(""));
         assert!(written(Layout::Table, &[]).ends_with("(0 rows)\n\n"));
+    }
+
+    #[test]
+    fn a_value_is_as_wide_as_it_likes() {
+        let wide: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(100_000), "y".to_owned()]));
+        let batch = RecordBatch::try_from_iter([("picture", Arc::clone(&wide)), ("again", wide)]).unwrap();
+        let mut writer = Writer::new(Layout::Table, &batch.schema(), &Names::default());
+        let text = writer.rows(&batch).unwrap() + &writer.end();
+        assert!(text.lines().take(2).all(|line| line.len() == 200_005), "{:?}", text.lines().map(str::len).collect::<Vec<_>>());
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl Live {
             sleeping: Mutex::new(()),
         });
         let (name, theirs) = (name.to_owned(), Arc::clone(&shared));
-        let playback = Playback::open(timeline.clone(), false, false, Range::ALL)?;
+        let playback = Playback::open(timeline.clone(), false, false, Range::ALL, false)?;
         let run = move || {
             if let Err(error) = play(&theirs, playback, &timeline) {
                 warn!(source = name, %error, "live source stopped");
@@ -134,7 +134,7 @@ fn play(shared: &Shared, mut playback: Playback, timeline: &Timeline) -> Result<
             // The reader seeks to the keyframe before, decodes up to this frame and gives it.
             let from = i64::try_from(shared.n_played.load(Ordering::Acquire)).unwrap_or(i64::MAX);
             let range = Range { frame_no: (from, i64::MAX), ..Range::ALL };
-            playback = Playback::open(timeline.clone(), needed, true, range)?;
+            playback = Playback::open(timeline.clone(), needed, true, range, false)?;
             decoding = needed;
         }
         let Some(row) = playback.next()? else { return Ok(()) };

@@ -238,6 +238,20 @@ impl Media {
         Ok(Reader { media: Arc::clone(self), next_row: wanted.from_frame_no.unwrap_or(0).max(0), wanted, counters, decoder })
     }
 
+    /// The number of the first row that is not shown before that time; rows ascend in time.
+    pub(super) fn first_not_before(&self, pts_us: i64) -> i64 {
+        let before = |frame_no: i64| self.bare(frame_no).is_some_and(|shot| shot.pts_us < pts_us);
+        let (mut low, mut high) = (0, 1);
+        while high < i64::MAX / 2 && before(high) {
+            (low, high) = (high, high * 2);
+        }
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if before(middle) { low = middle + 1 } else { high = middle }
+        }
+        low
+    }
+
     /// Logs the first picture of the medium that cannot be decoded; the others are only counted.
     fn warn_once(&self, path: &Path, frame_no: i64, reason: &str) {
         if !self.warned.swap(true, Ordering::Relaxed) {

@@ -32,6 +32,8 @@ pub struct Request {
     pub batch_rows: Option<usize>,
     /// No more rows than this are needed.
     pub limit: Option<usize>,
+    /// Whether the row before each that the filters let through is wanted too, of those that a source may skip: it is compared with.
+    pub one_before: bool,
 }
 
 /// A column that carries event time.

@@ -113,7 +113,7 @@ impl VideoSource {
     /// Reads the timeline on a thread of its own, up to `end` rows of it.
     fn replay(&self, request: &Request, end: Option<u64>) -> Result<EventStream> {
         let (wanted, range) = (wanted(request), Range::of(&request.filters));
-        let mut playback = Playback::open(self.timeline.clone(), wanted.0, wanted.1, range)?;
+        let mut playback = Playback::open(self.timeline.clone(), wanted.0, wanted.1, range, request.one_before)?;
         playback.end = end.map_or(i64::MAX, |n| i64::try_from(n).unwrap_or(i64::MAX));
         let mut builder = self.builder(request)?;
         let (sender, receiver) = mpsc::channel::<Result<Event>>(BATCHES_AHEAD);
@@ -295,6 +295,8 @@ pub struct Playback {
     pixels: bool,
     truth: bool,
     range: Range,
+    /// Whether the row before the range is given too.
+    one_before: bool,
     reader: Option<Reader>,
     loop_no: i64,
     /// Rows at and after this frame number do not belong to it.
@@ -302,9 +304,13 @@ pub struct Playback {
 }
 
 impl Playback {
-    /// Opens the timeline at the first row that `range` lets through.
-    pub fn open(timeline: Timeline, pixels: bool, truth: bool, range: Range) -> Result<Playback> {
-        let mut playback = Playback { timeline, pixels, truth, range, reader: None, loop_no: 0, end: i64::MAX };
+    /// Opens the timeline at the first row that `range` lets through, or at the one before; then no row in between is left out.
+    pub fn open(timeline: Timeline, pixels: bool, truth: bool, mut range: Range, one_before: bool) -> Result<Playback> {
+        if one_before {
+            range.frame_no.0 = range.frame_no.0.saturating_sub(1);
+            range.keyframes_only = false;
+        }
+        let mut playback = Playback { timeline, pixels, truth, range, one_before, reader: None, loop_no: 0, end: i64::MAX };
         if let (true, Some((n_rows, _))) = (playback.timeline.playing.looped, playback.one_loop()) {
             playback.loop_no = range.frame_no.0.max(0) / n_rows;
         }
@@ -327,7 +333,7 @@ impl Playback {
     fn open_loop(&mut self) -> crate::error::Result<()> {
         let (first_no, first_ts_us) = self.offsets();
         let bound = |v: i64, first: i64| (v != i64::MIN && v != i64::MAX).then(|| v.saturating_sub(first));
-        let wanted = Wanted {
+        let mut wanted = Wanted {
             pixels: self.pixels,
             truth: self.truth,
             from_frame_no: bound(self.range.frame_no.0, first_no),
@@ -336,6 +342,12 @@ impl Playback {
             to_pts_us: bound(self.range.ts_us.1, first_ts_us),
             keyframes_only: self.range.keyframes_only,
         };
+        if self.one_before
+            && let Some(from_pts_us) = wanted.from_pts_us.take()
+        {
+            let by_time = self.timeline.media.first_not_before(from_pts_us).saturating_sub(1);
+            wanted.from_frame_no = Some(wanted.from_frame_no.unwrap_or(0).max(by_time));
+        }
         self.reader = Some(self.timeline.media.read(wanted, Arc::clone(&self.timeline.counters))?);
         Ok(())
     }

@@ -14,12 +14,22 @@ impl ExprPlanner for ArgumentNames {
     fn plan_aggregate(&self, mut aggregate: RawAggregateExpr) -> Result<PlannerResult<RawAggregateExpr>> {
         for argument in &mut aggregate.args {
             if nested(argument)? {
-                // How an expression is shown has the parentheses that it needs.
-                let name = argument.to_string();
+                let name = in_parentheses(argument);
                 *argument = argument.clone().alias(name);
             }
         }
         Ok(PlannerResult::Original(aggregate))
+    }
+}
+
+/// The expression as text, each operand that is an operation itself in parentheses.
+fn in_parentheses(expr: &Expr) -> String {
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            let operand = |e: &Expr| if matches!(e, Expr::BinaryExpr(_)) { format!("({})", in_parentheses(e)) } else { e.to_string() };
+            format!("{} {op} {}", operand(left), operand(right))
+        }
+        other => other.to_string(),
     }
 }
 

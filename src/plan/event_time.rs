@@ -11,7 +11,7 @@ use super::column_names::without_mark;
 use super::join::{self, Way};
 use super::table::SourceTable;
 use super::topn_updating::TopN;
-use super::{asof, bin, grouping, infer, over, pattern, system_time, unnest, window};
+use super::{asof, bin, grouping, infer, over, pattern, previous, system_time, unnest, window};
 use crate::error::Error;
 use crate::frame::source::Source;
 
@@ -292,6 +292,9 @@ fn below(plan: &LogicalPlan, at: usize) -> Option<(&LogicalPlan, usize)> {
             }
             if let Some(infer) = node.downcast_ref::<infer::Infer>() {
                 return (at < infer.input.schema().fields().len()).then_some((&infer.input, at));
+            }
+            if let Some(previous) = node.downcast_ref::<previous::Previous>() {
+                return (at < previous.input.schema().fields().len()).then_some((&previous.input, at));
             }
             if let Some(looked_up) = node.downcast_ref::<system_time::AsOfNow>() {
                 return Some((&looked_up.input, at));

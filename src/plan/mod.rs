@@ -23,6 +23,7 @@ pub mod parse;
 pub mod pattern;
 mod pixels;
 pub mod postgres_types;
+pub mod previous;
 pub mod query;
 pub mod rewrite;
 mod selection;

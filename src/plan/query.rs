@@ -13,6 +13,7 @@ use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
+use framesql_udfs::aggregate::aggregates;
 use framesql_udfs::function::functions;
 
 use super::argument_names::ArgumentNames;
@@ -25,7 +26,7 @@ use super::unnest::UnnestPlanner;
 use super::window::AssignWindow;
 use super::window_function::WindowPlanner;
 use super::{
-    asof, changelog, common_expressions, event_time, infer, join, length, max_by, membership, over, pixels, rewrite, sum, system_time, topn_updating,
+    asof, changelog, common_expressions, event_time, infer, join, length, max_by, membership, over, pixels, previous, rewrite, sum, system_time, topn_updating,
     unnest,
 };
 use crate::error::Error;
@@ -61,7 +62,7 @@ pub fn state(catalog: &str) -> SessionState {
     }
     // Of the kinds of planners this one cannot be refused.
     let _ = state.register_expr_planner(Arc::new(ArgumentNames));
-    for function in max_by::functions().into_iter().chain([sum::function()]) {
+    for function in max_by::functions().into_iter().chain([sum::function()]).chain(aggregates()) {
         let _ = state.register_udaf(function);
     }
     state
@@ -95,13 +96,13 @@ fn text_for_null(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?))
 }
 
-/// The plan that runs: optimised, with the calls of models in nodes of their own.
+/// The plan that runs: optimised, with the calls of models, and of what compares frames, in nodes of their own.
 pub fn optimise(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
     whole(state, &membership::place(system_time::strip(plan.clone())?)?)
 }
 
 fn whole(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
-    pixels::place(infer::hoist(state.optimize(plan)?)?)
+    pixels::place(infer::hoist(previous::hoist(state.optimize(plan)?)?)?)
 }
 
 /// The plan of a continuous query. Errs if it could never answer, or not what it says, with the way out.

@@ -19,6 +19,8 @@ use datafusion::logical_expr::{Accumulator, Expr};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::{AggregateFunctionExpr, LoweredAggregateBuilder};
 
+use framesql_udfs::aggregate::asked_again;
+
 use super::expression::{evaluate, passes};
 use super::touched::Key;
 use crate::error::Error;
@@ -106,7 +108,7 @@ impl Function {
             let sure = takes_back && function.create_sliding_accumulator().is_ok_and(|a| a.supports_retract_batch());
             if sure { Keeping::InPlace } else { Keeping::Values }
         } else {
-            let asked_again = (plain || name == "count" && orders.is_empty()) && ASKED_AGAIN.contains(&name);
+            let asked_again = (plain || name == "count" && orders.is_empty()) && (ASKED_AGAIN.contains(&name) || asked_again(name));
             if asked_again { Keeping::Growing } else { Keeping::Values }
         };
         let ends = matches!(name, "min" | "max") && types.len() == 1;

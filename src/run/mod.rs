@@ -24,6 +24,7 @@ pub mod merge;
 pub mod operator;
 pub mod over;
 pub mod pattern;
+pub mod previous;
 pub mod scan;
 pub mod session;
 pub mod session_aggregate;
@@ -139,6 +140,8 @@ pub enum Description {
     Unnest(unnest::Unnest),
     /// Runs models.
     Infer(infer::Infer),
+    /// Compares frames with those before.
+    Previous(previous::Previous),
     /// Puts rows into time windows.
     Assign(assign::Assign),
     /// Drops pixels and goes on to another thread.
@@ -184,6 +187,7 @@ impl Description {
             Description::Map(_) => "MapExec",
             Description::Unnest(_) => "UnnestFramesExec",
             Description::Infer(_) => "InferExec",
+            Description::Previous(_) => "PreviousExec",
             Description::Assign(_) => "AssignWindowExec",
             Description::Detach(_) => "DetachExec",
             Description::Limit(_) => "LimitExec",
@@ -212,6 +216,7 @@ impl Description {
             Description::Map(d) => d.detail(),
             Description::Unnest(d) => d.detail(),
             Description::Infer(d) => d.detail(),
+            Description::Previous(d) => d.detail(),
             Description::Assign(d) => d.detail(),
             Description::Detach(_) | Description::Merge(_) => String::new(),
             Description::Limit(d) => d.detail(),
@@ -231,10 +236,10 @@ impl Description {
         }
     }
 
-    /// Whether what it gives depends on more than one of its rows.
+    /// Whether what it gives depends on more than one of its rows, and so on when they come: a frame's neighbour is the same whenever.
     pub(super) fn stateful(&self) -> bool {
-        use Description::{Assign, Detach, Infer, Limit, Map, Merge, Scan, Unnest, Values};
-        !matches!(self, Scan(_) | Values(_) | Map(_) | Unnest(_) | Infer(_) | Assign(_) | Detach(_) | Limit(_) | Merge(_))
+        use Description::{Assign, Detach, Infer, Limit, Map, Merge, Previous, Scan, Unnest, Values};
+        !matches!(self, Scan(_) | Values(_) | Map(_) | Unnest(_) | Infer(_) | Previous(_) | Assign(_) | Detach(_) | Limit(_) | Merge(_))
     }
 
     /// The columns it gives.
@@ -245,6 +250,7 @@ impl Description {
             Description::Map(d) => Arc::clone(&d.schema),
             Description::Unnest(d) => Arc::clone(&d.schema),
             Description::Infer(d) => Arc::clone(&d.schema),
+            Description::Previous(d) => Arc::clone(&d.schema),
             Description::Assign(d) => Arc::clone(&d.schema),
             Description::Detach(d) => Arc::clone(&d.schema),
             Description::Limit(d) => Arc::clone(&d.schema),
@@ -273,6 +279,7 @@ impl Description {
             Description::Map(d) => Box::new(d.build(run)?),
             Description::Unnest(d) => Box::new(d.build()),
             Description::Infer(d) => Box::new(d.build(run)?),
+            Description::Previous(d) => Box::new(d.build()?),
             Description::Assign(d) => Box::new(d.build(run)),
             Description::Detach(d) => Box::new(d.build()),
             Description::Limit(d) => Box::new(d.build()),

@@ -196,15 +196,15 @@ impl Written for Call {
 
 impl Written for Request {
     /// Its fields in their order.
-    type Form = (Vec<usize>, Vec<String>, bool, u64, Option<usize>, Option<usize>);
+    type Form = (Vec<usize>, Vec<String>, bool, u64, Option<usize>, Option<usize>, bool);
 
     fn form(&self) -> Result<Self::Form> {
-        let Request { projection, filters, continuous, skip_rows, batch_rows, limit } = self;
-        Ok((projection.clone(), filters.form()?, *continuous, *skip_rows, *batch_rows, *limit))
+        let Request { projection, filters, continuous, skip_rows, batch_rows, limit, one_before } = self;
+        Ok((projection.clone(), filters.form()?, *continuous, *skip_rows, *batch_rows, *limit, *one_before))
     }
 
-    fn back((projection, filters, continuous, skip_rows, batch_rows, limit): Self::Form) -> Result<Request> {
-        Ok(Request { projection, filters: Written::back(filters)?, continuous, skip_rows, batch_rows, limit })
+    fn back((projection, filters, continuous, skip_rows, batch_rows, limit, one_before): Self::Form) -> Result<Request> {
+        Ok(Request { projection, filters: Written::back(filters)?, continuous, skip_rows, batch_rows, limit, one_before })
     }
 }
 

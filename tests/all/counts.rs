@@ -192,3 +192,32 @@ async fn a_limit_stops_the_decoder() {
         assert!(decoded >= limit && decoded <= limit + batch + queue, "{question}: {decoded} decoded");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_is_decoded_that_another_is_compared_with_and_no_more() {
+    let (engine, session) = open(Settings::default()).await;
+    run(&session, "CREATE SOURCE test FROM 'pattern:' WITH (size = '64x48', fps = 25, frames = 100)").await;
+    let decoded = Arc::clone(source(&engine, "test").counters());
+    // What is asked, and how many pictures it takes.
+    let questions = [
+        ("SELECT motion(frame) FROM test", 100),
+        ("SELECT motion(frame) FROM test WHERE frame_no = 0", 1),
+        ("SELECT motion(frame) FROM test WHERE frame_no = 10", 2),
+        ("SELECT motion(frame), detect_motion(frame), brightness(frame) FROM test WHERE frame_no BETWEEN 10 AND 12", 4),
+        ("SELECT frame_no FROM test WHERE frame_no BETWEEN 10 AND 12 AND motion(frame) > 0", 4),
+        ("SELECT motion(frame) FROM test WHERE ts >= '1970-01-01 00:00:01+00' AND ts < '1970-01-01 00:00:01.08+00'", 3),
+        ("SELECT motion(frame) FROM test WHERE ts < '1970-01-01 00:00:00.12+00'", 3),
+        ("SELECT brightness(frame) FROM test WHERE frame_no BETWEEN 10 AND 12", 3),
+        ("SELECT ts FROM (SELECT ts, motion(frame) AS m FROM test) AS q", 0),
+    ];
+    for (question, expected) in questions {
+        let before = decoded.frames_decoded.get();
+        run(&session, question).await;
+        assert_eq!(decoded.frames_decoded.get() - before, expected, "{question}");
+    }
+    // Only keyframes pass, and the frames before them are looked at all the same.
+    clip(&session, "clip").await;
+    let keyframes = number(&session, "SELECT count(*) FROM clip WHERE keyframe").await;
+    assert_eq!(number(&session, "SELECT count(motion(frame)) FROM clip WHERE keyframe").await, keyframes - 1);
+    engine.shutdown().await;
+}

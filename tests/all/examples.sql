@@ -7,4 +7,4 @@ CREATE MATERIALIZED VIEW counted AS SELECT ts, frame_no, cardinality(detect_face
 CREATE MATERIALIZED VIEW per_second AS
   SELECT window_start, window_end, window_time, count(*) AS n FROM TUMBLE(clip, ts, INTERVAL '1 second') GROUP BY window_start, window_end, window_time;
 CREATE SOURCE door FROM 'datagen:' WITH (columns = 'ts timestamptz', event_time = 'ts', watermark_delay = '0 s', rate = 0.1, rows = 40, seed = 1);
-CREATE SOURCE yard FROM 'datagen:' WITH (columns = 'ts timestamptz', event_time = 'ts', watermark_delay = '0 s', rate = 0.15, rows = 60, seed = 2);
+CREATE SOURCE yard FROM 'datagen:' WITH (columns = 'ts timestamptz', event_time = 'ts', watermark_delay = '0 s', rate = 0.07, rows = 30, seed = 2);

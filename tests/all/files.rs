@@ -22,9 +22,12 @@ pub(crate) fn ending(folders: &[&str], endings: &[&str]) -> Vec<PathBuf> {
     all.filter(|p| endings.iter().any(|e| p.extension().is_some_and(|x| x == *e))).collect()
 }
 
-/// The questions of users: those of the Nexmark benchmark have a test of their own.
+/// The questions of users over the bundled clip: those of the Nexmark benchmark and of a drive have tests of their own.
 pub(crate) fn questions() -> Vec<PathBuf> {
-    ending(&["queries"], &["sql"]).into_iter().filter(|path| !path.starts_with("queries/nexmark")).collect()
+    ending(&["queries"], &["sql"])
+        .into_iter()
+        .filter(|path| !["queries/nexmark", "queries/driving"].iter().any(|own| path.starts_with(own)))
+        .collect()
 }
 
 /// A file's text. Errs in the test's name if it is no text.

@@ -6,6 +6,7 @@ mod answers;
 mod changes;
 mod counts;
 mod docs;
+mod driving;
 mod examples;
 mod ffmpeg;
 mod files;

@@ -1,5 +1,6 @@
 //! Everything that looks inside a frame: its type, the models, the SQL functions; no planner and no video file is known here.
 
+pub mod aggregate;
 pub mod detection;
 pub mod frame;
 pub mod function;
@@ -7,3 +8,4 @@ pub mod model;
 pub mod pixels;
 mod planes;
 pub mod polygon;
+pub mod previous;

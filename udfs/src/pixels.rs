@@ -206,6 +206,13 @@ pub(crate) fn luma_of_size(picture: &Picture, size: (u32, u32)) -> Result<Vec<u8
     Ok(gray.data.iter().step_by(3).copied().collect())
 }
 
+/// The luma of the picture as displayed, at its size, row by row.
+pub(crate) fn upright_luma(picture: &Picture) -> Result<Vec<u8>, Damaged> {
+    let gray = luma(picture)?;
+    let (_, _, data) = turned(gray.width, gray.height, shared_plane(&gray, 0, 1)?, 1, gray.rotation);
+    Ok(data.into_vec().unwrap_or_else(|shared| shared.to_vec()))
+}
+
 /// Luma of BT.601 from red, green and blue, rounded as OpenCV's cvtColor does.
 fn weighted(rgb: &[u8]) -> Vec<u8> {
     let one = |p: &[u8; 3]| ((u32::from(p[0]) * 9798 + u32::from(p[1]) * 19235 + u32::from(p[2]) * 3735 + 16384) >> 15) as u8;

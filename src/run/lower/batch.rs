@@ -13,7 +13,7 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::logical_expr::{Expr, Extension, FetchType, LogicalPlan, SkipType, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
-use framesql_udfs::function::reads_pixels;
+use framesql_udfs::function::needs_pixels;
 
 use super::filled::Filled;
 use super::join::asof_description;
@@ -21,7 +21,7 @@ use super::{Lowering, check_references, list_of, node, window, without_pixels};
 use crate::plan::asof::AsofJoin;
 use crate::plan::event_time::source_of;
 use crate::plan::join::JoinTime;
-use crate::plan::{infer as plan_infer, unnest as plan_unnest, window as plan_window};
+use crate::plan::{infer as plan_infer, previous as plan_previous, unnest as plan_unnest, window as plan_window};
 use crate::run::exec::OperatorExec;
 use crate::run::{Description, Run};
 
@@ -62,7 +62,7 @@ fn known_value(expr: &Expr) -> bool {
 fn check_pixels(node: &LogicalPlan) -> Result<()> {
     node.apply_expressions(|e| {
         e.apply(|e| match e {
-            Expr::ScalarFunction(f) if reads_pixels(f.func.name()) => Err(without_pixels(f.func.name()).into()),
+            Expr::ScalarFunction(f) if needs_pixels(f) => Err(without_pixels(f.func.name()).into()),
             _ => Ok(TreeNodeRecursion::Continue),
         })
     })?;
@@ -96,7 +96,10 @@ fn row_wise(plan: &LogicalPlan) -> bool {
         LogicalPlan::Unnest(unnest) => list_of(unnest).is_some(),
         LogicalPlan::Extension(extension) => {
             let node = extension.node.as_any();
-            node.is::<plan_infer::Infer>() || node.is::<plan_unnest::Unnest>() || node.is::<plan_window::AssignWindow>()
+            node.is::<plan_infer::Infer>()
+                || node.is::<plan_previous::Previous>()
+                || node.is::<plan_unnest::Unnest>()
+                || node.is::<plan_window::AssignWindow>()
         }
         _ => false,
     };

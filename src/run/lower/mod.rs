@@ -17,17 +17,20 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_plan::ExecutionPlan;
 use framesql_udfs::frame::is_frame;
-use framesql_udfs::function::reads_pixels;
+use framesql_udfs::function::needs_pixels;
 
 use super::exec::OperatorExec;
-use super::{Description, Run, assign, detach, infer, limit, map, merge, over, pattern, scan, session, session_aggregate, unnest, values};
+use super::{Description, Run, assign, detach, infer, limit, map, merge, over, pattern, previous, scan, session, session_aggregate, unnest, values};
 use crate::error::Error;
 use crate::frame::source::{Request, Source};
 use crate::plan::asof::AsofJoin;
 use crate::plan::changelog::changelog;
 use crate::plan::event_time::{self, source_of};
 use crate::plan::topn_updating::TopN;
-use crate::plan::{infer as plan_infer, order, over as plan_over, pattern as plan_pattern, unnest as plan_unnest, window as plan_window};
+use crate::plan::{
+    infer as plan_infer, order, over as plan_over, pattern as plan_pattern, previous as plan_previous, unnest as plan_unnest,
+    window as plan_window,
+};
 
 pub use batch::batch;
 
@@ -42,7 +45,7 @@ pub fn continuous(plan: &LogicalPlan, run: &Run) -> Result<Arc<dyn ExecutionPlan
 fn check_references(description: &Description) -> Result<()> {
     let check = |e: &Expr| {
         e.apply(|e| match e {
-            Expr::ScalarFunction(f) if reads_pixels(f.func.name()) => Err(without_pixels(f.func.name()).into()),
+            Expr::ScalarFunction(f) if needs_pixels(f) => Err(without_pixels(f.func.name()).into()),
             _ => Ok(TreeNodeRecursion::Continue),
         })
     };
@@ -54,6 +57,10 @@ fn check_references(description: &Description) -> Result<()> {
         Description::Asof(asof) => asof.condition.expressions().try_for_each(|e| check(e).map(|_| ())),
         Description::Infer(infer) => match infer.calls.first() {
             Some(call) => Err(without_pixels(&call.function).into()),
+            None => Ok(()),
+        },
+        Description::Previous(previous) => match previous.function() {
+            Some(function) => Err(without_pixels(function).into()),
             None => Ok(()),
         },
         _ => Ok(()),
@@ -91,11 +98,13 @@ struct Lowering<'a> {
     panes: bool,
     /// The greatest number that is asked of the next OVER: the filter above has said so.
     at_most: Option<u64>,
+    /// Whether the next scan gives the row before the first as well: what stands above it compares rows.
+    one_before: bool,
 }
 
 impl Lowering<'_> {
     fn new(run: &Run) -> Lowering<'_> {
-        Lowering { run, next_number: 0, panes: false, at_most: None }
+        Lowering { run, next_number: 0, panes: false, at_most: None, one_before: false }
     }
 
     fn operator(&mut self, description: Description, inputs: Vec<Arc<dyn ExecutionPlan>>) -> Arc<dyn ExecutionPlan> {
@@ -186,6 +195,7 @@ impl Lowering<'_> {
 
     /// A row by row operator over a lowered input.
     fn over(&mut self, input: &LogicalPlan, description: Description) -> Result<Part> {
+        self.one_before = matches!(description, Description::Previous(_));
         let mut input = self.lower(input)?;
         if input.pixels && matches!(description, Description::Pattern(_)) {
             input = Part { exec: self.detached(input), pixels: false };
@@ -217,8 +227,14 @@ impl Lowering<'_> {
     fn request(&self, scan: &TableScan, source: Arc<dyn Source>) -> Result<scan::Scan> {
         let projection = scan.projection.clone().unwrap_or_else(|| (0..source.schema().fields().len()).collect());
         let schema: SchemaRef = Arc::new(source.schema().project(&projection)?);
-        let request =
-            Request { projection, filters: scan.filters.clone(), limit: scan.fetch, continuous: self.run.continuous, ..Request::default() };
+        let request = Request {
+            projection,
+            filters: scan.filters.clone(),
+            limit: scan.fetch,
+            continuous: self.run.continuous,
+            one_before: self.one_before,
+            ..Request::default()
+        };
         Ok(scan::Scan { source, request, schema })
     }
 
@@ -335,6 +351,11 @@ fn node(node: &dyn UserDefinedLogicalNode) -> Option<(&LogicalPlan, Description)
         let schema = UserDefinedLogicalNodeCore::schema(n);
         let description = infer::Infer { columns: Arc::clone(schema), calls: n.calls.clone(), schema: arrow(schema) };
         return Some((&n.input, Description::Infer(description)));
+    }
+    if let Some(n) = node.downcast_ref::<plan_previous::Previous>() {
+        let schema = UserDefinedLogicalNodeCore::schema(n);
+        let description = previous::Previous { columns: Arc::clone(schema), calls: n.calls.clone(), schema: arrow(schema) };
+        return Some((&n.input, Description::Previous(description)));
     }
     if let Some(n) = node.downcast_ref::<plan_unnest::Unnest>() {
         let schema = arrow(UserDefinedLogicalNodeCore::schema(n));

@@ -57,7 +57,7 @@ fn places(fields: &Fields) -> Option<[usize; 4]> {
 }
 
 /// The box of each row; None is NULL, a box with a side that is NULL or not finite, or an empty list. Errs if a list has other than four numbers.
-pub(super) fn boxes(array: &ArrayRef) -> Result<Vec<Option<Box>>> {
+pub(crate) fn boxes(array: &ArrayRef) -> Result<Vec<Option<Box>>> {
     match array.data_type() {
         DataType::Null => Ok(vec![None; array.len()]),
         DataType::Struct(fields) => {
@@ -129,7 +129,7 @@ fn lists(array: &ArrayRef) -> Option<(ArrayRef, Vec<Option<Range<usize>>>)> {
 }
 
 /// The boxes of each row of a column of boxes or of lists of boxes.
-pub(super) struct BoxLists {
+pub(crate) struct BoxLists {
     ranges: Vec<Option<Range<usize>>>,
     boxes: Vec<Option<Box>>,
     values: ArrayRef,
@@ -137,7 +137,7 @@ pub(super) struct BoxLists {
 
 impl BoxLists {
     /// Errs as `boxes` does.
-    pub(super) fn try_new(array: &ArrayRef) -> Result<BoxLists> {
+    pub(crate) fn try_new(array: &ArrayRef) -> Result<BoxLists> {
         let (values, ranges) = match lists(array) {
             Some(lists) if !is_box(array.data_type()) => lists,
             _ => (Arc::clone(array), (0..array.len()).map(|row| Some(row..row + 1)).collect()),
@@ -146,7 +146,7 @@ impl BoxLists {
     }
 
     /// The boxes of one row, each with its place in `values`; those that are NULL are left out.
-    pub(super) fn row(&self, row: usize) -> impl Iterator<Item = (usize, Box)> + '_ {
+    pub(crate) fn row(&self, row: usize) -> impl Iterator<Item = (usize, Box)> + '_ {
         let range = self.ranges.get(row).cloned().flatten().unwrap_or(0..0);
         range.filter_map(|at| Some((at, self.boxes.get(at).copied().flatten()?)))
     }
@@ -158,7 +158,7 @@ impl BoxLists {
 }
 
 /// The whole pixels that a box touches in a picture of that size; None if there are none.
-pub(super) fn touched(bbox: &Box, (width, height): (u32, u32)) -> Option<Area> {
+pub(crate) fn touched(bbox: &Box, (width, height): (u32, u32)) -> Option<Area> {
     let (x, width) = span(bbox.x, bbox.w, width)?;
     let (y, height) = span(bbox.y, bbox.h, height)?;
     Some(Area { x, y, width, height })

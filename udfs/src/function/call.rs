@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::buffer::Buffer;
-use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type};
+use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type, TimeUnit};
 use datafusion_common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion_expr::{ColumnarValue, ScalarFunctionArgs};
 
@@ -15,7 +15,7 @@ use crate::pixels::{Damaged, decoded, sized};
 
 /// What an argument may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A frame.
     Frame,
     /// A whole number; others are cast to int4.
@@ -26,6 +26,12 @@ pub(super) enum Kind {
     Long,
     /// A text.
     Text,
+    /// A file.
+    Bytes,
+    /// A list of numbers; cast to float8[].
+    Numbers,
+    /// A moment; others are cast to timestamptz.
+    Time,
     /// A list of DETECTION.
     Detections,
     /// A box or a detection, or what may be written for one; read by `boxes`, so not cast before.
@@ -46,6 +52,18 @@ impl Kind {
             Kind::Text => {
                 matches!(given, DataType::Null | DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8).then_some(DataType::Utf8)
             }
+            Kind::Bytes => {
+                let file = matches!(given, DataType::Null | DataType::Binary | DataType::LargeBinary | DataType::BinaryView);
+                file.then_some(DataType::Binary)
+            }
+            Kind::Numbers => match given {
+                DataType::Null => Some(numbers_type()),
+                DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+                    (item.data_type().is_numeric() || item.data_type().is_null()).then(numbers_type)
+                }
+                _ => None,
+            },
+            Kind::Time => matches!(given, DataType::Null | DataType::Timestamp(..)).then(time_type),
             Kind::Detections => (given.is_null() || *given == detections_type()).then(detections_type),
             Kind::Box => is_box(given).then(|| given.clone()),
             Kind::Boxes => is_boxes(given).then(|| given.clone()),
@@ -58,6 +76,9 @@ impl Kind {
             Kind::Frame => "a frame",
             Kind::Int | Kind::Long => "a whole number",
             Kind::Text => "a text",
+            Kind::Time => "a time (timestamptz)",
+            Kind::Bytes => "a file (bytea)",
+            Kind::Numbers => "a list of numbers",
             Kind::Detections => "a list of detections",
             Kind::Float => "a number",
             Kind::Box => "a box (x, y, w, h)",
@@ -66,8 +87,17 @@ impl Kind {
     }
 }
 
+/// timestamptz: µs, UTC.
+pub(crate) fn time_type() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+fn numbers_type() -> DataType {
+    DataType::List(Arc::new(Field::new("item", DataType::Float64, true)))
+}
+
 /// Checks the types that a call was written with and says what they are cast to; the first `n_required` arguments must be there.
-pub(super) fn coerce(function: &str, given: &[DataType], kinds: &[Kind], n_required: usize) -> Result<Vec<DataType>> {
+pub(crate) fn coerce(function: &str, given: &[DataType], kinds: &[Kind], n_required: usize) -> Result<Vec<DataType>> {
     if given.len() < n_required || given.len() > kinds.len() {
         let upto = if n_required < kinds.len() { format!(" to {}", kinds.len()) } else { String::new() };
         return plan_err!("{function} takes {n_required}{upto} argument(s), not {}", given.len());
@@ -118,6 +148,11 @@ pub(super) fn invoke(
 }
 
 impl Arguments {
+    /// Arguments that have been evaluated already.
+    pub(super) fn of(function: &'static str, arrays: Vec<ArrayRef>, n_rows: usize) -> Arguments {
+        Arguments { function, arrays, n_rows }
+    }
+
     /// Whether the call has that argument, be it NULL.
     pub(super) fn given(&self, at: usize) -> bool {
         at < self.arrays.len()
@@ -196,6 +231,12 @@ impl Arguments {
     pub(super) fn text(&self, at: usize, row: usize) -> Option<&str> {
         let array = self.arrays.get(at)?.as_string_opt::<i32>()?;
         array.is_valid(row).then(|| array.value(row))
+    }
+
+    /// A list of numbers of one row, each of them perhaps NULL; None is NULL, or an argument that is not there.
+    pub(super) fn numbers(&self, at: usize, row: usize) -> Option<Vec<Option<f64>>> {
+        let array = self.arrays.get(at)?.as_list_opt::<i32>()?;
+        array.is_valid(row).then(|| array.value(row).as_primitive_opt::<Float64Type>().map(|n| n.iter().collect()))?
     }
 
     /// A number of one row; None is NULL, or an argument that is not there.

@@ -30,7 +30,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
 const TANGENT: i64 = 13_573;
 
 /// Canny (IEEE PAMI 8, 1986): maxima across the gradient, the strong ones followed along the weak ones.
-fn edges(luma: &[u8], width: usize, low: f64, high: f64) -> Vec<u8> {
+pub(super) fn edges(luma: &[u8], width: usize, low: f64, high: f64) -> Vec<u8> {
     let height = luma.len() / width.max(1);
     let gradients = gradients(luma, width, nearest);
     let strength: Vec<i32> = gradients.iter().map(|(dx, dy)| dx.abs() + dy.abs()).collect();

@@ -1,26 +1,19 @@
 //! `draw_boxes(frame, boxes) -> FRAME`: the picture with every box drawn on it.
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::buffer::Buffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float32Type, Int64Type};
 use datafusion_common::Result;
 
 use super::boxes::BoxLists;
 use super::call::{Arguments, Decoder, sql_function};
-use super::glyphs::{GLYPH_HEIGHT, GLYPH_WIDTH, glyph};
+use super::canvas::{BLACK, Canvas, GREEN, extent};
 use crate::detection::Box;
 use crate::frame::frame_type;
-use crate::pixels::{Order, Pixels, render};
+use crate::pixels::{Order, render};
 
-/// The colour of lines and of what captions stand on: green, rare on faces and walls.
-const LINE: [u8; 3] = [0, 255, 0];
-/// The colour of letters.
-const LETTER: [u8; 3] = [0, 0, 0];
 /// The shorter side of the picture for each pixel of line width.
 const SIDE_PER_LINE: u32 = 240;
-/// The shorter side of the picture for each pixel of a letter's dots.
-const SIDE_PER_DOT: u32 = 480;
 /// Letters of a caption; a label may be any text.
 const LONGEST_CAPTION: usize = 40;
 
@@ -44,7 +37,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
         }
         let mut canvas = Canvas::new(render(&decoder.decode(picture)?, Order::Rgb, None)?);
         for (at, bbox) in &drawn {
-            canvas.draw(bbox, captions.as_ref().map(|c| c.text(*at)).as_deref());
+            draw(&mut canvas, bbox, captions.as_ref().map(|c| c.text(*at)).as_deref());
         }
         Ok(Some(canvas.into_pixels().into_picture()))
     })
@@ -77,84 +70,38 @@ impl Captions {
     }
 }
 
-/// RGB pixels to draw on.
-struct Canvas {
-    width: i64,
-    height: i64,
-    rgb: Vec<u8>,
-}
-
-impl Canvas {
-    fn new(pixels: Pixels) -> Canvas {
-        Canvas { width: pixels.width.into(), height: pixels.height.into(), rgb: pixels.into_bytes() }
-    }
-
-    fn into_pixels(self) -> Pixels {
-        Pixels { width: self.width as u32, height: self.height as u32, data: Buffer::from_vec(self.rgb) }
-    }
-
-    /// The shorter side in steps of so many pixels, at least one.
-    fn units(&self, step: u32) -> i64 {
-        let step = i64::from(step);
-        ((self.width.min(self.height) + step / 2) / step).max(1)
-    }
-
-    fn draw(&mut self, bbox: &Box, caption: Option<&str>) {
-        // Far outside is far outside: clamped, so that sums of edges stay numbers.
-        let edge = |at: f32, length: f32| ((f64::from(at) + f64::from(length)).round()).clamp(-1e9, 1e9) as i64;
-        let (left, top) = (edge(bbox.x, 0.0), edge(bbox.y, 0.0));
-        let (right, bottom) = (edge(bbox.x, bbox.w).max(left + 1), edge(bbox.y, bbox.h).max(top + 1));
-        let line = self.units(SIDE_PER_LINE).min(right - left).min(bottom - top);
-        self.fill(left, top, right, top + line, LINE);
-        self.fill(left, bottom - line, right, bottom, LINE);
-        self.fill(left, top, left + line, bottom, LINE);
-        self.fill(right - line, top, right, bottom, LINE);
-        if let Some(text) = caption.filter(|text| !text.is_empty()) {
-            self.write(left, top, text);
-        }
-    }
-
-    /// A caption above the row `top`, or below it where the picture has no room above.
-    fn write(&mut self, left: i64, top: i64, text: &str) {
-        let dot = self.units(SIDE_PER_DOT);
-        let (width, height) = ((text.chars().count() * (GLYPH_WIDTH + 1) + 1) as i64 * dot, (GLYPH_HEIGHT + 2) as i64 * dot);
-        let top = if top >= height { top - height } else { top };
-        self.fill(left, top, left + width, top + height, LINE);
-        for (at, letter) in text.chars().enumerate() {
-            let (x, y) = (left + (at * (GLYPH_WIDTH + 1) + 1) as i64 * dot, top + dot);
-            for (row, bits) in glyph(letter).iter().flatten().enumerate() {
-                for column in (0..GLYPH_WIDTH).filter(|column| bits >> (GLYPH_WIDTH - 1 - column) & 1 == 1) {
-                    let (x, y) = (x + column as i64 * dot, y + row as i64 * dot);
-                    self.fill(x, y, x + dot, y + dot, LETTER);
-                }
-            }
-        }
-    }
-
-    /// One colour from `left` and `top` up to, and without, `right` and `bottom`; what lies outside is left out.
-    fn fill(&mut self, left: i64, top: i64, right: i64, bottom: i64, color: [u8; 3]) {
-        let (left, right) = (left.clamp(0, self.width), right.clamp(0, self.width));
-        for y in top.clamp(0, self.height)..bottom.clamp(0, self.height) {
-            let (from, to) = ((y * self.width + left) as usize * 3, (y * self.width + right) as usize * 3);
-            if let Some(row) = self.rgb.get_mut(from..to) {
-                row.as_chunks_mut::<3>().0.fill(color);
-            }
-        }
+/// One box, its lines inside, and what stands on it.
+fn draw(canvas: &mut Canvas, bbox: &Box, caption: Option<&str>) {
+    // Far outside is far outside: clamped, so that sums of edges stay numbers.
+    let edge = |at: f32, length: f32| ((f64::from(at) + f64::from(length)).round()).clamp(-1e9, 1e9) as i64;
+    let (left, top) = (edge(bbox.x, 0.0), edge(bbox.y, 0.0));
+    let (right, bottom) = (edge(bbox.x, bbox.w).max(left + 1), edge(bbox.y, bbox.h).max(top + 1));
+    let line = canvas.units(SIDE_PER_LINE).min(right - left).min(bottom - top);
+    canvas.fill(left, top, right, top + line, GREEN);
+    canvas.fill(left, bottom - line, right, bottom, GREEN);
+    canvas.fill(left, top, left + line, bottom, GREEN);
+    canvas.fill(right - line, top, right, bottom, GREEN);
+    if let Some(text) = caption.filter(|text| !text.is_empty()) {
+        // Above the box, or below its upper edge where the picture has no room above.
+        let (dot, height) = (canvas.dot(), extent(text, canvas.dot()).1);
+        canvas.write(left, if top >= height { top - height } else { top }, text, dot, BLACK, Some(GREEN));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pixels::Pixels;
+    use arrow::buffer::Buffer;
 
     fn drawn(width: u32, height: u32, bbox: Box, caption: Option<&str>) -> Vec<String> {
         let black = Pixels { width, height, data: Buffer::from_vec(vec![7_u8; (width * height * 3) as usize]) };
         let mut canvas = Canvas::new(black);
-        canvas.draw(&bbox, caption);
+        draw(&mut canvas, &bbox, caption);
         let letter = |p: &[u8]| {
-            if *p == LINE {
+            if *p == GREEN {
                 '#'
-            } else if *p == LETTER {
+            } else if *p == BLACK {
                 'o'
             } else {
                 '.'
@@ -176,20 +123,21 @@ mod tests {
 
     #[test]
     fn a_caption_stands_on_the_box() {
-        let rows = drawn(9, 12, Box { x: 1.0, y: 9.0, w: 7.0, h: 3.0 }, Some("f"));
+        let rows = drawn(12, 13, Box { x: 1.0, y: 10.0, w: 10.0, h: 3.0 }, Some("f"));
         let expected = [
-            ".#######.",
-            ".#ooooo#.",
-            ".#o#####.",
-            ".#o#####.",
-            ".#oooo##.",
-            ".#o#####.",
-            ".#o#####.",
-            ".#o#####.",
-            ".#######.",
-            ".#######.",
-            ".#.....#.",
-            ".#######.",
+            ".##########.",
+            ".###ooo####.",
+            ".##oo#oo###.",
+            ".##oo######.",
+            ".#oooo#####.",
+            ".##oo######.",
+            ".##oo######.",
+            ".#oooo#####.",
+            ".##########.",
+            ".##########.",
+            ".##########.",
+            ".#........#.",
+            ".##########.",
         ];
         assert_eq!(rows, expected);
     }

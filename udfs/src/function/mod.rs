@@ -1,53 +1,87 @@
 //! The SQL functions over pictures: one file a function, one list of them.
 
 mod adaptive_threshold;
+mod bilateral;
 mod blur;
 mod box_area;
 mod box_center;
 mod box_iou;
-mod boxes;
+pub(crate) mod boxes;
 mod brightness;
-mod call;
+pub(crate) mod call;
 mod canny;
+mod canvas;
+mod clahe;
+pub mod compared;
+mod connected_components;
+mod contours;
 mod contrast;
 mod crop;
+mod decode_picture;
 mod detect_faces;
+mod detect_lanes;
+mod detect_motion;
 mod dilate;
 mod dominant_color;
 mod draw_boxes;
+mod draw_line;
+mod draw_polygon;
+mod draw_text;
 mod equalize_histogram;
 mod erode;
 mod flip;
+mod flow;
 mod gaussian_blur;
 mod glyphs;
 mod grayscale;
 mod hamming_distance;
 mod height;
 mod histogram;
+mod hough;
+mod hough_lines;
+mod hsv;
+mod in_range;
 mod is_blurred;
 mod is_dark;
 mod jpeg;
+mod lane;
 mod laplacian;
+pub(crate) mod lists;
+mod matching;
 mod median_blur;
+mod motion;
 mod neighbourhood;
 mod nms;
+mod optical_flow;
+mod overlay_text;
 mod phash;
 mod pixelate;
 mod png;
 mod point_in_polygon;
+mod ppm;
 mod psnr;
+mod read_codes;
+mod regions;
 mod resize;
 mod rotate;
+mod scene_changed;
 mod sharpness;
 mod side_by_side;
 mod sobel;
 mod ssim;
+mod template_match;
 mod threshold;
+mod time_to_collision;
+mod warp_perspective;
+mod webp;
 mod width;
 
 use std::sync::Arc;
 
-use datafusion_expr::{ScalarUDF, ScalarUDFImpl};
+use datafusion_expr::expr::ScalarFunction;
+use datafusion_expr::{Documentation, Expr, ScalarUDF, ScalarUDFImpl};
+
+use crate::aggregate;
 
 /// The list: name order.
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
@@ -56,18 +90,28 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
     }
     vec![
         udf(adaptive_threshold::AdaptiveThreshold::default()),
+        udf(bilateral::Bilateral::default()),
         udf(blur::Blur::default()),
         udf(box_area::BoxArea::default()),
         udf(box_center::BoxCenter::default()),
         udf(box_iou::BoxIou::default()),
         udf(brightness::Brightness::default()),
         udf(canny::Canny::default()),
+        udf(clahe::Clahe::default()),
+        udf(connected_components::ConnectedComponents::default()),
+        udf(contours::Contours::default()),
         udf(contrast::Contrast::default()),
         udf(crop::Crop::default()),
+        udf(decode_picture::DecodePicture::default()),
         udf(detect_faces::DetectFaces::default()),
+        udf(detect_lanes::DetectLanes::default()),
+        udf(detect_motion::DetectMotion::default()),
         udf(dilate::Dilate::default()),
         udf(dominant_color::DominantColor::default()),
         udf(draw_boxes::DrawBoxes::default()),
+        udf(draw_line::DrawLine::default()),
+        udf(draw_polygon::DrawPolygon::default()),
+        udf(draw_text::DrawText::default()),
         udf(equalize_histogram::EqualizeHistogram::default()),
         udf(erode::Erode::default()),
         udf(flip::Flip::default()),
@@ -76,24 +120,37 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         udf(hamming_distance::HammingDistance::default()),
         udf(height::Height::default()),
         udf(histogram::Histogram::default()),
+        udf(hough_lines::HoughLines::default()),
+        udf(hsv::Hsv::default()),
+        udf(in_range::InRange::default()),
         udf(is_blurred::IsBlurred::default()),
         udf(is_dark::IsDark::default()),
         udf(jpeg::Jpeg::default()),
         udf(laplacian::Laplacian::default()),
         udf(median_blur::MedianBlur::default()),
+        udf(motion::Motion::default()),
         udf(nms::Nms::default()),
+        udf(optical_flow::OpticalFlow::default()),
+        udf(overlay_text::OverlayText::default()),
         udf(phash::Phash::default()),
         udf(pixelate::Pixelate::default()),
         udf(png::Png::default()),
         udf(point_in_polygon::PointInPolygon::default()),
+        udf(ppm::Ppm::default()),
         udf(psnr::Psnr::default()),
+        udf(read_codes::ReadCodes::default()),
         udf(resize::Resize::default()),
         udf(rotate::Rotate::default()),
+        udf(scene_changed::SceneChanged::default()),
         udf(sharpness::Sharpness::default()),
         udf(side_by_side::SideBySide::default()),
         udf(sobel::Sobel::default()),
         udf(ssim::Ssim::default()),
+        udf(template_match::TemplateMatch::default()),
         udf(threshold::Threshold::default()),
+        udf(time_to_collision::TimeToCollision::default()),
+        udf(warp_perspective::WarpPerspective::default()),
+        udf(webp::Webp::default()),
         udf(width::Width::default()),
     ]
 }
@@ -104,34 +161,49 @@ pub fn is_model(name: &str) -> bool {
 }
 
 /// The functions of boxes, numbers and sizes: all others look at pixels.
-const WITHOUT_PIXELS: [&str; 8] = ["box_area", "box_center", "box_iou", "hamming_distance", "height", "nms", "point_in_polygon", "width"];
+const WITHOUT_PIXELS: [&str; 10] =
+    ["box_area", "box_center", "box_iou", DECODE, "hamming_distance", "height", "nms", "point_in_polygon", "time_to_collision", "width"];
+/// The function that makes a frame of a file.
+const DECODE: &str = "decode_picture";
 
 /// Whether a function looks at pixels, so that it is of no use where only the reference of a frame is left.
 pub fn reads_pixels(name: &str) -> bool {
     !WITHOUT_PIXELS.contains(&name) && functions().iter().any(|f| f.name() == name)
 }
 
+/// Whether a call looks at the pixels of a frame that is given to it, and not only of one that it, or a call inside it, makes of a file.
+pub fn needs_pixels(call: &ScalarFunction) -> bool {
+    fn made_here(frame: &Expr) -> bool {
+        matches!(frame, Expr::ScalarFunction(f) if f.func.name() == DECODE || !needs_pixels(f))
+    }
+    let frames = match call.func.name() {
+        "psnr" | "side_by_side" | "ssim" | "template_match" => 2,
+        _ => 1,
+    };
+    reads_pixels(call.func.name()) && !call.args.iter().take(frames).all(made_here)
+}
+
 /// The page docs/functions.md.
 pub fn reference() -> String {
     let mut page = String::from(HEAD);
-    for function in functions() {
-        if let Some(doc) = function.documentation() {
-            let example = doc.sql_example.as_deref().unwrap_or_default();
-            page.push_str(&format!(
-                "\n## {}\n\n    {}\n\n{}\n\n```sql\n{example};\n```\n",
-                function.name(),
-                doc.syntax_example,
-                doc.description
-            ));
-        }
+    for (name, doc) in documented() {
+        let example = doc.sql_example.as_deref().unwrap_or_default();
+        page.push_str(&format!("\n## {name}\n\n    {}\n\n{}\n\n```sql\n{example};\n```\n", doc.syntax_example, doc.description));
     }
     page
+}
+
+/// The functions with their documentation, and after them the aggregates.
+pub fn documented() -> Vec<(String, Documentation)> {
+    let all = functions();
+    let functions = all.iter().filter_map(|f| Some((f.name().to_owned(), f.documentation()?.clone())));
+    functions.chain(aggregate::documented()).collect()
 }
 
 /// What holds for all functions.
 const HEAD: &str = "# Functions of framesql
 
-Generated from `udfs/src/function`, where each function has its file. Pixels count from the top left corner, x to the right, y down.
+Generated from `udfs/src/function` and `udfs/src/aggregate`, where each function and each aggregate has its file; the aggregates stand at the end. Pixels count from the top left corner, x to the right, y down.
 
 A picture that cannot be decoded gives NULL, not an error: `count(frame) - count(brightness(frame))` is how many there were. What a function passes on
 unchanged it does not decode. A frame whose pixels are gone (after a window, in a view) is an error in every function that needs them.
@@ -145,7 +217,8 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     /// Files of this folder that hold no function.
-    const SHARED: [&str; 5] = ["boxes", "call", "glyphs", "mod", "neighbourhood"];
+    const SHARED: [&str; 13] =
+        ["boxes", "call", "canvas", "compared", "flow", "glyphs", "hough", "lane", "lists", "matching", "mod", "neighbourhood", "regions"];
 
     fn folder() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("src/function")

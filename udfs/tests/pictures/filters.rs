@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, ListArray, StringArray};
 use arrow::datatypes::{Float64Type, Int32Type, Int64Type};
 use framesql_udfs::frame::{Picture, PixelFormat};
 use framesql_udfs::pixels::{Order, render};
@@ -12,6 +12,10 @@ use crate::{SIZE, bytes, formula, picture, reference, sampled};
 
 fn int(value: i64) -> ArrayRef {
     Arc::new(Int64Array::from(vec![value]))
+}
+
+fn numbers(values: [f64; 3]) -> ArrayRef {
+    Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>([Some(values.map(Some))]))
 }
 
 fn made(name: &str, picture: &Picture, more: &[ArrayRef]) -> Picture {
@@ -27,7 +31,8 @@ fn of_formula(name: &str, more: &[ArrayRef]) -> ArrayRef {
 fn every_filter_is_opencvs() {
     let horizontal: ArrayRef = Arc::new(StringArray::from(vec!["horizontal"]));
     // The most that a sample may differ: means are rounded from floats here, in fixed point there.
-    let cases: [(&str, Vec<ArrayRef>, u8); 13] = [
+    let corners: ArrayRef = Arc::new(StringArray::from(vec!["((5 4, 60 8, 55 40, 8 36))"]));
+    let cases: [(&str, Vec<ArrayRef>, u8); 18] = [
         ("blur", vec![int(5)], 1),
         ("gaussian_blur", vec![int(7)], 1),
         ("median_blur", vec![int(5)], 0),
@@ -41,12 +46,19 @@ fn every_filter_is_opencvs() {
         ("canny", vec![int(50), int(150)], 0),
         ("flip", vec![horizontal], 0),
         ("rotate", vec![int(90)], 0),
+        ("bilateral", vec![int(5)], 1),
+        ("clahe", vec![], 1),
+        ("warp_perspective", vec![corners, int(40), int(30)], 2),
+        ("hsv", vec![], 0),
+        ("in_range", vec![numbers([50.0, 20.0, 30.0]), numbers([200.0, 220.0, 210.0])], 0),
     ];
     for (name, more, most) in cases {
         let result = made(name, &formula(SIZE.0, SIZE.1), &more);
         let expected = bytes(&reference(&["filters", name]));
         let samples = match result.format {
-            PixelFormat::Gray8 if ["canny", "adaptive_threshold"].contains(&name) => result.planes[0].as_ref().unwrap().to_vec(),
+            PixelFormat::Gray8 if ["canny", "adaptive_threshold", "in_range"].contains(&name) => {
+                result.planes[0].as_ref().unwrap().to_vec()
+            }
             PixelFormat::Gray8 => sampled(result.planes[0].as_ref().unwrap(), result.width, 1),
             _ => {
                 let pixels = render(&result, Order::Rgb, None).unwrap();

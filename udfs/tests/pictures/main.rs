@@ -4,6 +4,7 @@
 
 mod call;
 mod filters;
+mod found;
 mod geometry;
 mod sql;
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes reference.json and the JPEG files beside it: what OpenCV, Pillow and numpy say of pictures made by a formula.
 
-Needs numpy, pillow, opencv-python-headless, scipy and scikit-image. The formula is written a second time in main.rs; nothing else is shared.
+Needs numpy, pillow, opencv-python-headless, scipy, scikit-image and segno. The formula is written a second time in main.rs; nothing else is shared.
 """
 import json
 import pathlib
@@ -9,6 +9,7 @@ import pathlib
 import cv2
 import numpy as np
 import scipy.fft
+import segno
 import skimage.metrics
 from PIL import Image
 
@@ -78,10 +79,79 @@ def filters(rgb, gray):
         "canny": cv2.Canny(gray, 50, 150),
         "flip": cv2.flip(rgb, 1),
         "rotate": cv2.rotate(rgb, cv2.ROTATE_90_CLOCKWISE),
+        "bilateral": cv2.bilateralFilter(rgb, 5, 75, 75),
+        "clahe": cv2.createCLAHE(2.0, (8, 8)).apply(gray),
+        "warp_perspective": warped(rgb),
+        "hsv": cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV),
+        "in_range": cv2.inRange(rgb, (50, 20, 30), (200, 220, 210)),
     }
     # Edges and lines are single pixels: all of these are kept.
-    whole = {"canny", "adaptive_threshold"}
+    whole = {"canny", "adaptive_threshold", "in_range"}
     return {name: (p.flatten() if name in whole else p[::STEP, ::STEP].flatten()).tolist() for name, p in made.items()}
+
+
+def warped(rgb):
+    """Four corners seen from the front."""
+    corners = np.float32([[5, 4], [60, 8], [55, 40], [8, 36]])
+    places = np.float32([[0, 0], [39, 0], [39, 29], [0, 29]])
+    return cv2.warpPerspective(rgb, cv2.getPerspectiveTransform(corners, places), (40, 30))
+
+
+def found(rgb, gray):
+    """What OpenCV finds: regions, outlines, lines, a part."""
+    bright = cv2.adaptiveThreshold(gray, 255, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY, 11, -9)
+    _, _, stats, centers = cv2.connectedComponentsWithStats(bright)
+    regions = sorted([-int(s[4]), *map(int, s[[1, 0, 2, 3]]), *map(float, c)] for s, c in zip(stats[1:], centers[1:]))
+    contours, tree = cv2.findContours(bright, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    outer = [c for c, links in zip(contours, tree[0]) if links[3] < 0]
+    outlines = sorted([*cv2.boundingRect(c), cv2.contourArea(c), cv2.arcLength(c, True), len(c)] for c in outer)
+    lines = cv2.HoughLinesWithAccumulator(cv2.Canny(gray, 50, 150), 1, np.pi / 180, 22).reshape(-1, 3)
+    part = cv2.flip(gray[10:25, 20:40], 1)
+    _, score, _, place = cv2.minMaxLoc(cv2.matchTemplate(gray, part, cv2.TM_CCOEFF_NORMED))
+    return {
+        "connected_components": regions,
+        "contours": outlines,
+        "hough_lines": [[float(rho), float(theta), int(votes)] for rho, theta, votes in lines],
+        "template_match": [*place, score],
+    }
+
+
+def ground(width, height, zoom, right, down):
+    """A smooth ground, larger and moved: sin and cos of the same numbers in Rust."""
+    y, x = np.mgrid[0:height, 0:width].astype(float)
+    x, y = (x - right - width / 2) / zoom + width / 2, (y - down - height / 2) / zoom + height / 2
+    return (128 + 50 * np.sin(x / 6) * np.cos(y / 8) + 40 * np.sin((x + 2 * y) / 23)).astype(np.uint8)
+
+
+def flow():
+    """The mean vector of a grid of points, by OpenCV."""
+    means = []
+    for zoom, right, down in [(1.0, 1.5, -0.75), (1.0, -5.0, 3.0), (1.04, 2.0, 1.0)]:
+        before, now = ground(160, 120, 1.0, 0.0, 0.0), ground(160, 120, zoom, right, down)
+        points = np.float32([[[x, y]] for y in range(8, 120, 16) for x in range(8, 160, 16)])
+        moved, status, _ = cv2.calcOpticalFlowPyrLK(before, now, points, None, winSize=(15, 15), maxLevel=2)
+        kept = status[:, 0] == 1
+        means.append([zoom, right, down, *map(float, (moved - points)[kept, 0].mean(axis=0))])
+    return means
+
+
+def codes():
+    """A QR code and an EAN-13 on a grey ground."""
+    picture = np.full((220, 320), 200, np.uint8)
+    modules = np.array([list(row) for row in segno.make("framesql gate 3", error="m", micro=False).matrix])
+    qr = np.kron(np.where(modules > 0, 0, 255), np.ones((4, 4), int))
+    qr = np.pad(qr, 16, constant_values=255)
+    picture[20 : 20 + qr.shape[0], 10 : 10 + qr.shape[1]] = qr
+    digits = [int(d) for d in "4006381333931"]
+    left = ["0001101", "0011001", "0010011", "0111101", "0100011", "0110001", "0101111", "0111011", "0110111", "0001011"]
+    inverted = [code.translate(str.maketrans("01", "10")) for code in left]
+    parity = "LGLLGG"  # Of a first digit 4.
+    bars = "101" + "".join(left[d] if p == "L" else inverted[d][::-1] for d, p in zip(digits[1:7], parity))
+    bars += "01010" + "".join(inverted[d] for d in digits[7:]) + "101"
+    row = np.kron(np.array([0 if bar == "1" else 255 for bar in bars]), np.ones(1, int))
+    bar = np.pad(np.tile(row, (50, 1)), ((6, 6), (14, 14)), constant_values=255)
+    picture[60 : 60 + bar.shape[0], 180 : 180 + bar.shape[1]] = bar
+    return picture
 
 
 def measures(rgb, gray, image):
@@ -134,6 +204,9 @@ def main():
     reference["box_iou"] = {"boxes": boxes, "iou": [[iou(a, b) for b in boxes] for a in boxes]}
     reference["filters"] = filters(rgb, gray)
     reference["measures"] = measures(rgb, gray, image)
+    reference["found"] = found(rgb, gray)
+    reference["flow"] = flow()
+    Image.fromarray(codes()).save(HERE / "codes.png", optimize=True)
     files = {
         "rgb444.jpg": dict(image=image, quality=90, subsampling=0),
         "rgb420.jpg": dict(image=image, quality=90, subsampling=2),

@@ -9,6 +9,7 @@ use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Float64Type, Int32Type};
 use framesql_udfs::detection::{Box as Bbox, Detection, DetectionListBuilder};
 use framesql_udfs::frame::{Picture, PixelFormat, without_pixels};
+use framesql_udfs::function::compared::needs_previous;
 use framesql_udfs::function::functions;
 use framesql_udfs::pixels::{Order, render};
 
@@ -17,11 +18,13 @@ use crate::{SIZE, formula, picture};
 
 const JPEG: &[u8] = include_bytes!("rgb420.jpg");
 /// The functions that take no frame.
-const OF_OTHERS: [&str; 6] = ["box_area", "box_center", "box_iou", "hamming_distance", "nms", "point_in_polygon"];
+const OF_OTHERS: [&str; 8] =
+    ["box_area", "box_center", "box_iou", "decode_picture", "hamming_distance", "nms", "point_in_polygon", "time_to_collision"];
 
-/// The functions whose first argument is a frame.
+/// The functions whose first argument is a frame, and that look at no other.
 fn of_frames() -> Vec<String> {
-    functions().iter().map(|f| f.name().to_owned()).filter(|name| !OF_OTHERS.contains(&name.as_str())).collect()
+    let alone = |name: &String| !OF_OTHERS.contains(&name.as_str()) && !needs_previous(name);
+    functions().iter().map(|f| f.name().to_owned()).filter(alone).collect()
 }
 
 fn jpeg(bytes: &[u8]) -> Picture {
@@ -37,6 +40,19 @@ fn ints(n: usize, value: i64) -> ArrayRef {
     Arc::new(Int64Array::from(vec![value; n]))
 }
 
+fn floats(n: usize, value: f64) -> ArrayRef {
+    Arc::new(Float64Array::from(vec![value; n]))
+}
+
+fn texts(n: usize, value: &str) -> ArrayRef {
+    Arc::new(StringArray::from(vec![value; n]))
+}
+
+/// A column of bounds of colours.
+fn bounds(n: usize, value: f64) -> ArrayRef {
+    Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>((0..n).map(|_| Some([Some(value); 3]))))
+}
+
 /// Further arguments for `n` rows that the function can do something with.
 fn more(name: &str, frames: &ArrayRef) -> Vec<ArrayRef> {
     let n = frames.len();
@@ -46,8 +62,14 @@ fn more(name: &str, frames: &ArrayRef) -> Vec<ArrayRef> {
         "rotate" => vec![ints(n, 90)],
         "threshold" => vec![ints(n, 100)],
         "adaptive_threshold" => vec![ints(n, 5), ints(n, 2)],
-        "flip" => vec![Arc::new(StringArray::from(vec!["both"; n]))],
-        "psnr" | "side_by_side" | "ssim" => vec![Arc::clone(frames)],
+        "flip" => vec![texts(n, "both")],
+        "draw_line" => vec![floats(n, 1.0), floats(n, 2.0), floats(n, 30.0), floats(n, 20.0)],
+        "draw_polygon" => vec![texts(n, "((1 1, 30 2, 20 30))")],
+        "draw_text" => vec![texts(n, "gate"), floats(n, 3.0), floats(n, 4.0)],
+        "in_range" => vec![bounds(n, 20.0), bounds(n, 200.0)],
+        "overlay_text" => vec![texts(n, "gate 3")],
+        "warp_perspective" => vec![texts(n, "((1 1, 30 2, 20 30, 3 25))"), ints(n, 8), ints(n, 6)],
+        "psnr" | "side_by_side" | "ssim" | "template_match" => vec![Arc::clone(frames)],
         _ => Vec::new(),
     }
 }
@@ -58,18 +80,24 @@ fn apply(name: &str, frames: ArrayRef) -> datafusion_common::Result<ArrayRef> {
 }
 
 /// The functions that look at nothing but the luma.
-const OF_LUMA: [&str; 15] = [
+const OF_LUMA: [&str; 21] = [
     "adaptive_threshold",
     "brightness",
     "canny",
+    "clahe",
+    "connected_components",
+    "contours",
     "contrast",
+    "detect_lanes",
     "equalize_histogram",
     "grayscale",
     "histogram",
+    "hough_lines",
     "is_blurred",
     "is_dark",
     "laplacian",
     "phash",
+    "read_codes",
     "sharpness",
     "sobel",
     "ssim",

@@ -1,0 +1,160 @@
+//! `mean_frame(frame [, width int4]) -> bytea`: the mean of pictures: what stays while things move.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray};
+use arrow::datatypes::DataType;
+use datafusion_common::{Result, ScalarValue, exec_datafusion_err, exec_err, internal_datafusion_err, internal_err, not_impl_err};
+use datafusion_expr::expr::AggregateFunction;
+use datafusion_expr::{Accumulator, AggregateUDF, Expr, lit};
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder};
+
+use super::bytes::{Keeping, Kept};
+use super::define::sql_aggregate;
+
+/// The width of the mean where the query names none: what crosses from the frames to the aggregate is 3 bytes a pixel and row.
+const WIDTH: i32 = 320;
+
+sql_aggregate!(
+    MeanFrame, "mean_frame", arguments: [Frame, Int], required: 1, returns: DataType::Binary,
+    state: [DataType::Binary], accumulator: || not_impl_err!("mean_frame in OVER"), rewritten: of_ppm,
+    syntax: "mean_frame(frame [, width int4]) -> bytea",
+    description: "The mean of pictures as a PNG file, each pixel on its own: what stays while things move, as the empty street. width in pixels, 320 unless given; the aspect is kept, and a picture is never enlarged. Pictures of several sizes in one group are an error. NULL frames, and pictures that cannot be decoded, do not count; NULL where none counts.",
+    example: "SELECT mean_frame(frame) FROM clip WHERE frame_no % 25 = 0"
+);
+
+sql_aggregate!(
+    MeanPpm, "mean_ppm", arguments: [Bytes], required: 1, returns: DataType::Binary,
+    state: [DataType::Binary], accumulator: || Ok(Box::new(Mean::default())),
+);
+
+/// What mean_frame is made of: the mean of PPM files.
+pub(super) fn mean_ppm() -> Arc<AggregateUDF> {
+    Arc::new(AggregateUDF::new_from_impl(MeanPpm::default()))
+}
+
+/// The pixels of a frame do not reach an aggregate: they are taken below it, small.
+fn of_ppm(mut call: AggregateFunction) -> Result<Expr> {
+    let mut arguments = std::mem::take(&mut call.params.args);
+    if arguments.len() == 1 {
+        arguments.push(lit(WIDTH));
+    }
+    let ppm = crate::function::functions().into_iter().find(|f| f.name() == "ppm");
+    let ppm = ppm.ok_or_else(|| internal_datafusion_err!("there is no function ppm"))?;
+    call.params.args = vec![ppm.call(arguments)];
+    Ok(Expr::AggregateFunction(AggregateFunction { func: mean_ppm(), params: call.params }))
+}
+
+#[derive(Debug, Default)]
+struct Mean {
+    size: (u32, u32),
+    n: u64,
+    sums: Vec<u64>,
+}
+
+impl Mean {
+    fn of_size(&mut self, size: (u32, u32)) -> Result<()> {
+        if self.sums.is_empty() {
+            self.size = size;
+            self.sums = vec![0; size.0 as usize * size.1 as usize * 3];
+        } else if self.size != size {
+            return exec_err!("mean_frame needs one size a group, not {}x{} and {}x{}", self.size.0, self.size.1, size.0, size.1);
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, values: &[ArrayRef], add: bool) -> Result<()> {
+        let [files] = values else { return internal_err!("a mean has one argument") };
+        for file in files.as_binary::<i32>().iter().flatten() {
+            let Some((size, pixels)) = read(file) else { return exec_err!("mean_ppm needs PPM files (P6) of at most 255 a sample") };
+            self.of_size(size)?;
+            if add {
+                self.n += 1;
+                self.sums.iter_mut().zip(pixels).for_each(|(sum, value)| *sum += u64::from(*value));
+            } else {
+                self.n = self.n.saturating_sub(1);
+                self.sums.iter_mut().zip(pixels).for_each(|(sum, value)| *sum = sum.saturating_sub(u64::from(*value)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The size and the samples of a PPM file as the function ppm writes it.
+fn read(file: &[u8]) -> Option<((u32, u32), &[u8])> {
+    let rest = file.strip_prefix(b"P6\n")?;
+    let end = rest.iter().position(|b| *b == b'\n')?;
+    let (size, rest) = rest.split_at_checked(end)?;
+    let (width, height) = str::from_utf8(size).ok()?.split_once(' ')?;
+    let size: (u32, u32) = (width.parse().ok()?, height.parse().ok()?);
+    let pixels = rest.strip_prefix(b"\n255\n")?;
+    (pixels.len() as u64 == u64::from(size.0) * u64::from(size.1) * 3).then_some((size, pixels))
+}
+
+impl Accumulator for Mean {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.count(values, true)
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.count(values, false)
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        if self.n == 0 {
+            return Ok(ScalarValue::Binary(None));
+        }
+        let rgb: Vec<u8> = self.sums.iter().map(|sum| ((sum + self.n / 2) / self.n) as u8).collect();
+        let mut file = Vec::new();
+        PngEncoder::new(&mut file)
+            .write_image(&rgb, self.size.0, self.size.1, ExtendedColorType::Rgb8)
+            .map_err(|e| exec_datafusion_err!("a mean cannot be written as PNG: {e}"))?;
+        Ok(ScalarValue::Binary(Some(file)))
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self) + self.sums.capacity() * size_of::<u64>()
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        if self.sums.is_empty() {
+            return Ok(vec![ScalarValue::Binary(None)]);
+        }
+        let mut kept = Keeping::default();
+        [self.size.0.into(), self.size.1.into(), self.n].into_iter().chain(self.sums.iter().copied()).for_each(|n| kept.number(n));
+        Ok(vec![kept.value()])
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        let [column] = states else { return internal_err!("a mean keeps one value") };
+        for mut kept in Kept::rows(column)? {
+            let size = (kept.number()? as u32, kept.number()? as u32);
+            self.of_size(size)?;
+            self.n += kept.number()?;
+            for sum in &mut self.sums {
+                *sum += kept.number()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_ppm_is_not_read() {
+        assert_eq!(read(b"P6\n2 1\n255\nabcdef"), Some(((2, 1), b"abcdef".as_slice())));
+        for wrong in
+            [b"".as_slice(), b"P6\n2 1\n255\nabcde", b"P6\n2 1\n65535\nabcdef", b"P5\n2 1\n255\nab", b"P6\n-2 1\n255\n", b"P6\n2 1"]
+        {
+            assert_eq!(read(wrong), None);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Where points of one picture are in the next: Lucas and Kanade (IJCAI 1981), from coarse to fine (Bouguet 2001).
+
+use super::neighbourhood::mirrored;
+
+/// From one point of the grid to the next, px.
+const STEP: usize = 16;
+/// Half the side of a window, without its middle, px.
+const HALF: isize = 7;
+/// Pictures of a pyramid at most, each half as large as the one before.
+const N_LEVELS: usize = 3;
+/// Steps at most by which a point is moved on one level.
+const N_STEPS: usize = 20;
+/// A point that moves less has arrived, px.
+const ARRIVED: f32 = 0.03;
+/// The least eigenvalue of the gradients, per pixel of the window and in squares of grey levels, at which a point can be told from its
+/// neighbours in both directions.
+const TEXTURE: f32 = 4.0;
+/// A point whose window differs by more on average is not where it was found, grey levels.
+const LOST: f32 = 30.0;
+
+/// A picture and smaller ones of it.
+pub(super) struct Levels(Vec<Level>);
+
+struct Level {
+    width: usize,
+    height: usize,
+    data: Vec<f32>,
+}
+
+impl Levels {
+    /// Of luma in rows of `width`.
+    pub(super) fn of(luma: &[u8], width: usize) -> Levels {
+        let height = luma.len() / width.max(1);
+        let mut levels = vec![Level { width, height, data: luma.iter().map(|v| f32::from(*v)).collect() }];
+        while let Some(last) = levels.last()
+            && levels.len() < N_LEVELS
+            && last.width.min(last.height) >= 4 * HALF as usize
+        {
+            levels.push(last.half());
+        }
+        Levels(levels)
+    }
+}
+
+impl Level {
+    /// Half the size: each pixel the mean of 5 by 5, weighed 1 4 6 4 1 each way, as OpenCV's pyrDown.
+    fn half(&self) -> Level {
+        let (width, height) = (self.width.div_ceil(2), self.height.div_ceil(2));
+        const WEIGHTS: [f32; 5] = [1.0 / 16.0, 4.0 / 16.0, 6.0 / 16.0, 4.0 / 16.0, 1.0 / 16.0];
+        let mut across = Vec::with_capacity(width * self.height);
+        for line in self.data.chunks_exact(self.width.max(1)) {
+            for x in 0..width as isize {
+                across.push((-2..=2).zip(WEIGHTS).map(|(d, w)| line[mirrored(2 * x + d, self.width)] * w).sum::<f32>());
+            }
+        }
+        let mut data = Vec::with_capacity(width * height);
+        for y in 0..height as isize {
+            let rows: [usize; 5] = [-2, -1, 0, 1, 2].map(|d| mirrored(2 * y + d, self.height) * width);
+            for x in 0..width {
+                data.push(rows.iter().zip(WEIGHTS).map(|(row, w)| across[row + x] * w).sum::<f32>());
+            }
+        }
+        Level { width, height, data }
+    }
+
+    /// The value between four pixels; outside it is that of the nearest.
+    fn at(&self, x: f32, y: f32) -> f32 {
+        let (x, y) = (x.clamp(0.0, (self.width - 1) as f32), y.clamp(0.0, (self.height - 1) as f32));
+        let (left, top) = (x as usize, y as usize);
+        let (right, bottom) = ((left + 1).min(self.width - 1), (top + 1).min(self.height - 1));
+        let (fx, fy) = (x - left as f32, y - top as f32);
+        let row = |y: usize| self.data[y * self.width + left] * (1.0 - fx) + self.data[y * self.width + right] * fx;
+        row(top) * (1.0 - fy) + row(bottom) * fy
+    }
+
+    fn holds(&self, (x, y): (f32, f32)) -> bool {
+        x >= 0.0 && y >= 0.0 && x <= (self.width - 1) as f32 && y <= (self.height - 1) as f32
+    }
+}
+
+/// The mean vector of the points of a grid that are found again, px; None if there are none.
+pub(super) fn mean_flow(before: &Levels, now: &Levels) -> Option<(f64, f64)> {
+    let first = before.0.first()?;
+    let (mut sum, mut n) = ((0.0, 0.0), 0_u32);
+    for y in (STEP / 2..first.height).step_by(STEP) {
+        for x in (STEP / 2..first.width).step_by(STEP) {
+            if let Some((dx, dy)) = follow(before, now, (x as f32, y as f32)) {
+                sum = (sum.0 + f64::from(dx), sum.1 + f64::from(dy));
+                n += 1;
+            }
+        }
+    }
+    (n > 0).then(|| (sum.0 / f64::from(n), sum.1 / f64::from(n)))
+}
+
+/// How far one point has moved, px; None where it has no texture or is lost.
+fn follow(before: &Levels, now: &Levels, point: (f32, f32)) -> Option<(f32, f32)> {
+    let mut moved = (0.0, 0.0);
+    for (level, (before, now)) in before.0.iter().zip(&now.0).enumerate().rev() {
+        let scale = 1.0 / (1 << level) as f32;
+        let at = (point.0 * scale, point.1 * scale);
+        moved = match step(before, now, at, moved) {
+            Some(moved) => moved,
+            // A coarse picture may have lost a texture that the fine one has.
+            None if level > 0 => moved,
+            None => return None,
+        };
+        if level > 0 {
+            moved = (moved.0 * 2.0, moved.1 * 2.0);
+        }
+    }
+    Some(moved)
+}
+
+/// The move on one level, from a first guess.
+fn step(before: &Level, now: &Level, at: (f32, f32), guess: (f32, f32)) -> Option<(f32, f32)> {
+    let window = || (-HALF..=HALF).flat_map(|dy| (-HALF..=HALF).map(move |dx| (dx as f32, dy as f32)));
+    let n = (2 * HALF + 1).pow(2) as f32;
+    let mut patch = Vec::with_capacity(n as usize);
+    let (mut xx, mut xy, mut yy) = (0.0_f32, 0.0_f32, 0.0_f32);
+    for (dx, dy) in window() {
+        let (x, y) = (at.0 + dx, at.1 + dy);
+        let ix = (before.at(x + 1.0, y) - before.at(x - 1.0, y)) / 2.0;
+        let iy = (before.at(x, y + 1.0) - before.at(x, y - 1.0)) / 2.0;
+        (xx, xy, yy) = (xx + ix * ix, xy + ix * iy, yy + iy * iy);
+        patch.push((before.at(x, y), ix, iy));
+    }
+    let least = (xx + yy - ((xx - yy).powi(2) + 4.0 * xy * xy).sqrt()) / 2.0;
+    if least / n < TEXTURE {
+        return None;
+    }
+    let determinant = xx * yy - xy * xy;
+    let mut moved = guess;
+    let mut residual = 0.0;
+    for _ in 0..N_STEPS {
+        if !now.holds((at.0 + moved.0, at.1 + moved.1)) {
+            return None;
+        }
+        let (mut bx, mut by) = (0.0, 0.0);
+        residual = 0.0;
+        for ((dx, dy), (value, ix, iy)) in window().zip(&patch) {
+            let difference = value - now.at(at.0 + dx + moved.0, at.1 + dy + moved.1);
+            (bx, by) = (bx + difference * ix, by + difference * iy);
+            residual += difference.abs();
+        }
+        let (dx, dy) = ((yy * bx - xy * by) / determinant, (xx * by - xy * bx) / determinant);
+        moved = (moved.0 + dx, moved.1 + dy);
+        if dx * dx + dy * dy < ARRIVED * ARRIVED {
+            break;
+        }
+    }
+    (residual / n < LOST).then_some(moved)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ground(width: usize, height: usize, moved: (f64, f64)) -> Vec<u8> {
+        let value = |at: usize| {
+            let (x, y) = ((at % width) as f64 - moved.0, (at / width) as f64 - moved.1);
+            (128.0 + 50.0 * (x / 6.0).sin() * (y / 8.0).cos() + 40.0 * ((x + 2.0 * y) / 23.0).sin()) as u8
+        };
+        (0..width * height).map(value).collect()
+    }
+
+    #[test]
+    fn a_picture_that_moves_as_a_whole_is_followed() {
+        let before = Levels::of(&ground(160, 120, (0.0, 0.0)), 160);
+        for moved in [(0.0, 0.0), (1.5, -0.75), (-4.0, 3.0), (7.0, 6.0)] {
+            let (dx, dy) = mean_flow(&before, &Levels::of(&ground(160, 120, moved), 160)).unwrap();
+            assert!((dx - moved.0).abs() < 0.15 && (dy - moved.1).abs() < 0.15, "{moved:?}: {dx} {dy}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_texture_is_not_followed() {
+        let flat = Levels::of(&[90; 160 * 120], 160);
+        assert_eq!(mean_flow(&flat, &flat), None);
+        // A stripe can be followed across and not along.
+        let stripes: Vec<u8> = (0..160 * 120).map(|at| if at % 160 / 10 % 2 == 0 { 40 } else { 200 }).collect();
+        assert_eq!(mean_flow(&Levels::of(&stripes, 160), &Levels::of(&stripes, 160)), None);
+        for (width, height) in [(1, 1), (3, 50), (50, 3), (17, 17)] {
+            let tiny = Levels::of(&ground(width, height, (0.0, 0.0)), width);
+            mean_flow(&tiny, &tiny);
+        }
+        assert_eq!(mean_flow(&Levels::of(&[], 0), &Levels::of(&[], 0)), None);
+    }
+}

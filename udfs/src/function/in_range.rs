@@ -1,0 +1,37 @@
+//! `in_range(frame, low float8[], high float8[]) -> FRAME`: which pixels have a colour between two others.
+
+use arrow::array::ArrayRef;
+use arrow::buffer::Buffer;
+use datafusion_common::{Result, exec_err};
+
+use super::call::{Arguments, Decoder, sql_function};
+use super::neighbourhood::Samples;
+use crate::frame::{Picture, PixelFormat, frame_type};
+
+sql_function!(
+    InRange, "in_range", arguments: [Frame, Numbers, Numbers], required: 3, returns: frame_type(),
+    syntax: "in_range(frame, low float8[], high float8[]) -> FRAME",
+    description: "White where red, green and blue (of hsv: hue, saturation and value) are each at least low's and at most high's, black elsewhere, as OpenCV's inRange. Each bound is a list of three numbers, and another number of them is an error. NULL for a NULL frame, bound or number in one, or a picture that cannot be decoded. The frame is derived, of luma only.",
+    example: "SELECT cardinality(connected_components(in_range(frame, [200, 0, 0], [255, 80, 80]))) FROM clip WHERE frame_no = 100"
+);
+
+fn run(arguments: &Arguments) -> Result<ArrayRef> {
+    let mut decoder = Decoder::default();
+    arguments.derive(|row, picture| {
+        let (Some(low), Some(high)) = (bound(arguments.numbers(1, row))?, bound(arguments.numbers(2, row))?) else { return Ok(None) };
+        let samples = Samples::rgb(&decoder.decode(picture)?)?;
+        let inside =
+            |pixel: &[u8; 3]| pixel.iter().zip(low.iter().zip(&high)).all(|(v, (low, high))| (*low..=*high).contains(&f64::from(*v)));
+        let data: Vec<u8> = samples.data.as_chunks::<3>().0.iter().map(|p| if inside(p) { 255 } else { 0 }).collect();
+        let picture = Samples { data: Vec::new(), ..samples }.into_picture();
+        Ok(Some(Picture { format: PixelFormat::Gray8, planes: [Some(Buffer::from_vec(data)), None, None], ..picture }))
+    })
+}
+
+fn bound(given: Option<Vec<Option<f64>>>) -> Result<Option<[f64; 3]>> {
+    match given.as_deref() {
+        None => Ok(None),
+        Some([a, b, c]) => Ok(a.zip(*b).zip(*c).map(|((a, b), c)| [a, b, c])),
+        Some(other) => exec_err!("in_range needs bounds of three numbers, not {}", other.len()),
+    }
+}

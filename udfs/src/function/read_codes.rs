@@ -1,0 +1,75 @@
+//! `read_codes(frame) -> struct(format text, text text, box BOX, points struct(x float4, y float4)[])[]`: what the QR and bar codes in a picture say.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, StringArray};
+use arrow::datatypes::DataType;
+use datafusion_common::Result;
+use rxing::DecodeHints;
+use rxing::helpers::detect_multiple_in_luma_with_hints;
+
+use super::call::{Arguments, Decoder, sql_function};
+use super::lists::{boxes, list_of, lists, point_type, points, struct_of, structs};
+use crate::detection::{Box, box_type};
+use crate::frame::Picture;
+use crate::pixels::{Damaged, upright_luma};
+
+sql_function!(
+    ReadCodes, "read_codes", arguments: [Frame], required: 1, returns: codes_type(),
+    syntax: "read_codes(frame) -> struct(format text, text text, box BOX, points struct(x float4, y float4)[])[]",
+    description: "What the codes in a picture say, from the top down: QR codes, Data Matrix, and bar codes (EAN, UPC, Code 39, 93 and 128, ITF, Codabar, RSS). format is 'qr_code', 'ean_13', 'code_128' …, points are the patterns by which the code was found, in pixels of the \
+picture (of a bar code the ends of a line across it), box their least box, at least a pixel high and wide. The luma is read as displayed and at its full size, so crop or resize a large picture first where time counts. An empty list where there is no code that can be read whole. NULL for a NULL frame or a picture that cannot be decoded.",
+    example: "SELECT ts, code.format, code.text FROM clip CROSS JOIN UNNEST(read_codes(frame)) AS code WHERE frame_no % 25 = 0"
+);
+
+fn codes_type() -> DataType {
+    list_of(struct_of(&[("format", DataType::Utf8), ("text", DataType::Utf8), ("box", box_type()), ("points", list_of(point_type()))]))
+}
+
+struct Code {
+    format: String,
+    text: String,
+    bbox: Box,
+    points: Vec<(f32, f32)>,
+}
+
+fn run(arguments: &Arguments) -> Result<ArrayRef> {
+    let mut decoder = Decoder::default();
+    let found = arguments.pictures(|_, picture| Ok(Some(codes(&decoder.decode(picture)?)?)))?;
+    let all = || found.iter().flatten().flatten();
+    let texts = |of: fn(&Code) -> &String| Arc::new(all().map(|c| Some(of(c))).collect::<StringArray>()) as ArrayRef;
+    let of_points = points(all().flat_map(|c| c.points.iter().copied()));
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("format", texts(|c| &c.format)),
+        ("text", texts(|c| &c.text)),
+        ("box", boxes(all().map(|c| &c.bbox))),
+        ("points", lists(all().map(|c| Some(c.points.len())), of_points)),
+    ];
+    Ok(lists(found.iter().map(|row| row.as_ref().map(Vec::len)), Arc::new(structs(columns))))
+}
+
+fn codes(picture: &Picture) -> Result<Vec<Code>, Damaged> {
+    let (width, height) = picture.displayed();
+    let luma = upright_luma(picture)?;
+    let read = || detect_multiple_in_luma_with_hints(luma, width, height, &mut DecodeHints::default());
+    // It errs where it finds nothing. A young crate over foreign pixels: should it ever panic, it has found nothing either.
+    let found = catch_unwind(AssertUnwindSafe(read)).ok().and_then(Result::ok).unwrap_or_default();
+    let mut codes: Vec<Code> = found
+        .iter()
+        .map(|code| {
+            let points: Vec<(f32, f32)> = code.getPoints().iter().map(|p| (p.x, p.y)).collect();
+            let format = format!("{:?}", code.getBarcodeFormat()).to_lowercase();
+            Code { format, text: code.getText().to_owned(), bbox: around(&points), points }
+        })
+        .collect();
+    codes.sort_by(|a, b| a.bbox.y.total_cmp(&b.bbox.y).then(a.bbox.x.total_cmp(&b.bbox.x)));
+    Ok(codes)
+}
+
+fn around(points: &[(f32, f32)]) -> Box {
+    let least = |of: fn(&(f32, f32)) -> f32| points.iter().map(of).reduce(f32::min).unwrap_or(0.0);
+    let most = |of: fn(&(f32, f32)) -> f32| points.iter().map(of).reduce(f32::max).unwrap_or(0.0);
+    let (x, y) = (least(|p| p.0), least(|p| p.1));
+    Box { x, y, w: (most(|p| p.0) - x).max(1.0), h: (most(|p| p.1) - y).max(1.0) }
+}
