@@ -11,6 +11,7 @@ mod files;
 mod idle;
 mod joins;
 mod media;
+mod models;
 mod nexmark;
 mod oracle;
 mod patterns;

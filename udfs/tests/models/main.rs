@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect fails")]
 
 mod graph;
+mod pulled;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -71,7 +72,10 @@ fn an_embedder_gives_one_vector_and_a_raw_model_all_its_outputs() {
     let output = run(&models, "all", &shot);
     assert!(output.bytes() > 4 * (3 + 192));
     let Output::Tensors(all) = output else { panic!("no tensors") };
-    assert_eq!(all.iter().map(|t| (t.name.as_str(), t.shape.as_slice())).collect::<Vec<_>>(), [("mean", &[1, 3][..]), ("same", &[1, 3, 8, 8])]);
+    assert_eq!(
+        all.iter().map(|t| (t.name.as_str(), t.shape.as_slice())).collect::<Vec<_>>(),
+        [("mean", &[1, 3][..]), ("same", &[1, 3, 8, 8])]
+    );
     assert_eq!((all[1].values[0], all[1].values[7], all[1].values[191]), (100.0, 50.0, 200.0));
     assert!(refused(colours("vector", Task::Embedding), mean_and_picture()).contains("an embedding model gives one vector"));
 }
@@ -105,9 +109,15 @@ fn what_does_not_fit_is_refused_with_the_reason() {
     is(refused(colours("m", Task::Embedding), file[..file.len() / 2].to_vec()), "model \"m\" cannot be loaded: ");
     is(refused(colours("m", Task::Embedding), Vec::new()), "model \"m\" cannot be loaded: ");
     is(refused(colours("m", Task::Embedding), b"GIF89a".to_vec()), "model \"m\" cannot be loaded: ");
-    is(refused(ModelDescription::new("m", Task::Embedding, 16, 8), file.clone()), "its input is [1, 3, 8, 8], and the description makes [1, 3, 8, 16]");
+    is(
+        refused(ModelDescription::new("m", Task::Embedding, 16, 8), file.clone()),
+        "its input is [1, 3, 8, 8], and the description makes [1, 3, 8, 16]",
+    );
     is(refused(ModelDescription { layout: Layout::Nhwc, ..colours("m", Task::Embedding) }, file.clone()), "[1, 8, 8, 3]");
-    is(refused(ModelDescription { labels: vec!["one".into()], ..colours("m", Task::Classification) }, file.clone()), "3 classes and the description names 1");
+    is(
+        refused(ModelDescription { labels: vec!["one".into()], ..colours("m", Task::Classification) }, file.clone()),
+        "3 classes and the description names 1",
+    );
     is(refused(ModelDescription { sha256: "00".repeat(32), ..colours("m", Task::Embedding) }, file.clone()), "its file has the sha256");
     is(refused(ModelDescription { decode: Decode::Yolox, ..colours("m", Task::Detection) }, file.clone()), "and it gives mean [1, 3]");
     is(refused(colours("m", Task::Detection), file.clone()), "does not say how its output is read");
@@ -155,7 +165,8 @@ fn two_registries_do_not_meet_and_the_embedded_model_stays() {
     let (one, other) = (Models::new(), Models::new());
     one.insert(colours("m", Task::Raw), mean_colour()).unwrap();
     assert!(other.get("m").is_err());
-    let names = |models: &Models| models.list().iter().map(|l| (l.description.name.clone(), l.state, l.version.clone())).collect::<Vec<_>>();
+    let names =
+        |models: &Models| models.list().iter().map(|l| (l.description.name.clone(), l.state, l.version.clone())).collect::<Vec<_>>();
     assert_eq!(names(&one), [("m".into(), "loaded", "1".into()), ("yunet".into(), "embedded", "2023mar".into())]);
     assert_eq!(one.list()[0].runtime, Some("tract"));
     assert!(!one.remove("yunet"));
@@ -224,4 +235,15 @@ fn many_threads_use_one_model_at_once() {
             });
         }
     });
+}
+
+#[test]
+fn the_files_that_the_tests_of_sql_read_are_these_graphs() {
+    for (name, file) in [("bright_cells", bright_cells()), ("mean_colour", mean_colour()), ("mean_and_picture", mean_and_picture())] {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/models/{name}.onnx"));
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&path, &file).unwrap();
+        }
+        assert!(std::fs::read(&path).unwrap_or_default() == file, "{name}.onnx is another graph: run UPDATE=1 cargo test -p framesql-udfs");
+    }
 }
