@@ -15,19 +15,19 @@ use serde_json::Value;
 use super::picture;
 
 /// Name, width and height, layout, mean and std as the references have them, outputs (none: the file is ONNX already).
-const CATALOGUE: [(&str, u32, Layout, f32, f32, &[&str]); 4] = [
-    ("nanodet", 416, Layout::Nchw, 116.0, 57.0, &["Identity", "Identity_1", "Identity_2", "Identity_3", "Identity_4", "Identity_5"]),
-    ("faceres", 224, Layout::Nhwc, -1024.0, 8.0, &["global_pooling/Mean", "conv_pw_7_relu/clip_by_value"]),
-    ("centernet", 512, Layout::Nhwc, 0.0, 1.0, &["tower_0/wh", "tower_0/keypoints"]),
-    ("yunet", 640, Layout::Nchw, 0.0, 1.0, &[]),
+const CATALOGUE: [(&str, (u32, u32), Layout, f32, f32, &[&str]); 4] = [
+    ("nanodet", (416, 416), Layout::Nchw, 116.0, 57.0, &["Identity", "Identity_1", "Identity_2", "Identity_3", "Identity_4", "Identity_5"]),
+    ("faceres", (224, 224), Layout::Nhwc, -1024.0, 8.0, &["global_pooling/Mean", "conv_pw_7_relu/clip_by_value"]),
+    ("centernet", (512, 512), Layout::Nhwc, 0.0, 1.0, &["tower_0/wh", "tower_0/keypoints"]),
+    ("yunet", (640, 384), Layout::Nchw, 0.0, 1.0, &[]),
 ];
 
 /// The picture whose bytes, in the order of the input, are 7919 i mod 256.
-fn pattern(side: u32, layout: Layout) -> Picture {
-    picture(side, side, |x, y| {
+fn pattern((width, height): (u32, u32), layout: Layout) -> Picture {
+    picture(width, height, |x, y| {
         let at = |colour: u32| match layout {
-            Layout::Nchw => (colour * side + y) * side + x,
-            Layout::Nhwc => (y * side + x) * 3 + colour,
+            Layout::Nchw => (colour * height + y) * width + x,
+            Layout::Nhwc => (y * width + x) * 3 + colour,
         };
         [0, 1, 2].map(|colour| (u64::from(at(colour)) * 7919 % 256) as u8)
     })
@@ -46,13 +46,14 @@ fn file(folder: &Path, name: &str, outputs: &[&str]) -> Option<Vec<u8>> {
 }
 
 fn check(models: &Models, folder: &Path) {
-    for (name, side, layout, mean, std, outputs) in CATALOGUE {
+    for (name, size, layout, mean, std, outputs) in CATALOGUE {
         let Some(file) = file(folder, name, outputs) else { continue };
-        let description = ModelDescription { layout, mean: [mean; 3], std: [std; 3], ..ModelDescription::new(name, Task::Raw, side, side) };
+        let description =
+            ModelDescription { layout, mean: [mean; 3], std: [std; 3], ..ModelDescription::new(name, Task::Raw, size.0, size.1) };
         let description = if name == "yunet" { ModelDescription { name: "yunet-onnx".to_owned(), ..description } } else { description };
         let name_here = description.name.clone();
         models.insert(description, file).unwrap();
-        let Output::Tensors(made) = models.get(&name_here).unwrap().new_session().infer(&pattern(side, layout)).unwrap() else { panic!() };
+        let Output::Tensors(made) = models.get(&name_here).unwrap().new_session().infer(&pattern(size, layout)).unwrap() else { panic!() };
         let expected = [format!("{name}.expected.json"), format!("{name}.onnx.expected.json")];
         for expected in expected.iter().filter_map(|file| std::fs::read_to_string(folder.join(file)).ok()) {
             let expected: Value = serde_json::from_str(&expected).unwrap();
