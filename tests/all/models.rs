@@ -77,7 +77,10 @@ async fn classes_vectors_and_outputs_are_lists() {
     assert_eq!(number(&session, &count("classify(frame, 'colours')[1].label IN ('red', 'green', 'blue')")).await, 5);
     assert_eq!(number(&session, &count("cardinality(embed(frame, 'vector')) = 3")).await, 5);
     assert_eq!(number(&session, &count("cosine_similarity(embed(frame, 'vector'), embed(frame, 'vector')) > 0.999")).await, 5);
-    assert_eq!(number(&session, &count("l2_distance(embed(frame, 'vector'), embed(crop(frame, 0, 0, 64, 48), 'vector')) < 0.05")).await, 5);
+    assert_eq!(
+        number(&session, &count("l2_distance(embed(frame, 'vector'), embed(crop(frame, [0, 0, 64, 48]), 'vector')) < 0.05")).await,
+        5
+    );
     assert_eq!(
         number(&session, &count("cardinality(infer(frame, 'all')[2].values) = 192 AND infer(frame, 'all')[2].name = 'same'")).await,
         5
@@ -156,9 +159,9 @@ async fn an_inference_that_takes_too_long_is_an_error() {
     assert!(error.to_string().starts_with("model \"vector\" took "), "{error}");
 }
 
-/// The objects of the clips of ../shared/media, where `FRAMESQL_MODELS` names a folder with nanodet.onnx: what udfs/tests/models/pulled.rs leaves there.
+/// The objects of a clip of ../shared/media, where `FRAMESQL_MODELS` names a folder with nanodet.onnx: what udfs/tests/models/pulled.rs leaves there.
 #[tokio::test(flavor = "multi_thread")]
-async fn nanodet_finds_the_walkers_and_the_cars_of_the_clips() {
+async fn nanodet_finds_the_walkers_and_the_cars_of_a_street() {
     let clips = crate::files::root().join("../shared/media/clips");
     let clips = std::env::var_os("FRAMESQL_CLIPS").map_or(clips, Into::into);
     let file = std::env::var_os("FRAMESQL_MODELS").map(|folder| std::path::Path::new(&folder).join("nanodet.onnx"));
@@ -176,9 +179,7 @@ async fn nanodet_finds_the_walkers_and_the_cars_of_the_clips() {
         ..ModelDescription::new("objects", Task::Detection, 416, 416)
     };
     add(&engine, description, &file);
-    for (name, clip) in [("street", "pedestrians_vtest_30s.mp4"), ("road", "intel-car-detection.mp4")] {
-        run(&session, &format!("CREATE SOURCE {name} FROM 'file://{}'", clips.join(clip).display())).await;
-    }
+    run(&session, &format!("CREATE SOURCE street FROM 'file://{}'", clips.join("pedestrians_vtest_30s.mp4").display())).await;
     // The classes of COCO have no names here: 0 is a person, 2 a car, 5 a bus, 7 a truck.
     let vehicles = "cardinality(detect_objects(frame, ARRAY['2', '5', '7']))";
     let at = |what: &str| format!("SELECT {what} FROM street WHERE frame_no = 100");
@@ -186,15 +187,8 @@ async fn nanodet_finds_the_walkers_and_the_cars_of_the_clips() {
     let people = number(&session, &at("count_objects(frame, '0')")).await;
     let cars = number(&session, &at(vehicles)).await;
     let everything = number(&session, &at("cardinality(detect_objects(frame))")).await;
-    println!("street: {people} people, {cars} vehicles, {everything} objects");
-    assert!((6..=7).contains(&people) && cars == 2 && everything <= people + cars + 1);
-    // Single cars pass, and the road is empty between them.
-    let seen = format!("SELECT frame_no, {vehicles} AS n FROM road WHERE frame_no % 10 = 0");
-    let count = |condition: &str| format!("SELECT count(*) FROM ({seen}) AS q WHERE {condition}");
-    let (none, one, more) =
-        (number(&session, &count("n = 0")).await, number(&session, &count("n = 1")).await, number(&session, &count("n > 1")).await);
-    println!("road: {none} frames without a vehicle, {one} with one, {more} with more");
-    assert!(none >= 5 && one >= 10 && more <= 2);
+    assert!((6..=7).contains(&people) && cars == 2, "{people} people, {cars} vehicles");
+    assert!(everything <= people + cars + 1, "{everything} objects, of which one at most is none");
 }
 
 /// The portraits of ../shared/media, where `FRAMESQL_MODELS` names a folder with faceres.json and faceres.bin.
@@ -215,6 +209,5 @@ async fn faceres_knows_a_person_again() {
     let least = "SELECT CAST(round(1000 * min(cosine_similarity(a.e, b.e))) AS BIGINT) FROM seen a JOIN seen b ON a.frame_no < b.frame_no";
     let same = number(&session, &format!("{seen} {least} WHERE a.frame_no > 0")).await;
     let other = number(&session, &format!("{seen} {} WHERE a.frame_no = 0", least.replace("min(", "max("))).await;
-    println!("same person: at least {same} of 1000, another: at most {other}");
     assert!(same > 550 && other < 550, "same person: at least {same} of 1000, another: at most {other}");
 }

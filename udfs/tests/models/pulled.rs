@@ -62,7 +62,6 @@ fn check(models: &Models, folder: &Path) {
                 assert_eq!((made.name.as_str(), made.values.len()), (expected["name"].as_str().unwrap(), values.len()), "{name}");
                 let most = values.iter().fold(1.0_f32, |most, v| most.max(v.abs()));
                 let off = made.values.iter().zip(&values).fold(0.0_f32, |off, (a, b)| off.max((a - b).abs()));
-                println!("{name} {} on {}: off by {off:.2e} of {most:.2e}", made.name, models.runtime());
                 assert!(off <= 1e-3 * most, "{name} {} on {}: off by {off} of {most}", made.name, models.runtime());
             }
         }
