@@ -1,6 +1,7 @@
 //! Everything that looks inside a frame: its type, the models, the SQL functions; no planner and no video file is known here.
 
 pub mod detection;
+pub mod embedding;
 pub mod frame;
 pub mod function;
 pub mod model;

@@ -1,6 +1,7 @@
 //! The SQL functions over pictures: one file a function, one list of them.
 
 mod adaptive_threshold;
+mod align_face;
 mod blur;
 mod box_area;
 mod box_center;
@@ -9,14 +10,21 @@ mod boxes;
 mod brightness;
 mod call;
 mod canny;
+mod classify;
 mod contrast;
+mod cosine_similarity;
+mod count_objects;
 mod crop;
+mod detect;
 mod detect_faces;
+mod detect_objects;
 mod dilate;
 mod dominant_color;
 mod draw_boxes;
+mod embed;
 mod equalize_histogram;
 mod erode;
+mod face_embedding;
 mod flip;
 mod gaussian_blur;
 mod glyphs;
@@ -24,9 +32,12 @@ mod grayscale;
 mod hamming_distance;
 mod height;
 mod histogram;
+mod infer;
+pub mod inference;
 mod is_blurred;
 mod is_dark;
 mod jpeg;
+mod l2_distance;
 mod laplacian;
 mod median_blur;
 mod neighbourhood;
@@ -49,6 +60,9 @@ use std::sync::Arc;
 
 use datafusion_expr::{ScalarUDF, ScalarUDFImpl};
 
+use crate::model::Task;
+use inference::{Chosen, ModelFunction};
+
 /// The list: name order.
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     fn udf(f: impl ScalarUDFImpl + 'static) -> Arc<ScalarUDF> {
@@ -56,29 +70,39 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
     }
     vec![
         udf(adaptive_threshold::AdaptiveThreshold::default()),
+        udf(align_face::AlignFace::default()),
         udf(blur::Blur::default()),
         udf(box_area::BoxArea::default()),
         udf(box_center::BoxCenter::default()),
         udf(box_iou::BoxIou::default()),
         udf(brightness::Brightness::default()),
         udf(canny::Canny::default()),
+        udf(classify::Classify::default()),
         udf(contrast::Contrast::default()),
+        udf(cosine_similarity::CosineSimilarity::default()),
+        udf(count_objects::CountObjects::default()),
         udf(crop::Crop::default()),
+        udf(detect::Detect::default()),
         udf(detect_faces::DetectFaces::default()),
+        udf(detect_objects::DetectObjects::default()),
         udf(dilate::Dilate::default()),
         udf(dominant_color::DominantColor::default()),
         udf(draw_boxes::DrawBoxes::default()),
+        udf(embed::Embed::default()),
         udf(equalize_histogram::EqualizeHistogram::default()),
         udf(erode::Erode::default()),
+        udf(face_embedding::FaceEmbedding::default()),
         udf(flip::Flip::default()),
         udf(gaussian_blur::GaussianBlur::default()),
         udf(grayscale::Grayscale::default()),
         udf(hamming_distance::HammingDistance::default()),
         udf(height::Height::default()),
         udf(histogram::Histogram::default()),
+        udf(infer::Infer::default()),
         udf(is_blurred::IsBlurred::default()),
         udf(is_dark::IsDark::default()),
         udf(jpeg::Jpeg::default()),
+        udf(l2_distance::L2Distance::default()),
         udf(laplacian::Laplacian::default()),
         udf(median_blur::MedianBlur::default()),
         udf(nms::Nms::default()),
@@ -98,13 +122,47 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
     ]
 }
 
+/// The functions that run models: name order.
+static WITH_MODELS: [ModelFunction; 8] = [
+    classify::MODEL,
+    count_objects::MODEL,
+    detect::MODEL,
+    detect_faces::MODEL,
+    detect_objects::MODEL,
+    embed::MODEL,
+    face_embedding::MODEL,
+    infer::MODEL,
+];
+
+/// How a function runs its model; None if it runs none.
+pub fn model_function(name: &str) -> Option<&'static ModelFunction> {
+    WITH_MODELS.iter().find(|f| f.name == name)
+}
+
 /// Whether a function runs a model, so that the planner hoists its calls.
 pub fn is_model(name: &str) -> bool {
-    crate::model::model_of(name).is_some()
+    model_function(name).is_some()
+}
+
+/// The function by which a model is called: the one that runs that model and no other, else the one of its task.
+pub fn caller(model: &str, task: Task) -> &'static str {
+    let own = WITH_MODELS.iter().rev().find(|f| f.chosen == Chosen::Named(model));
+    own.map_or(task.function(), |f| f.name)
 }
 
 /// The functions of boxes, numbers and sizes: all others look at pixels.
-const WITHOUT_PIXELS: [&str; 8] = ["box_area", "box_center", "box_iou", "hamming_distance", "height", "nms", "point_in_polygon", "width"];
+const WITHOUT_PIXELS: [&str; 10] = [
+    "box_area",
+    "box_center",
+    "box_iou",
+    "cosine_similarity",
+    "hamming_distance",
+    "height",
+    "l2_distance",
+    "nms",
+    "point_in_polygon",
+    "width",
+];
 
 /// Whether a function looks at pixels, so that it is of no use where only the reference of a frame is left.
 pub fn reads_pixels(name: &str) -> bool {
@@ -145,7 +203,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     /// Files of this folder that hold no function.
-    const SHARED: [&str; 5] = ["boxes", "call", "glyphs", "mod", "neighbourhood"];
+    const SHARED: [&str; 6] = ["boxes", "call", "glyphs", "inference", "mod", "neighbourhood"];
 
     fn folder() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("src/function")
