@@ -11,7 +11,7 @@ mod files;
 mod idle;
 mod joins;
 mod media;
-mod models;
+mod model_calls;
 mod nexmark;
 mod oracle;
 mod patterns;
