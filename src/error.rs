@@ -4,6 +4,7 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
+use framesql_udfs::model::error::ModelError;
 
 /// The result of everything that is not an expression or a plan.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -187,6 +188,9 @@ pub enum Error {
         /// What failed.
         message: String,
     },
+    /// A model is missing, cannot be loaded, or fails: see its code.
+    #[error(transparent)]
+    Model(#[from] ModelError),
     /// A thread or channel of ours ended when it should not (XX000).
     #[error("internal error: {0}")]
     Internal(String),
@@ -225,6 +229,7 @@ impl Error {
             Error::TooManyClients => "53300",
             Error::ShuttingDown => "57P01",
             Error::Encode { code, .. } | Error::Failed { code, .. } | Error::Data { code, .. } => code,
+            Error::Model(e) => e.sqlstate(),
             Error::Internal(_) => "XX000",
             Error::Engine(e) => datafusion_sqlstate(e),
         }
@@ -241,6 +246,7 @@ impl Error {
             | Error::Login { hint, .. }
             | Error::State { hint, .. } => hint.clone(),
             Error::Refused { hint, .. } => Some(hint.clone()),
+            Error::Model(e) => e.hint(),
             Error::WrongKind { found, name, .. } => Some(format!("Use DROP {} {name}.", found.to_uppercase())),
             Error::DuplicateColumn { .. } => Some("Give it another name with AS.".into()),
             Error::Dependents { .. } => Some("Use DROP ... CASCADE to drop the dependent objects too.".into()),
@@ -283,7 +289,10 @@ impl From<DataFusionError> for Error {
         match e {
             DataFusionError::External(inner) => match inner.downcast::<Error>() {
                 Ok(ours) => *ours,
-                Err(inner) => Error::Engine(Box::new(DataFusionError::External(inner))),
+                Err(inner) => match inner.downcast::<ModelError>() {
+                    Ok(model) => Error::Model(*model),
+                    Err(inner) => Error::Engine(Box::new(DataFusionError::External(inner))),
+                },
             },
             DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => Error::from(*inner),
             DataFusionError::ArrowError(e, backtrace) => match *e {

@@ -1,7 +1,8 @@
 //! Every setting: name, default, unit and meaning; docs/settings.md is generated from the two lists below.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chrono::{FixedOffset, Offset, TimeZone as _};
 
@@ -22,6 +23,10 @@ pub struct Settings {
     pub model_cache_bytes: usize,
     /// Inferences that run at once.
     pub inference_threads: usize,
+    /// How long one inference may take before its call is an error.
+    pub model_time_limit: Duration,
+    /// The library of ONNX Runtime; None runs models by tract. A file that cannot be used is a warning at the start.
+    pub onnxruntime: Option<PathBuf>,
     /// Frames that a reader of a live source may lag behind before frames are shed for it.
     pub live_queue_frames: usize,
     /// The decoder of sources that name none.
@@ -77,6 +82,16 @@ pub const PROCESS_SETTINGS: &[ProcessSetting] = &[
         default: "ffmpeg",
         meaning: "the ffmpeg program, a name on PATH or a path; ffprobe stands beside it",
     },
+    ProcessSetting {
+        name: "FRAMESQL_MODEL_TIME_LIMIT",
+        default: "60 s",
+        meaning: "an inference of a model that takes longer is an error, told when it is over (s, or a number with a unit)",
+    },
+    ProcessSetting {
+        name: "ORT_DYLIB_PATH",
+        default: "",
+        meaning: "the library of ONNX Runtime, which then runs all models but the embedded one; else the one in the data directory (onnxruntime/), else the system's, else tract",
+    },
 ];
 
 /// The name by which ffmpeg is looked for where nothing else is said.
@@ -91,6 +106,8 @@ impl Default for Settings {
             batch_frames: 8,
             model_cache_bytes: 64 << 20,
             inference_threads: std::thread::available_parallelism().map_or(1, |n| n.get()),
+            model_time_limit: Duration::from_secs(60),
+            onnxruntime: None,
             live_queue_frames: 32,
             decoder: DecoderChoice::Auto,
             ffmpeg: PathBuf::from(FFMPEG),
@@ -112,8 +129,38 @@ impl Settings {
         if let Some(program) = std::env::var_os("FRAMESQL_FFMPEG").filter(|p| !p.is_empty()) {
             settings.ffmpeg = PathBuf::from(program);
         }
+        if let Some(limit) = std::env::var_os("FRAMESQL_MODEL_TIME_LIMIT").filter(|w| !w.is_empty()) {
+            let limit = limit.to_string_lossy();
+            let us = duration_us(&limit, 1_000_000).and_then(|us| u64::try_from(us).ok()).filter(|us| *us > 0);
+            settings.model_time_limit = us.map(Duration::from_micros).ok_or_else(|| Error::Option {
+                message: format!("invalid value for the environment variable FRAMESQL_MODEL_TIME_LIMIT: \"{limit}\""),
+                hint: Some("Give a number of seconds, or a number with a unit: 500 ms.".into()),
+            })?;
+        }
+        let named = std::env::var_os("ORT_DYLIB_PATH").filter(|p| !p.is_empty()).map(PathBuf::from);
+        settings.onnxruntime = named.or_else(system_onnxruntime);
         Ok(settings)
     }
+}
+
+/// Where a system keeps its libraries.
+const LIBRARIES: [&str; 6] =
+    ["/usr/local/lib", "/usr/lib", "/usr/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/opt/homebrew/lib"];
+
+/// The library of ONNX Runtime that the system has.
+fn system_onnxruntime() -> Option<PathBuf> {
+    LIBRARIES.iter().find_map(|folder| onnxruntime_in(folder.as_ref()))
+}
+
+/// The library of ONNX Runtime in a folder, `libonnxruntime.so`, with a version behind it, or `.dylib`; of several the first by name.
+pub fn onnxruntime_in(folder: &Path) -> Option<PathBuf> {
+    let library = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.strip_prefix("libonnxruntime.").is_some_and(|rest| rest.contains("dylib") || rest.split('.').next() == Some("so"))
+    };
+    let mut all: Vec<PathBuf> = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).filter(library).collect();
+    all.sort();
+    all.into_iter().next()
 }
 
 /// One line of the list of settings that SET changes for a session.

@@ -28,7 +28,7 @@ use crate::plan::{changelog, query};
 use crate::run::inference::Inference;
 use crate::run::touched::Pace;
 use crate::run::{Checkpoint, Run, Threads};
-use crate::settings::Settings;
+use crate::settings::{Settings, onnxruntime_in};
 use catalog::{Body, Catalog};
 use job::Jobs;
 use relation::Relation;
@@ -53,6 +53,17 @@ pub struct Engine {
     changing: tokio::sync::Mutex<()>,
 }
 
+/// ONNX Runtime runs the models where its library is found: the one that the data directory holds, or that the settings name. It is no error if it cannot
+/// be used, as tract runs them all the same.
+fn choose_runtime(settings: &Settings, inference: &Inference) {
+    let pulled = settings.data.as_deref().and_then(|data| onnxruntime_in(&data.join("onnxruntime")));
+    let Some(library) = pulled.or_else(|| settings.onnxruntime.clone()) else { return };
+    match inference.models().use_onnxruntime(&library) {
+        Ok(()) => tracing::info!(library = %library.display(), "models run on ONNX Runtime"),
+        Err(error) => tracing::warn!(library = %library.display(), %error, "ONNX Runtime cannot be used: models run on tract"),
+    }
+}
+
 impl Engine {
     /// Opens an engine whose kept objects are in framesql's own SQL alone: see `open_with`.
     pub async fn open(settings: Settings) -> Result<Arc<Engine>> {
@@ -64,7 +75,9 @@ impl Engine {
     /// to the session that starts them, so that a view is understood as by the client that made it.
     pub async fn open_with(settings: Settings, dialect: Option<Dialect>) -> Result<Arc<Engine>> {
         let store = settings.data.as_deref().map(Store::open).transpose()?;
-        let inference = Arc::new(Inference::new(settings.model_cache_bytes, settings.inference_threads));
+        let inference = Inference::new(settings.model_cache_bytes, settings.inference_threads).limited(settings.model_time_limit);
+        let inference = Arc::new(inference);
+        choose_runtime(&settings, &inference);
         let engine = Arc::new(Engine {
             settings,
             catalog: Arc::default(),

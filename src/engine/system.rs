@@ -300,12 +300,21 @@ fn late_rows(system: &System) -> Columns {
 
 fn models(system: &System) -> Columns {
     let all = system.inference.catalogue();
+    let side = |of: fn(&framesql_udfs::model::description::ModelDescription) -> u32| -> ArrayRef {
+        Arc::new(Int32Array::from_iter_values(all.iter().map(|m| i32::try_from(of(&m.listed.description)).unwrap_or(i32::MAX))))
+    };
     vec![
-        ("function", text(all.iter().map(|m| &m.function))),
-        ("name", text(all.iter().map(|m| m.model.name()))),
-        ("version", text(all.iter().map(|m| m.model.version()))),
-        ("licence", text(all.iter().map(|m| m.model.licence()))),
-        ("sha256", text(all.iter().map(|m| m.model.sha256()))),
+        ("function", text(all.iter().map(|m| m.function))),
+        ("name", text(all.iter().map(|m| &m.listed.description.name))),
+        ("task", text(all.iter().map(|m| m.listed.description.task.word()))),
+        ("version", text(all.iter().map(|m| &m.listed.version))),
+        ("state", text(all.iter().map(|m| m.listed.state))),
+        ("runtime", Arc::new(StringArray::from_iter(all.iter().map(|m| m.listed.runtime)))),
+        ("licence", text(all.iter().map(|m| &m.listed.description.licence))),
+        ("origin", text(all.iter().map(|m| &m.listed.description.origin))),
+        ("sha256", text(all.iter().map(|m| &m.listed.description.sha256))),
+        ("width", side(|d| d.width)),
+        ("height", side(|d| d.height)),
         ("calls", count(all.iter().map(|m| m.counters.calls.get()))),
         ("cached", count(all.iter().map(|m| m.counters.cached.get()))),
     ]

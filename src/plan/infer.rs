@@ -18,7 +18,10 @@ use datafusion::logical_expr::{
     Aggregate, BinaryExpr, Expr, ExprSchemable, Extension, Filter, Limit, LogicalPlan, Operator, Projection, Sort,
     UserDefinedLogicalNodeCore,
 };
-use framesql_udfs::function::is_model;
+use framesql_udfs::function::inference::Chosen;
+use framesql_udfs::function::{is_model, model_function};
+
+use crate::error::Error;
 
 /// The relation of columns that hold the results of calls that run for every row: a later mention of the same call reads them.
 const ALWAYS: &str = "__infer";
@@ -30,7 +33,9 @@ const GUARDED: &str = "__infer_guarded";
 pub struct Call {
     /// The SQL function.
     pub function: String,
-    /// Its arguments; the first is the frame, the second, if there is one, the least score.
+    /// The model that it runs.
+    pub model: String,
+    /// Its arguments; the first is the frame.
     pub arguments: Vec<Expr>,
     /// The rows for which SQL would reach the call; None is all.
     pub guard: Option<Expr>,
@@ -134,7 +139,7 @@ fn place(plan: LogicalPlan, keep: bool) -> Result<LogicalPlan> {
             })?;
             match called {
                 None => Ok(plan),
-                Some(function) => Err(crate::error::Error::unsupported(
+                Some(function) => Err(Error::unsupported(
                     format!("{function} in {}", plan.display().to_string().split([':', ' ']).next().unwrap_or("this place")),
                     "Call it in a subquery and use its result by name.",
                 )
@@ -370,6 +375,7 @@ impl Under {
             let guard = found.guards.iter().cloned().reduce(|a, b| Some(a?.or(b?))).flatten();
             let data_type = found.call.get_type(self.input.schema())?;
             let Expr::ScalarFunction(call) = found.call.clone() else { continue };
+            let model = model(&call)?;
             let (relation, name) = match &guard {
                 None => (ALWAYS, text(&found.call)),
                 Some(_) => (GUARDED, format!("{} #{}", text(&found.call), n_input + calls.len())),
@@ -378,7 +384,7 @@ impl Under {
             let guard = guard.map(|g| self.read(g)).transpose()?;
             fields.push((Some(TableReference::bare(relation)), Arc::new(Field::new(&name, data_type, true))));
             self.columns.insert(text(&found.call), Column::new(Some(TableReference::bare(relation)), name));
-            calls.push(Call { function: call.func.name().to_owned(), arguments, guard });
+            calls.push(Call { function: call.func.name().to_owned(), model, arguments, guard });
         }
         let schema = Arc::new(DFSchema::new_with_metadata(fields, self.input.schema().metadata().clone())?);
         let node = Infer { input: self.input.clone(), calls, schema };
@@ -407,6 +413,23 @@ impl Under {
         })?;
         Ok(read.data)
     }
+}
+
+/// The name of the model that a call runs. Errs where the call names it by what is not the same for every row.
+fn model(call: &ScalarFunction) -> Result<String> {
+    let function = call.func.name();
+    let named = match model_function(function).map(|f| f.chosen) {
+        Some(Chosen::Named(name)) => Some(name.to_owned()),
+        Some(Chosen::Argument(at)) => match call.args.get(at) {
+            Some(Expr::Literal(value, _)) => value.try_as_str().flatten().map(str::to_owned),
+            _ => None,
+        },
+        None => None,
+    };
+    named.ok_or_else(|| {
+        let message = format!("the model of {function} must be a constant");
+        Error::refused(message, format!("Write its name: {function}(frame, 'objects').")).into()
+    })
 }
 
 /// A call's name as a column; equal calls have equal names.

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array};
-use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Float64Type, SchemaRef};
+use datafusion::arrow::array::{Array, ArrayRef, BooleanArray};
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::DFSchemaRef;
 use datafusion::error::Result;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
-use framesql_udfs::detection::DetectionListBuilder;
 use framesql_udfs::frame::FrameColumn;
-use framesql_udfs::model::keep_above;
+use framesql_udfs::function::inference::{ModelFunction, Part, Results};
+use framesql_udfs::function::model_function;
+use framesql_udfs::model::error::ModelError;
 use framesql_udfs::pixels::Damaged;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -55,10 +55,13 @@ impl Infer {
             .calls
             .iter()
             .map(|c| {
+                let Some(function) = model_function(&c.function) else {
+                    return datafusion::common::internal_err!("{} runs no model", c.function);
+                };
                 Ok(ReadyCall {
-                    loaded: run.inference.model(&c.function)?,
-                    frame: c.arguments.first().map(physical).transpose()?,
-                    min_score: c.arguments.get(1).map(physical).transpose()?,
+                    function,
+                    loaded: fitting(function, &c.model, &run.inference)?,
+                    arguments: c.arguments.iter().map(physical).collect::<Result<_>>()?,
                     guard: c.guard.as_ref().map(physical).transpose()?,
                 })
             })
@@ -67,10 +70,21 @@ impl Infer {
     }
 }
 
+/// The model of that name. Errs if there is none, it cannot be loaded, or the function does not run models of its task.
+fn fitting(function: &ModelFunction, name: &str, inference: &Inference) -> Result<Arc<Loaded>> {
+    let loaded = inference.model(name)?;
+    let task = loaded.model.task();
+    if function.tasks.contains(&task) {
+        return Ok(loaded);
+    }
+    let (function, hint) = (function.name.to_owned(), format!("Call {}(frame, '{name}').", task.function()));
+    Err(ModelError::WrongTask { function, name: name.to_owned(), task: task.word(), hint }.into())
+}
+
 struct ReadyCall {
+    function: &'static ModelFunction,
     loaded: Arc<Loaded>,
-    frame: Option<Arc<dyn PhysicalExpr>>,
-    min_score: Option<Arc<dyn PhysicalExpr>>,
+    arguments: Vec<Arc<dyn PhysicalExpr>>,
     guard: Option<Arc<dyn PhysicalExpr>>,
 }
 
@@ -83,7 +97,7 @@ pub(super) struct InferOperator {
 impl Operator for InferOperator {
     fn rows(&mut self, _input: usize, rows: RecordBatch, out: &mut Output) -> Result<()> {
         let mut columns = rows.columns().to_vec();
-        for call in &self.calls {
+        for call in &mut self.calls {
             // Guards and arguments may read the results of the calls before.
             let so_far = RecordBatch::try_new(Arc::new(self.schema.project(&(0..columns.len()).collect::<Vec<_>>())?), columns.clone())?;
             columns.push(call.run(&so_far, &self.inference)?);
@@ -95,46 +109,56 @@ impl Operator for InferOperator {
 
 /// One call over the rows of a batch, as the threads that work on it share it.
 struct Looks {
+    function: &'static ModelFunction,
     loaded: Arc<Loaded>,
     inference: Arc<Inference>,
-    frames: ArrayRef,
+    arguments: Vec<ArrayRef>,
     guard: Option<BooleanArray>,
-    scores: Option<Float64Array>,
+    /// What each row looks at, where the function looks at a part of the frame.
+    parts: Option<Vec<Option<Part>>>,
     found: Vec<Mutex<Option<Result<Found>>>>,
 }
 
 impl ReadyCall {
-    fn run(&self, rows: &RecordBatch, inference: &Arc<Inference>) -> Result<ArrayRef> {
+    fn run(&mut self, rows: &RecordBatch, inference: &Arc<Inference>) -> Result<ArrayRef> {
+        // A model that was replaced serves from here on; one that was removed goes on for the queries that have begun.
+        if inference.replaced(&self.loaded) {
+            self.loaded = fitting(self.function, self.loaded.name(), inference)?;
+        }
         let guard = self.guard.as_ref().map(|g| passes(g, rows)).transpose()?;
-        let Some(frame) = &self.frame else { return datafusion::common::plan_err!("{} needs a frame", self.loaded.model.name()) };
-        let frames = evaluate(frame, rows)?;
+        let arguments = self.arguments.iter().map(|a| evaluate(a, rows)).collect::<Result<Vec<ArrayRef>>>()?;
+        let Some(frames) = arguments.first() else { return datafusion::common::plan_err!("{} needs a frame", self.function.name) };
         FrameColumn::try_new(frames.as_ref())?;
-        let scores = self
-            .min_score
-            .as_ref()
-            .map(|s| -> Result<Float64Array> { Ok(cast(&evaluate(s, rows)?, &DataType::Float64)?.as_primitive::<Float64Type>().clone()) });
-        let scores = scores.transpose()?;
+        let parts = match &self.function.part {
+            Some(part) => arguments.get(part.argument).map(part.read).transpose()?,
+            None => None,
+        };
         let found = (0..rows.num_rows()).map(|_| Mutex::new(None)).collect();
-        let (loaded, shared) = (Arc::clone(&self.loaded), Arc::clone(inference));
-        let looks = Arc::new(Looks { loaded, inference: shared, frames, guard, scores, found });
+        let (function, loaded, shared) = (self.function, Arc::clone(&self.loaded), Arc::clone(inference));
+        let looks = Arc::new(Looks { function, loaded, inference: shared, arguments, guard, parts, found });
         let theirs = Arc::clone(&looks);
         inference.at_once(rows.num_rows(), move |row| {
             if let Some(slot) = theirs.found.get(row) {
                 *slot.lock() = theirs.look(row).transpose();
             }
         })?;
-        looks.list()
+        looks.column()
     }
 }
 
 impl Looks {
-    /// What the model finds in the frame of that row; None for a row that is not reached, and for a frame that is NULL.
+    /// What the model finds in the frame of that row; None for a row that is not reached, and for a NULL among the arguments.
     fn look(&self, row: usize) -> Result<Option<Found>> {
-        let reached = self.guard.as_ref().is_none_or(|g| g.value(row)) && self.scores.as_ref().is_none_or(|s| s.is_valid(row));
-        if !reached {
-            return Ok(None);
-        }
-        let Some(view) = FrameColumn::try_new(self.frames.as_ref())?.get(row) else { return Ok(None) };
+        let reached = self.guard.as_ref().is_none_or(|g| g.value(row)) && self.arguments.iter().all(|a| a.is_valid(row));
+        let Some(frames) = self.arguments.first().filter(|_| reached) else { return Ok(None) };
+        let Some(view) = FrameColumn::try_new(frames.as_ref())?.get(row) else { return Ok(None) };
+        let part = match &self.parts {
+            None => None,
+            Some(parts) => match parts.get(row).and_then(Option::as_ref) {
+                Some(part) => Some(part),
+                None => return Ok(None),
+            },
+        };
         let model = &self.loaded.model;
         let Some(picture) = view.picture() else {
             return Err(Error::refused(
@@ -143,13 +167,19 @@ impl Looks {
             )
             .into());
         };
+        let input_size = model.input_size(view.width, view.height);
         let key = (!view.derived).then(|| Key {
             source_id: view.source_id,
             frame_no: view.frame_no,
-            sha256: Arc::clone(&self.loaded.sha256),
-            input_size: model.input_size(view.width, view.height),
+            model: Arc::clone(&self.loaded.key),
+            input_size,
+            part: part.map(Part::key),
         });
-        match self.inference.find(&self.loaded, key, &picture) {
+        let seen = match (part, &self.function.part) {
+            (Some(part), Some(of)) => self.inference.find(&self.loaded, key, || Ok((of.cut)(&picture, part, input_size)?)),
+            _ => self.inference.find(&self.loaded, key, || Ok(picture)),
+        };
+        match seen {
             Ok(found) => Ok(Some(found)),
             // The picture cannot be decoded: NULL, as in an expression.
             Err(error) if Damaged::caused(&error) => Ok(None),
@@ -157,19 +187,10 @@ impl Looks {
         }
     }
 
-    /// The rows' detections above the score that each asks for.
-    fn list(&self) -> Result<ArrayRef> {
-        let floor = self.loaded.model.default_score();
-        let mut list = DetectionListBuilder::new();
-        for (row, slot) in self.found.iter().enumerate() {
-            match slot.lock().take().transpose()? {
-                None => list.append_null(),
-                Some(all) => {
-                    let min_score = self.scores.as_ref().map_or(floor, |s| s.value(row) as f32);
-                    list.append(&keep_above(&all, min_score));
-                }
-            }
-        }
-        Ok(Arc::new(list.finish()))
+    /// What the function makes of the results.
+    fn column(&self) -> Result<ArrayRef> {
+        let outputs = self.found.iter().map(|slot| slot.lock().take().transpose()).collect::<Result<Vec<_>>>()?;
+        let results = Results::new(self.function, &outputs, self.arguments.clone(), self.loaded.model.default_score());
+        (self.function.column)(&results)
     }
 }

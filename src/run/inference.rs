@@ -3,32 +3,42 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::error::Result;
-use framesql_udfs::detection::Detection;
 use framesql_udfs::frame::Picture;
-use framesql_udfs::model::{Model, Session, model_of};
+use framesql_udfs::function::caller;
+use framesql_udfs::model::error::ModelError;
+use framesql_udfs::model::models::{Listed, Models};
+use framesql_udfs::model::output::Output;
+use framesql_udfs::model::{Model, Session};
 use parking_lot::{Condvar, Mutex};
 
 use super::workers::Workers;
+use crate::clock::Stopwatch;
 use crate::error::Error;
 use crate::metrics::ModelCounters;
 
-/// What a result is kept under: a frame, a model, the size it was looked at; thresholds are applied afterwards.
+/// How long one inference may take where nothing else is said.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+
+/// What a result is kept under: a frame (or a part of it), a model, the size it was looked at; thresholds are applied afterwards.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     /// The source, unique in the engine.
     pub source_id: u64,
     /// The frame.
     pub frame_no: i64,
-    /// The model's file; shared, as a key is made for every frame.
-    pub sha256: Arc<str>,
+    /// The model's key: its file and how it is read; shared, as a key is made for every frame.
+    pub model: Arc<str>,
     /// The size of the picture that the model saw.
     pub input_size: (u32, u32),
+    /// The part of the frame, where it was not all of it: the numbers of a box and of landmarks.
+    pub part: Option<Arc<[u32]>>,
 }
 
-/// A model's detections at its floor score; shared, as many queries read them.
-pub type Found = Arc<Vec<Detection>>;
+/// A model's result at its floor score; shared, as many queries read it.
+pub type Found = Arc<Output>;
 
 enum Slot {
     /// Another query looks at the frame just now.
@@ -49,21 +59,31 @@ pub struct Inference {
     cache: Mutex<Cache>,
     finished: Condvar,
     cache_bytes: usize,
+    time_limit: Duration,
     workers: Workers,
-    models: Mutex<HashMap<String, Arc<Loaded>>>,
+    models: Arc<Models>,
+    loaded: Mutex<HashMap<String, Arc<Loaded>>>,
 }
 
 /// One model with the sessions that are free to use.
 pub struct Loaded {
-    /// The SQL function that runs it.
-    pub function: String,
     /// The model.
     pub model: Arc<dyn Model>,
-    /// The checksum of its file.
-    pub sha256: Arc<str>,
-    /// What it did.
-    pub counters: ModelCounters,
+    /// Under which its results are kept.
+    pub key: Arc<str>,
+    /// What it did, and those of its name before it.
+    pub counters: Arc<ModelCounters>,
     sessions: Mutex<Vec<Box<dyn Session>>>,
+}
+
+/// A line of the list of models.
+pub struct Shown {
+    /// The function by which it is called.
+    pub function: &'static str,
+    /// What it is, and where it stands.
+    pub listed: Listed,
+    /// What it did; all zero where it is not loaded.
+    pub counters: Arc<ModelCounters>,
 }
 
 impl fmt::Debug for Inference {
@@ -75,8 +95,25 @@ impl fmt::Debug for Inference {
 impl Inference {
     /// A cache of `cache_bytes`, and `n_threads` inferences at once.
     pub fn new(cache_bytes: usize, n_threads: usize) -> Inference {
-        let workers = Workers::new(n_threads);
-        Inference { cache: Mutex::default(), finished: Condvar::new(), cache_bytes, workers, models: Mutex::default() }
+        Inference {
+            cache: Mutex::default(),
+            finished: Condvar::new(),
+            cache_bytes,
+            time_limit: TIME_LIMIT,
+            workers: Workers::new(n_threads),
+            models: Arc::default(),
+            loaded: Mutex::default(),
+        }
+    }
+
+    /// The same, where an inference that takes longer than `limit` is an error. It is not ended: it is found out when it is over.
+    pub fn limited(self, limit: Duration) -> Inference {
+        Inference { time_limit: limit, ..self }
+    }
+
+    /// The registry of models.
+    pub fn models(&self) -> &Arc<Models> {
+        &self.models
     }
 
     /// Calls `work` with every number below `n_items`, several at once, and returns when all calls have. Errs if one of them panicked.
@@ -84,29 +121,39 @@ impl Inference {
         if self.workers.run(n_items, work) { Ok(()) } else { Err(Error::Internal("a model has panicked".into()).into()) }
     }
 
-    /// The model behind a SQL function. Errs if it is not there.
-    pub fn model(&self, function: &str) -> Result<Arc<Loaded>> {
-        let mut models = self.models.lock();
-        if let Some(loaded) = models.get(function) {
+    /// The model of that name, as it is now. Errs if it is not there, is not installed, or cannot be loaded.
+    pub fn model(&self, name: &str) -> Result<Arc<Loaded>> {
+        let model = self.models.get(name)?;
+        let mut all = self.loaded.lock();
+        let before = all.get(name);
+        if let Some(loaded) = before.filter(|loaded| Arc::ptr_eq(&loaded.model, &model)) {
             return Ok(Arc::clone(loaded));
         }
-        let model = model_of(function).ok_or_else(|| Error::NotFound { kind: "model", name: function.to_owned() })?;
-        let sha256 = model.sha256().into();
-        let (counters, sessions) = (ModelCounters::default(), Mutex::default());
-        let loaded = Arc::new(Loaded { function: function.to_owned(), model, sha256, counters, sessions });
-        models.insert(function.to_owned(), Arc::clone(&loaded));
+        let counters = before.map_or_else(Arc::default, |loaded| Arc::clone(&loaded.counters));
+        let key = model.key().into();
+        let loaded = Arc::new(Loaded { model, key, counters, sessions: Mutex::default() });
+        all.insert(name.to_owned(), Arc::clone(&loaded));
         Ok(loaded)
     }
 
-    /// Every model there is, by the name of its function, with what it did.
-    pub fn catalogue(&self) -> Vec<Arc<Loaded>> {
-        let functions = framesql_udfs::function::functions();
-        functions.iter().filter_map(|f| self.model(f.name()).ok()).collect()
+    /// Whether another model has taken the name of this one.
+    pub(super) fn replaced(&self, loaded: &Loaded) -> bool {
+        self.models.get(loaded.name()).is_ok_and(|now| !Arc::ptr_eq(&now, &loaded.model))
     }
 
-    /// What the model finds in the picture. With a key it runs once a frame, whoever asks; without (a derived frame) it always runs.
-    pub fn find(&self, loaded: &Loaded, key: Option<Key>, picture: &Picture) -> Result<Found> {
-        let Some(key) = key else { return loaded.run(picture).map(Arc::new) };
+    /// Every model there is, in name order, with what it did.
+    pub fn catalogue(&self) -> Vec<Shown> {
+        let loaded = self.loaded.lock();
+        let shown = |listed: Listed| {
+            let counters = loaded.get(&listed.description.name).map_or_else(Arc::default, |l| Arc::clone(&l.counters));
+            Shown { function: caller(&listed.description.name, listed.description.task), listed, counters }
+        };
+        self.models.list().into_iter().map(shown).collect()
+    }
+
+    /// What the model finds in the picture that `make` gives. With a key it runs once a frame, whoever asks; without (a derived frame) it always runs.
+    pub(super) fn find(&self, loaded: &Loaded, key: Option<Key>, make: impl FnOnce() -> Result<Picture>) -> Result<Found> {
+        let Some(key) = key else { return loaded.run(&make()?, self.time_limit).map(Arc::new) };
         {
             let mut cache = self.cache.lock();
             loop {
@@ -125,7 +172,7 @@ impl Inference {
         }
         // The guard frees the place if the model errs or panics, so that nobody waits for ever.
         let mut pending = PendingSlot { inference: self, key: Some(key) };
-        let found = Arc::new(loaded.run(picture)?);
+        let found = Arc::new(loaded.run(&make()?, self.time_limit)?);
         if let Some(key) = pending.key.take() {
             self.keep(key, &found);
         }
@@ -133,9 +180,9 @@ impl Inference {
     }
 
     fn keep(&self, key: Key, found: &Found) {
-        let bytes = size_of::<Key>()
-            + 64
-            + found.iter().map(|d| size_of::<Detection>() + d.label.len() + d.landmarks.as_ref().map_or(0, |l| l.len() * 8)).sum::<usize>();
+        // The key stands in the map and in the queue; its part is shared.
+        let part = key.part.as_ref().map_or(0, |part| part.len() * size_of::<u32>());
+        let bytes = 2 * size_of::<Key>() + 64 + part + found.bytes();
         let mut cache = self.cache.lock();
         cache.slots.insert(key.clone(), Slot::Done(Arc::clone(found)));
         cache.order.push_back((key, bytes));
@@ -164,12 +211,24 @@ impl Drop for PendingSlot<'_> {
 }
 
 impl Loaded {
-    fn run(&self, picture: &Picture) -> Result<Vec<Detection>> {
+    /// Its name.
+    pub(super) fn name(&self) -> &str {
+        self.model.name()
+    }
+
+    fn run(&self, picture: &Picture, limit: Duration) -> Result<Output> {
         let free = self.sessions.lock().pop();
         let mut session = free.unwrap_or_else(|| self.model.new_session());
         self.counters.calls.add(1);
+        let stopwatch = Stopwatch::start();
         let found = session.infer(picture);
+        let took = stopwatch.elapsed();
         self.sessions.lock().push(session);
+        if took > limit {
+            let message = format!("took {:.1} s for one picture, and {:.1} s are the limit", took.as_secs_f64(), limit.as_secs_f64());
+            let hint = "Use a smaller model, or raise FRAMESQL_MODEL_TIME_LIMIT.".to_owned();
+            return Err(ModelError::Limit { name: self.name().to_owned(), message, hint }.into());
+        }
         found
     }
 }

@@ -183,14 +183,14 @@ impl Written for JoinType {
 }
 
 impl Written for Call {
-    type Form = (String, Vec<String>, Option<String>);
+    type Form = (String, String, Vec<String>, Option<String>);
 
     fn form(&self) -> Result<Self::Form> {
-        Ok((self.function.clone(), self.arguments.form()?, self.guard.form()?))
+        Ok((self.function.clone(), self.model.clone(), self.arguments.form()?, self.guard.form()?))
     }
 
-    fn back((function, arguments, guard): Self::Form) -> Result<Call> {
-        Ok(Call { function, arguments: Written::back(arguments)?, guard: Written::back(guard)? })
+    fn back((function, model, arguments, guard): Self::Form) -> Result<Call> {
+        Ok(Call { function, model, arguments: Written::back(arguments)?, guard: Written::back(guard)? })
     }
 }
 

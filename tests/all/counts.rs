@@ -17,7 +17,7 @@ fn uncached() -> Settings {
 
 /// Inferences run, and results taken from the cache.
 fn calls(engine: &Engine) -> (u64, u64) {
-    let model = engine.inference().model("detect_faces").unwrap();
+    let model = engine.inference().model("yunet").unwrap();
     (model.counters.calls.get(), model.counters.cached.get())
 }
 

@@ -13,6 +13,7 @@ mod files;
 mod idle;
 mod joins;
 mod media;
+mod model_calls;
 mod nexmark;
 mod oracle;
 mod patterns;

@@ -82,7 +82,7 @@ async fn two_engines_do_not_meet() {
     .await;
     assert_eq!(rows(&in_other, "SELECT * FROM test").await.unwrap_err().sqlstate(), "42P01");
     run(&in_other, "CREATE SOURCE test FROM 'pattern:' WITH (size = '64x48', frames = 5); CREATE MATERIALIZED VIEW v AS SELECT cardinality(detect_faces(frame)) FROM test").await;
-    let model = |engine: &Engine| engine.inference().model("detect_faces").unwrap().counters.calls.get();
+    let model = |engine: &Engine| engine.inference().model("yunet").unwrap().counters.calls.get();
     assert_eq!((model(&one), model(&other)), (0, 5));
     assert_eq!((number(&in_one, "SELECT count(*) FROM v").await, number(&in_other, "SELECT count(*) FROM v").await), (9, 5));
     one.shutdown().await;

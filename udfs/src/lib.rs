@@ -2,6 +2,7 @@
 
 pub mod aggregate;
 pub mod detection;
+pub mod embedding;
 pub mod frame;
 pub mod function;
 pub mod model;

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
 use arrow::buffer::Buffer;
-use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type, TimeUnit};
+use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Int32Type, Int64Type, TimeUnit};
 use datafusion_common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion_expr::{ColumnarValue, ScalarFunctionArgs};
 
 use super::boxes::{is_box, is_boxes};
-use crate::detection::detections_type;
+use crate::detection::{detection_type, detections_type};
 use crate::frame::{FrameBuilder, FrameColumn, FrameId, FrameView, Picture, PixelFormat, frame_type, is_frame};
 use crate::pixels::{Damaged, decoded, sized};
 
@@ -38,6 +38,12 @@ pub(crate) enum Kind {
     Box,
     /// One of these or a list of them.
     Boxes,
+    /// A list of texts.
+    Texts,
+    /// A list of numbers, as a model's vector.
+    Vector,
+    /// A DETECTION.
+    Detection,
 }
 
 impl Kind {
@@ -67,6 +73,9 @@ impl Kind {
             Kind::Detections => (given.is_null() || *given == detections_type()).then(detections_type),
             Kind::Box => is_box(given).then(|| given.clone()),
             Kind::Boxes => is_boxes(given).then(|| given.clone()),
+            Kind::Texts => list_of(given, DataType::Utf8, |item| item.is_null() || item.is_string()),
+            Kind::Vector => list_of(given, DataType::Float32, |item| item.is_null() || item.is_numeric()),
+            Kind::Detection => (given.is_null() || *given == detection_type()).then(detection_type),
         }
     }
 
@@ -83,6 +92,9 @@ impl Kind {
             Kind::Float => "a number",
             Kind::Box => "a box (x, y, w, h)",
             Kind::Boxes => "a box (x, y, w, h) or a list of boxes",
+            Kind::Texts => "a list of texts",
+            Kind::Vector => "a list of numbers",
+            Kind::Detection => "a detection",
         }
     }
 }
@@ -94,6 +106,16 @@ pub(crate) fn time_type() -> DataType {
 
 fn numbers_type() -> DataType {
     DataType::List(Arc::new(Field::new("item", DataType::Float64, true)))
+}
+
+/// The list type to cast a list to; None if its items cannot be.
+fn list_of(given: &DataType, item: DataType, fits: impl Fn(&DataType) -> bool) -> Option<DataType> {
+    let items = match given {
+        DataType::List(items) | DataType::LargeList(items) | DataType::FixedSizeList(items, _) => items.data_type(),
+        other => other,
+    };
+    let list = !std::ptr::eq(items, given);
+    (given.is_null() || list && fits(items)).then(|| DataType::List(Arc::new(Field::new("item", item, true))))
 }
 
 /// Checks the types that a call was written with and says what they are cast to; the first `n_required` arguments must be there.
@@ -127,6 +149,7 @@ fn sql_name(data_type: &DataType) -> String {
 }
 
 /// The arguments as arrays, one value a row.
+#[derive(Clone)]
 pub(super) struct Arguments {
     function: &'static str,
     arrays: Vec<ArrayRef>,
@@ -237,6 +260,27 @@ impl Arguments {
     pub(super) fn numbers(&self, at: usize, row: usize) -> Option<Vec<Option<f64>>> {
         let array = self.arrays.get(at)?.as_list_opt::<i32>()?;
         array.is_valid(row).then(|| array.value(row).as_primitive_opt::<Float64Type>().map(|n| n.iter().collect()))?
+    }
+
+    /// Calls `each` for the two vectors of every row. One that is NULL or holds a NULL gives NULL; two of different lengths are an error.
+    pub(super) fn vectors(&self, each: impl Fn(&[f32], &[f32]) -> Option<f64>) -> Result<ArrayRef> {
+        let vector = |at: usize, row: usize| {
+            let list = self.list(at, row)?;
+            let values = list.as_primitive_opt::<Float32Type>()?;
+            (values.null_count() == 0).then(|| values.clone())
+        };
+        let one = |row: usize| match vector(0, row).zip(vector(1, row)) {
+            Some((a, b)) if a.len() != b.len() => exec_err!("different vector dimensions {} and {}", a.len(), b.len()),
+            Some((a, b)) => Ok(each(a.values(), b.values())),
+            None => Ok(None),
+        };
+        Ok(Arc::new((0..self.n_rows).map(one).collect::<Result<Float64Array>>()?))
+    }
+
+    /// A list of one row; None is NULL, or an argument that is not there.
+    pub(super) fn list(&self, at: usize, row: usize) -> Option<ArrayRef> {
+        let array = self.arrays.get(at)?.as_list_opt::<i32>()?;
+        array.is_valid(row).then(|| array.value(row))
     }
 
     /// A number of one row; None is NULL, or an argument that is not there.

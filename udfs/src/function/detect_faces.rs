@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use datafusion_common::{Result, internal_err};
+use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
-use crate::detection::{DetectionListBuilder, detections_type};
-use crate::model::{keep_above, model_of};
+use super::inference::{Chosen, ModelFunction, Results};
+use crate::detection::detections_type;
+use crate::model::description::Task;
+use crate::model::yunet;
 
 sql_function!(
     DetectFaces, "detect_faces", arguments: [Frame, Float], required: 1, returns: detections_type(),
@@ -19,24 +21,24 @@ YuNet, longest side 640, NMS at IoU 0.3; it runs once a frame however often and 
     example: "SELECT ts, face.score, face.box FROM clip CROSS JOIN UNNEST(detect_faces(frame, 0.8)) AS face"
 );
 
-/// The planner replaces calls by an operator that runs once a frame; where an expression is evaluated on its own, this gives the same.
+/// How it runs its model.
+pub(super) const MODEL: ModelFunction =
+    ModelFunction { name: "detect_faces", chosen: Chosen::Named("yunet"), tasks: &[Task::Detection], part: None, column };
+
+fn column(results: &Results<'_>) -> Result<ArrayRef> {
+    results.detections(|row, face| face.score >= results.min_score(1, row))
+}
+
+/// The planner replaces calls by an operator that runs once a frame; where an expression is evaluated on its own, this gives the same, as the
+/// model is embedded.
 fn run(arguments: &Arguments) -> Result<ArrayRef> {
-    let mut list = DetectionListBuilder::new();
-    let Some(model) = model_of("detect_faces") else { return internal_err!("the embedded model is missing") };
+    let model = yunet::embedded();
     let (mut session, mut decoder) = (model.new_session(), Decoder::default());
-    let found = arguments.pictures(|row, picture| {
-        let min_score = match (arguments.given(1), arguments.float(1, row)) {
-            (false, _) => model.default_score(),
-            (true, Some(score)) => score as f32,
-            (true, None) => return Ok(None),
-        };
-        Ok(Some(keep_above(&session.infer(&decoder.decode(picture)?)?, min_score)))
-    })?;
-    for detections in found {
-        match detections {
-            Some(d) => list.append(&d),
-            None => list.append_null(),
+    let outputs = arguments.pictures(|row, picture| {
+        if arguments.given(1) && arguments.float(1, row).is_none() {
+            return Ok(None);
         }
-    }
-    Ok(Arc::new(list.finish()))
+        Ok(Some(Arc::new(session.infer(&decoder.decode(picture)?)?)))
+    })?;
+    column(&Results::of(arguments.clone(), &outputs, model.default_score()))
 }

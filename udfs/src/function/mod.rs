@@ -1,6 +1,7 @@
 //! The SQL functions over pictures: one file a function, one list of them.
 
 mod adaptive_threshold;
+mod align_face;
 mod bilateral;
 mod blur;
 mod box_area;
@@ -12,23 +13,30 @@ pub(crate) mod call;
 mod canny;
 mod canvas;
 mod clahe;
+mod classify;
 pub mod compared;
 mod connected_components;
 mod contours;
 mod contrast;
+mod cosine_similarity;
+mod count_objects;
 mod crop;
 mod decode_picture;
+mod detect;
 mod detect_faces;
 mod detect_lanes;
 mod detect_motion;
+mod detect_objects;
 mod dilate;
 mod dominant_color;
 mod draw_boxes;
 mod draw_line;
 mod draw_polygon;
 mod draw_text;
+mod embed;
 mod equalize_histogram;
 mod erode;
+mod face_embedding;
 mod flip;
 mod flow;
 mod gaussian_blur;
@@ -41,9 +49,12 @@ mod hough;
 mod hough_lines;
 mod hsv;
 mod in_range;
+mod infer;
+pub mod inference;
 mod is_blurred;
 mod is_dark;
 mod jpeg;
+mod l2_distance;
 mod lane;
 mod laplacian;
 pub(crate) mod lists;
@@ -83,6 +94,9 @@ use datafusion_expr::{Documentation, Expr, ScalarUDF, ScalarUDFImpl};
 
 use crate::aggregate;
 
+use crate::model::description::Task;
+use inference::{Chosen, ModelFunction};
+
 /// The list: name order.
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     fn udf(f: impl ScalarUDFImpl + 'static) -> Arc<ScalarUDF> {
@@ -90,6 +104,7 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
     }
     vec![
         udf(adaptive_threshold::AdaptiveThreshold::default()),
+        udf(align_face::AlignFace::default()),
         udf(bilateral::Bilateral::default()),
         udf(blur::Blur::default()),
         udf(box_area::BoxArea::default()),
@@ -98,22 +113,29 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         udf(brightness::Brightness::default()),
         udf(canny::Canny::default()),
         udf(clahe::Clahe::default()),
+        udf(classify::Classify::default()),
         udf(connected_components::ConnectedComponents::default()),
         udf(contours::Contours::default()),
         udf(contrast::Contrast::default()),
+        udf(cosine_similarity::CosineSimilarity::default()),
+        udf(count_objects::CountObjects::default()),
         udf(crop::Crop::default()),
         udf(decode_picture::DecodePicture::default()),
+        udf(detect::Detect::default()),
         udf(detect_faces::DetectFaces::default()),
         udf(detect_lanes::DetectLanes::default()),
         udf(detect_motion::DetectMotion::default()),
+        udf(detect_objects::DetectObjects::default()),
         udf(dilate::Dilate::default()),
         udf(dominant_color::DominantColor::default()),
         udf(draw_boxes::DrawBoxes::default()),
         udf(draw_line::DrawLine::default()),
         udf(draw_polygon::DrawPolygon::default()),
         udf(draw_text::DrawText::default()),
+        udf(embed::Embed::default()),
         udf(equalize_histogram::EqualizeHistogram::default()),
         udf(erode::Erode::default()),
+        udf(face_embedding::FaceEmbedding::default()),
         udf(flip::Flip::default()),
         udf(gaussian_blur::GaussianBlur::default()),
         udf(grayscale::Grayscale::default()),
@@ -123,9 +145,11 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         udf(hough_lines::HoughLines::default()),
         udf(hsv::Hsv::default()),
         udf(in_range::InRange::default()),
+        udf(infer::Infer::default()),
         udf(is_blurred::IsBlurred::default()),
         udf(is_dark::IsDark::default()),
         udf(jpeg::Jpeg::default()),
+        udf(l2_distance::L2Distance::default()),
         udf(laplacian::Laplacian::default()),
         udf(median_blur::MedianBlur::default()),
         udf(motion::Motion::default()),
@@ -155,14 +179,49 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
     ]
 }
 
+/// The functions that run models: name order.
+static WITH_MODELS: [ModelFunction; 8] = [
+    classify::MODEL,
+    count_objects::MODEL,
+    detect::MODEL,
+    detect_faces::MODEL,
+    detect_objects::MODEL,
+    embed::MODEL,
+    face_embedding::MODEL,
+    infer::MODEL,
+];
+
+/// How a function runs its model; None if it runs none.
+pub fn model_function(name: &str) -> Option<&'static ModelFunction> {
+    WITH_MODELS.iter().find(|f| f.name == name)
+}
+
 /// Whether a function runs a model, so that the planner hoists its calls.
 pub fn is_model(name: &str) -> bool {
-    crate::model::model_of(name).is_some()
+    model_function(name).is_some()
+}
+
+/// The function by which a model is called: the one that runs that model and no other, else the one of its task.
+pub fn caller(model: &str, task: Task) -> &'static str {
+    let own = WITH_MODELS.iter().rev().find(|f| matches!(f.chosen, Chosen::Named(own) if own == model));
+    own.map_or(task.function(), |f| f.name)
 }
 
 /// The functions of boxes, numbers and sizes: all others look at pixels.
-const WITHOUT_PIXELS: [&str; 10] =
-    ["box_area", "box_center", "box_iou", DECODE, "hamming_distance", "height", "nms", "point_in_polygon", "time_to_collision", "width"];
+const WITHOUT_PIXELS: [&str; 12] = [
+    "box_area",
+    "box_center",
+    "box_iou",
+    "cosine_similarity",
+    DECODE,
+    "hamming_distance",
+    "height",
+    "l2_distance",
+    "nms",
+    "point_in_polygon",
+    "time_to_collision",
+    "width",
+];
 /// The function that makes a frame of a file.
 const DECODE: &str = "decode_picture";
 
@@ -217,8 +276,22 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     /// Files of this folder that hold no function.
-    const SHARED: [&str; 13] =
-        ["boxes", "call", "canvas", "compared", "flow", "glyphs", "hough", "lane", "lists", "matching", "mod", "neighbourhood", "regions"];
+    const SHARED: [&str; 14] = [
+        "boxes",
+        "call",
+        "canvas",
+        "compared",
+        "flow",
+        "glyphs",
+        "hough",
+        "inference",
+        "lane",
+        "lists",
+        "matching",
+        "mod",
+        "neighbourhood",
+        "regions",
+    ];
 
     fn folder() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("src/function")

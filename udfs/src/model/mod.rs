@@ -1,27 +1,45 @@
-//! What a model is, and which SQL function runs which model.
+//! What a model is: its description, the engine's registry of models, and the runtimes that run them.
 
+mod decode;
+pub mod description;
+pub mod error;
+mod input;
 mod kernels;
+pub mod models;
 mod network;
+pub mod onnx;
+pub mod output;
+mod runtime;
+pub mod tfjs;
 pub mod yunet;
 
 use std::fmt::Debug;
-use std::sync::{Arc, LazyLock};
 
 use datafusion_common::Result;
 
 use crate::detection::Detection;
 use crate::frame::Picture;
+use description::Task;
+use output::Output;
 
 /// A model ready to be used from many threads; what one inference needs is in a session.
 pub trait Model: Debug + Send + Sync {
     /// Its name.
     fn name(&self) -> &str;
-    /// Which release of it, in its authors' words.
+    /// Which release of it, in its authors' words, or a number that goes up when it is replaced.
     fn version(&self) -> &str;
-    /// The sha256 of its weights, lower case hex: results are kept under it.
+    /// The sha256 of its weights, lower case hex.
     fn sha256(&self) -> &str;
+    /// Under which its results are kept: another one for anything that changes them.
+    fn key(&self) -> &str {
+        self.sha256()
+    }
     /// Under which licence the weights may be used (SPDX).
     fn licence(&self) -> &str;
+    /// What it is for.
+    fn task(&self) -> Task;
+    /// What runs it: framesql, tract or onnxruntime.
+    fn runtime(&self) -> &'static str;
     /// The size at which it looks at a picture of that size, before padding.
     fn input_size(&self, width: u32, height: u32) -> (u32, u32);
     /// The least score that `infer` gives; every threshold above it is a filter on the same result.
@@ -34,18 +52,9 @@ pub trait Model: Debug + Send + Sync {
 
 /// One inference at a time.
 pub trait Session: Send {
-    /// The detections at or above the floor score, the highest first, in pixels of the picture as displayed. Errs with
-    /// `pixels::Damaged` if the picture cannot be decoded: the caller gives NULL for it and goes on.
-    fn infer(&mut self, picture: &Picture) -> Result<Vec<Detection>>;
-}
-
-/// The model behind a SQL function; None if the function runs none.
-pub fn model_of(function: &str) -> Option<Arc<dyn Model>> {
-    static FACES: LazyLock<Arc<dyn Model>> = LazyLock::new(|| Arc::new(yunet::YuNet::embedded()));
-    match function {
-        "detect_faces" => Some(Arc::clone(&FACES)),
-        _ => None,
-    }
+    /// The result, of the kind that the model's task says; detections at or above the floor score. Errs with `pixels::Damaged` if the picture
+    /// cannot be decoded (the caller gives NULL for it and goes on) and with `ModelError` if the model fails.
+    fn infer(&mut self, picture: &Picture) -> Result<Output>;
 }
 
 /// The detections at or above a score, in the order given. Of what `infer` gives at its floor score this makes what it would give at

@@ -1,25 +1,27 @@
 //! YuNet, the face detector that travels with the build: a picture in, faces with five landmarks out.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use datafusion_common::Result;
 
 use super::kernels::Isa;
 use super::network::{Network, Weights};
+use super::description::Task;
+use super::output::Output;
 use super::{Model, Session};
 use crate::detection::{Box as Bbox, Detection, iou};
 use crate::frame::Picture;
 use crate::pixels::{Order, render};
 
 /// Boxes that overlap a better one by more than this are the same face (OpenCV's sample has the same).
-const NMS_IOU: f64 = 0.3;
+pub(super) const NMS_IOU: f64 = 0.3;
 /// The threshold where the query names none.
 const DEFAULT_SCORE: f32 = 0.7;
 /// Below this the model finds faces in wallpaper; no query goes lower.
 const FLOOR_SCORE: f32 = 0.3;
 /// Larger pictures are scaled down to this longest side; smaller ones are not enlarged.
-const LONGEST_SIDE: u32 = 640;
+pub(super) const LONGEST_SIDE: u32 = 640;
 /// sha256 of yunet.f32, which make_yunet.py checks.
 const SHA256: &str = "2480a17e2b10be920282fe3c2f0349c0e76d3933bf1667bae9fd7cad4f403e1e";
 
@@ -33,6 +35,12 @@ impl fmt::Debug for YuNet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("YuNet").field("isa", &self.isa.name).finish_non_exhaustive()
     }
+}
+
+/// The model; its weights are unpacked once a process, as the code is there once.
+pub fn embedded() -> Arc<dyn Model> {
+    static EMBEDDED: LazyLock<Arc<dyn Model>> = LazyLock::new(|| Arc::new(YuNet::embedded()));
+    Arc::clone(&EMBEDDED)
 }
 
 impl YuNet {
@@ -72,6 +80,14 @@ impl Model for YuNet {
         "BSD-3-Clause"
     }
 
+    fn task(&self) -> Task {
+        Task::Detection
+    }
+
+    fn runtime(&self) -> &'static str {
+        "framesql"
+    }
+
     fn input_size(&self, width: u32, height: u32) -> (u32, u32) {
         input_size(width, height)
     }
@@ -106,7 +122,7 @@ struct YuNetSession {
 }
 
 impl Session for YuNetSession {
-    fn infer(&mut self, picture: &Picture) -> Result<Vec<Detection>> {
+    fn infer(&mut self, picture: &Picture) -> Result<Output> {
         let (width, height) = picture.displayed();
         let input = input_size(width, height);
         let pixels = render(picture, Order::Bgr, Some(input))?;
@@ -118,7 +134,7 @@ impl Session for YuNetSession {
         };
         network.run(&self.weights, &pixels.data, w, h);
         let scale = (width as f32 / input.0 as f32, height as f32 / input.1 as f32);
-        Ok(suppress(faces(network, scale)))
+        Ok(Output::Detections(suppress(faces(network, scale))))
     }
 }
 

@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, Float64Type, Int32Type};
 use framesql_udfs::detection::{Box as Bbox, Detection, DetectionListBuilder};
 use framesql_udfs::frame::{Picture, PixelFormat, without_pixels};
 use framesql_udfs::function::compared::needs_previous;
-use framesql_udfs::function::functions;
+use framesql_udfs::function::{functions, is_model};
 use framesql_udfs::pixels::{Order, render};
 
 use crate::call::{call, call_constant, frames, picture_of};
@@ -18,12 +18,14 @@ use crate::{SIZE, formula, picture};
 
 const JPEG: &[u8] = include_bytes!("rgb420.jpg");
 /// The functions that take no frame.
-const OF_OTHERS: [&str; 8] =
-    ["box_area", "box_center", "box_iou", "decode_picture", "hamming_distance", "nms", "point_in_polygon", "time_to_collision"];
+const OF_OTHERS: [&str; 10] =
+    ["box_area", "box_center", "box_iou", "cosine_similarity", "decode_picture", "hamming_distance", "l2_distance", "nms", "point_in_polygon", "time_to_collision"];
 
-/// The functions whose first argument is a frame, and that look at no other.
+/// The functions whose first argument is a frame and that look at no other, but for those whose models an engine has.
 fn of_frames() -> Vec<String> {
-    let alone = |name: &String| !OF_OTHERS.contains(&name.as_str()) && !needs_previous(name);
+    let alone = |name: &String| {
+        !OF_OTHERS.contains(&name.as_str()) && !needs_previous(name) && (!is_model(name) || name == "detect_faces")
+    };
     functions().iter().map(|f| f.name().to_owned()).filter(alone).collect()
 }
 
@@ -34,6 +36,16 @@ fn jpeg(bytes: &[u8]) -> Picture {
 /// A column of `n` boxes, written as lists.
 fn boxes(n: usize, sides: [f64; 4]) -> ArrayRef {
     Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>((0..n).map(|_| Some(sides.map(Some)))))
+}
+
+/// A column of `n` faces with five landmarks.
+fn faces(n: usize) -> ArrayRef {
+    let landmarks = Some(vec![(20.0, 15.0), (30.0, 15.0), (25.0, 20.0), (21.0, 25.0), (29.0, 25.0)]);
+    let bbox = Bbox { x: 15.0, y: 8.0, w: 20.0, h: 24.0 };
+    let face = Detection { label: "face".into(), score: 0.9, bbox, landmarks, track_id: None };
+    let mut list = DetectionListBuilder::new();
+    list.append(&vec![face; n]);
+    Arc::clone(list.finish().values())
 }
 
 fn ints(n: usize, value: i64) -> ArrayRef {
@@ -58,6 +70,7 @@ fn more(name: &str, frames: &ArrayRef) -> Vec<ArrayRef> {
     let n = frames.len();
     match name {
         "crop" | "draw_boxes" | "pixelate" => vec![boxes(n, [5.0, 5.0, 30.0, 20.0])],
+        "align_face" => vec![faces(n)],
         "resize" => vec![ints(n, 31)],
         "rotate" => vec![ints(n, 90)],
         "threshold" => vec![ints(n, 100)],
@@ -155,6 +168,25 @@ fn constants_give_constants() {
         assert!(call_constant(&name, &nulls).unwrap().is_null(0), "{name}");
     }
     assert!(call_constant("box_iou", &[Arc::clone(&null), boxes(1, [0.0, 0.0, 1.0, 1.0])]).unwrap().is_null(0));
+}
+
+#[test]
+fn a_function_whose_model_an_engine_has_gives_null_for_null_and_says_where_it_can_be_called() {
+    let frame = frames(&[Some(&formula(64, 64))]);
+    let (null, name): (ArrayRef, ArrayRef) = (Arc::new(NullArray::new(1)), Arc::new(StringArray::from(vec!["objects"])));
+    for (function, more) in [
+        ("classify", vec![Arc::clone(&name)]),
+        ("count_objects", vec![Arc::clone(&name)]),
+        ("detect", vec![Arc::clone(&name)]),
+        ("detect_objects", vec![]),
+        ("embed", vec![Arc::clone(&name)]),
+        ("face_embedding", vec![faces(1)]),
+        ("infer", vec![name]),
+    ] {
+        assert!(call(function, &[vec![Arc::clone(&null)], more.clone()].concat()).unwrap().is_null(0), "{function}");
+        let error = call(function, &[vec![Arc::clone(&frame)], more].concat()).unwrap_err().to_string();
+        assert!(error.contains(&format!("{function} runs a model and is not supported here")), "{error}");
+    }
 }
 
 #[test]

@@ -1,0 +1,45 @@
+//! `detect_objects(frame [, labels text[] [, min_score float8]]) -> DETECTION[]`: people, vehicles and other things of everyday life, the surest first.
+
+use std::collections::HashSet;
+
+use arrow::array::{ArrayRef, AsArray};
+use datafusion_common::Result;
+
+use super::call::{Arguments, sql_function};
+use super::inference::{Chosen, ModelFunction, Results, without_frames};
+use crate::detection::detections_type;
+use crate::model::description::Task;
+
+sql_function!(
+    DetectObjects, "detect_objects", arguments: [Frame, Texts, Float], required: 1, returns: detections_type(),
+    syntax: "detect_objects(frame [, labels text[] [, min_score float8]]) -> DETECTION[]",
+    description: "The things in a picture that the model named objects knows, the surest first: with the model of the manifest the 80 classes of COCO \
+('person', 'bicycle', 'car', 'bus', 'truck', 'dog' ...). Only those with one of the labels, where labels are given; a label that the model does not have \
+finds nothing. min_score is the model's own unless given. NULL for a NULL frame, a picture that cannot be decoded, NULL labels or a NULL min_score; an \
+empty list where nothing is found. It is detect(frame, 'objects') with a filter: the model runs once a frame for all of them.",
+    example: "SELECT ts, cardinality(detect_objects(frame, ARRAY['car', 'bus', 'truck'])) AS vehicles FROM clip"
+);
+
+/// How it runs its model.
+pub(super) const MODEL: ModelFunction =
+    ModelFunction { name: "detect_objects", chosen: Chosen::Named("objects"), tasks: &[Task::Detection], part: None, column };
+
+fn column(results: &Results<'_>) -> Result<ArrayRef> {
+    let arguments = results.arguments();
+    let labels = |row: usize| -> Option<HashSet<String>> {
+        let list = arguments.list(1, row)?;
+        Some(list.as_string_opt::<i32>()?.iter().flatten().map(str::to_owned).collect())
+    };
+    // The labels are mostly a constant, but may be a column: those of the row that is looked at.
+    let mut wanted: (Option<usize>, Option<HashSet<String>>) = (None, None);
+    results.detections(|row, found| {
+        if wanted.0 != Some(row) {
+            wanted = (Some(row), labels(row));
+        }
+        found.score >= results.min_score(2, row) && wanted.1.as_ref().is_none_or(|labels| labels.contains(&found.label))
+    })
+}
+
+fn run(arguments: &Arguments) -> Result<ArrayRef> {
+    without_frames(arguments, "detect_objects", &detections_type())
+}

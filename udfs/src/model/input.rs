@@ -1,0 +1,148 @@
+//! From a picture to the numbers that a graph takes: fitted to its size, in its order of axes and colours, each value less the mean and divided by std.
+
+use super::description::{Color, Decode, Fit, Layout, ModelDescription};
+use crate::frame::Picture;
+use crate::pixels::{Damaged, Order, render};
+
+/// What is left of a letterbox.
+const GRAY: u8 = 114;
+
+/// How the pixels of an input lie in the picture that it was made from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Placed {
+    /// Pixels of the picture for one of the input, across and down.
+    pub(super) scale: (f32, f32),
+    /// Size of the picture as displayed, px.
+    pub(super) picture: (u32, u32),
+}
+
+/// The way from a picture to the input of one model.
+#[derive(Debug)]
+pub(super) struct Input {
+    width: usize,
+    height: usize,
+    layout: Layout,
+    order: Order,
+    fit: Fit,
+    rest: u8,
+    /// What each of the 256 values becomes, a colour each.
+    tables: [Vec<f32>; 3],
+}
+
+impl Input {
+    pub(super) fn new(description: &ModelDescription) -> Input {
+        let table = |colour: usize| {
+            let (mean, std) = (description.mean.get(colour).copied().unwrap_or(0.0), description.std.get(colour).copied().unwrap_or(1.0));
+            (0..=u8::MAX).map(|value| (f32::from(value) - mean) / std).collect()
+        };
+        Input {
+            width: description.width as usize,
+            height: description.height as usize,
+            layout: description.layout,
+            order: match description.color {
+                Color::Rgb => Order::Rgb,
+                Color::Bgr => Order::Bgr,
+            },
+            fit: description.fitted(),
+            rest: if description.decode == Decode::Yunet { 0 } else { GRAY },
+            tables: [table(0), table(1), table(2)],
+        }
+    }
+
+    /// Writes the picture into `numbers`, which keeps its memory from one picture to the next. Errs if the picture cannot be decoded.
+    pub(super) fn fill(&self, picture: &Picture, numbers: &mut Vec<f32>) -> Result<Placed, Damaged> {
+        let size = picture.displayed();
+        let (width, height) = self.inner(size);
+        let pixels = render(picture, self.order, Some((width as u32, height as u32)))?;
+        let whole = (width, height) == (self.width, self.height);
+        let n_cells = self.width * self.height;
+        numbers.resize(n_cells * 3, 0.0);
+        if !whole {
+            self.clear(numbers);
+        }
+        let [first, second, third] = &self.tables;
+        let value = |table: &[f32], byte: u8| table.get(usize::from(byte)).copied().unwrap_or(0.0);
+        for (y, line) in pixels.data.as_slice().chunks_exact(width * 3).enumerate() {
+            let (pixels, start) = (line.as_chunks::<3>().0, y * self.width);
+            match self.layout {
+                Layout::Nhwc => {
+                    let cells = numbers.get_mut(start * 3..(start + width) * 3).unwrap_or_default();
+                    for (cell, [a, b, c]) in cells.as_chunks_mut::<3>().0.iter_mut().zip(pixels) {
+                        *cell = [value(first, *a), value(second, *b), value(third, *c)];
+                    }
+                }
+                Layout::Nchw => {
+                    for (colour, table) in self.tables.iter().enumerate() {
+                        let start = colour * n_cells + start;
+                        let cells = numbers.get_mut(start..start + width).unwrap_or_default();
+                        cells
+                            .iter_mut()
+                            .zip(pixels)
+                            .for_each(|(cell, pixel)| *cell = value(table, pixel.get(colour).copied().unwrap_or(0)));
+                    }
+                }
+            }
+        }
+        let scale = (size.0 as f32 / width as f32, size.1 as f32 / height as f32);
+        Ok(Placed { scale, picture: size })
+    }
+
+    /// The part of the input that a picture of that size takes, from its top left corner.
+    fn inner(&self, (width, height): (u32, u32)) -> (usize, usize) {
+        match self.fit {
+            Fit::Stretch => (self.width, self.height),
+            Fit::Letterbox => {
+                let factor = (self.width as f64 / f64::from(width.max(1))).min(self.height as f64 / f64::from(height.max(1)));
+                let side = |pixels: u32, most: usize| ((f64::from(pixels) * factor).round() as usize).clamp(1, most);
+                (side(width, self.width), side(height, self.height))
+            }
+        }
+    }
+
+    fn clear(&self, numbers: &mut [f32]) {
+        let rest = self.tables.each_ref().map(|table| table.get(usize::from(self.rest)).copied().unwrap_or(0.0));
+        match self.layout {
+            Layout::Nhwc => numbers.as_chunks_mut::<3>().0.iter_mut().for_each(|cell| *cell = rest),
+            Layout::Nchw => numbers.chunks_exact_mut(self.width * self.height).zip(rest).for_each(|(plane, rest)| plane.fill(rest)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::description::Task;
+    use super::*;
+    use crate::pixels::rgb8;
+    use arrow::buffer::Buffer;
+
+    fn numbers(change: impl FnOnce(&mut ModelDescription), picture: &Picture) -> (Vec<f32>, Placed) {
+        let mut description = ModelDescription::new("m", Task::Raw, 2, 2);
+        change(&mut description);
+        let mut numbers = Vec::new();
+        let placed = Input::new(&description).fill(picture, &mut numbers).unwrap();
+        (numbers, placed)
+    }
+
+    #[test]
+    fn axes_colours_mean_and_std_are_those_of_the_description() {
+        let picture = rgb8(2, 2, 0, Buffer::from_vec((1..=12).collect::<Vec<u8>>()));
+        let (planes, placed) = numbers(|_| {}, &picture);
+        assert_eq!(planes, [1.0, 4.0, 7.0, 10.0, 2.0, 5.0, 8.0, 11.0, 3.0, 6.0, 9.0, 12.0]);
+        assert_eq!((placed.scale, placed.picture), ((1.0, 1.0), (2, 2)));
+        let turned =
+            |d: &mut ModelDescription| (d.layout, d.color, d.mean, d.std) = (Layout::Nhwc, Color::Bgr, [1.0, 0.0, 0.0], [1.0, 2.0, 1.0]);
+        assert_eq!(numbers(turned, &picture).0[..6], [2.0, 1.0, 1.0, 5.0, 2.5, 4.0]);
+    }
+
+    #[test]
+    fn a_letterbox_stands_at_the_top_left_and_the_rest_is_gray() {
+        let picture = rgb8(4, 2, 0, Buffer::from_vec(vec![50; 24]));
+        for layout in [Layout::Nchw, Layout::Nhwc] {
+            let (numbers, placed) = numbers(|d| (d.fit, d.layout) = (Some(Fit::Letterbox), layout), &picture);
+            assert_eq!(placed.scale, (2.0, 2.0));
+            let top = if layout == Layout::Nchw { 0..2 } else { 0..6 };
+            assert!(numbers[top].iter().all(|n| *n == 50.0) && numbers[10..].iter().all(|n| *n == 114.0), "{numbers:?}");
+        }
+        assert_eq!(numbers(|_| {}, &picture).1.scale, (2.0, 1.0));
+    }
+}

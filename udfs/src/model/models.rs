@@ -1,0 +1,209 @@
+//! The models of one engine by their names: embedded, brought by a user, pulled and loaded when they are first used, or known and not installed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+
+use super::description::{Decode, ModelDescription, Task};
+use super::error::ModelError;
+use super::onnx::OnnxModel;
+use super::runtime::{self, Runtime};
+use super::{Model, yunet};
+
+/// The registry. Two registries know nothing of each other. A model that is replaced while queries run serves them until their next batch:
+/// from there on they run the new one. A model that is removed serves to their end the queries that have begun.
+#[derive(Debug)]
+pub struct Models {
+    runtime: RwLock<Arc<dyn Runtime>>,
+    entries: RwLock<BTreeMap<String, Entry>>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    description: Arc<ModelDescription>,
+    /// 1 for the first of its name, one more for each that replaces it.
+    version: u64,
+    state: State,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    /// It travels with the build.
+    Embedded(Arc<dyn Model>),
+    Loaded(Arc<dyn Model>),
+    /// A file that is read at the first use, by whoever comes first.
+    Offered {
+        file: PathBuf,
+        loaded: Arc<Mutex<Option<Arc<dyn Model>>>>,
+    },
+    NotInstalled {
+        hint: String,
+    },
+}
+
+/// One line of the list of models.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// What is known of it.
+    pub description: Arc<ModelDescription>,
+    /// Its version: the release of an embedded model, else a number that goes up when it is replaced.
+    pub version: String,
+    /// Where it stands: embedded, loaded, installed (and not used yet) or not installed.
+    pub state: &'static str,
+    /// What runs it; None where it is not loaded.
+    pub runtime: Option<&'static str>,
+}
+
+impl Default for Models {
+    fn default() -> Models {
+        Models::new()
+    }
+}
+
+impl Models {
+    /// The embedded models, and tract for those that come.
+    pub fn new() -> Models {
+        let faces: Arc<dyn Model> = yunet::embedded();
+        let description = ModelDescription {
+            sha256: faces.sha256().to_owned(),
+            licence: faces.licence().to_owned(),
+            origin: "the build".to_owned(),
+            decode: Decode::Yunet,
+            labels: vec!["face".to_owned()],
+            score: faces.default_score(),
+            iou: yunet::NMS_IOU as f32,
+            ..ModelDescription::new(faces.name(), Task::Detection, yunet::LONGEST_SIDE, yunet::LONGEST_SIDE)
+        };
+        let entry = Entry { description: Arc::new(description), version: 1, state: State::Embedded(Arc::clone(&faces)) };
+        Models { runtime: RwLock::new(runtime::tract()), entries: RwLock::new(BTreeMap::from([(faces.name().to_owned(), entry)])) }
+    }
+
+    /// Runs the models that are loaded from now on by ONNX Runtime, from that library. Errs with a sentence if it cannot be used: then
+    /// tract goes on. A process keeps the first library that it has loaded.
+    pub fn use_onnxruntime(&self, library: &Path) -> Result<(), String> {
+        let found = runtime::onnxruntime(library)?;
+        *self.runtime.write() = found;
+        Ok(())
+    }
+
+    /// The name of what runs the models that are loaded from now on: tract or onnxruntime.
+    pub fn runtime(&self) -> &'static str {
+        self.runtime.read().name()
+    }
+
+    /// Loads a model from the bytes of its ONNX file and puts it in the place of the one that has its name, if there is one. Errs, and changes
+    /// nothing, if it cannot be loaded, does not fit its description, or would replace an embedded one.
+    pub fn insert(&self, description: ModelDescription, file: Vec<u8>) -> Result<(), ModelError> {
+        self.free(&description.name)?;
+        let runtime = Arc::clone(&*self.runtime.read());
+        // Loading takes its time: queries run meanwhile, and who is in between is replaced too.
+        let version = self.next_version(&description.name);
+        let model = OnnxModel::load(description.clone(), version, file, &*runtime)?;
+        let description = ModelDescription { sha256: model.sha256().to_owned(), ..description };
+        self.put(description, State::Loaded(Arc::new(model)))
+    }
+
+    /// A model whose file is read when it is first used: then its sha256 is checked, which the description must have. Errs if the description
+    /// cannot be, or the name is an embedded one's.
+    pub fn offer(&self, description: ModelDescription, file: PathBuf) -> Result<(), ModelError> {
+        description.check()?;
+        if description.sha256.is_empty() {
+            let message = format!("model \"{}\" has no sha256", description.name);
+            return Err(ModelError::Description { message, hint: "Name the sha256 of its file.".to_owned() });
+        }
+        self.put(description, State::Offered { file, loaded: Arc::default() })
+    }
+
+    /// A model that the manifest names and whose file is not here: a call fails with `hint`, "Run framesql models pull objects.". Errs as `offer` does.
+    pub fn known(&self, description: ModelDescription, hint: impl Into<String>) -> Result<(), ModelError> {
+        description.check()?;
+        self.put(description, State::NotInstalled { hint: hint.into() })
+    }
+
+    /// Takes a model out; false if there is none of that name, or it is embedded.
+    pub fn remove(&self, name: &str) -> bool {
+        let mut entries = self.entries.write();
+        let there = entries.get(name).is_some_and(|entry| !matches!(entry.state, State::Embedded(_)));
+        there && entries.remove(name).is_some()
+    }
+
+    /// The model of that name, loaded if it was not. Errs if there is none, it is not installed, or its file cannot be loaded.
+    pub fn get(&self, name: &str) -> Result<Arc<dyn Model>, ModelError> {
+        let entry = self.entries.read().get(name).cloned();
+        let Entry { description, version, state } = entry.ok_or_else(|| ModelError::NotFound { name: name.to_owned() })?;
+        match state {
+            State::Embedded(model) | State::Loaded(model) => Ok(model),
+            State::NotInstalled { hint } => Err(ModelError::NotInstalled { name: name.to_owned(), hint }),
+            State::Offered { file, loaded } => {
+                // Two who come at once load one model: the second waits for the first.
+                let mut loaded = loaded.lock();
+                if let Some(model) = &*loaded {
+                    return Ok(Arc::clone(model));
+                }
+                let bytes = std::fs::read(&file).map_err(|e| ModelError::File {
+                    name: name.to_owned(),
+                    message: format!("{} cannot be read: {e}", file.display()),
+                    hint: Some("Pull it again.".to_owned()),
+                })?;
+                let runtime = Arc::clone(&*self.runtime.read());
+                let model: Arc<dyn Model> = Arc::new(OnnxModel::load((*description).clone(), version, bytes, &*runtime)?);
+                *loaded = Some(Arc::clone(&model));
+                Ok(model)
+            }
+        }
+    }
+
+    /// What is known of the model of that name; None if there is none.
+    pub fn description(&self, name: &str) -> Option<Arc<ModelDescription>> {
+        self.entries.read().get(name).map(|entry| Arc::clone(&entry.description))
+    }
+
+    /// All models, in name order; none is loaded for it.
+    pub fn list(&self) -> Vec<Listed> {
+        let one = |entry: &Entry| {
+            let (state, model) = match &entry.state {
+                State::Embedded(model) => ("embedded", Some(Arc::clone(model))),
+                State::Loaded(model) => ("loaded", Some(Arc::clone(model))),
+                // Somebody who loads it now has not loaded it yet.
+                State::Offered { loaded, .. } => match loaded.try_lock().and_then(|loaded| loaded.clone()) {
+                    Some(model) => ("loaded", Some(model)),
+                    None => ("installed", None),
+                },
+                State::NotInstalled { .. } => ("not installed", None),
+            };
+            Listed {
+                description: Arc::clone(&entry.description),
+                version: model.as_ref().map_or(entry.version.to_string(), |m| m.version().to_owned()),
+                state,
+                runtime: model.map(|m| m.runtime()),
+            }
+        };
+        self.entries.read().values().map(one).collect()
+    }
+
+    fn next_version(&self, name: &str) -> u64 {
+        self.entries.read().get(name).map_or(1, |entry| entry.version + 1)
+    }
+
+    /// Errs if an embedded model has the name.
+    fn free(&self, name: &str) -> Result<(), ModelError> {
+        match self.entries.read().get(name).map(|entry| &entry.state) {
+            Some(State::Embedded(_)) => Err(ModelError::Description {
+                message: format!("model \"{name}\" is part of framesql and cannot be replaced"),
+                hint: "Give yours another name.".to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn put(&self, description: ModelDescription, state: State) -> Result<(), ModelError> {
+        self.free(&description.name)?;
+        let name = description.name.clone();
+        let mut entries = self.entries.write();
+        let version = entries.get(&name).map_or(1, |entry| entry.version + 1);
+        entries.insert(name, Entry { description: Arc::new(description), version, state });
+        Ok(())
+    }
+}

@@ -1,0 +1,65 @@
+//! What runs a graph: tract by default, ONNX Runtime where its library is found; one inference uses one thread in both.
+
+mod onnxruntime;
+mod tract;
+
+use std::any::Any;
+use std::fmt::Debug;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::output::Tensor;
+
+/// The most numbers that an input or an output may have: 256 MB of float4. A graph of more is refused when it is loaded, or when it says so.
+pub(crate) const MAX_ELEMENTS: usize = 1 << 26;
+
+/// Something that loads graphs. Errors are sentences without the model's name.
+pub(crate) trait Runtime: Debug + Send + Sync {
+    /// Its name: tract or onnxruntime.
+    fn name(&self) -> &'static str;
+    /// Reads an ONNX file.
+    fn load(&self, file: Arc<[u8]>) -> Result<Arc<dyn Graph>, String>;
+}
+
+/// A graph with one input of float4, ready to be used from many threads.
+pub(crate) trait Graph: Debug + Send + Sync {
+    /// What it declares of its input: a length an axis, None where it may be any.
+    fn input(&self) -> &[Option<usize>];
+    /// What one thread needs to run it.
+    fn session(self: Arc<Self>) -> Result<Box<dyn GraphSession>, String>;
+}
+
+/// One inference at a time.
+pub(crate) trait GraphSession: Send {
+    /// Runs the graph on an input of that shape and gives its outputs in their order.
+    fn run(&mut self, shape: &[usize], input: &[f32]) -> Result<Vec<Tensor>, String>;
+}
+
+/// The default: pure Rust, always there.
+pub(crate) fn tract() -> Arc<dyn Runtime> {
+    Arc::new(tract::Tract)
+}
+
+/// ONNX Runtime from that library. Errs if it is none, or too old; a process keeps the first library it has loaded.
+pub(crate) fn onnxruntime(library: &Path) -> Result<Arc<dyn Runtime>, String> {
+    Ok(Arc::new(guarded(|| onnxruntime::OnnxRuntime::load(library))?))
+}
+
+/// Calls into a runtime: a panic inside is an error of this call.
+pub(crate) fn guarded<T>(call: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(format!("the runtime has panicked: {}", words(&*panic))))
+}
+
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).and_then(|t| t.lines().next()).unwrap_or("without a word")
+}
+
+/// Errs for more numbers than one array may have.
+fn bounded(what: &str, shape: &[usize]) -> Result<(), String> {
+    match shape.iter().try_fold(1_usize, |all, side| all.checked_mul(*side)) {
+        Some(all) if all <= MAX_ELEMENTS => Ok(()),
+        _ => Err(format!("{what} of shape {shape:?} has more than {MAX_ELEMENTS} numbers")),
+    }
+}

@@ -1,0 +1,116 @@
+//! tract: graphs in pure Rust, optimised once for each shape of the input.
+
+use std::collections::VecDeque;
+use std::io::Cursor;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tract_onnx::prelude::{
+    DatumType, Framework, InferenceFact, InferenceModel, InferenceModelExt, IntoRunnable, Tensor as TractTensor, TractResult,
+    TypedRunnableModel, tvec,
+};
+use tract_onnx::tract_core::internal::DimLike;
+use tract_onnx::tract_hir::infer::{DimFact, Factoid};
+
+use super::super::output::Tensor;
+use super::{Graph, GraphSession, Runtime, bounded};
+
+/// Plans of one graph that are kept, the last used first: pictures of one model mostly have one shape.
+const MAX_PLANS: usize = 8;
+
+#[derive(Debug)]
+pub(super) struct Tract;
+
+#[derive(Debug)]
+struct TractGraph {
+    model: InferenceModel,
+    input: Vec<Option<usize>>,
+    outputs: Vec<String>,
+    plans: Mutex<VecDeque<(Vec<usize>, Arc<TypedRunnableModel>)>>,
+}
+
+struct TractSession(Arc<TractGraph>);
+
+/// The innermost cause is what was wrong; the others say where.
+fn said<T>(result: TractResult<T>) -> Result<T, String> {
+    result.map_err(|e| {
+        let text = e.root_cause().to_string();
+        text.lines().next().unwrap_or_default().trim().trim_end_matches('.').to_owned()
+    })
+}
+
+impl Runtime for Tract {
+    fn name(&self) -> &'static str {
+        "tract"
+    }
+
+    fn load(&self, file: Arc<[u8]>) -> Result<Arc<dyn Graph>, String> {
+        let onnx = tract_onnx::onnx();
+        let model = said(onnx.model_for_read(&mut Cursor::new(&*file)))?;
+        let inputs = said(model.input_outlets())?;
+        if inputs.len() != 1 {
+            return Err(format!("it has {} inputs, and a picture is one", inputs.len()));
+        }
+        let fact = said(model.input_fact(0))?;
+        if fact.datum_type.concretize().is_some_and(|t| t != DatumType::F32) {
+            return Err("its input is not of 32-bit floats".into());
+        }
+        let dim = |dim: &DimFact| dim.concretize().and_then(|d| d.to_usize().ok());
+        let input = if fact.shape.is_open() { Vec::new() } else { fact.shape.dims().map(dim).collect() };
+        let name = |outlet| model.outlet_label(outlet).unwrap_or_default().to_owned();
+        let outputs = said(model.output_outlets())?.iter().map(|o| name(*o)).collect();
+        Ok(Arc::new(TractGraph { model, input, outputs, plans: Mutex::default() }))
+    }
+}
+
+impl Graph for TractGraph {
+    fn input(&self) -> &[Option<usize>] {
+        &self.input
+    }
+
+    fn session(self: Arc<Self>) -> Result<Box<dyn GraphSession>, String> {
+        Ok(Box::new(TractSession(self)))
+    }
+}
+
+impl TractGraph {
+    fn plan(&self, shape: &[usize]) -> Result<Arc<TypedRunnableModel>, String> {
+        // Held while a plan is made: several threads that start at once wait for one plan instead of making one each.
+        let mut plans = self.plans.lock();
+        if let Some(at) = plans.iter().position(|(of, _)| of == shape) {
+            let found = plans.remove(at).ok_or("a plan has gone")?;
+            let plan = Arc::clone(&found.1);
+            plans.push_front(found);
+            return Ok(plan);
+        }
+        let fact = InferenceFact::dt_shape(DatumType::F32, shape.to_vec());
+        let typed = said(self.model.clone().with_input_fact(0, fact).and_then(|model| model.into_optimized()))?;
+        for node in &typed.nodes {
+            for output in &node.outputs {
+                if let Some(shape) = output.fact.shape.as_concrete() {
+                    bounded(&format!("what {} makes", node.name), shape)?;
+                }
+            }
+        }
+        let plan = said(typed.into_runnable())?;
+        plans.push_front((shape.to_vec(), Arc::clone(&plan)));
+        plans.truncate(MAX_PLANS);
+        Ok(plan)
+    }
+}
+
+impl GraphSession for TractSession {
+    fn run(&mut self, shape: &[usize], input: &[f32]) -> Result<Vec<Tensor>, String> {
+        let plan = self.0.plan(shape)?;
+        let tensor = said(TractTensor::from_shape(shape, input))?;
+        let outputs = said(plan.run(tvec![tensor.into()]))?;
+        let names = self.0.outputs.iter().map(String::as_str).chain(std::iter::repeat(""));
+        let one = |(name, value): (&str, &tract_onnx::prelude::TValue)| {
+            bounded(&format!("output {name}"), value.shape())?;
+            let floats = said(value.cast_to::<f32>())?;
+            let values = said(floats.try_as_plain_ram().and_then(|plain| Ok(plain.as_slice::<f32>()?.to_vec())))?;
+            Ok(Tensor { name: name.to_owned(), shape: value.shape().to_vec(), values })
+        };
+        names.zip(outputs.iter()).map(one).collect()
+    }
+}

@@ -1,0 +1,249 @@
+//! Models from ONNX files: what is loaded, what is refused and why, and what they give for pictures whose answer is known.
+
+#![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect fails")]
+
+mod graph;
+mod pulled;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::buffer::Buffer;
+use framesql_udfs::detection::Detection;
+use framesql_udfs::frame::{ColorMatrix, ColorRange, Picture, PixelFormat};
+use framesql_udfs::model::description::{Decode, Layout, ModelDescription, Task};
+use framesql_udfs::model::error::ModelError;
+use framesql_udfs::model::models::Models;
+use framesql_udfs::model::onnx::sha256;
+use framesql_udfs::model::output::Output;
+
+use graph::{bright_cells, mean_and_picture, mean_colour, no_number};
+
+fn picture(width: u32, height: u32, pixel: impl Fn(u32, u32) -> [u8; 3]) -> Picture {
+    let bytes: Vec<u8> = (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).flat_map(|(x, y)| pixel(x, y)).collect();
+    let (range, matrix) = (ColorRange::Full, ColorMatrix::Bt601);
+    Picture { format: PixelFormat::Rgb8, width, height, range, matrix, rotation: 0, planes: [Some(Buffer::from_vec(bytes)), None, None] }
+}
+
+fn run(models: &Models, name: &str, picture: &Picture) -> Output {
+    models.get(name).unwrap().new_session().infer(picture).unwrap()
+}
+
+fn colours(name: &str, task: Task) -> ModelDescription {
+    ModelDescription::new(name, task, 8, 8)
+}
+
+fn detector() -> ModelDescription {
+    let labels = vec!["red".to_owned(), "blue".to_owned()];
+    ModelDescription { decode: Decode::Yolox, labels, score: 0.3, ..ModelDescription::new("cells", Task::Detection, 32, 32) }
+}
+
+fn refused(description: ModelDescription, file: Vec<u8>) -> String {
+    let models = Models::new();
+    let name = description.name.clone();
+    let error = models.insert(description, file).unwrap_err();
+    assert!(matches!(models.get(&name), Err(ModelError::NotFound { .. })), "a model that is refused is there");
+    assert_eq!(error.sqlstate(), "22023");
+    error.to_string()
+}
+
+#[test]
+fn a_classifier_gives_every_class_the_surest_first() {
+    let models = Models::new();
+    let labels = ["red", "green", "blue"].map(str::to_owned).to_vec();
+    let description = ModelDescription { labels, std: [255.0; 3], ..colours("colours", Task::Classification) };
+    models.insert(description, mean_colour()).unwrap();
+    let Output::Classes(classes) = run(&models, "colours", &picture(20, 10, |_, _| [0, 255, 51])) else { panic!("no classes") };
+    assert_eq!(classes.iter().map(|c| c.label.as_str()).collect::<Vec<_>>(), ["green", "blue", "red"]);
+    // Softmax of 1, 0.2 and 0.
+    let (sum, share) = (1_f32.exp() + 0.2_f32.exp() + 1.0, |v: f32| v.exp());
+    let expected = [share(1.0) / sum, share(0.2) / sum, 1.0 / sum];
+    assert!(classes.iter().zip(expected).all(|(c, e)| (c.score - e).abs() < 1e-5), "{classes:?}");
+}
+
+#[test]
+fn an_embedder_gives_one_vector_and_a_raw_model_all_its_outputs() {
+    let models = Models::new();
+    models.insert(colours("vector", Task::Embedding), mean_colour()).unwrap();
+    models.insert(colours("all", Task::Raw), mean_and_picture()).unwrap();
+    let shot = picture(8, 8, |x, _| [if x < 4 { 100 } else { 50 }, 0, 200]);
+    let Output::Embedding(vector) = run(&models, "vector", &shot) else { panic!("no vector") };
+    assert_eq!(vector, [75.0, 0.0, 200.0]);
+    let output = run(&models, "all", &shot);
+    assert!(output.bytes() > 4 * (3 + 192));
+    let Output::Tensors(all) = output else { panic!("no tensors") };
+    assert_eq!(
+        all.iter().map(|t| (t.name.as_str(), t.shape.as_slice())).collect::<Vec<_>>(),
+        [("mean", &[1, 3][..]), ("same", &[1, 3, 8, 8])]
+    );
+    assert_eq!((all[1].values[0], all[1].values[7], all[1].values[191]), (100.0, 50.0, 200.0));
+    assert!(refused(colours("vector", Task::Embedding), mean_and_picture()).contains("an embedding model gives one vector"));
+}
+
+#[test]
+fn a_detector_finds_boxes_in_pixels_of_the_picture() {
+    let models = Models::new();
+    models.insert(detector(), bright_cells()).unwrap();
+    // Twice the size of the input, and a third lower: the letterbox's lower part is gray. A white-red field covers one cell of stride 8.
+    let shot = picture(64, 40, |x, y| if (16..32).contains(&x) && y < 16 { [255, 200, 100] } else { [0; 3] });
+    let Output::Detections(found) = run(&models, "cells", &shot) else { panic!("no detections") };
+    let best: &Detection = found.first().unwrap();
+    assert_eq!(best.label, "red");
+    // Its edges are blurred by the scaling.
+    assert!(best.score > 0.6 && best.score <= 555.0 / 765.0 + 1e-5, "{best:?}");
+    let b = best.bbox;
+    assert_eq!((b.x, b.y, b.w, b.h), (16.0, 0.0, 16.0, 16.0));
+    assert!(found.iter().all(|d| d.bbox.x + d.bbox.w <= 64.0 && d.bbox.y + d.bbox.h <= 40.0), "{found:?}");
+    // A lower default is a lower floor, and another key.
+    let key = models.get("cells").unwrap().key().to_owned();
+    models.insert(ModelDescription { score: 0.05, ..detector() }, bright_cells()).unwrap();
+    let lower = models.get("cells").unwrap();
+    assert_eq!(lower.floor_score(), 0.05);
+    assert_ne!(lower.key(), key);
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_the_reason() {
+    let file = mean_colour();
+    let is = |error: String, text: &str| assert!(error.contains(text), "{error}");
+    is(refused(colours("m", Task::Embedding), file[..file.len() / 2].to_vec()), "model \"m\" cannot be loaded: ");
+    is(refused(colours("m", Task::Embedding), Vec::new()), "model \"m\" cannot be loaded: ");
+    is(refused(colours("m", Task::Embedding), b"GIF89a".to_vec()), "model \"m\" cannot be loaded: ");
+    is(
+        refused(ModelDescription::new("m", Task::Embedding, 16, 8), file.clone()),
+        "its input is [1, 3, 8, 8], and the description makes [1, 3, 8, 16]",
+    );
+    is(refused(ModelDescription { layout: Layout::Nhwc, ..colours("m", Task::Embedding) }, file.clone()), "[1, 8, 8, 3]");
+    is(
+        refused(ModelDescription { labels: vec!["one".into()], ..colours("m", Task::Classification) }, file.clone()),
+        "3 classes and the description names 1",
+    );
+    is(refused(ModelDescription { sha256: "00".repeat(32), ..colours("m", Task::Embedding) }, file.clone()), "its file has the sha256");
+    is(refused(ModelDescription { decode: Decode::Yolox, ..colours("m", Task::Detection) }, file.clone()), "and it gives mean [1, 3]");
+    is(refused(colours("m", Task::Detection), file.clone()), "does not say how its output is read");
+    is(refused(ModelDescription { decode: Decode::Ssd, ..colours("m", Task::Raw) }, file.clone()), "is no detection model");
+    is(refused(ModelDescription { std: [1.0, 0.0, 1.0], ..colours("m", Task::Raw) }, file.clone()), "std is zero");
+    is(refused(ModelDescription::new("m", Task::Raw, 0, 8), file.clone()), "an input of 0x8");
+    is(refused(colours("m", Task::Raw), no_number()), "output mean holds a number that is not finite");
+}
+
+#[test]
+fn damaged_files_are_refused_or_run_and_nothing_panics() {
+    let file = bright_cells();
+    for step in 0..200_usize {
+        let mut bytes = file.clone();
+        let at = step * 7919 % bytes.len();
+        bytes[at] ^= 1 << (step % 8);
+        let models = Models::new();
+        if models.insert(detector(), bytes).is_ok() {
+            run(&models, "cells", &picture(32, 32, |x, y| [x as u8, y as u8, 0]));
+        }
+    }
+    for length in (0..file.len()).step_by(37) {
+        let _ = Models::new().insert(detector(), file[..length].to_vec());
+    }
+}
+
+#[test]
+fn a_model_is_replaced_under_a_higher_version_and_the_old_one_goes_on() {
+    let models = Models::new();
+    models.insert(colours("m", Task::Embedding), mean_colour()).unwrap();
+    let old = models.get("m").unwrap();
+    models.insert(colours("m", Task::Raw), mean_and_picture()).unwrap();
+    let new = models.get("m").unwrap();
+    assert_eq!((old.version(), new.version(), old.task(), new.task()), ("1", "2", Task::Embedding, Task::Raw));
+    assert!(old.new_session().infer(&picture(8, 8, |_, _| [1, 2, 3])).is_ok());
+    // One that cannot be loaded leaves what was there.
+    assert!(models.insert(colours("m", Task::Raw), no_number()).is_err());
+    assert!(Arc::ptr_eq(&models.get("m").unwrap(), &new));
+    assert!(models.remove("m") && !models.remove("m"));
+    assert_eq!(models.get("m").unwrap_err().to_string(), "model \"m\" does not exist");
+}
+
+#[test]
+fn two_registries_do_not_meet_and_the_embedded_model_stays() {
+    let (one, other) = (Models::new(), Models::new());
+    one.insert(colours("m", Task::Raw), mean_colour()).unwrap();
+    assert!(other.get("m").is_err());
+    let names =
+        |models: &Models| models.list().iter().map(|l| (l.description.name.clone(), l.state, l.version.clone())).collect::<Vec<_>>();
+    assert_eq!(names(&one), [("m".into(), "loaded", "1".into()), ("yunet".into(), "embedded", "2023mar".into())]);
+    assert_eq!(one.list()[0].runtime, Some("tract"));
+    assert!(!one.remove("yunet"));
+    let error = one.insert(colours("yunet", Task::Raw), mean_colour()).unwrap_err();
+    assert_eq!(error.to_string(), "model \"yunet\" is part of framesql and cannot be replaced");
+}
+
+/// A file that is gone when the test is.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new(name: &str, bytes: &[u8]) -> Temporary {
+        let path = std::env::temp_dir().join(format!("framesql-{}-{name}", std::process::id()));
+        std::fs::write(&path, bytes).unwrap();
+        Temporary(path)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn an_offered_model_is_loaded_at_its_first_use_and_only_if_it_is_the_one_that_was_named() {
+    let models = Models::new();
+    let described = |sha256: String| ModelDescription { sha256, ..colours("m", Task::Embedding) };
+    models.known(colours("m", Task::Embedding), "Run framesql models pull m.").unwrap();
+    let error = models.get("m").unwrap_err();
+    assert_eq!((error.to_string(), error.hint().unwrap()), ("model \"m\" is not installed".into(), "Run framesql models pull m.".into()));
+    assert_eq!(error.sqlstate(), "55000");
+    let file = Temporary::new("offered.onnx", &mean_colour());
+    assert!(models.offer(described(String::new()), file.0.clone()).is_err());
+    models.offer(described(sha256(&mean_and_picture())), file.0.clone()).unwrap();
+    assert!(models.get("m").unwrap_err().to_string().contains("its file has the sha256"));
+    models.offer(described(sha256(&mean_colour())), file.0.clone()).unwrap();
+    assert_eq!(models.list()[0].state, "installed");
+    let model = models.get("m").unwrap();
+    assert_eq!((models.list()[0].state, model.version()), ("loaded", "3"));
+    assert!(Arc::ptr_eq(&model, &models.get("m").unwrap()));
+    models.offer(described(sha256(&mean_colour())), "/nowhere/m.onnx".into()).unwrap();
+    assert!(models.get("m").unwrap_err().to_string().contains("/nowhere/m.onnx cannot be read"));
+}
+
+#[test]
+fn a_library_that_is_none_leaves_tract() {
+    let models = Models::new();
+    let file = Temporary::new("library.so", b"no library");
+    assert!(models.use_onnxruntime(&file.0).is_err());
+    assert_eq!(models.runtime(), "tract");
+}
+
+#[test]
+fn many_threads_use_one_model_at_once() {
+    let models = Models::new();
+    models.insert(colours("m", Task::Embedding), mean_colour()).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..4_u8 {
+            let models = &models;
+            scope.spawn(move || {
+                for round in 0..20_u8 {
+                    let value = thread * 20 + round;
+                    assert_eq!(run(models, "m", &picture(8, 8, |_, _| [value, 0, 0])), Output::Embedding(vec![f32::from(value), 0.0, 0.0]));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn the_files_that_the_tests_of_sql_read_are_these_graphs() {
+    for (name, file) in [("bright_cells", bright_cells()), ("mean_colour", mean_colour()), ("mean_and_picture", mean_and_picture())] {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/models/{name}.onnx"));
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&path, &file).unwrap();
+        }
+        assert!(std::fs::read(&path).unwrap_or_default() == file, "{name}.onnx is another graph: run UPDATE=1 cargo test -p framesql-udfs");
+    }
+}
