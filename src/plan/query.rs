@@ -26,8 +26,8 @@ use super::unnest::UnnestPlanner;
 use super::window::AssignWindow;
 use super::window_function::WindowPlanner;
 use super::{
-    asof, changelog, common_expressions, event_time, infer, join, length, max_by, membership, over, pixels, previous, rewrite, sum, system_time, topn_updating,
-    unnest,
+    asof, changelog, common_expressions, event_time, infer, join, length, max_by, membership, over, pixels, previous, rewrite, sum,
+    system_time, topn_updating, unnest,
 };
 use crate::error::Error;
 

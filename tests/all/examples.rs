@@ -46,7 +46,8 @@ async fn every_example_of_the_sql_page_runs() {
         let run = async {
             let mut n_rows = None;
             for statement in session.parse(&example.replace("file:///data", &format!("file://{data}")))? {
-                if let Outcome::Rows { mut stream, .. } | Outcome::Copy { mut stream, .. } = session.execute(&statement, Vec::new()).await? {
+                if let Outcome::Rows { mut stream, .. } | Outcome::Copy { mut stream, .. } = session.execute(&statement, Vec::new()).await?
+                {
                     let mut n = 0;
                     while let Some(batch) = stream.next().await {
                         n += batch?.num_rows();

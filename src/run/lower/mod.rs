@@ -13,14 +13,17 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchemaRef, NullHandling, internal_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::{
-    Aggregate, Expr, Extension, FetchType, Filter, LogicalPlan, Projection, SkipType, TableScan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore, Window,
+    Aggregate, Expr, Extension, FetchType, Filter, LogicalPlan, Projection, SkipType, TableScan, UserDefinedLogicalNode,
+    UserDefinedLogicalNodeCore, Window,
 };
 use datafusion::physical_plan::ExecutionPlan;
 use framesql_udfs::frame::is_frame;
 use framesql_udfs::function::needs_pixels;
 
 use super::exec::OperatorExec;
-use super::{Description, Run, assign, detach, infer, limit, map, merge, over, pattern, previous, scan, session, session_aggregate, unnest, values};
+use super::{
+    Description, Run, assign, detach, infer, limit, map, merge, over, pattern, previous, scan, session, session_aggregate, unnest, values,
+};
 use crate::error::Error;
 use crate::frame::source::{Request, Source};
 use crate::plan::asof::AsofJoin;
@@ -132,9 +135,7 @@ impl Lowering<'_> {
                 self.at_most = window::at_most(&filter.predicate, &filter.input);
                 self.over(&filter.input, Description::Map(self::filter(filter, plan)))
             }
-            LogicalPlan::Projection(projection) => {
-                self.over(&projection.input, Description::Map(self::projection(projection, plan)))
-            }
+            LogicalPlan::Projection(projection) => self.over(&projection.input, Description::Map(self::projection(projection, plan))),
             LogicalPlan::Unnest(unnest) => match list_of(unnest) {
                 Some(list) => {
                     let keep_null = unnest.options.null_handling != NullHandling::Drop;

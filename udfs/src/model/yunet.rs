@@ -5,9 +5,9 @@ use std::sync::{Arc, LazyLock};
 
 use datafusion_common::Result;
 
+use super::description::Task;
 use super::kernels::Isa;
 use super::network::{Network, Weights};
-use super::description::Task;
 use super::output::Output;
 use super::{Model, Session};
 use crate::detection::{Box as Bbox, Detection, iou};

@@ -18,14 +18,22 @@ use crate::{SIZE, formula, picture};
 
 const JPEG: &[u8] = include_bytes!("rgb420.jpg");
 /// The functions that take no frame.
-const OF_OTHERS: [&str; 10] =
-    ["box_area", "box_center", "box_iou", "cosine_similarity", "decode_picture", "hamming_distance", "l2_distance", "nms", "point_in_polygon", "time_to_collision"];
+const OF_OTHERS: [&str; 10] = [
+    "box_area",
+    "box_center",
+    "box_iou",
+    "cosine_similarity",
+    "decode_picture",
+    "hamming_distance",
+    "l2_distance",
+    "nms",
+    "point_in_polygon",
+    "time_to_collision",
+];
 
 /// The functions whose first argument is a frame and that look at no other, but for those whose models an engine has.
 fn of_frames() -> Vec<String> {
-    let alone = |name: &String| {
-        !OF_OTHERS.contains(&name.as_str()) && !needs_previous(name) && (!is_model(name) || name == "detect_faces")
-    };
+    let alone = |name: &String| !OF_OTHERS.contains(&name.as_str()) && !needs_previous(name) && (!is_model(name) || name == "detect_faces");
     functions().iter().map(|f| f.name().to_owned()).filter(alone).collect()
 }
 

@@ -5,8 +5,8 @@
 use arrow::buffer::Buffer;
 use framesql_udfs::detection::{Detection, iou};
 use framesql_udfs::frame::{ColorMatrix, ColorRange, Picture, PixelFormat};
-use framesql_udfs::model::yunet::{YuNet, embedded};
 use framesql_udfs::model::output::Output;
+use framesql_udfs::model::yunet::{YuNet, embedded};
 use framesql_udfs::model::{Model, Session, keep_above};
 use framesql_udfs::pixels::{Damaged, Order, Pixels, render};
 
@@ -194,9 +194,7 @@ fn damaged_jpegs_give_an_error_or_a_picture_and_the_session_goes_on() {
     let mut session = model.new_session();
     let file = PICTURES[0].1;
     let whole = session.infer(&jpeg("astronaut.jpg")).unwrap();
-    let infer = |session: &mut Box<dyn Session>, bytes: Vec<u8>| {
-        session.infer(&picture(PixelFormat::Jpeg, (512, 512), &[bytes]))
-    };
+    let infer = |session: &mut Box<dyn Session>, bytes: Vec<u8>| session.infer(&picture(PixelFormat::Jpeg, (512, 512), &[bytes]));
     for damaged in [Vec::new(), vec![0; 1000], file[..100].to_vec()] {
         assert!(Damaged::caused(&infer(&mut session, damaged).unwrap_err()));
     }
