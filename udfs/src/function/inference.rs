@@ -46,8 +46,11 @@ pub struct PartOf {
     /// The part that each row names; None gives NULL.
     pub read: fn(&ArrayRef) -> Result<Vec<Option<Part>>>,
     /// The picture of a part, made for an input of that size.
-    pub cut: fn(&Picture, &Part, (u32, u32)) -> Result<Picture, Damaged>,
+    pub cut: Cut,
 }
+
+/// How a model's picture is cut out of a frame: the frame, the part, the size of the model's input.
+pub type Cut = fn(&Picture, &Part, (u32, u32)) -> Result<Picture, Damaged>;
 
 /// A part of a frame: a box, with five landmarks where they are known.
 #[derive(Clone, Debug, PartialEq)]

@@ -15,7 +15,9 @@ use serde_json::Value;
 use super::picture;
 
 /// Name, width and height, layout, mean and std as the references have them, outputs (none: the file is ONNX already).
-const CATALOGUE: [(&str, (u32, u32), Layout, f32, f32, &[&str]); 4] = [
+type Pulled = (&'static str, (u32, u32), Layout, f32, f32, &'static [&'static str]);
+
+const CATALOGUE: [Pulled; 4] = [
     ("nanodet", (416, 416), Layout::Nchw, 116.0, 57.0, &["Identity", "Identity_1", "Identity_2", "Identity_3", "Identity_4", "Identity_5"]),
     ("faceres", (224, 224), Layout::Nhwc, -1024.0, 8.0, &["global_pooling/Mean", "conv_pw_7_relu/clip_by_value"]),
     ("centernet", (512, 512), Layout::Nhwc, 0.0, 1.0, &["tower_0/wh", "tower_0/keypoints"]),
