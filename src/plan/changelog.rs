@@ -85,6 +85,8 @@ pub(super) fn check(node: &LogicalPlan, emit: Emit) -> Result<()> {
             let node = extension.node.as_any();
             node.is::<Unnest>() || node.is::<TopN>()
         }
+        // It keeps the rows of both sides, and takes back the pairs of those that go.
+        LogicalPlan::Join(join) => join::way(join)? == Way::Unbounded,
         // What has no operator at all is refused as such.
         LogicalPlan::Sort(_) | LogicalPlan::Limit(_) | LogicalPlan::Distinct(_) => true,
         _ => false,
@@ -107,7 +109,7 @@ pub(super) fn check(node: &LogicalPlan, emit: Emit) -> Result<()> {
 
 fn what(node: &LogicalPlan) -> String {
     match node {
-        LogicalPlan::Join(_) => "a join".to_owned(),
+        LogicalPlan::Join(_) => "a join by event time or by lookup".to_owned(),
         LogicalPlan::Window(_) => "OVER".to_owned(),
         LogicalPlan::Aggregate(_) => "GROUP BY a window".to_owned(),
         LogicalPlan::Extension(extension) if extension.node.name() == "AssignWindow" => "a window".to_owned(),

@@ -315,11 +315,11 @@ impl Operator for JoinOperator {
         let number = |name: &str| state.numbers.get(name).copied().unwrap_or(i64::MIN);
         let (left_us, right_us, watermark_us) = (number("left_us"), number("right_us"), number("watermark_us"));
         for (side, name) in NAMES.iter().enumerate() {
-            let Some([rows, matched]) = state.tables.get(*name).map(Vec::as_slice) else { continue };
+            let Some([rows, met]) = state.tables.get(*name).map(Vec::as_slice) else { continue };
             // None of them was late when it came.
             let (taken, _) = self.take(side, rows)?;
             let ids = self.side_mut(side).insert(rows, taken);
-            self.side_mut(side).restore_matched(&ids, matched);
+            self.side_mut(side).restore_met(&ids, met);
         }
         (self.input_us, self.watermark_us) = ([left_us, right_us], watermark_us);
         Ok(())

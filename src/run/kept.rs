@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{AsArray, BooleanArray, Int64Array, RecordBatchOptions, new_empty_array};
+use datafusion::arrow::array::{AsArray, Int64Array, RecordBatchOptions, new_empty_array};
 use datafusion::arrow::compute::interleave_record_batch;
 use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
@@ -36,7 +36,8 @@ struct Place {
     row: usize,
     /// None for a key with a NULL, which meets nothing.
     key: Option<Key>,
-    matched: bool,
+    /// How many rows of the other side it has met.
+    n_met: i64,
 }
 
 /// A batch some rows of which are kept.
@@ -65,7 +66,7 @@ impl Kept {
             if let Some(key) = &key {
                 self.by_key.entry(Arc::clone(key)).or_default().insert(id);
             }
-            self.rows.insert(id, Place { batch, row, key, matched: false });
+            self.rows.insert(id, Place { batch, row, key, n_met: 0 });
             ids.push(id);
         }
         ids
@@ -102,12 +103,21 @@ impl Kept {
     }
 
     pub(super) fn matched(&self, id: Id) -> bool {
-        self.rows.get(&id).is_some_and(|place| place.matched)
+        self.rows.get(&id).is_some_and(|place| place.n_met > 0)
     }
 
-    /// Says that a row has met another; whether it had not before.
+    /// Says that a row has met another; whether it had met none before.
     pub(super) fn set_matched(&mut self, id: Id) -> bool {
-        self.rows.get_mut(&id).is_some_and(|place| !std::mem::replace(&mut place.matched, true))
+        let Some(place) = self.rows.get_mut(&id) else { return false };
+        place.n_met += 1;
+        place.n_met == 1
+    }
+
+    /// Says that a row that this one had met is taken back.
+    pub(super) fn part(&mut self, id: Id) {
+        if let Some(place) = self.rows.get_mut(&id) {
+            place.n_met -= 1;
+        }
     }
 
     pub(super) fn remove(&mut self, id: Id) {
@@ -149,12 +159,12 @@ impl Kept {
         Ok(interleave_record_batch(&batches, &places)?)
     }
 
-    /// All rows, the earliest first, and which of them are matched.
+    /// All rows, the earliest first, and how many each of them has met.
     pub(super) fn snapshot(&self) -> Result<Vec<RecordBatch>> {
         let ids: Vec<Id> = self.rows.keys().copied().collect();
-        let matched: BooleanArray = self.rows.values().map(|place| Some(place.matched)).collect();
-        let schema = Arc::new(Schema::new(vec![Field::new("matched", DataType::Boolean, false)]));
-        Ok(vec![self.gather(&ids)?, RecordBatch::try_new(schema, vec![Arc::new(matched)])?])
+        let met: Int64Array = self.rows.values().map(|place| Some(place.n_met)).collect();
+        let schema = Arc::new(Schema::new(vec![Field::new("met", DataType::Int64, false)]));
+        Ok(vec![self.gather(&ids)?, RecordBatch::try_new(schema, vec![Arc::new(met)])?])
     }
 
     /// The times of all rows, the earliest first, for those whose rows do not tell.
@@ -169,12 +179,12 @@ impl Kept {
         times.columns().first().map_or_else(Vec::new, |c| c.as_primitive::<Int64Type>().values().to_vec())
     }
 
-    /// Says of the rows of those ids whether they were matched, as a snapshot has it.
-    pub(super) fn restore_matched(&mut self, ids: &[Id], matched: &RecordBatch) {
-        let Some(matched) = matched.columns().first().map(|c| c.as_boolean()) else { return };
-        for (id, matched) in ids.iter().zip(matched) {
-            if matched == Some(true) {
-                self.set_matched(*id);
+    /// Says of the rows of those ids how many they had met, as a snapshot has it.
+    pub(super) fn restore_met(&mut self, ids: &[Id], met: &RecordBatch) {
+        let Some(met) = met.columns().first().map(|c| c.as_primitive::<Int64Type>()) else { return };
+        for (id, n_met) in ids.iter().zip(met.values()) {
+            if let Some(place) = self.rows.get_mut(id) {
+                place.n_met = *n_met;
             }
         }
     }

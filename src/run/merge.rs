@@ -45,4 +45,9 @@ impl Operator for MergeOperator {
         let schema = Arc::clone(&self.schema);
         row_by_row(self, &schema, input, gone, come, out)
     }
+
+    /// It keeps nothing itself; what is above it keeps the rows of the input that is ahead until the others' watermarks are there.
+    fn keeps_pace(&self) -> bool {
+        true
+    }
 }

@@ -103,7 +103,7 @@ pub trait Operator: Send {
         let _ = (input, us);
     }
 
-    /// Whether it keeps what comes until the other inputs are as far: then an input that is ahead waits, if it can.
+    /// Whether what comes is kept, here or above, until the other inputs are as far: then an input that is ahead waits, if it can.
     fn keeps_pace(&self) -> bool {
         false
     }

@@ -1,17 +1,21 @@
 //! Joins without a bound in time: rows are kept for the state TTL, and what was said of a row that had met none is taken back when it meets one.
+//!
+//! Where a side takes rows back itself, so are the pairs that they made. A row that is forgotten makes no more pairs, and those that it made stay.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use datafusion::arrow::array::BooleanArray;
 use datafusion::arrow::compute::{concat_batches, filter_record_batch};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::common::JoinType;
+use datafusion::arrow::row::{RowConverter, SortField};
+use datafusion::common::{JoinType, internal_err};
 use datafusion::error::Result;
 use serde::{Deserialize, Serialize};
 
 use super::Run;
-use super::condition::{Condition, Matcher, side_by_side};
+use super::condition::{Condition, Key, Matcher, side_by_side};
 use super::join::{Fate, alone, fate};
 use super::kept::{Id, Kept, Taken};
 use super::operator::{Operator, Output, State};
@@ -33,6 +37,8 @@ pub struct UpdatingJoin {
     /// Which rows stay that met none, and which are only asked whether they did.
     #[serde(with = "super::written")]
     pub join_type: JoinType,
+    /// Whether rows of the left and of the right side are taken back.
+    pub retracted: [bool; 2],
     /// The columns that come out.
     #[serde(with = "super::written")]
     pub schema: SchemaRef,
@@ -46,9 +52,12 @@ impl UpdatingJoin {
 
     pub(super) fn build(&self, run: &Run) -> Result<UpdatingJoinOperator> {
         let kept = |schema: &SchemaRef| Kept::new(Arc::clone(schema), Arc::clone(&run.counters));
+        let (left, right) = (self.condition.left.inner(), self.condition.right.inner());
+        let values = |side: usize, schema: &SchemaRef| self.retracted[side].then(|| Values::try_new(schema)).transpose();
         Ok(UpdatingJoinOperator {
             matcher: self.condition.build()?,
-            kept: [kept(self.condition.left.inner()), kept(self.condition.right.inner())],
+            kept: [kept(left), kept(right)],
+            values: [values(0, left)?, values(1, right)?],
             description: self.clone(),
             watermark_us: i64::MIN,
             first_us: i64::MIN,
@@ -57,22 +66,74 @@ impl UpdatingJoin {
     }
 }
 
+/// The kept rows of a side that takes rows back, by their values.
+struct Values {
+    converter: RowConverter,
+    ids: HashMap<Key, BTreeSet<Id>>,
+    of: HashMap<Id, Key>,
+}
+
+impl Values {
+    fn try_new(schema: &SchemaRef) -> Result<Values> {
+        let fields = schema.fields().iter().map(|f| SortField::new(f.data_type().clone())).collect();
+        Ok(Values { converter: RowConverter::new(fields)?, ids: HashMap::new(), of: HashMap::new() })
+    }
+
+    fn keys(&self, rows: &RecordBatch) -> Result<Vec<Key>> {
+        if rows.num_columns() == 0 {
+            return Ok(vec![Arc::from([].as_slice()); rows.num_rows()]);
+        }
+        Ok(self.converter.convert_columns(rows.columns())?.iter().map(|row| Key::from(row.data())).collect())
+    }
+
+    fn insert(&mut self, rows: &RecordBatch, ids: &[Id]) -> Result<()> {
+        for (key, id) in self.keys(rows)?.into_iter().zip(ids) {
+            self.ids.entry(Arc::clone(&key)).or_default().insert(*id);
+            self.of.insert(*id, key);
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, id: Id) {
+        let Some(key) = self.of.remove(&id) else { return };
+        if let Some(ids) = self.ids.get_mut(&key) {
+            ids.remove(&id);
+            if ids.is_empty() {
+                self.ids.remove(&key);
+            }
+        }
+    }
+
+    /// One kept row for each of those given: of equal rows the one that came last. None for a row that is forgotten.
+    fn find(&self, rows: &RecordBatch) -> Result<Vec<Id>> {
+        let mut found = BTreeSet::new();
+        for key in self.keys(rows)? {
+            found.extend(self.ids.get(&key).and_then(|ids| ids.iter().rev().find(|id| !found.contains(*id)).copied()));
+        }
+        Ok(found.into_iter().collect())
+    }
+}
+
 pub(super) struct UpdatingJoinOperator {
     description: UpdatingJoin,
     matcher: Matcher,
     /// The rows of both sides, each with the watermark at which it came as its time.
     kept: [Kept; 2],
+    /// Where a side takes rows back, its rows by their values.
+    values: [Option<Values>; 2],
     watermark_us: i64,
     /// The first watermark: rows that came before it have waited since then.
     first_us: i64,
     counters: Arc<JobCounters>,
 }
 
-/// What one batch changes.
+/// What one event changes.
 #[derive(Default)]
 struct Change {
     gone: Vec<RecordBatch>,
     come: Vec<RecordBatch>,
+    /// The rows of the other side that met or lost one, and whether each had met any before the event.
+    touched: BTreeMap<Id, bool>,
 }
 
 impl UpdatingJoinOperator {
@@ -85,42 +146,61 @@ impl UpdatingJoinOperator {
         alone(&self.description.schema, self.fate(side), side, &rows, met)
     }
 
-    /// The pairs that new rows of one side make with those of the other, and the rows of the other that meet their first by it.
-    fn meet(&mut self, side: usize, ids: &[Id], change: &mut Change) -> Result<()> {
+    /// What rows say that stand alone: those that have met, and those that have not.
+    fn each_alone(&self, side: usize, ids: Vec<Id>) -> Result<Vec<RecordBatch>> {
+        let (met, unmet): (Vec<Id>, Vec<Id>) = ids.into_iter().partition(|id| self.kept[side].matched(*id));
+        Ok(self.alone(side, &met, true)?.into_iter().chain(self.alone(side, &unmet, false)?).collect())
+    }
+
+    /// The pairs that rows of one side make with those of the other come, or go.
+    fn pairs(&mut self, side: usize, ids: &[Id], come: bool, change: &mut Change) -> Result<()> {
         let other = usize::from(side == 0);
         let mut pairs: Vec<(Id, Id)> = Vec::new();
-        let mut met = Vec::new();
         for id in ids {
             let Some(key) = self.kept[1 - other].key(*id) else { continue };
             let partners = self.kept[other].of_key(key, ..).into_iter();
             pairs.extend(partners.map(|p| if side == 0 { (*id, p) } else { (p, *id) }));
             if pairs.len() >= PAIRS {
-                self.settle(other, &std::mem::take(&mut pairs), &mut met, change)?;
+                self.settle(other, &std::mem::take(&mut pairs), come, change)?;
             }
         }
-        self.settle(other, &pairs, &mut met, change)?;
-        change.gone.extend(self.alone(other, &met, false)?);
-        change.come.extend(self.alone(other, &met, true)?);
-        Ok(())
+        self.settle(other, &pairs, come, change)
     }
 
-    fn settle(&mut self, other: usize, pairs: &[(Id, Id)], met: &mut Vec<Id>, change: &mut Change) -> Result<()> {
+    fn settle(&mut self, other: usize, pairs: &[(Id, Id)], come: bool, change: &mut Change) -> Result<()> {
         for pairs in pairs.chunks(PAIRS) {
             let (lefts, rights): (Vec<Id>, Vec<Id>) = pairs.iter().copied().unzip();
             let (left, right) = (self.kept[0].gather(&lefts)?, self.kept[1].gather(&rights)?);
             let passing: BooleanArray = self.matcher.passing(&left, &right)?;
             for ((l, r), _) in pairs.iter().zip(passing.iter()).filter(|(_, passes)| *passes == Some(true)) {
-                let (first_left, first_right) = (self.kept[0].set_matched(*l), self.kept[1].set_matched(*r));
-                match other {
-                    0 if first_left => met.push(*l),
-                    1 if first_right => met.push(*r),
-                    _ => {}
+                let partner = if other == 0 { *l } else { *r };
+                let before = self.kept[other].matched(partner);
+                change.touched.entry(partner).or_insert(before);
+                for (side, id) in [*l, *r].into_iter().enumerate() {
+                    if come {
+                        self.kept[side].set_matched(id);
+                    } else {
+                        self.kept[side].part(id);
+                    }
                 }
             }
             if matches!(self.fate(0), Fate::Paired | Fate::Outer) && passing.true_count() > 0 {
-                let together = side_by_side(&self.description.schema, pairs.len(), Some(&left), Some(&right))?;
-                change.come.push(filter_record_batch(&together, &passing)?);
+                let together =
+                    filter_record_batch(&side_by_side(&self.description.schema, pairs.len(), Some(&left), Some(&right))?, &passing)?;
+                if come { change.come.push(together) } else { change.gone.push(together) }
             }
+        }
+        Ok(())
+    }
+
+    /// What the partners say that have met their first, or lost their last, by all that the event changed.
+    fn partners(&self, other: usize, change: &mut Change) -> Result<()> {
+        let turned = std::mem::take(&mut change.touched).into_iter().filter(|(id, before)| self.kept[other].matched(*id) != *before);
+        let (lost, met): (Vec<_>, Vec<_>) = turned.partition(|(_, before)| *before);
+        for (ids, before) in [(met, false), (lost, true)] {
+            let ids: Vec<Id> = ids.into_iter().map(|(id, _)| id).collect();
+            change.gone.extend(self.alone(other, &ids, before)?);
+            change.come.extend(self.alone(other, &ids, !before)?);
         }
         Ok(())
     }
@@ -130,20 +210,46 @@ impl UpdatingJoinOperator {
         let keys = self.matcher.keys(side, rows)?;
         Ok(keys.into_iter().enumerate().map(|(row, key)| (row, at_us(row), key)).collect())
     }
+
+    fn keep(&mut self, side: usize, rows: &RecordBatch, at_us: impl Fn(usize) -> i64) -> Result<Vec<Id>> {
+        let taken = self.take(side, rows, at_us)?;
+        let ids = self.kept[side].insert(rows, taken);
+        if let Some(values) = &mut self.values[side] {
+            values.insert(rows, &ids)?;
+        }
+        Ok(ids)
+    }
+
+    fn remove(&mut self, side: usize, id: Id) {
+        self.kept[side].remove(id);
+        if let Some(values) = &mut self.values[side] {
+            values.remove(id);
+        }
+    }
 }
 
 impl Operator for UpdatingJoinOperator {
     fn rows(&mut self, input: usize, rows: RecordBatch, out: &mut Output) -> Result<()> {
+        let none = RecordBatch::new_empty(rows.schema());
+        self.changes(input, none, rows, out)
+    }
+
+    fn changes(&mut self, input: usize, gone: RecordBatch, come: RecordBatch, out: &mut Output) -> Result<()> {
         let side = usize::from(input != 0);
-        self.counters.rows_in.add(rows.num_rows() as u64);
-        let now_us = self.watermark_us;
-        let taken = self.take(side, &rows, |_| now_us)?;
-        let ids = self.kept[side].insert(&rows, taken);
+        self.counters.rows_in.add(come.num_rows() as u64);
         let mut change = Change::default();
-        self.meet(side, &ids, &mut change)?;
-        let (met, unmet): (Vec<Id>, Vec<Id>) = ids.into_iter().partition(|id| self.kept[side].matched(*id));
-        change.come.extend(self.alone(side, &met, true)?);
-        change.come.extend(self.alone(side, &unmet, false)?);
+        if gone.num_rows() > 0 {
+            let Some(values) = &self.values[side] else { return internal_err!("rows taken back from a side of a join that only grows") };
+            let ids = values.find(&gone)?;
+            change.gone.extend(self.each_alone(side, ids.clone())?);
+            self.pairs(side, &ids, false, &mut change)?;
+            ids.into_iter().for_each(|id| self.remove(side, id));
+        }
+        let now_us = self.watermark_us;
+        let ids = self.keep(side, &come, |_| now_us)?;
+        self.pairs(side, &ids, true, &mut change)?;
+        change.come.extend(self.each_alone(side, ids)?);
+        self.partners(1 - side, &mut change)?;
         let schema = &self.description.schema;
         out.changes(concat_batches(schema, &change.gone)?, concat_batches(schema, &change.come)?);
         Ok(())
@@ -155,10 +261,10 @@ impl Operator for UpdatingJoinOperator {
         }
         self.watermark_us = us.max(self.watermark_us);
         let forgotten_us = if us == END_OF_TIME_US { us } else { us.saturating_sub(self.description.state_ttl_us) };
-        for kept in &mut self.kept {
-            for id in kept.until(forgotten_us) {
+        for side in 0..2 {
+            for id in self.kept[side].until(forgotten_us) {
                 if id.0 > i64::MIN || forgotten_us >= self.first_us {
-                    kept.remove(id);
+                    self.remove(side, id);
                 }
             }
         }
@@ -186,11 +292,10 @@ impl Operator for UpdatingJoinOperator {
         let number = |name: &str| state.numbers.get(name).copied().unwrap_or(i64::MIN);
         (self.watermark_us, self.first_us) = (number("watermark_us"), number("first_us"));
         for (side, name) in NAMES.iter().enumerate() {
-            let Some([rows, matched, times]) = state.tables.get(*name).map(Vec::as_slice) else { continue };
+            let Some([rows, met, times]) = state.tables.get(*name).map(Vec::as_slice) else { continue };
             let times = Kept::times_of(times);
-            let taken = self.take(side, rows, |row| times.get(row).copied().unwrap_or(i64::MIN))?;
-            let ids = self.kept[side].insert(rows, taken);
-            self.kept[side].restore_matched(&ids, matched);
+            let ids = self.keep(side, rows, |row| times.get(row).copied().unwrap_or(i64::MIN))?;
+            self.kept[side].restore_met(&ids, met);
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use framesql::engine::replay::{Conditions, Replay};
 use framesql::settings::Settings;
 
 use crate::replay::compare;
+use crate::rows::{Row, Rows, register};
 use crate::{answers, oracle};
 
 /// How many random joins run.
@@ -129,9 +130,21 @@ fn asof(rng: &mut Rng, number: u64) -> String {
     )
 }
 
+/// A side that may take rows back itself: how many rows each key has had, or the last ones of each.
+fn changing(rng: &mut Rng, number: u64) -> String {
+    let side = side(rng, number);
+    match rng.u8(..4) {
+        0 => format!("(SELECT k, count(*) AS frame_no, max(ts) AS ts FROM {side} AS g GROUP BY k)"),
+        1 => format!(
+            "(SELECT k, frame_no, ts FROM (SELECT k, frame_no, ts, ROW_NUMBER() OVER (PARTITION BY k ORDER BY frame_no DESC) AS rn FROM {side} AS g) AS r WHERE rn <= 2)"
+        ),
+        _ => side,
+    }
+}
+
 /// A join without a bound in time, which takes rows back.
 fn regular(rng: &mut Rng, number: u64) -> String {
-    let (a, b) = (side(rng, number), side(rng, number));
+    let (a, b) = (changing(rng, number), changing(rng, number));
     let on =
         one_of(rng, &["a.k = b.k", "a.k = b.k AND a.frame_no < b.frame_no", "a.frame_no = b.frame_no", "a.frame_no * 5 = b.frame_no * 3"]);
     let kind = one_of(rng, &["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"]);
@@ -146,7 +159,7 @@ fn regular(rng: &mut Rng, number: u64) -> String {
 /// What is done with a join's answer.
 fn query(rng: &mut Rng, number: u64) -> (String, &'static str) {
     if rng.u8(..6) == 0 {
-        return (regular(rng, number), "EMIT CHANGES");
+        return (regular(rng, number), one_of(rng, &["EMIT CHANGES", "EMIT CHANGES", "EMIT EVERY INTERVAL '300 milliseconds'"]));
     }
     (bounded(rng, number), "")
 }
@@ -289,6 +302,78 @@ async fn asof_finds_what_a_nested_loop_finds() {
             assert_eq!(found, nested_loop(&whole(&rows.0), &whole(&rows.1), op), "{sql}");
         }
     }
+}
+
+/// Which rows of one source come behind its watermark, by the rule as it stands in the manual.
+fn late(rows: &[Row], delay_ms: i64) -> Vec<bool> {
+    let mut newest = i64::MIN / 2;
+    let late = |(ts, _, _): &Row| {
+        let late = ts.is_some_and(|ts| ts < newest - delay_ms);
+        newest = newest.max(ts.unwrap_or(newest));
+        late
+    };
+    rows.iter().map(late).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_row_of_either_side_meets_nothing_and_is_counted() {
+    let mut rng = Rng::with_seed(23);
+    let mut n_late_in_all = 0;
+    for (delay_ms, jumble_ms) in [(0, 800), (300, 1_500), (2_000, 2_000)] {
+        let mut now = 0;
+        let mut row = |_| {
+            now += rng.i64(0..400);
+            let ts = (rng.u32(..40) > 0).then(|| now - rng.i64(0..=jumble_ms));
+            (ts, [Some("a"), Some("b"), None][rng.usize(..3)], rng.i64(..50))
+        };
+        let rows: Vec<Row> = (0..200).map(&mut row).collect();
+        let late = late(&rows, delay_ms);
+        let in_time: Vec<Row> = rows.iter().zip(&late).filter(|(_, late)| !**late).map(|(row, _)| *row).collect();
+        let n_late = 2 * (rows.len() - in_time.len()) as u64;
+        n_late_in_all += n_late;
+        let (_all, session) = answers::open(Settings::default()).await;
+        register(&session, Rows { rows, delay_ms });
+        let (_in_time, expecting) = answers::open(Settings::default()).await;
+        register(&expecting, Rows { rows: in_time, delay_ms });
+        let on = "a.k = b.k AND a.ts BETWEEN b.ts - INTERVAL '500 milliseconds' AND b.ts + INTERVAL '1 second'";
+        for sql in [
+            format!("SELECT a.ts AS at, a.n, b.ts AS bt, b.n AS m FROM test.t AS a JOIN test.t AS b ON {on}"),
+            format!("SELECT a.ts AS at, a.n, b.ts AS bt, b.n AS m FROM test.t AS a LEFT JOIN test.t AS b ON {on} AND a.n < b.n"),
+            format!("SELECT a.ts AS at, a.n, b.ts AS bt, b.n AS m FROM test.t AS a FULL JOIN test.t AS b ON {on} AND a.n < b.n"),
+            format!("SELECT a.ts AS at, a.n FROM test.t AS a WHERE EXISTS (SELECT 1 FROM test.t AS b WHERE {on} AND a.n < b.n)"),
+            format!("SELECT a.ts AS at, a.n FROM test.t AS a WHERE NOT EXISTS (SELECT 1 FROM test.t AS b WHERE {on} AND a.n < b.n)"),
+        ] {
+            let expected = oracle::bag(&answers::rows(&expecting, &sql).await.unwrap());
+            let replay = Replay::of(&session, &sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+            for batch_rows in [1, 7, 64] {
+                let run = replay.run(Conditions { batch_rows: Some(batch_rows), ..Conditions::default() }).await.unwrap();
+                oracle::same(&expected, &oracle::bag(&run.rows))
+                    .unwrap_or_else(|e| panic!("delay {delay_ms}, batches of {batch_rows}: {sql}: {e}"));
+                assert_eq!(run.counters.n_late.get(), n_late, "delay {delay_ms}, batches of {batch_rows}: {sql}");
+            }
+        }
+    }
+    assert!(n_late_in_all > 100, "only {n_late_in_all} rows were late");
+}
+
+/// Two files that could be read at any speed: neither is read far ahead of the other, so that windows above them close as they come.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_union_reads_its_inputs_at_one_pace() {
+    let (_engine, session) = answers::open(Settings::default()).await;
+    for (name, fps) in [("fast", 20), ("slow", 2)] {
+        let sql = format!("CREATE SOURCE {name} FROM 'pattern:' WITH (size = '64x48', fps = {fps}, frames = {}, boxes = 0)", fps * 600);
+        answers::run(&session, &sql).await;
+    }
+    let replay =
+        Replay::of(&session, "SELECT frame_no * 50 AS ms, 0 AS side FROM fast UNION ALL SELECT frame_no * 500, 1 FROM slow").await.unwrap();
+    let ran = replay.run(Conditions { batch_rows: Some(8), ..Conditions::default() }).await.unwrap();
+    let mut last = [0, 0];
+    for (ms, side) in answers::numbers(&ran.rows, "ms").into_iter().zip(answers::numbers(&ran.rows, "side")) {
+        last[usize::from(side == 1)] = ms;
+        // A batch of the slow one is four seconds.
+        assert!((last[0] - last[1]).abs() <= 8_000 || last.contains(&599_500), "{last:?}");
+    }
+    assert_eq!(oracle::n_rows(&oracle::bag(&ran.rows)), 600 * 22);
 }
 
 /// An hour of two cameras, one of which has ten times the frames of the other: what is kept does not grow with the hour, nor with who is read faster.

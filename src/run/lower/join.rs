@@ -9,6 +9,7 @@ use datafusion::logical_expr::{Expr, Extension, Join, LogicalPlan, Operator, Use
 use super::{Lowering, Part, arrow, check_references};
 use crate::error::Error;
 use crate::plan::asof::AsofJoin;
+use crate::plan::changelog::changelog;
 use crate::plan::event_time::source_of;
 use crate::plan::join::{JoinTime, Way, way};
 use crate::plan::system_time::AsOfNow;
@@ -33,7 +34,8 @@ impl Lowering<'_> {
                     )
                     .into());
                 };
-                let join = updating_join::UpdatingJoin { condition, state_ttl_us, join_type: plan.join_type, schema };
+                let retracted = [&plan.left, &plan.right].map(|side| changelog(side, self.run.updating));
+                let join = updating_join::UpdatingJoin { condition, state_ttl_us, join_type: plan.join_type, retracted, schema };
                 return self.two(&plan.left, &plan.right, Description::UpdatingJoin(join));
             }
             Way::LookupRight => (&plan.right, &plan.left, false),
