@@ -174,11 +174,6 @@ fn check_node(node: &LogicalPlan, emit: Emit) -> Result<()> {
         LogicalPlan::Window(_) if event_time::over_key(node).is_some() => Ok(()),
         LogicalPlan::Window(_) => over::check(node),
         LogicalPlan::RecursiveQuery(_) => unsupported("WITH RECURSIVE", "Use it where you read."),
-        LogicalPlan::Aggregate(aggregate)
-            if changelog::updating(emit) && aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) =>
-        {
-            unsupported("GROUPING SETS that are updated", "Make one view a grouping, or leave EMIT out.")
-        }
         LogicalPlan::Aggregate(aggregate) => {
             if event_time::window_key(node).is_some() {
                 return Ok(());

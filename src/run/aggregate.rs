@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, UInt32Array};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, TimestampMicrosecondArray, UInt32Array, UInt64Array, new_null_array,
+};
 use datafusion::arrow::compute::{cast, take_record_batch};
 use datafusion::arrow::datatypes::{DataType, Field, Int64Type, SchemaRef, TimestampMicrosecondType};
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -23,6 +25,7 @@ use super::expression::{evaluate, physical};
 use super::operator::{Operator, Output, State};
 use super::touched::{Key, Pace, Touched};
 use crate::metrics::JobCounters;
+use crate::plan::grouping;
 
 /// The description: SQL's GROUP BY.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,6 +36,8 @@ pub struct Aggregate {
     /// The keys.
     #[serde(with = "super::written")]
     pub keys: Vec<Expr>,
+    /// For each grouping set, the keys left out; empty for a plain GROUP BY.
+    pub left_out: Vec<Vec<bool>>,
     /// The aggregates.
     #[serde(with = "super::written")]
     pub aggregates: Vec<Expr>,
@@ -42,7 +47,7 @@ pub struct Aggregate {
     pub retracted: bool,
     /// When changes are given, and how long groups are remembered.
     pub pace: Pace,
-    /// The keys, then the aggregates.
+    /// The keys, with grouping sets the id of the set, then the aggregates.
     #[serde(with = "super::written")]
     pub schema: SchemaRef,
 }
@@ -51,7 +56,8 @@ impl Aggregate {
     /// What EXPLAIN shows.
     pub fn detail(&self) -> String {
         let text = |all: &[Expr]| all.iter().map(|e| e.to_string()).collect::<Vec<_>>().join(", ");
-        format!("keys=[{}], aggregates=[{}]{}", text(&self.keys), text(&self.aggregates), self.pace.detail())
+        let sets = if self.left_out.is_empty() { String::new() } else { format!(", grouping sets={}", self.left_out.len()) };
+        format!("keys=[{}]{sets}, aggregates=[{}]{}", text(&self.keys), text(&self.aggregates), self.pace.detail())
     }
 
     pub(super) fn build(&self, run: &Run) -> Result<AggregateOperator> {
@@ -59,8 +65,12 @@ impl Aggregate {
         let functions = self.aggregates.iter().map(|a| Function::try_new(a, &self.input, self.retracted)).collect::<Result<Vec<_>>>()?;
         let of = |fields: &[Arc<Field>]| RowConverter::new(fields.iter().map(|f| SortField::new(f.data_type().clone())).collect());
         let fields = self.schema.fields();
+        // The id of the grouping set is a key as well, behind the others.
+        let n_keys = keys.len() + usize::from(!self.left_out.is_empty());
         let mut operator = AggregateOperator {
-            key_rows: of(fields.get(..keys.len()).unwrap_or_default())?,
+            key_rows: of(fields.get(..n_keys).unwrap_or_default())?,
+            n_keys,
+            ids: grouping::ids(&self.left_out),
             shown_rows: of(fields)?,
             description: self.clone(),
             keys,
@@ -95,6 +105,10 @@ pub(super) struct AggregateOperator {
     keys: Vec<Arc<dyn PhysicalExpr>>,
     functions: Vec<Function>,
     key_rows: RowConverter,
+    /// The columns that tell groups apart.
+    n_keys: usize,
+    /// The id of each grouping set.
+    ids: Vec<u64>,
     shown_rows: RowConverter,
     groups: HashMap<Key, Group>,
     /// The groups by the moment at which they are complete, µs.
@@ -105,8 +119,11 @@ pub(super) struct AggregateOperator {
 
 /// The rows of each group of a batch, in the order in which the groups come.
 struct Members {
-    groups: Vec<(Key, Option<i64>, Vec<u32>)>,
+    groups: Vec<Member>,
 }
+
+/// A group's key, when it is complete, µs, and the numbers of its rows.
+type Member = (Key, Option<i64>, Vec<u32>);
 
 impl AggregateOperator {
     fn group(&self, end_us: Option<i64>) -> Result<Group> {
@@ -126,8 +143,25 @@ impl AggregateOperator {
             .collect::<Result<Vec<_>>>()?;
         let ends =
             self.description.complete.and_then(|(at, add_us)| Some((keys.get(at)?.as_primitive::<TimestampMicrosecondType>(), add_us)));
-        let encoded = self.key_rows.convert_columns(&keys)?;
-        let (mut groups, mut known) = (Vec::new(), HashMap::new());
+        let mut groups = Vec::new();
+        if self.ids.is_empty() {
+            self.group_rows(&keys, ends, &mut groups)?;
+        }
+        for (left_out, id) in self.description.left_out.iter().zip(&self.ids) {
+            let masked = keys.iter().zip(left_out);
+            let mut columns: Vec<ArrayRef> =
+                masked.map(|(k, out)| if *out { new_null_array(k.data_type(), k.len()) } else { Arc::clone(k) }).collect();
+            let id: ArrayRef = Arc::new(UInt64Array::from_value(*id, rows.num_rows()));
+            columns.extend(self.description.schema.fields().get(keys.len()).map(|f| typed(id, f.data_type())).transpose()?);
+            self.group_rows(&columns, ends, &mut groups)?;
+        }
+        Ok(Members { groups })
+    }
+
+    /// The rows of each group of one grouping set.
+    fn group_rows(&self, keys: &[ArrayRef], ends: Option<(&TimestampMicrosecondArray, i64)>, groups: &mut Vec<Member>) -> Result<()> {
+        let encoded = self.key_rows.convert_columns(keys)?;
+        let mut known = HashMap::new();
         for (at, row) in encoded.iter().enumerate() {
             let number = *known.entry(row.data()).or_insert_with(|| {
                 // A row without a time belongs to no window, and is complete at once.
@@ -139,7 +173,7 @@ impl AggregateOperator {
                 members.push(at as u32);
             }
         }
-        Ok(Members { groups })
+        Ok(())
     }
 
     /// Adds rows, or takes them back.
@@ -326,7 +360,7 @@ impl Operator for AggregateOperator {
         self.touched = Touched::new(self.description.pace);
         self.touched.set_watermark_us(state.numbers.get("watermark_us").copied().unwrap_or(i64::MIN));
         let Some((groups, values)) = state.tables.get("groups").and_then(|t| t.split_first()) else { return Ok(()) };
-        let (keys, rest) = groups.columns().split_at(self.keys.len().min(groups.num_columns()));
+        let (keys, rest) = groups.columns().split_at(self.n_keys.min(groups.num_columns()));
         let [n_rows, ends, waits, touched, given] = rest else { return internal_err!("a snapshot of groups has lost its columns") };
         let keys: Vec<Key> = if keys.is_empty() {
             vec![Arc::from([].as_slice())]

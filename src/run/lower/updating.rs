@@ -8,8 +8,8 @@ use datafusion::logical_expr::{Extension, LogicalPlan, UserDefinedLogicalNodeCor
 
 use super::{Lowering, Part, arrow};
 use crate::plan::changelog::changelog;
-use crate::plan::event_time;
 use crate::plan::topn_updating::TopN;
+use crate::plan::{event_time, grouping};
 use crate::run::touched::Pace;
 use crate::run::{Description, aggregate, dedup, topn_updating};
 
@@ -23,7 +23,8 @@ impl Lowering<'_> {
         let state_ttl_us = pace.state_ttl_us.filter(|_| complete.is_none() && !node.group_expr.is_empty());
         let description = aggregate::Aggregate {
             input: Arc::clone(node.input.schema()),
-            keys: node.group_expr.clone(),
+            keys: grouping::keys(node).into_iter().cloned().collect(),
+            left_out: grouping::left_out(node)?,
             aggregates: node.aggr_expr.clone(),
             complete,
             retracted: changelog(&node.input, self.run.updating),

@@ -50,7 +50,12 @@ fn grouped(rng: &mut Rng, number: u64, n_sources: usize) -> String {
         1 => format!(" HAVING max(frame_no) % {} <> 1", 2 + rng.u8(..4)),
         _ => String::new(),
     };
-    format!("SELECT {key} AS g, count(*) AS n, {value} AS v FROM {} AS r{filter} GROUP BY {key}{having}", relation.sql)
+    let grouping = match rng.u8(..8) {
+        0 => format!("ROLLUP ({key})"),
+        1 => format!("GROUPING SETS (({key}), ({key}, keyframe), ())"),
+        _ => key.to_owned(),
+    };
+    format!("SELECT {key} AS g, count(*) AS n, {value} AS v FROM {} AS r{filter} GROUP BY {grouping}{having}", relation.sql)
 }
 
 /// What stands above an aggregate whose rows are taken back.
