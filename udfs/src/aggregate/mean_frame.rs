@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::DataType;
-use datafusion_common::{Result, ScalarValue, exec_datafusion_err, exec_err, internal_datafusion_err, internal_err, not_impl_err};
+use datafusion_common::{Result, exec_err, internal_datafusion_err, internal_err, not_impl_err};
 use datafusion_expr::expr::AggregateFunction;
-use datafusion_expr::{Accumulator, AggregateUDF, Expr, lit};
-use image::codecs::png::PngEncoder;
-use image::{ExtendedColorType, ImageEncoder};
+use datafusion_expr::{AggregateUDF, Expr, lit};
 
-use super::bytes::{Keeping, Kept};
 use super::define::sql_aggregate;
+use super::grid::{Filled, Filling, Grid};
 
 /// The width of the mean where the query names none: what crosses from the frames to the aggregate is 3 bytes a pixel and row.
 const WIDTH: i32 = 320;
@@ -26,7 +24,7 @@ sql_aggregate!(
 
 sql_aggregate!(
     MeanPpm, "mean_ppm", arguments: [Bytes], required: 1, returns: DataType::Binary,
-    state: [DataType::Binary], accumulator: || Ok(Box::new(Mean::default())),
+    state: [DataType::Binary], accumulator: || Ok(Box::new(Filling::<Mean>::default())),
 );
 
 /// What mean_frame is made of: the mean of PPM files.
@@ -46,40 +44,9 @@ fn of_ppm(mut call: AggregateFunction) -> Result<Expr> {
     Ok(Expr::AggregateFunction(AggregateFunction { func: mean_ppm(), params: call.params }))
 }
 
+/// The sum of each sample.
 #[derive(Debug, Default)]
-struct Mean {
-    size: (u32, u32),
-    n: u64,
-    sums: Vec<u64>,
-}
-
-impl Mean {
-    fn of_size(&mut self, size: (u32, u32)) -> Result<()> {
-        if self.sums.is_empty() {
-            self.size = size;
-            self.sums = vec![0; size.0 as usize * size.1 as usize * 3];
-        } else if self.size != size {
-            return exec_err!("mean_frame needs one size a group, not {}x{} and {}x{}", self.size.0, self.size.1, size.0, size.1);
-        }
-        Ok(())
-    }
-
-    fn count(&mut self, values: &[ArrayRef], add: bool) -> Result<()> {
-        let [files] = values else { return internal_err!("a mean has one argument") };
-        for file in files.as_binary::<i32>().iter().flatten() {
-            let Some((size, pixels)) = read(file) else { return exec_err!("mean_ppm needs PPM files (P6) of at most 255 a sample") };
-            self.of_size(size)?;
-            if add {
-                self.n += 1;
-                self.sums.iter_mut().zip(pixels).for_each(|(sum, value)| *sum += u64::from(*value));
-            } else {
-                self.n = self.n.saturating_sub(1);
-                self.sums.iter_mut().zip(pixels).for_each(|(sum, value)| *sum = sum.saturating_sub(u64::from(*value)));
-            }
-        }
-        Ok(())
-    }
-}
+struct Mean;
 
 /// The size and the samples of a PPM file as the function ppm writes it.
 fn read(file: &[u8]) -> Option<((u32, u32), &[u8])> {
@@ -92,55 +59,27 @@ fn read(file: &[u8]) -> Option<((u32, u32), &[u8])> {
     (pixels.len() as u64 == u64::from(size.0) * u64::from(size.1) * 3).then_some((size, pixels))
 }
 
-impl Accumulator for Mean {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.count(values, true)
+impl Filled for Mean {
+    const NAME: &str = "mean_frame";
+
+    fn n_cells((width, height): (u32, u32)) -> usize {
+        width as usize * height as usize * 3
     }
 
-    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.count(values, false)
-    }
-
-    fn supports_retract_batch(&self) -> bool {
-        true
-    }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        if self.n == 0 {
-            return Ok(ScalarValue::Binary(None));
-        }
-        let rgb: Vec<u8> = self.sums.iter().map(|sum| ((sum + self.n / 2) / self.n) as u8).collect();
-        let mut file = Vec::new();
-        PngEncoder::new(&mut file)
-            .write_image(&rgb, self.size.0, self.size.1, ExtendedColorType::Rgb8)
-            .map_err(|e| exec_datafusion_err!("a mean cannot be written as PNG: {e}"))?;
-        Ok(ScalarValue::Binary(Some(file)))
-    }
-
-    fn size(&self) -> usize {
-        size_of_val(self) + self.sums.capacity() * size_of::<u64>()
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        if self.sums.is_empty() {
-            return Ok(vec![ScalarValue::Binary(None)]);
-        }
-        let mut kept = Keeping::default();
-        [self.size.0.into(), self.size.1.into(), self.n].into_iter().chain(self.sums.iter().copied()).for_each(|n| kept.number(n));
-        Ok(vec![kept.value()])
-    }
-
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        let [column] = states else { return internal_err!("a mean keeps one value") };
-        for mut kept in Kept::rows(column)? {
-            let size = (kept.number()? as u32, kept.number()? as u32);
-            self.of_size(size)?;
-            self.n += kept.number()?;
-            for sum in &mut self.sums {
-                *sum += kept.number()?;
-            }
+    fn count(grid: &mut Grid, values: &[ArrayRef], add: bool) -> Result<()> {
+        let [files] = values else { return internal_err!("a mean has one argument") };
+        for file in files.as_binary::<i32>().iter().flatten() {
+            let Some((size, pixels)) = read(file) else { return exec_err!("mean_ppm needs PPM files (P6) of at most 255 a sample") };
+            grid.of_size(Mean::NAME, size, Mean::n_cells)?;
+            let change = |sum: &mut u64, by: u64| *sum = if add { *sum + by } else { sum.saturating_sub(by) };
+            change(&mut grid.n, 1);
+            grid.cells.iter_mut().zip(pixels).for_each(|(sum, value)| change(sum, u64::from(*value)));
         }
         Ok(())
+    }
+
+    fn picture(grid: &Grid) -> ((u32, u32), Vec<u8>) {
+        (grid.size, grid.cells.iter().map(|sum| ((sum + grid.n / 2) / grid.n.max(1)) as u8).collect())
     }
 }
 

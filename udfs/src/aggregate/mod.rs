@@ -4,6 +4,7 @@ mod best_frame;
 mod best_jpeg;
 mod bytes;
 mod define;
+mod grid;
 mod heatmap;
 mod mean_frame;
 mod trajectory;
@@ -47,7 +48,7 @@ mod tests {
     use std::path::Path;
 
     /// Files of this folder that hold no aggregate.
-    const SHARED: [&str; 3] = ["bytes", "define", "mod"];
+    const SHARED: [&str; 4] = ["bytes", "define", "grid", "mod"];
 
     #[test]
     fn every_aggregate_is_documented_and_its_file_begins_with_its_signature() {
