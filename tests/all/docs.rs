@@ -1,8 +1,6 @@
 //! The reference pages are what the code says: `UPDATE=1 cargo test` writes them, otherwise they are compared.
 
-use framesql::settings::Settings;
-
-use crate::{answers, files};
+use crate::files;
 
 fn in_step(path: &str, page: &str) {
     let file = files::root().join(path);
@@ -16,31 +14,6 @@ fn in_step(path: &str, page: &str) {
 #[test]
 fn the_page_of_settings_is_generated() {
     in_step("docs/settings.md", &framesql::settings::reference());
-}
-
-#[test]
-fn the_page_of_functions_is_generated() {
-    in_step("docs/functions.md", &framesql_udfs::function::reference());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn every_example_of_a_function_runs() {
-    let (engine, session) = answers::open(Settings::default()).await;
-    answers::clip(&session, "lobby").await;
-    // A stretch with frame 100: the whole clip would be decoded many times over.
-    answers::run(&session, "CREATE VIEW clip AS SELECT * FROM lobby WHERE frame_no BETWEEN 50 AND 120").await;
-    let mut failures = Vec::new();
-    for (name, documentation) in framesql_udfs::function::documented() {
-        let example = documentation.sql_example.unwrap_or_default();
-        match answers::rows(&session, &example).await {
-            Ok(_) => {}
-            // A model that is not inside the program has to be there first, as the error says.
-            Err(e) if e.sqlstate() == "42704" && e.to_string().starts_with("model ") => {}
-            Err(e) => failures.push(format!("{name}: {example}\n  {e}")),
-        }
-    }
-    engine.shutdown().await;
-    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
 }
 
 #[test]

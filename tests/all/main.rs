@@ -10,6 +10,7 @@ mod driving;
 mod examples;
 mod ffmpeg;
 mod files;
+mod function_page;
 mod idle;
 mod joins;
 mod media;

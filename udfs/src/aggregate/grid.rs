@@ -54,7 +54,7 @@ pub(super) struct Filling<F> {
     filled: std::marker::PhantomData<F>,
 }
 
-impl<F: Filled> Accumulator for Filling<F> {
+impl<F: Filled + 'static> Accumulator for Filling<F> {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         F::count(&mut self.grid, values, true)
     }

@@ -268,6 +268,8 @@ A picture that cannot be decoded gives NULL, not an error: `count(frame) - count
 unchanged it does not decode. A frame whose pixels are gone (after a window, in a view) is an error in every function that needs them.
 
 A derived frame keeps the source, frame_no and ts of its original and never turns back into it.
+
+Below each example stand the first rows that it gives where `clip` is frames 50 to 120 of the bundled clip (media/lobby.mp4), and its first picture.
 ";
 
 #[cfg(test)]
