@@ -1,7 +1,10 @@
 //! The keys of an aggregate, as GROUP BY names them or as GROUPING SETS, ROLLUP and CUBE do.
 
-use datafusion::common::{Result, internal_err};
+use datafusion::common::{Result, plan_err};
 use datafusion::logical_expr::{Aggregate, Expr, GroupingSet};
+
+/// The most columns of a CUBE: each doubles the groupings, and so the state.
+const MOST_OF_CUBE: usize = 12;
 
 /// The keys of an aggregate, in the order of its columns.
 pub fn keys(aggregate: &Aggregate) -> Vec<&Expr> {
@@ -18,7 +21,14 @@ pub fn left_out(aggregate: &Aggregate) -> Result<Vec<Vec<bool>>> {
             let keys = keys(aggregate);
             Ok(sets.iter().map(|set| keys.iter().map(|key| !set.contains(key)).collect()).collect())
         }
-        [Expr::GroupingSet(other)] => internal_err!("{other:?} is not written out as grouping sets"),
+        // From all keys to none.
+        [Expr::GroupingSet(GroupingSet::Rollup(all))] => {
+            Ok((0..=all.len()).rev().map(|n_kept| (0..all.len()).map(|key| key >= n_kept).collect()).collect())
+        }
+        [Expr::GroupingSet(GroupingSet::Cube(all))] => match all.len() {
+            n @ 0..=MOST_OF_CUBE => Ok((0..1_u32 << n).map(|set| (0..n).map(|key| set >> key & 1 == 1).collect()).collect()),
+            n => plan_err!("CUBE of {n} columns has more than {} groupings", 1 << MOST_OF_CUBE),
+        },
         _ => Ok(Vec::new()),
     }
 }

@@ -135,11 +135,9 @@ impl Touched {
         }
     }
 
-    /// For a snapshot: whether the group waits, and when it was touched last, µs.
+    /// For a snapshot: whether the group waits, and when it was touched last, µs; None if that is the time of the next watermark, which has not come.
     pub(super) fn kept(&self, key: &Key) -> (bool, Option<i64>) {
-        // What is fresh has the time of the next watermark, which has not come: the one that has is not later.
-        let us = if self.fresh.contains(key) { Some(self.watermark_us) } else { self.touched_us.get(key).copied() };
-        (self.waits.contains(key), us)
+        (self.waits.contains(key), self.touched_us.get(key).copied().filter(|_| !self.fresh.contains(key)))
     }
 
     /// Takes up what `kept` told.
@@ -147,9 +145,13 @@ impl Touched {
         if waits && self.waits.insert(Arc::clone(key)) {
             self.waiting.push(Arc::clone(key));
         }
-        if let Some(us) = touched_us {
-            self.touched_us.insert(Arc::clone(key), us);
-            self.oldest.entry(us).or_default().push(Arc::clone(key));
+        match touched_us {
+            Some(us) => {
+                self.touched_us.insert(Arc::clone(key), us);
+                self.oldest.entry(us).or_default().push(Arc::clone(key));
+            }
+            None if self.pace.state_ttl_us.is_some() => drop(self.fresh.insert(Arc::clone(key))),
+            None => {}
         }
     }
 
@@ -192,6 +194,20 @@ mod tests {
         assert!(touched.forgotten().is_empty());
         touched.advance(116);
         assert_eq!(touched.forgotten(), [key(2)]);
+    }
+
+    #[test]
+    fn what_is_touched_before_the_first_watermark_is_remembered_over_a_snapshot() {
+        let pace = Pace { every_us: None, state_ttl_us: Some(10) };
+        let mut before = Touched::new(pace);
+        before.touch(&key(1));
+        let (waits, touched_us) = before.kept(&key(1));
+        let mut after = Touched::new(pace);
+        after.restore(&key(1), waits, touched_us);
+        assert_eq!(after.advance(100), [key(1)]);
+        assert!(after.forgotten().is_empty());
+        after.advance(111);
+        assert_eq!(after.forgotten(), [key(1)]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 use framesql::error::Result;
+use framesql::plan::column_names::{Names, shown};
 use framesql::settings::Settings;
 use framesql::wire::write_text;
 use image::codecs::jpeg::JpegEncoder;
@@ -46,8 +47,9 @@ async fn the_page_of_functions_has_every_example_and_its_answer() {
     let (mut failures, mut pictures) = (Vec::new(), Vec::new());
     for (name, documentation) in framesql_udfs::function::documented() {
         let example = documentation.sql_example.unwrap_or_default();
+        let names = session.parse(&example).unwrap().last().map(Names::of_statement).unwrap_or_default();
         let answer = match answers::rows(&session, &example).await {
-            Ok(rows) => answer(&rows).unwrap_or_else(|e| panic!("{name}: {e}")),
+            Ok(rows) => answer(&rows, &names).unwrap_or_else(|e| panic!("{name}: {e}")),
             // A model that is not inside the program has to be there first, as the error says.
             Err(e) if e.sqlstate() == "42704" && e.to_string().starts_with("model ") => continue,
             Err(e) => {
@@ -55,7 +57,7 @@ async fn the_page_of_functions_has_every_example_and_its_answer() {
                 continue;
             }
         };
-        let mut below = format!("\n```text\n{}```\n", answer.text);
+        let mut below = if answer.text.is_empty() { String::new() } else { format!("\n```text\n{}```\n", answer.text) };
         if let Some(picture) = answer.picture {
             below.push_str(&format!("\n![{name}](functions/{name}.jpg)\n"));
             failures.extend(kept(&name, &picture).err());
@@ -94,11 +96,11 @@ fn readme(pictures: &[String]) -> String {
     text
 }
 
-/// The first rows as the page shows them: a line of column names, a line a row.
-fn answer(batches: &[RecordBatch]) -> Result<Answer> {
+/// The first rows as the page shows them: a line of column names, a line a row; a picture by itself needs none.
+fn answer(batches: &[RecordBatch], names: &Names) -> Result<Answer> {
     let mut answer = Answer { text: String::new(), picture: None };
     if let Some(batch) = batches.first() {
-        let names: Vec<String> = batch.schema().fields().iter().map(|f| f.name().clone()).collect();
+        let names: Vec<String> = shown(&batch.schema(), names).fields().iter().map(|f| f.name().clone()).collect();
         answer.text.push_str(&format!("{}\n", names.join(" | ")));
     }
     let n_rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
@@ -107,13 +109,19 @@ fn answer(batches: &[RecordBatch]) -> Result<Answer> {
         let mut cells = Vec::new();
         for column in batch.columns() {
             let picture = picture(column, row);
-            cells.push(if picture.is_some() { "(picture)".to_owned() } else { shown(column, row)? });
+            cells.push(if picture.is_some() { "(picture)".to_owned() } else { value(column, row)? });
             answer.picture = answer.picture.or(picture);
         }
         answer.text.push_str(&format!("{}\n", cells.join(" | ")));
     }
     if n_rows > ROWS {
         answer.text.push_str(&format!("… ({n_rows} rows)\n"));
+    }
+    let alone = n_rows == 1 && answer.picture.is_some() && batches.iter().all(|b| b.num_columns() == 1);
+    match (alone, n_rows) {
+        (true, _) => answer.text.clear(),
+        (false, 0) => answer.text = "(no rows)\n".to_owned(),
+        (false, _) => {}
     }
     Ok(answer)
 }
@@ -125,7 +133,7 @@ fn picture(column: &dyn Array, row: usize) -> Option<RgbImage> {
     Some(if small { picture.to_rgb8() } else { picture.resize(SIDE, SIDE, FilterType::Triangle).to_rgb8() })
 }
 
-fn shown(column: &dyn Array, row: usize) -> Result<String> {
+fn value(column: &dyn Array, row: usize) -> Result<String> {
     if column.is_null(row) {
         return Ok("NULL".to_owned());
     }
