@@ -8,6 +8,8 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::functions::{ACL_ITEMS, OID_ARRAY, REGTYPES_TEXT};
+use super::keys::EXPANDED;
+use super::procedures::PROCEDURE_OID;
 use super::rewrite::{call, last, null, single};
 use super::typed::{JSONB, UUID};
 
@@ -16,6 +18,19 @@ pub(super) struct Forms;
 
 impl VisitorMut for Forms {
     type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        // `'name'::regproc::oid`: a function is looked up.
+        if let Expr::Cast { expr: inner, data_type: ast::DataType::Custom(to, _), .. } = expr
+            && last(to).as_deref() == Some("oid")
+            && let Expr::Cast { expr: name, data_type: ast::DataType::Custom(from, _), .. } = inner.as_ref()
+            && matches!(last(from).as_deref(), Some("regproc" | "regprocedure"))
+            && matches!(name.as_ref(), Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_)))
+        {
+            *expr = call(PROCEDURE_OID, name.as_ref().clone());
+        }
+        ControlFlow::Continue(())
+    }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         match expr {
@@ -49,7 +64,11 @@ impl VisitorMut for Forms {
                 let first = Expr::Value(Value::Number("1".into(), false).with_empty_span());
                 *expr = calls("array_element", vec![found, first]);
             }
-            // A function of rows in a SELECT list.
+            // Functions of rows in a SELECT list.
+            Expr::Function(function) if last(&function.name).as_deref() == Some("_pg_expandarray") => {
+                function.name = ObjectName::from(vec![Ident::new(EXPANDED)]);
+                *expr = call("unnest", expr.clone());
+            }
             Expr::Function(function) if last(&function.name).as_deref() == Some("aclexplode") => {
                 function.name = ObjectName::from(vec![Ident::new(ACL_ITEMS)]);
                 *expr = call("unnest", expr.clone());
@@ -119,7 +138,8 @@ fn query_of(item: SelectItem) -> Query {
     query
 }
 
-fn select_of(item: SelectItem) -> Select {
+/// A SELECT of one thing, from nothing.
+pub(super) fn select_of(item: SelectItem) -> Select {
     Select {
         select_token: ast::helpers::attached_token::AttachedToken::empty(),
         optimizer_hints: Vec::new(),

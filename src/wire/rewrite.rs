@@ -11,20 +11,22 @@ use datafusion_pg_catalog::sql::rules::{self, SqlStatementRewriteRule};
 use super::empty::{self, aggregates, plain_groups};
 use super::forms::{CatalogForms, Forms};
 use super::functions::{REGCLASS_TEXT, REGNAMESPACE_TEXT};
+use super::order::Ordered;
 use crate::error::{Error, Result};
 use crate::plan::column_names as names;
 
-/// Rewrites a query. Errs only for our own mistakes.
-pub(super) fn rewrite(mut query: Box<Query>) -> Result<Box<Query>> {
+/// Rewrites a query; `keys` says whether a table has a primary key. Errs only for our own mistakes.
+pub(super) fn rewrite(mut query: Box<Query>, keys: impl Fn() -> bool) -> Result<Box<Query>> {
     let mut reader = Reader::default();
     let _ = ast::Visit::visit(&query, &mut reader);
     if reader.catalog {
         // First, as it removes what the others could not read.
-        let _ = query.visit(&mut empty::Emptied);
+        let _ = query.visit(&mut empty::Emptied { keys: keys() });
         let _ = query.visit(&mut Arrays);
         let _ = query.visit(&mut Single);
         let _ = query.visit(&mut CatalogForms);
     }
+    let _ = query.visit(&mut Ordered);
     let _ = query.visit(&mut Forms);
     let _ = query.visit(&mut Types);
     let mut statement = Statement::Query(query);
@@ -261,7 +263,7 @@ mod tests {
     use crate::plan::parse::parse_query;
 
     fn rewritten(sql: &str) -> String {
-        rewrite(parse_query(sql).unwrap().query).unwrap().to_string()
+        rewrite(parse_query(sql).unwrap().query, || false).unwrap().to_string()
     }
 
     #[test]

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed, and says where")]
 
 mod answers;
+mod bytes;
 mod changes;
+mod client;
 mod counts;
 mod docs;
 mod driving;
@@ -12,6 +14,7 @@ mod ffmpeg;
 mod files;
 mod idle;
 mod joins;
+mod limits;
 mod media;
 mod model_calls;
 mod nexmark;
@@ -27,4 +30,6 @@ mod rows;
 mod sql;
 mod streams;
 mod tables;
+mod transactions;
+mod types;
 mod windows;
