@@ -397,7 +397,7 @@ fn settle(engine: &Engine, undo: Undo) {
     match undo {
         Undo::Dropped(all) => {
             engine.catalog.free(all.iter().map(|one| one.object.name.as_str()));
-            all.iter().for_each(|one| dropped::end(one));
+            all.iter().for_each(dropped::end);
         }
         Undo::Replaced(one) => dropped::end(&one),
         Undo::Made(_) | Undo::Role(..) | Undo::Grant(..) | Undo::Comment(..) | Undo::Told(..) => {}

@@ -295,6 +295,20 @@ impl PgCatalog {
         }
     }
 
+    /// The oid of a relation by its name, or as it is written. Errs with 42P01.
+    pub(super) fn relation_oid(&self, text: &str) -> Result<i32> {
+        if let Ok(oid) = text.trim().parse() {
+            return Ok(oid);
+        }
+        let parts = privileges::parts(text);
+        if let Some((schema, name)) = self.find_relation(&parts) {
+            return Ok(self.shared.oid(&schema, &name));
+        }
+        let index = parts.last().filter(|name| self.shared.oids.lock().by_name.contains_key(&(INDEXES.to_owned(), (*name).clone())));
+        let index = index.map(|name| self.shared.oid(INDEXES, name));
+        index.ok_or_else(|| Error::NotFound { kind: "relation", name: text.to_owned() })
+    }
+
     /// What was set of a relation, as in pg_class.reloptions.
     pub(super) fn options(&self, one: &Listed) -> Option<Vec<String>> {
         let channel = self.engine.upgrade()?.channel(&one.name).filter(|_| one.kind == 'm' && one.namespace == "public")?;

@@ -6,6 +6,7 @@ use datafusion::sql::sqlparser::ast::{
     self, Expr, GroupByExpr, JoinOperator, Query, Select, SelectItem, SetExpr, TableFactor, Value, VisitorMut,
 };
 
+use super::forms::column;
 use super::rewrite::{last, null, quoted};
 use crate::plan::column_names as names;
 
@@ -105,15 +106,42 @@ pub(super) fn plain_groups(select: &Select) -> bool {
 
 /// Whether a relation without rows is among those that each row must be taken from.
 fn reads_nothing(select: &Select, keys: bool) -> bool {
-    select.from.iter().any(|table| {
-        // A RIGHT or FULL JOIN gives rows of its other side.
-        let optional =
-            |join: &JoinOperator| matches!(join, JoinOperator::Right(_) | JoinOperator::RightOuter(_) | JoinOperator::FullOuter(_));
-        let inner = |join: &JoinOperator| matches!(join, JoinOperator::Join(_) | JoinOperator::Inner(_) | JoinOperator::CrossJoin(_));
-        !table.joins.iter().any(|join| optional(&join.join_operator))
-            && (is_empty(&table.relation, keys)
-                || table.joins.iter().any(|join| inner(&join.join_operator) && is_empty(&join.relation, keys)))
-    })
+    select.selection.as_ref().is_some_and(no_key)
+        || select.from.iter().any(|table| {
+            // A RIGHT or FULL JOIN gives rows of its other side.
+            let optional =
+                |join: &JoinOperator| matches!(join, JoinOperator::Right(_) | JoinOperator::RightOuter(_) | JoinOperator::FullOuter(_));
+            let inner = |join: &JoinOperator| matches!(join, JoinOperator::Join(_) | JoinOperator::Inner(_) | JoinOperator::CrossJoin(_));
+            !table.joins.iter().any(|join| optional(&join.join_operator))
+                && (is_empty(&table.relation, keys)
+                    || table.joins.iter().any(|join| inner(&join.join_operator) && is_empty(&join.relation, keys)))
+        })
+}
+
+/// Whether a condition asks for constraints and indexes that are no primary keys: there are none.
+fn no_key(condition: &Expr) -> bool {
+    let word = |expr: &Expr| match expr {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(word) => Some(word.to_lowercase()),
+            Value::Boolean(value) => Some(if *value { "t" } else { "f" }.to_owned()),
+            _ => None,
+        },
+        _ => None,
+    };
+    match condition {
+        Expr::Nested(inner) => no_key(inner),
+        Expr::BinaryOp { left, op: ast::BinaryOperator::And, right } => no_key(left) || no_key(right),
+        Expr::BinaryOp { left, op: ast::BinaryOperator::Eq, right } => match (column(left).as_deref(), word(right).as_deref()) {
+            (Some("contype"), Some(word)) => word != "p",
+            (Some("indisprimary"), Some(word)) => word.starts_with('f'),
+            _ => false,
+        },
+        Expr::InList { expr, list, negated: false } => {
+            column(expr).as_deref() == Some("contype") && list.iter().all(|one| word(one).is_some_and(|word| word != "p"))
+        }
+        Expr::UnaryOp { op: ast::UnaryOperator::Not, expr } => column(expr).as_deref() == Some("indisprimary"),
+        _ => false,
+    }
 }
 
 fn is_empty(relation: &TableFactor, keys: bool) -> bool {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, StringArray};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Int32Array, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type};
 use datafusion::common::ScalarValue;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Signature, SimpleScalarUDF, TypeSignature, Volatility};
 use datafusion::prelude::SessionContext;
 use datafusion_pg_catalog::pg_catalog::generate_series_arg_coercion::CoerceIntArgsToBigInt;
@@ -37,7 +37,8 @@ const VISIBLE: [&str; 9] = [
 const ALLOWED: [&str; 3] = ["has_function_privilege", "has_language_privilege", "has_type_privilege"];
 
 /// Texts of things that framesql has none of: triggers, rules, partitions, defaults.
-const NOTHING: [&str; 11] = [
+const NOTHING: [&str; 12] = [
+    "pg_get_function_sqlbody",
     "pg_tablespace_location",
     "pg_last_wal_receive_lsn",
     "pg_last_wal_replay_lsn",
@@ -104,6 +105,17 @@ pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>, pid: 
     let held = Arc::clone(catalog);
     context.register_udf(of_oid("pg_get_viewdef", DataType::Utf8, move |oids| text(oids.map(|oid| held.definition(oid?)))));
     let held = Arc::clone(catalog);
+    let answer = move |arguments: &[ColumnarValue]| -> Result<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(arguments)?;
+        let Some(first) = arrays.first() else { return datafusion::common::exec_err!("a name is needed") };
+        let texts = cast(first, &DataType::Utf8)?;
+        let oids = texts.as_string::<i32>().iter().map(|text| text.map(|text| held.relation_oid(text)).transpose());
+        let oids = oids.collect::<crate::error::Result<Int32Array>>().map_err(DataFusionError::from)?;
+        Ok(ColumnarValue::Array(Arc::new(oids)))
+    };
+    let signature = Signature::new(TypeSignature::Any(1), Volatility::Stable);
+    context.register_udf(SimpleScalarUDF::new_with_signature(REGCLASS_OID, signature, DataType::Int32, Arc::new(answer)).into());
+    let held = Arc::clone(catalog);
     context.register_udf(of_oid(REGCLASS_TEXT, DataType::Utf8, move |oids| {
         text(oids.map(|oid| oid.map(|oid| held.relation_name(oid).unwrap_or_else(|| oid.to_string()))))
     }));
@@ -126,6 +138,9 @@ pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>, pid: 
     context.register_udf(array_bounds_udf::create_array_lower_udf());
     CoerceIntArgsToBigInt::widen(context);
 }
+
+/// What `'name'::regclass` becomes.
+pub(super) const REGCLASS_OID: &str = "pg_regclass_oid";
 
 /// What stands for `aclexplode`, for an array of oids, and for `x::regtype[]`.
 pub(super) const ACL_ITEMS: &str = "pg_acl_items";

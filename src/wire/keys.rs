@@ -99,6 +99,7 @@ pub(super) fn pg_constraint(listed: &[Listed], public_oid: i32) -> Columns {
         ("confdelsetcols", Fill::Int2Arrays(all().map(|_| None).collect())),
         ("conexclop", Fill::NullArray),
         ("conbin", Fill::Null),
+        ("tableoid", Fill::OneOid(2606)),
     ]
 }
 

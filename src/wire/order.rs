@@ -6,8 +6,8 @@ use datafusion::sql::sqlparser::ast::{
     self, Expr, Ident, OrderByKind, Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, VisitorMut,
 };
 
-use super::forms::select_of;
-use super::rewrite::quoted;
+use super::forms::{calls, select_of};
+use super::rewrite::{call, quoted};
 use crate::plan::column_names as names;
 
 /// Queries that are sorted so.
@@ -36,6 +36,11 @@ impl VisitorMut for Ordered {
             let expr = std::mem::replace(&mut by.expr, Expr::Identifier(column.clone()));
             inner.projection.push(SelectItem::ExprWithAlias { expr, alias: column });
         }
+        for item in &mut inner.projection {
+            if let SelectItem::ExprWithAlias { expr, .. } = item {
+                gathered(expr);
+            }
+        }
         let mut items = columns.into_iter().map(|column| SelectItem::UnnamedExpr(Expr::Identifier(column)));
         let Some(first) = items.next() else { return ControlFlow::Continue(()) };
         let mut outer = select_of(first);
@@ -47,6 +52,25 @@ impl VisitorMut for Ordered {
         *query.body = SetExpr::Select(Box::new(outer));
         ControlFlow::Continue(())
     }
+}
+
+/// `x IN (SELECT y …)` is planned in a condition only; elsewhere it asks whether an array has x.
+fn gathered(expr: &mut Expr) {
+    let _ = ast::visit_expressions_mut(expr, |expr| {
+        if let Expr::InSubquery { expr: of, subquery, negated } = expr {
+            let name = quoted("gathered");
+            let column = ast::TableAliasColumnDef { name: name.clone(), data_type: None };
+            let alias = TableAlias { explicit: true, name: name.clone(), columns: vec![column], at: None };
+            let relation = TableFactor::Derived { lateral: false, subquery: subquery.clone(), alias: Some(alias), sample: None };
+            let mut select = select_of(SelectItem::UnnamedExpr(call("array_agg", Expr::Identifier(name))));
+            select.from = vec![TableWithJoins { relation, joins: Vec::new() }];
+            let body = Box::new(SetExpr::Select(Box::new(select)));
+            let all = Query { body, order_by: None, limit_clause: None, ..empty(subquery) };
+            let has = calls("array_has", vec![Expr::Subquery(Box::new(all)), of.as_ref().clone()]);
+            *expr = if *negated { Expr::UnaryOp { op: ast::UnaryOperator::Not, expr: Box::new(has) } } else { has };
+        }
+        ControlFlow::<()>::Continue(())
+    });
 }
 
 /// A query with nothing but a body, which is put into it.
@@ -97,7 +121,8 @@ mod tests {
         for (sql, expected) in [
             (
                 "SELECT a + 1 AS b, c FROM t ORDER BY CASE WHEN a IN (SELECT x FROM u) THEN 0 ELSE 1 END, b, 2 DESC LIMIT 3",
-                "SELECT b, \"c\" FROM (SELECT a + 1 AS b, c AS \"c\", CASE WHEN a IN (SELECT x FROM u) THEN 0 ELSE 1 END AS \"order 0\" FROM t) \
+                "SELECT b, \"c\" FROM (SELECT a + 1 AS b, c AS \"c\", CASE WHEN array_has((SELECT array_agg(\"gathered\") FROM \
+                 (SELECT x FROM u) AS \"gathered\" (\"gathered\")), a) THEN 0 ELSE 1 END AS \"order 0\" FROM t) \
                  AS \"ordered\" ORDER BY \"order 0\", b, 2 DESC LIMIT 3",
             ),
             ("SELECT a FROM t ORDER BY a + 1", "SELECT a FROM t ORDER BY a + 1"),

@@ -241,7 +241,7 @@ fn folded(name: &str) -> String {
 }
 
 /// The parts of a qualified name in a text.
-fn parts(text: &str) -> Vec<String> {
+pub(super) fn parts(text: &str) -> Vec<String> {
     let (mut parts, mut part, mut quoted) = (Vec::new(), String::new(), false);
     for c in text.trim().chars() {
         match c {

@@ -31,5 +31,5 @@ mod sql;
 mod streams;
 mod tables;
 mod transactions;
-mod types;
+mod value_forms;
 mod windows;
