@@ -208,6 +208,7 @@ impl Error {
             Error::NotFound { kind: "prepared statement", .. } => "26000",
             Error::NotFound { kind: "cursor" | "portal", .. } => "34000",
             Error::NotFound { kind: "column", .. } => "42703",
+            Error::NotFound { kind: "schema", .. } => "3F000",
             Error::NotFound { .. } => "42704",
             Error::Duplicate { kind: "role", .. } => "42710",
             Error::Duplicate { .. } => "42P07",

@@ -33,6 +33,10 @@ pub struct Settings {
     pub decoder: DecoderChoice,
     /// The ffmpeg program; its ffprobe stands beside it. A bare name is looked for on PATH.
     pub ffmpeg: PathBuf,
+    /// Connections served at once.
+    pub max_connections: usize,
+    /// Bytes that the sorts, joins and aggregates of one connection's SELECTs may hold at once.
+    pub connection_memory_bytes: usize,
 }
 
 /// Which decoder a source uses.
@@ -73,6 +77,11 @@ pub struct ProcessSetting {
 /// What the environment sets.
 pub const PROCESS_SETTINGS: &[ProcessSetting] = &[
     ProcessSetting {
+        name: "FRAMESQL_CONNECTION_MEMORY",
+        default: "1024",
+        meaning: "MB that the sorts, joins and aggregates of one connection's SELECTs may hold at once; a query that needs more ends with 53200",
+    },
+    ProcessSetting {
         name: "FRAMESQL_DECODER",
         default: "auto",
         meaning: "the decoder of sources that name none: auto (built in, ffmpeg for what that cannot decode), builtin, or ffmpeg (for speed)",
@@ -82,6 +91,7 @@ pub const PROCESS_SETTINGS: &[ProcessSetting] = &[
         default: "ffmpeg",
         meaning: "the ffmpeg program, a name on PATH or a path; ffprobe stands beside it",
     },
+    ProcessSetting { name: "FRAMESQL_MAX_CONNECTIONS", default: "1000", meaning: "connections served at once; one more is told 53300" },
     ProcessSetting {
         name: "FRAMESQL_MODEL_TIME_LIMIT",
         default: "60 s",
@@ -111,6 +121,8 @@ impl Default for Settings {
             live_queue_frames: 32,
             decoder: DecoderChoice::Auto,
             ffmpeg: PathBuf::from(FFMPEG),
+            max_connections: 1000,
+            connection_memory_bytes: 1 << 30,
         }
     }
 }
@@ -137,10 +149,27 @@ impl Settings {
                 hint: Some("Give a number of seconds, or a number with a unit: 500 ms.".into()),
             })?;
         }
+        if let Some(megabytes) = whole("FRAMESQL_CONNECTION_MEMORY")? {
+            settings.connection_memory_bytes = megabytes.saturating_mul(1 << 20);
+        }
+        if let Some(connections) = whole("FRAMESQL_MAX_CONNECTIONS")? {
+            settings.max_connections = connections;
+        }
         let named = std::env::var_os("ORT_DYLIB_PATH").filter(|p| !p.is_empty()).map(PathBuf::from);
         settings.onnxruntime = named.or_else(system_onnxruntime);
         Ok(settings)
     }
+}
+
+/// A number from 1 that a variable of the environment says. Errs (22023) for one that says something else.
+fn whole(name: &'static str) -> Result<Option<usize>> {
+    let Some(word) = std::env::var_os(name).filter(|word| !word.is_empty()) else { return Ok(None) };
+    let word = word.to_string_lossy();
+    let number = word.parse().ok().filter(|number| *number > 0);
+    number.map(Some).ok_or_else(|| Error::Option {
+        message: format!("invalid value for the environment variable {name}: \"{word}\""),
+        hint: Some("Give a whole number from 1.".into()),
+    })
 }
 
 /// Where a system keeps its libraries.
@@ -262,6 +291,11 @@ impl Variables {
     /// RESET ALL.
     pub fn clear(&mut self) {
         self.0.clear();
+    }
+
+    /// Whether the queries of a transaction block see one snapshot.
+    pub fn repeatable_read(&self) -> bool {
+        self.0.get("transaction_isolation").is_some_and(|level| matches!(level.as_str(), "repeatable read" | "serializable"))
     }
 
     /// `statement_timeout` in milliseconds; None is no limit.

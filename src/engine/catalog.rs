@@ -61,10 +61,17 @@ impl Object {
     pub fn same(&self, other: &Object) -> bool {
         match (&self.body, &other.body) {
             (Body::Source(a, _), Body::Source(b, _)) => Arc::ptr_eq(a, b),
+            (Body::Rows(a, _), Body::Rows(b, _)) => Arc::ptr_eq(a, b),
+            (Body::Table(a), Body::Table(b)) => Arc::ptr_eq(a, b),
             (Body::View(a), Body::View(b)) => Arc::ptr_eq(a, b),
             (Body::Materialized(a), Body::Materialized(b)) => Arc::ptr_eq(a, b),
             _ => false,
         }
+    }
+
+    /// Whether it is that table.
+    pub fn is_table(&self, table: &Arc<Table>) -> bool {
+        matches!(&self.body, Body::Table(own) if Arc::ptr_eq(own, table))
     }
 
     fn table(&self) -> Arc<dyn TableProvider> {
@@ -87,12 +94,21 @@ impl Object {
     pub fn schema(&self) -> SchemaRef {
         self.table().schema()
     }
+
+    /// The columns of its primary key.
+    fn primary_key(&self) -> Vec<String> {
+        let Body::Table(table) = &self.body else { return Vec::new() };
+        let name = |at: &usize| table.columns().get(*at).map(|column| column.field.name().clone());
+        table.primary_key().iter().filter_map(name).collect()
+    }
 }
 
 /// The objects; every session's schema public.
 #[derive(Debug, Default)]
 pub struct Catalog {
     objects: RwLock<Vec<Object>>,
+    /// Names of objects that a transaction has dropped, which has not ended.
+    reserved: RwLock<Vec<String>>,
 }
 
 impl Catalog {
@@ -108,7 +124,13 @@ impl Catalog {
 
     /// What others are told of them.
     pub fn relations(&self) -> Vec<Relation> {
-        let relation = |o: Object| Relation { kind: o.kind(), schema: o.schema(), name: o.name, definition: o.definition };
+        let relation = |o: Object| Relation {
+            kind: o.kind(),
+            schema: o.schema(),
+            primary_key: o.primary_key(),
+            name: o.name,
+            definition: o.definition,
+        };
         self.all().into_iter().map(relation).collect()
     }
 
@@ -141,6 +163,39 @@ impl Catalog {
         objects.retain(|o| o.name != object.name);
         // At the end: it may read what was made after the old one.
         objects.push(object);
+    }
+
+    /// Where an object stands.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.objects.read().iter().position(|o| o.name == name)
+    }
+
+    /// Puts an object back where it stood, in the place of the one of its name, if there is one.
+    pub fn insert(&self, at: usize, object: Object) {
+        let mut objects = self.objects.write();
+        objects.retain(|o| o.name != object.name);
+        let at = at.min(objects.len());
+        objects.insert(at, object);
+    }
+
+    /// Keeps names for who may want them back.
+    pub fn reserve(&self, names: impl Iterator<Item = String>) {
+        self.reserved.write().extend(names);
+    }
+
+    /// Whether a name is kept so.
+    pub fn reserved(&self, name: &str) -> bool {
+        self.reserved.read().iter().any(|reserved| reserved == name)
+    }
+
+    /// Lets names go, once each.
+    pub fn free<'a>(&self, names: impl Iterator<Item = &'a str>) {
+        let mut reserved = self.reserved.write();
+        for name in names {
+            if let Some(at) = reserved.iter().position(|one| one == name) {
+                reserved.swap_remove(at);
+            }
+        }
     }
 
     /// Takes an object out.

@@ -86,9 +86,14 @@ impl Jobs {
 
     /// Ends a job because its view is dropped.
     pub fn drop_job(&self, name: &str) {
-        if let Some(job) = self.running.lock().remove(name) {
+        if let Some(job) = self.take(name) {
             job.end();
         }
+    }
+
+    /// Takes a job out of those that are known; it goes on.
+    pub fn take(&self, name: &str) -> Option<Job> {
+        self.running.lock().remove(name)
     }
 
     /// All jobs, by the name of their view.

@@ -1,11 +1,15 @@
 //! The hall: one engine holds the catalogue, the running sources, the models and the jobs; two engines in a process do not meet.
 
+pub mod announce;
+mod block;
 pub mod catalog;
+pub mod comments;
+mod dropped;
 pub mod job;
 mod late_row;
 pub mod outcome;
 pub mod password;
-mod privileges;
+pub mod privileges;
 pub mod relation;
 pub mod replay;
 pub mod restart;
@@ -19,6 +23,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList};
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::prelude::SessionContext;
 
@@ -29,7 +36,9 @@ use crate::run::inference::Inference;
 use crate::run::touched::Pace;
 use crate::run::{Checkpoint, Run, Threads};
 use crate::settings::{Settings, onnxruntime_in};
+use announce::{Announcement, Announcer};
 use catalog::{Body, Catalog};
+use comments::Comments;
 use job::Jobs;
 use relation::Relation;
 use restart::Missing;
@@ -43,6 +52,8 @@ pub struct Engine {
     settings: Settings,
     catalog: Arc<Catalog>,
     roles: Roles,
+    comments: Comments,
+    announcer: Announcer,
     jobs: Arc<Jobs>,
     inference: Arc<Inference>,
     threads: Threads,
@@ -82,6 +93,8 @@ impl Engine {
             settings,
             catalog: Arc::default(),
             roles: Roles::default(),
+            comments: Comments::default(),
+            announcer: Announcer::default(),
             jobs: Arc::default(),
             inference,
             threads: Threads::default(),
@@ -119,6 +132,21 @@ impl Engine {
         &self.roles
     }
 
+    /// What is said of objects, columns and roles.
+    pub fn comments(&self) -> &Comments {
+        &self.comments
+    }
+
+    /// The channel on which a view's changes are told.
+    pub fn channel(&self, view: &str) -> Option<String> {
+        self.announcer.channel(view)
+    }
+
+    /// The views that change from now on, of those whose changes are told.
+    pub fn announcements(&self) -> tokio::sync::broadcast::Receiver<Announcement> {
+        self.announcer.listen()
+    }
+
     /// The threads at work for queries.
     pub fn threads(&self) -> &Threads {
         &self.threads
@@ -126,7 +154,7 @@ impl Engine {
 
     /// A new session of `user` in the database of that name (every name is accepted; it is what current_database() gives).
     pub fn session(self: &Arc<Engine>, user: &str, database: &str) -> Session {
-        let context = SessionContext::new_with_state(query::state(database));
+        let context = SessionContext::new_with_state(query::state_in(database, self.environment()));
         let schemas = MemoryCatalogProvider::new();
         let system = Arc::new(System {
             catalog: Arc::clone(&self.catalog),
@@ -141,6 +169,13 @@ impl Engine {
         datafusion::catalog::CatalogProviderList::register_catalog(&list, database.to_owned(), Arc::new(schemas));
         context.register_catalog_list(Arc::new(list));
         Session::new(Arc::clone(self), context, user)
+    }
+
+    /// Where the queries of one session run: in so much memory, and on no disk.
+    fn environment(&self) -> Arc<RuntimeEnv> {
+        let pool = Arc::new(GreedyMemoryPool::new(self.settings.connection_memory_bytes));
+        let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
+        RuntimeEnvBuilder::new().with_memory_pool(pool).with_disk_manager_builder(disk).build_arc().unwrap_or_default()
     }
 
     /// What the operators of one query share.

@@ -9,6 +9,7 @@ use datafusion::optimizer::{Optimizer, OptimizerContext};
 use datafusion::sql::parser::Statement as ParserStatement;
 use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
 
+use super::Engine;
 use super::roles::Readable;
 use super::session::Session;
 use crate::error::{Error, Result};
@@ -17,12 +18,13 @@ use crate::plan::rewrite;
 
 /// Errs (42501) for a statement that only a superuser may run, and for SUBSCRIBE to a view that the user may not read.
 pub(super) fn check_statement(session: &Session, statement: &Statement) -> Result<()> {
+    check_writes(session, statement)?;
     if session.superuser() {
         return Ok(());
     }
     match &statement.body {
         Body::Query(_) | Body::CopyQuery(..) | Body::Explain { .. } | Body::Flush => Ok(()),
-        Body::ShowObjects(_) | Body::ShowVariable(_) | Body::SetVariable { .. } => Ok(()),
+        Body::ShowObjects(_) | Body::ShowVariable(_) | Body::SetVariable { .. } | Body::SetTransaction { .. } => Ok(()),
         Body::Subscribe(subscribe) | Body::CopySubscribe(subscribe, _) => match &subscribe.of {
             Subscribed::View(name) => check_object(session, name),
             Subscribed::Query(_) => Ok(()),
@@ -32,6 +34,30 @@ pub(super) fn check_statement(session: &Session, statement: &Statement) -> Resul
             check_superuser(session, &words.join(" ").to_uppercase())
         }
     }
+}
+
+/// Errs (25006) for a statement that writes in a transaction that only reads.
+fn check_writes(session: &Session, statement: &Statement) -> Result<()> {
+    let reads = matches!(
+        &statement.body,
+        Body::Query(_)
+            | Body::CopyQuery(..)
+            | Body::Explain { .. }
+            | Body::Flush
+            | Body::Subscribe(_)
+            | Body::CopySubscribe(..)
+            | Body::ShowObjects(_)
+            | Body::ShowVariable(_)
+            | Body::SetVariable { .. }
+            | Body::SetTransaction { .. }
+    );
+    let setting = if session.in_block() { "transaction_read_only" } else { "default_transaction_read_only" };
+    if reads || session.in_background() || session.variables().lock().show(setting)? != "on" {
+        return Ok(());
+    }
+    let words: Vec<&str> = statement.text.split_whitespace().take(2).collect();
+    let message = format!("cannot execute {} in a read-only transaction", words.join(" ").to_uppercase());
+    Err(Error::Data { code: "25006", message, detail: None })
 }
 
 /// Errs (42501) unless the user is a superuser.
@@ -56,6 +82,16 @@ fn check_object(session: &Session, name: &str) -> Result<()> {
     let engine = session.engine();
     let known = engine.catalog().find(name).is_some();
     if known && engine.roles().readable(session.user(), name) != Readable::All { Err(denied(name)) } else { Ok(()) }
+}
+
+/// What a role may read of a relation. What is in no schema of users can be read by all, but for what tells of things that they may not see.
+pub fn readable(engine: &Engine, role: &str, schema: &str, relation: &str) -> Readable {
+    match schema {
+        _ if engine.roles().superuser(role) => Readable::All,
+        "public" => engine.roles().readable(role, relation),
+        "framesql" if OF_SUPERUSERS.contains(&relation) => Readable::Nothing,
+        _ => Readable::All,
+    }
 }
 
 /// System relations for superusers only: a camera's URL may hold its password, a late row is a row of what the user may not read.

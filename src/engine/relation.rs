@@ -15,4 +15,6 @@ pub struct Relation {
     pub schema: SchemaRef,
     /// The statement that made it, as the user wrote it.
     pub definition: String,
+    /// The columns of its primary key, in the key's order; only a table has one.
+    pub primary_key: Vec<String>,
 }

@@ -68,7 +68,10 @@ pub(super) async fn restart(engine: &Arc<Engine>, dialect: Option<Dialect>) -> R
         if failed.len() == n_kept {
             for (one, error) in failed {
                 warn!(object = one.name, code = error.sqlstate(), %error, "not started; it stays in the catalogue for the next start");
-                engine.missing.0.write().push(not_started(&session, one, error.to_string()));
+                // A grant or a comment is no object: the name of what is kept of it begins with a space.
+                if !one.name.starts_with(' ') {
+                    engine.missing.0.write().push(not_started(&session, one, error.to_string()));
+                }
             }
             return Ok(());
         }

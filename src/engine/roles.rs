@@ -115,6 +115,29 @@ impl Roles {
         Ok(())
     }
 
+    /// Puts a role back as it was; None is that there was none.
+    pub(super) fn restore(&self, name: &str, before: Option<Role>) {
+        let mut roles = self.roles.write();
+        let at = roles.iter().position(|role| role.name == name);
+        match (at.and_then(|at| roles.get_mut(at)), before) {
+            (Some(role), Some(before)) => *role = before,
+            (None, Some(before)) => roles.push(before),
+            (_, None) => roles.retain(|role| role.name != name),
+        }
+    }
+
+    /// The grant of an object to a role itself.
+    pub(super) fn granted(&self, role: &str, object: &str) -> Option<Grant> {
+        self.grants.read().iter().find(|grant| grant.role == role && grant.object == object).cloned()
+    }
+
+    /// Puts the grant of an object to a role back as it was.
+    pub(super) fn restore_grant(&self, role: &str, object: &str, before: Option<Grant>) {
+        let mut grants = self.grants.write();
+        grants.retain(|grant| grant.role != role || grant.object != object);
+        grants.extend(before);
+    }
+
     /// Adds a grant; columns join those that the role has already.
     pub(super) fn grant(&self, grant: Grant) {
         let mut grants = self.grants.write();

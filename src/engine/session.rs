@@ -10,6 +10,7 @@ use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::Query;
 use parking_lot::Mutex;
 
+use super::block::{self, Block};
 use super::outcome::{Notice, Outcome};
 use super::statement::CopyInto;
 use super::{Engine, privileges, statement};
@@ -42,6 +43,18 @@ pub struct Session {
     notices: Mutex<Vec<Notice>>,
     rewrite: Mutex<Option<Rewrite>>,
     background: AtomicBool,
+    /// The transaction block, if one is open.
+    pub(super) block: Mutex<Option<Block>>,
+}
+
+impl Drop for Session {
+    /// A block that has not ended was not done.
+    fn drop(&mut self) {
+        if let Some(block) = self.block.lock().take() {
+            let engine = Arc::clone(&self.engine);
+            self.engine.jobs.spawn(async move { block::roll_back(&engine, block).await });
+        }
+    }
 }
 
 impl Session {
@@ -54,6 +67,7 @@ impl Session {
             notices: Mutex::default(),
             rewrite: Mutex::default(),
             background: AtomicBool::new(false),
+            block: Mutex::default(),
         }
     }
 
@@ -121,12 +135,17 @@ impl Session {
     }
 
     /// Begins a `COPY … FROM STDIN`: the rows come from who calls. Errs if there is no such table or column.
-    pub fn copy_in(&self, copy: &CopyIn) -> Result<CopyInto> {
-        statement::copy_in(self, copy)
+    pub async fn copy_in(&self, statement: &Statement, copy: &CopyIn) -> Result<CopyInto> {
+        statement::copy_in(self, statement, copy).await
     }
 
-    /// A query's logical plan, not yet optimised.
+    /// A query's logical plan, not yet optimised, of what this session sees.
     pub(super) async fn plan(&self, query: &Query) -> Result<LogicalPlan> {
+        self.as_seen(self.plan_committed(query).await?)
+    }
+
+    /// The same of what all sessions see: for what outlives a transaction block.
+    pub(super) async fn plan_committed(&self, query: &Query) -> Result<LogicalPlan> {
         let query = Box::new(query.clone());
         let rewrite = self.rewrite.lock().clone();
         let query = match rewrite {

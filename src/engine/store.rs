@@ -23,6 +23,35 @@ pub struct Kept {
     pub statement: String,
 }
 
+/// A change of the list.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// An object's name and statement, in place of an older one of that name.
+    Add(String, String),
+    /// Objects that are forgotten.
+    Remove(Vec<String>),
+    /// An object that is forgotten with what is kept of it beside its statement: its grants, its comments. Those have a name that begins
+    /// with a space and ends with the object's.
+    RemoveWithAll(String),
+}
+
+impl Change {
+    fn make(&self, kept: &mut Vec<Kept>) {
+        match self {
+            // In its place: what is built on it stands behind it.
+            Change::Add(name, statement) => match kept.iter_mut().find(|k| k.name == *name) {
+                Some(old) => old.statement.clone_from(statement),
+                None => kept.push(Kept { name: name.clone(), statement: statement.clone() }),
+            },
+            Change::Remove(names) => kept.retain(|k| !names.contains(&k.name)),
+            Change::RemoveWithAll(name) => {
+                let beside = format!(" {name}");
+                kept.retain(|k| k.name != *name && !(k.name.starts_with(' ') && k.name.ends_with(&beside)));
+            }
+        }
+    }
+}
+
 /// The folder of `--data`.
 #[derive(Debug)]
 pub struct Store {
@@ -74,16 +103,20 @@ impl Store {
 
     /// Keeps an object's statement, in place of an older one of that name.
     pub fn add(&self, name: &str, statement: &str) -> Result<()> {
-        // In its place: what is built on it stands behind it.
-        self.change(|kept| match kept.iter_mut().find(|k| k.name == name) {
-            Some(old) => old.statement = statement.to_owned(),
-            None => kept.push(Kept { name: name.to_owned(), statement: statement.to_owned() }),
-        })
+        self.apply(&[Change::Add(name.to_owned(), statement.to_owned())])
     }
 
     /// Forgets objects.
     pub fn remove(&self, names: &[String]) -> Result<()> {
-        self.change(|kept| kept.retain(|k| !names.contains(&k.name)))
+        self.apply(&[Change::Remove(names.to_vec())])
+    }
+
+    /// Makes all the changes, or none.
+    pub fn apply(&self, changes: &[Change]) -> Result<()> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.change(|kept| changes.iter().for_each(|change| change.make(kept)))
     }
 
     /// Writes the changed list beside the old one and puts it in its place, so that a crash leaves one of the two.

@@ -6,6 +6,7 @@ use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, ScalarValue, TableReference};
 use datafusion::error::Result;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::logical_expr::{ColumnarValue, Distinct, Expr, LogicalPlan, Projection, ScalarUDF, Volatility, cast, create_udf};
@@ -33,6 +34,11 @@ use crate::error::Error;
 
 /// A session's planner: DataFusion's, with framesql's functions, relations and types. `catalog` is the database that it is in.
 pub fn state(catalog: &str) -> SessionState {
+    state_in(catalog, Arc::default())
+}
+
+/// The same whose queries run in that environment.
+pub fn state_in(catalog: &str, environment: Arc<RuntimeEnv>) -> SessionState {
     let mut config = SessionConfig::new()
         .with_default_catalog_and_schema(catalog, "public")
         .with_create_default_catalog_and_schema(false)
@@ -48,6 +54,7 @@ pub fn state(catalog: &str) -> SessionState {
     rules.push(Arc::new(PostgresTypesRule));
     let mut state = SessionStateBuilder::new()
         .with_config(config)
+        .with_runtime_env(environment)
         .with_default_features()
         .with_type_planner(Arc::new(PostgresTypes))
         .with_relation_planners(vec![Arc::new(WindowPlanner), Arc::new(PatternPlanner), Arc::new(UnnestPlanner)])

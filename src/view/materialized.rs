@@ -153,6 +153,11 @@ impl MaterializedView {
         self.changed.send_modify(|version| *version += 1);
     }
 
+    /// Changes with every commit, and at its end.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
     /// How it ended; None while its job runs.
     pub fn ending(&self) -> Option<End> {
         self.stored.lock().end.clone()

@@ -2,6 +2,7 @@
 
 pub mod change;
 pub mod constraint;
+pub mod frozen;
 pub mod materialized;
 mod net;
 pub mod table;

@@ -40,12 +40,19 @@ pub struct Table {
     schema: SchemaRef,
     columns: Vec<TableColumn>,
     primary_key: Vec<usize>,
-    file: Option<PathBuf>,
     rows: RwLock<RecordBatch>,
-    /// Whether it has been dropped; held while its file is written.
-    dropped: Mutex<bool>,
-    /// Held by a statement from the rows that it reads to those that it writes.
-    writer: tokio::sync::Mutex<()>,
+    /// Held while its file is written.
+    disk: Mutex<Disk>,
+    /// Held by a statement from the rows that it reads to those that it writes, and by a transaction from its first write to its end.
+    writer: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// What there is of a table on disk.
+#[derive(Debug)]
+struct Disk {
+    file: Option<PathBuf>,
+    /// Whether the table has been dropped: nothing is written any more.
+    dropped: bool,
 }
 
 impl Table {
@@ -66,11 +73,23 @@ impl Table {
             schema,
             columns,
             primary_key,
-            file,
             rows: RwLock::new(rows),
-            dropped: Mutex::new(false),
-            writer: tokio::sync::Mutex::default(),
+            disk: Mutex::new(Disk { file, dropped: false }),
+            writer: Arc::default(),
         })
+    }
+
+    /// A table of its own, in memory, with the rows that this one has now.
+    pub fn copied(&self) -> Table {
+        Table {
+            name: self.name.clone(),
+            schema: Arc::clone(&self.schema),
+            columns: self.columns.clone(),
+            primary_key: self.primary_key.clone(),
+            rows: RwLock::new(self.rows()),
+            disk: Mutex::new(Disk { file: None, dropped: false }),
+            writer: Arc::default(),
+        }
     }
 
     /// Its columns.
@@ -93,25 +112,48 @@ impl Table {
         self.writer.lock().await
     }
 
+    /// The same for as long as a transaction takes.
+    pub async fn write_owned(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        Arc::clone(&self.writer).lock_owned().await
+    }
+
     /// Puts other rows in place of all, on disk before in memory. The caller holds `write`. Errs (42P01) if the table has been dropped,
     /// and if the file cannot be written: then the rows are as before.
     pub fn replace(&self, rows: RecordBatch) -> Result<()> {
-        let dropped = self.dropped.lock();
-        if *dropped {
+        let disk = self.disk.lock();
+        if disk.dropped {
             return Err(Error::NotFound { kind: "relation", name: self.name.clone() });
         }
-        if let Some(path) = &self.file {
+        if let Some(path) = &disk.file {
             write(path, &rows)?;
         }
         *self.rows.write() = rows;
         Ok(())
     }
 
+    /// From now on its rows are on disk, too, in place of what another table has left there.
+    pub fn settle(&self, path: PathBuf) -> Result<()> {
+        let mut disk = self.disk.lock();
+        let rows = self.rows();
+        if rows.num_rows() > 0 {
+            write(&path, &rows)?;
+        } else if path.exists() {
+            std::fs::remove_file(&path).map_err(|e| Error::io(format!("could not remove file \"{}\"", path.display()), e))?;
+        }
+        disk.file = Some(path);
+        Ok(())
+    }
+
+    /// Its file is another table's.
+    pub fn leave_file(&self) {
+        self.disk.lock().file = None;
+    }
+
     /// The table is gone: nothing is written to its file any more, which goes too.
     pub fn drop_rows(&self) {
-        let mut dropped = self.dropped.lock();
-        *dropped = true;
-        if let Some(path) = &self.file
+        let mut disk = self.disk.lock();
+        disk.dropped = true;
+        if let Some(path) = &disk.file
             && let Err(error) = std::fs::remove_file(path)
             && error.kind() != std::io::ErrorKind::NotFound
         {

@@ -19,7 +19,7 @@ use super::portal::{Portal, State};
 use super::prepared::{self, Prepared};
 use super::rows::{Patience, Rows};
 use super::socket::Writer;
-use super::transaction::Control;
+use super::transaction::{Control, Controlled, Transaction};
 use super::{columns, copy, copy_in};
 use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
@@ -106,15 +106,15 @@ async fn run(connection: &mut Connection, portal: &mut Portal, way: Way<'_>) -> 
 }
 
 async fn advance(connection: &mut Connection, portal: &mut Portal, way: Way<'_>) -> Result<(), Ended> {
-    if let Some(Statement { body: Body::CopyIn(copy), .. }) = &portal.prepared.statement {
+    if let Some(statement @ Statement { body: Body::CopyIn(copy), .. }) = &portal.prepared.statement {
         if !matches!(portal.state, State::Bound) {
             return Err(already_run().into());
         }
         portal.state = State::Done;
-        let n_rows = copy_in::receive(connection, copy).await?;
+        let n_rows = copy_in::receive(connection, statement, copy).await?;
         let tag = format!("COPY {n_rows}");
         if n_rows > 0 && connection.transaction.open() {
-            connection.block.done(portal.prepared.statement.as_ref(), None, &tag);
+            connection.block.done(portal.prepared.statement.as_ref(), &tag);
         }
         return complete(&mut connection.writer, &tag);
     }
@@ -123,12 +123,11 @@ async fn advance(connection: &mut Connection, portal: &mut Portal, way: Way<'_>)
     let mut watch = registered.watch(reader, timeout);
     let names = portal.prepared.names.clone();
     let statement = portal.prepared.statement.as_ref();
-    if block::local(statement) && !transaction.open() {
+    if let Some(words) = block::for_block(statement).filter(|_| !transaction.open()) {
         // As in Postgres: said, and nothing changed.
-        writer.put(errors::warning("25P01", &block::local_outside().to_string()))?;
+        writer.put(errors::warning("25P01", &block::outside(words).to_string()))?;
         return complete(writer, "SET");
     }
-    let created = Block::creates(session, statement);
     if let Some(outcome) = start(&mut watch, session, portal).await? {
         notices(session, writer)?;
         match outcome {
@@ -139,7 +138,7 @@ async fn advance(connection: &mut Connection, portal: &mut Portal, way: Way<'_>)
             }
             Outcome::Done { tag } => {
                 if transaction.open() {
-                    done.done(portal.prepared.statement.as_ref(), created, &tag);
+                    done.done(portal.prepared.statement.as_ref(), &tag);
                 }
                 complete(writer, &tag)?;
             }
@@ -204,7 +203,7 @@ async fn send_rows(
         return writer.put(Message::PortalSuspended(PortalSuspended::new()));
     }
     match tag {
-        "SELECT" | "FETCH" => complete(writer, &format!("{tag} {}", sent.n_rows)),
+        "SELECT" | "FETCH" | "INSERT 0" | "UPDATE" | "DELETE" => complete(writer, &format!("{tag} {}", sent.n_rows)),
         tag => complete(writer, tag),
     }
 }
@@ -220,18 +219,7 @@ fn notices(session: &Session, writer: &mut Writer) -> Result<(), Ended> {
 async fn run_own(connection: &mut Connection, own: Own, way: Way<'_>) -> Result<(), Ended> {
     let tag = match own {
         Own::Transaction(control) => {
-            let before = connection.transaction;
-            let controlled = connection.transaction.run(control)?;
-            match (before.open(), connection.transaction.open()) {
-                (false, true) => connection.block = Block::begin(&connection.session),
-                (true, false) if controlled.tag == "COMMIT" => block::commit(connection)?,
-                (true, false) => block::roll_back(connection).await?,
-                (true, true) if control == Control::RollbackToSavepoint && connection.block.stays() => {
-                    let text = "what was done since the savepoint is not undone before ROLLBACK";
-                    connection.writer.put(errors::warning("01000", text))?;
-                }
-                _ => {}
-            }
+            let controlled = control_block(connection, &control).await?;
             if let Some((code, text)) = controlled.warning {
                 connection.writer.put(errors::warning(code, text))?;
             }
@@ -251,6 +239,14 @@ async fn run_own(connection: &mut Connection, own: Own, way: Way<'_>) -> Result<
             let values = evaluate(&connection.session, &prepared, &name, parameters).await?;
             return run(connection, &mut Portal::new(prepared, values, Vec::new()), way).await;
         }
+        Own::Explain { analyze, name, parameters } => {
+            let prepared = connection.prepared.get(&name).map(Arc::clone).ok_or_else(|| prepared::missing(&name))?;
+            let values = evaluate(&connection.session, &prepared, &name, parameters).await?;
+            let Some(inner) = prepared.statement.clone() else { return Err(prepared::missing(&name).into()) };
+            let statement = Statement { text: inner.text.clone(), body: Body::Explain { analyze, statement: Box::new(inner) } };
+            let explained = Prepared { columns: Some(own::explained()), ..Prepared::own(statement) };
+            return run(connection, &mut Portal::new(Arc::new(explained), values, Vec::new()), way).await;
+        }
         Own::Deallocate(Some(name)) => {
             connection.prepared.remove(&name).ok_or_else(|| prepared::missing(&name))?;
             "DEALLOCATE"
@@ -267,7 +263,16 @@ async fn run_own(connection: &mut Connection, own: Own, way: Way<'_>) -> Result<
                 return Err(Error::Duplicate { kind: "cursor", name }.into());
             }
             let prepared = Prepared::plan(&connection.session, statement, &[]).await?;
-            connection.portals.insert(name, Portal { hold, ..Portal::new(Arc::new(prepared), Vec::new(), Vec::new()) });
+            let uncommitted = connection.transaction.open();
+            let mut cursor = Portal { hold, uncommitted, ..Portal::new(Arc::new(prepared), Vec::new(), Vec::new()) };
+            let Connection { reader, writer, session, registered, .. } = connection;
+            let timeout = session.variables().lock().statement_timeout_ms();
+            // It starts here, so that it reads what is there now, however late it is fetched from.
+            if start(&mut registered.watch(reader, timeout), session, &mut cursor).await?.is_some() {
+                return Err(Error::State { message: format!("cursor \"{name}\" has no rows to fetch"), hint: None }.into());
+            }
+            notices(session, writer)?;
+            connection.portals.insert(name, cursor);
             "DECLARE CURSOR"
         }
         Own::Fetch { name, limit, patience } => return fetch(connection, &name, limit, Some((way, patience))).await,
@@ -291,6 +296,34 @@ async fn run_own(connection: &mut Connection, own: Own, way: Way<'_>) -> Result<
         }
     };
     complete(&mut connection.writer, tag)
+}
+
+/// Begins, ends and marks the transaction block.
+async fn control_block(connection: &mut Connection, control: &Control) -> Result<Controlled, Ended> {
+    let open = connection.transaction.open();
+    let controlled = connection.transaction.run(control)?;
+    match control {
+        Control::Begin(_, modes) if !open => connection.block = Block::begin(&connection.session, *modes)?,
+        Control::Commit(chain) | Control::Rollback(chain) if open => {
+            let modes = connection.block.modes();
+            if controlled.tag == "COMMIT" {
+                if let Err(error) = block::commit(connection).await {
+                    connection.transaction = Transaction::Idle;
+                    return Err(error.into());
+                }
+            } else {
+                block::roll_back(connection).await?;
+            }
+            if *chain {
+                connection.block = Block::begin(&connection.session, modes)?;
+            }
+        }
+        Control::Savepoint(name) => block::savepoint(connection, name),
+        Control::Release(name) => block::release(connection, name)?,
+        Control::RollbackToSavepoint(name) => block::roll_back_to(connection, name).await?,
+        Control::Begin(..) | Control::Commit(_) | Control::Rollback(_) => {}
+    }
+    Ok(controlled)
 }
 
 /// The values of EXECUTE's parameters.

@@ -2,24 +2,39 @@
 
 use super::connection::Connection;
 use super::errors::{self, Ended};
+use super::transaction::Modes;
 use crate::engine::session::Session;
+use crate::engine::statement::undoable;
 use crate::error::{Error, Result};
-use crate::plan::parse::{Body, Kind, Statement};
+use crate::plan::parse::{Body, Statement};
 use crate::settings::Variables;
 
-/// One block, from BEGIN on. Outside a block it is empty.
+/// The settings that a transaction has for itself.
+const OWN: [&str; 2] = ["transaction_isolation", "transaction_read_only"];
+
+/// One block, from BEGIN on. Outside a block it is empty. What objects and rows it has changed is the session's business.
 #[derive(Default)]
 pub(super) struct Block {
     /// The settings as they were at BEGIN.
     before: Variables,
+    /// What was said at BEGIN.
+    modes: Modes,
     /// Settings that go back at COMMIT too.
     local: Vec<String>,
-    /// Objects made in the block, in order.
-    created: Vec<(Kind, String)>,
     /// Statements that nothing undoes, by their command tags.
     lasting: Vec<String>,
     /// What is put off until COMMIT.
     later: Vec<Later>,
+    savepoints: Vec<Savepoint>,
+}
+
+/// What a block was at a savepoint.
+struct Savepoint {
+    name: String,
+    settings: Variables,
+    n_local: usize,
+    n_lasting: usize,
+    n_later: usize,
 }
 
 /// LISTEN, UNLISTEN and NOTIFY, which take effect when the block is committed.
@@ -35,29 +50,27 @@ pub(super) enum Later {
 
 impl Block {
     /// The block that BEGIN opens.
-    pub(super) fn begin(session: &Session) -> Block {
-        Block { before: session.variables().lock().clone(), ..Block::default() }
-    }
-
-    /// The object that the statement would make anew: what ROLLBACK takes back, if it is made.
-    pub(super) fn creates(session: &Session, statement: Option<&Statement>) -> Option<(Kind, String)> {
-        let (kind, name) = match &statement?.body {
-            Body::CreateSource { name, .. } => (Kind::Source, name),
-            Body::CreateView { name, materialized: true, .. } => (Kind::MaterializedView, name),
-            Body::CreateView { name, .. } => (Kind::View, name),
-            _ => return None,
-        };
-        let there = session.engine().relations().iter().any(|relation| relation.name == *name);
-        (!there).then(|| (kind, name.clone()))
+    pub(super) fn begin(session: &Session, modes: Modes) -> Result<Block> {
+        session.begin();
+        let mut variables = session.variables().lock();
+        let before = variables.clone();
+        for (name, said) in OWN.into_iter().zip([modes.isolation, modes.read_only.map(|only| if only { "on" } else { "off" })]) {
+            let value = match said {
+                Some(said) => said.to_owned(),
+                None => variables.show(&format!("default_{name}"))?,
+            };
+            variables.set(name, Some(&value))?;
+        }
+        Ok(Block { before, modes, ..Block::default() })
     }
 
     /// A statement has been done in the block.
-    pub(super) fn done(&mut self, statement: Option<&Statement>, created: Option<(Kind, String)>, tag: &str) {
-        match (created, statement.map(|statement| &statement.body)) {
-            (Some(created), _) => self.created.push(created),
-            (None, Some(Body::SetVariable { name, .. })) if local(statement) => self.local.push(name.clone()),
-            (None, Some(Body::SetVariable { .. } | Body::Flush) | None) => {}
-            (None, Some(_)) => self.lasting.push(tag.to_owned()),
+    pub(super) fn done(&mut self, statement: Option<&Statement>, tag: &str) {
+        let Some(statement) = statement else { return };
+        match &statement.body {
+            Body::SetVariable { name, .. } if local(Some(statement)) => self.local.push(name.clone()),
+            _ if undoable(statement) => {}
+            _ => self.lasting.push(tag.to_owned()),
         }
     }
 
@@ -66,23 +79,79 @@ impl Block {
         self.later.push(later);
     }
 
-    /// Whether ROLLBACK TO SAVEPOINT would leave something as it is that Postgres would undo.
-    pub(super) fn stays(&self) -> bool {
-        !self.created.is_empty() || !self.lasting.is_empty() || !self.later.is_empty()
+    /// What was said at BEGIN.
+    pub(super) fn modes(&self) -> Modes {
+        self.modes
+    }
+}
+
+/// SAVEPOINT.
+pub(super) fn savepoint(connection: &mut Connection, name: &str) {
+    connection.session.savepoint(name);
+    let settings = connection.session.variables().lock().clone();
+    let block = &mut connection.block;
+    let (n_local, n_lasting, n_later) = (block.local.len(), block.lasting.len(), block.later.len());
+    block.savepoints.push(Savepoint { name: name.to_owned(), settings, n_local, n_lasting, n_later });
+}
+
+/// RELEASE SAVEPOINT: what was done since stays done.
+pub(super) fn release(connection: &mut Connection, name: &str) -> Result<()> {
+    connection.session.release(name)?;
+    let savepoints = &mut connection.block.savepoints;
+    let at = savepoints.iter().rposition(|savepoint| savepoint.name == name);
+    savepoints.truncate(at.unwrap_or(savepoints.len()));
+    Ok(())
+}
+
+/// ROLLBACK TO SAVEPOINT: what was done since is undone; what cannot be is said.
+pub(super) async fn roll_back_to(connection: &mut Connection, name: &str) -> Result<(), Ended> {
+    connection.session.roll_back_to(name).await?;
+    let block = &mut connection.block;
+    let at = block.savepoints.iter().rposition(|savepoint| savepoint.name == name);
+    block.savepoints.truncate(at.map_or(block.savepoints.len(), |at| at + 1));
+    let Some(savepoint) = block.savepoints.last() else { return Ok(()) };
+    *connection.session.variables().lock() = savepoint.settings.clone();
+    block.local.truncate(savepoint.n_local);
+    block.later.truncate(savepoint.n_later);
+    let lasting = block.lasting.split_off(savepoint.n_lasting.min(block.lasting.len()));
+    not_undone(connection, &lasting)
+}
+
+fn not_undone(connection: &mut Connection, lasting: &[String]) -> Result<(), Ended> {
+    if lasting.is_empty() {
+        return Ok(());
+    }
+    let text = format!("what {} did is not undone by ROLLBACK", lasting.join(", "));
+    connection.writer.put(errors::warning("01000", &text))
+}
+
+/// Whether a statement is for a block only, and changes nothing outside of one.
+pub(super) fn for_block(statement: Option<&Statement>) -> Option<&'static str> {
+    match statement.map(|statement| &statement.body) {
+        Some(Body::SetTransaction { session: false, .. }) => Some("SET TRANSACTION"),
+        _ if local(statement) => Some("SET LOCAL"),
+        _ => None,
     }
 }
 
 /// Whether a statement is SET LOCAL.
-pub(super) fn local(statement: Option<&Statement>) -> bool {
+fn local(statement: Option<&Statement>) -> bool {
     let words = |statement: &Statement| statement.text.split_whitespace().nth(1).is_some_and(|word| word.eq_ignore_ascii_case("local"));
     statement.is_some_and(|statement| matches!(statement.body, Body::SetVariable { .. }) && words(statement))
 }
 
-/// COMMIT: what was put off is done, and what was for the block only goes.
-pub(super) fn commit(connection: &mut Connection) -> Result<()> {
+/// COMMIT: what was put off is done, and what was for the block only goes. Errs if it cannot be kept: then nothing was done.
+pub(super) async fn commit(connection: &mut Connection) -> Result<()> {
     let block = std::mem::take(&mut connection.block);
+    let committed = connection.session.commit().await;
+    if committed.is_err() {
+        *connection.session.variables().lock() = block.before;
+        connection.portals.retain(|_, portal| !portal.uncommitted);
+        return committed;
+    }
+    connection.portals.values_mut().for_each(|portal| portal.uncommitted = false);
     let mut variables = connection.session.variables().lock();
-    for name in &block.local {
+    for name in block.local.iter().map(String::as_str).chain(OWN) {
         let value = block.before.show(name)?;
         variables.set(name, Some(&value))?;
     }
@@ -91,23 +160,15 @@ pub(super) fn commit(connection: &mut Connection) -> Result<()> {
     Ok(())
 }
 
-/// ROLLBACK: the objects that were made go, the newest first, the settings go back; what stays is said.
+/// ROLLBACK: nothing was done, and the settings go back; what stays is said.
 pub(super) async fn roll_back(connection: &mut Connection) -> Result<(), Ended> {
     let block = std::mem::take(&mut connection.block);
     *connection.session.variables().lock() = block.before;
-    for (kind, name) in block.created.into_iter().rev() {
-        let sql = format!("DROP {} IF EXISTS \"{}\" CASCADE", kind.word().to_uppercase(), name.replace('"', "\"\""));
-        for statement in connection.session.parse(&sql)? {
-            connection.session.execute(&statement, Vec::new()).await?;
-        }
-    }
+    connection.portals.retain(|_, portal| !portal.uncommitted);
+    connection.session.roll_back().await;
     // That objects are gone is what the client has asked for.
     connection.session.take_notices();
-    if !block.lasting.is_empty() {
-        let text = format!("what {} did is not undone by ROLLBACK", block.lasting.join(", "));
-        connection.writer.put(errors::warning("01000", &text))?;
-    }
-    Ok(())
+    not_undone(connection, &block.lasting)
 }
 
 /// Does what waits for no transaction.
@@ -119,7 +180,7 @@ pub(super) fn do_now(connection: &Connection, later: Later) {
     }
 }
 
-/// What Postgres says of SET LOCAL outside a block, where it changes nothing.
-pub(super) fn local_outside() -> Error {
-    Error::OutsideTransaction { statement: "SET LOCAL".into() }
+/// What Postgres says of a statement for a block outside of one, where it changes nothing.
+pub(super) fn outside(statement: &str) -> Error {
+    Error::OutsideTransaction { statement: statement.to_owned() }
 }

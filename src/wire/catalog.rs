@@ -1,23 +1,29 @@
 //! The catalogue that Postgres clients look into: the schema pg_catalog, its functions, and the rewriting of the queries that read it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemTable, MemoryCatalogProviderList, SchemaProvider};
 use datafusion::datasource::{TableProvider, TableType};
+use datafusion::prelude::SessionContext;
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_pg_catalog::pg_catalog::{PgCatalogSchemaProvider, PgCatalogStaticTables};
 use parking_lot::Mutex;
 
 use super::cancel::{Registered, Registry};
 use super::information::Information;
+use super::keys::{self, Key};
 use super::notify::Channels;
 use super::setting::{self, Current};
-use super::{functions, relations, rewrite, table_functions};
+use super::{describe, functions, privileges, procedures, relations, rewrite, table_functions};
 use crate::engine::Engine;
-use crate::engine::roles::Role;
+use crate::engine::relation::Relation;
+use crate::engine::roles::{FIRST, Role};
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::plan::parse::Kind;
@@ -28,6 +34,15 @@ const INFORMATION_SCHEMA: &str = "information_schema";
 /// Oids of system relations begin here, those of users' at the other, as in Postgres.
 const FIRST_SYSTEM_OID: i32 = 12_000;
 pub(super) const FIRST_USER_OID: i32 = 16_384;
+/// The oid of the first role, who owns everything.
+pub(super) const OWNER_OID: i32 = 10;
+/// Under what the oids of roles are kept: no schema has the name.
+const ROLES: &str = " role";
+/// The same for the indexes and constraints of primary keys.
+const INDEXES: &str = " index";
+const CONSTRAINTS: &str = " constraint";
+/// The oid of the schema public.
+pub(super) const PUBLIC_OID: i32 = 2200;
 
 type Fixed = PgCatalogSchemaProvider<Arc<dyn CatalogProviderList>, EmptyContextProvider>;
 
@@ -35,6 +50,7 @@ type Fixed = PgCatalogSchemaProvider<Arc<dyn CatalogProviderList>, EmptyContextP
 pub(super) struct Shared {
     fixed: Fixed,
     oids: Mutex<Oids>,
+    procedures: OnceLock<Option<RecordBatch>>,
     /// Who listens to what.
     pub(super) channels: Arc<Channels>,
 }
@@ -54,19 +70,21 @@ pub(super) struct Listed {
     pub(super) namespace: String,
     /// Its name.
     pub(super) name: String,
-    /// `r` table, `v` view, `m` materialized view.
+    /// `r` table, `v` view, `m` materialized view, `i` index.
     pub(super) kind: char,
     /// Its columns.
     pub(super) schema: SchemaRef,
     /// The statement that made it.
     pub(super) definition: Option<String>,
+    /// Of an index, the key that it is there for.
+    pub(super) key: Option<Key>,
 }
 
 impl Shared {
     pub(super) fn new() -> Result<Shared> {
         let nothing: Arc<dyn CatalogProviderList> = Arc::new(MemoryCatalogProviderList::new());
         let fixed = Fixed::try_new(nothing, Arc::new(PgCatalogStaticTables::try_new()?), EmptyContextProvider)?;
-        Ok(Shared { fixed, oids: Mutex::default(), channels: Arc::default() })
+        Ok(Shared { fixed, oids: Mutex::default(), procedures: OnceLock::new(), channels: Arc::default() })
     }
 
     /// The oid of a relation, the one that Postgres has for it where clients know it by heart.
@@ -89,7 +107,11 @@ impl Shared {
         let mut oids = self.oids.lock();
         let Oids { by_name, n_user, n_system } = &mut *oids;
         let next = || {
-            let (first, count) = if namespace == "public" { (FIRST_USER_OID, n_user) } else { (FIRST_SYSTEM_OID, n_system) };
+            let (first, count) = if matches!(namespace, "public" | ROLES | INDEXES | CONSTRAINTS) {
+                (FIRST_USER_OID, n_user)
+            } else {
+                (FIRST_SYSTEM_OID, n_system)
+            };
             *count += 1;
             first + *count
         };
@@ -98,8 +120,10 @@ impl Shared {
 
     /// Forgets the oids of relations that are gone, so that names that come and go leave nothing behind.
     fn retain(&self, listed: &[Listed]) {
-        self.oids.lock().by_name.retain(|(namespace, name), _| {
-            namespace.is_empty() || listed.iter().any(|one| one.namespace == *namespace && one.name == *name)
+        self.oids.lock().by_name.retain(|(namespace, name), _| match namespace.as_str() {
+            "" | ROLES => true,
+            INDEXES | CONSTRAINTS => listed.iter().any(|one| one.kind == 'i' && one.name == *name),
+            namespace => listed.iter().any(|one| one.namespace == namespace && one.name == *name),
         });
     }
 }
@@ -112,7 +136,7 @@ pub(super) struct PgCatalog {
     parent: Weak<dyn CatalogProvider>,
     /// The database's name.
     pub(super) database: String,
-    /// The connection's user, who owns everything.
+    /// The connection's user.
     pub(super) user: String,
     /// The connection's settings.
     pub(super) current: Arc<Current>,
@@ -147,8 +171,18 @@ impl PgCatalog {
                 Kind::MaterializedView => 'm',
             };
             let oid = self.shared.oid("public", &relation.name);
+            let index = self.index(&relation, oid);
             let definition = Some(relation.definition);
-            listed.push(Listed { oid, namespace: "public".into(), name: relation.name, kind, schema: relation.schema, definition });
+            listed.push(Listed {
+                oid,
+                namespace: "public".into(),
+                name: relation.name,
+                kind,
+                schema: relation.schema,
+                definition,
+                key: None,
+            });
+            listed.extend(index);
         }
         let parent = self.parent.upgrade();
         for namespace in
@@ -162,16 +196,42 @@ impl PgCatalog {
                 let Some(table) = provider.table(&name).await? else { continue };
                 let kind = if table.table_type() == TableType::Base && namespace == "public" { 'r' } else { 'v' };
                 let oid = self.shared.oid(&namespace, &name);
-                listed.push(Listed { oid, namespace: namespace.clone(), name, kind, schema: table.schema(), definition: None });
+                listed.push(Listed { oid, namespace: namespace.clone(), name, kind, schema: table.schema(), definition: None, key: None });
             }
         }
         for name in self.table_names() {
             let Some(schema) = self.columns(&name).await? else { continue };
             let oid = self.shared.oid(PG_CATALOG, &name);
-            listed.push(Listed { oid, namespace: PG_CATALOG.into(), name, kind: 'r', schema, definition: None });
+            listed.push(Listed { oid, namespace: PG_CATALOG.into(), name, kind: 'r', schema, definition: None, key: None });
         }
         self.shared.retain(&listed);
         Ok(listed)
+    }
+
+    /// The index of a table's primary key, as Postgres names it.
+    fn index(&self, relation: &Relation, table_oid: i32) -> Option<Listed> {
+        let places: Vec<usize> = relation.primary_key.iter().filter_map(|column| relation.schema.index_of(column).ok()).collect();
+        let schema = Arc::new(relation.schema.project(&places).ok().filter(|schema| !schema.fields().is_empty())?);
+        let name = format!("{}_pkey", relation.name);
+        let key = Key {
+            table_oid,
+            table: relation.name.clone(),
+            constraint_oid: self.shared.oid(CONSTRAINTS, &name),
+            places: places.into_iter().map(|at| at as i16 + 1).collect(),
+        };
+        let oid = self.shared.oid(INDEXES, &name);
+        Some(Listed { oid, namespace: "public".into(), name, kind: 'i', schema, definition: None, key: Some(key) })
+    }
+
+    /// The index, table and columns of a primary key by the oid of its index, or of its constraint.
+    pub(super) fn key(&self, of_index: bool, oid: i32) -> Option<(String, String, Vec<String>)> {
+        let relations = self.engine.upgrade()?.relations();
+        let namespace = if of_index { INDEXES } else { CONSTRAINTS };
+        let found = relations.into_iter().filter(|relation| !relation.primary_key.is_empty()).find(|relation| {
+            let oids = self.shared.oids.lock();
+            oids.by_name.get(&(namespace.to_owned(), format!("{}_pkey", relation.name))) == Some(&oid)
+        })?;
+        Some((format!("{}_pkey", found.name), found.name, found.primary_key))
     }
 
     async fn columns(&self, name: &str) -> datafusion::error::Result<Option<SchemaRef>> {
@@ -181,29 +241,103 @@ impl PgCatalog {
         }
     }
 
-    /// The roles, and the connection's user if it is none.
+    /// The engine, as long as it is there.
+    pub(super) fn engine(&self) -> Option<Arc<Engine>> {
+        self.engine.upgrade()
+    }
+
+    /// The roles, and the first one and the connection's user if those are none.
     pub(super) fn roles(&self) -> Vec<Role> {
         let Some(engine) = self.engine.upgrade() else { return Vec::new() };
         let mut roles = engine.roles().all();
-        if roles.iter().all(|role| role.name != self.user) {
-            let superuser = engine.roles().superuser(&self.user);
-            roles.insert(0, Role { name: self.user.clone(), superuser, login: true, verifier: None, connection_limit: None });
+        for name in [self.user.as_str(), FIRST] {
+            if roles.iter().all(|role| role.name != name) {
+                let (superuser, login) = (engine.roles().superuser(name), name == self.user || !engine.roles().passwords());
+                roles.insert(0, Role { name: name.to_owned(), superuser, login, verifier: None, connection_limit: None });
+            }
         }
         roles
+    }
+
+    /// Whether a role may do everything.
+    pub(super) fn superuser(&self, role: &str) -> bool {
+        self.engine.upgrade().is_some_and(|engine| engine.roles().superuser(role))
+    }
+
+    /// The oid of a role.
+    pub(super) fn role_oid(&self, name: &str) -> i32 {
+        if name == FIRST { OWNER_OID } else { self.shared.assigned(ROLES, name) }
+    }
+
+    /// The role of an oid.
+    pub(super) fn role_name(&self, oid: i32) -> Option<String> {
+        self.roles().into_iter().map(|role| role.name).find(|name| self.role_oid(name) == oid)
+    }
+
+    /// The schema and name of a relation by its oid.
+    pub(super) fn relation(&self, oid: i32) -> Option<(String, String)> {
+        let oids = self.shared.oids.lock();
+        let found =
+            oids.by_name.iter().find(|((namespace, _), known)| **known == oid && !namespace.is_empty() && !namespace.starts_with(' '));
+        found.map(|(name, _)| name.clone())
+    }
+
+    /// The schema and name of a relation by its name, perhaps behind a schema's.
+    pub(super) fn find_relation(&self, parts: &[String]) -> Option<(String, String)> {
+        let there = |schema: &str, name: &str| match schema {
+            PG_CATALOG => self.table_exist(name),
+            schema => self.parent.upgrade().and_then(|parent| parent.schema(schema)).is_some_and(|schema| schema.table_exist(name)),
+        };
+        match parts {
+            [name] => ["public", PG_CATALOG].into_iter().find(|schema| there(schema, name)).map(|schema| (schema.to_owned(), name.clone())),
+            [schema, name] => there(schema, name).then(|| (schema.clone(), name.clone())),
+            _ => None,
+        }
+    }
+
+    /// The oid of a relation by its name, or as it is written. Errs with 42P01.
+    pub(super) fn relation_oid(&self, text: &str) -> Result<i32> {
+        if let Ok(oid) = text.trim().parse() {
+            return Ok(oid);
+        }
+        let parts = privileges::parts(text);
+        if let Some((schema, name)) = self.find_relation(&parts) {
+            return Ok(self.shared.oid(&schema, &name));
+        }
+        let index = parts.last().filter(|name| self.shared.oids.lock().by_name.contains_key(&(INDEXES.to_owned(), (*name).clone())));
+        let index = index.map(|name| self.shared.oid(INDEXES, name));
+        index.ok_or_else(|| Error::NotFound { kind: "relation", name: text.to_owned() })
+    }
+
+    /// What was set of a relation, as in pg_class.reloptions.
+    pub(super) fn options(&self, one: &Listed) -> Option<Vec<String>> {
+        let channel = self.engine.upgrade()?.channel(&one.name).filter(|_| one.kind == 'm' && one.namespace == "public")?;
+        Some(vec![format!("notify={channel}")])
+    }
+
+    /// pg_proc: made once, as no function comes or goes.
+    async fn procedures(&self) -> datafusion::error::Result<Option<RecordBatch>> {
+        if let Some(made) = self.shared.procedures.get() {
+            return Ok(made.clone());
+        }
+        let Some(fixed) = self.shared.fixed.table("pg_proc").await? else { return Ok(None) };
+        let rows = SessionContext::new().read_table(fixed)?.collect().await?;
+        let made = procedures::pg_proc(&rows)?;
+        Ok(self.shared.procedures.get_or_init(|| made).clone())
     }
 
     /// What pg_get_viewdef gives.
     pub(super) fn definition(&self, oid: i32) -> Option<String> {
         let relations = self.engine.upgrade()?.relations();
         let found = relations.into_iter().find(|relation| self.shared.oid("public", &relation.name) == oid)?;
-        matches!(found.kind, Kind::View | Kind::MaterializedView).then_some(found.definition)
+        matches!(found.kind, Kind::View | Kind::MaterializedView).then(|| query_of(&found.definition))
     }
 
     /// Whether a relation is found without its schema.
     pub(super) fn visible(&self, oid: i32) -> bool {
         let oids = self.shared.oids.lock();
         let found = oids.by_name.iter().find(|(_, known)| **known == oid);
-        found.is_none_or(|((namespace, _), _)| matches!(namespace.as_str(), "public" | PG_CATALOG))
+        found.is_none_or(|((namespace, _), _)| matches!(namespace.as_str(), "public" | PG_CATALOG | INDEXES))
     }
 
     /// What a regclass prints as.
@@ -212,11 +346,31 @@ impl PgCatalog {
     }
 }
 
+/// The query of a view's definition: what stands behind its first AS outside of parentheses.
+fn query_of(definition: &str) -> String {
+    let dialect = PostgreSqlDialect {};
+    let Ok(tokens) = Tokenizer::new(&dialect, definition).tokenize() else { return definition.to_owned() };
+    let mut depth = 0;
+    let found = tokens.iter().position(|token| {
+        match token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth -= 1,
+            Token::Word(word) if depth == 0 && word.quote_style.is_none() && word.value.eq_ignore_ascii_case("as") => return true,
+            _ => {}
+        }
+        false
+    });
+    match found {
+        Some(at) => format!(" {};", tokens.iter().skip(at + 1).map(Token::to_string).collect::<String>().trim()),
+        None => definition.to_owned(),
+    }
+}
+
 /// The oid of a schema.
 pub(super) fn namespace_oid(shared: &Shared, name: &str) -> i32 {
     match name {
         PG_CATALOG => 11,
-        "public" => 2200,
+        "public" => PUBLIC_OID,
         "information_schema" => 13_000,
         other => shared.oid("", other),
     }
@@ -241,6 +395,11 @@ impl SchemaProvider for PgCatalog {
 
     async fn table(&self, name: &str) -> datafusion::error::Result<Option<Arc<dyn TableProvider>>> {
         if let Some(batch) = relations::rows(self, name).await? {
+            return Ok(Some(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)));
+        }
+        if name == "pg_proc"
+            && let Some(batch) = self.procedures().await?
+        {
             return Ok(Some(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)));
         }
         self.shared.fixed.table(name).await
@@ -276,10 +435,18 @@ pub(super) fn install(
     parent.register_schema(INFORMATION_SCHEMA, Arc::new(Information::new(&catalog)))?;
     // DataFusion would answer for that schema by itself, with Arrow's names of types.
     context.state_ref().write().config_mut().options_mut().catalog.information_schema = false;
-    functions::register(context, &catalog, registry, registered.pid);
+    functions::register(context, &catalog, registered.pid);
+    privileges::register(context, &catalog, registry);
+    describe::register(context, &catalog);
+    keys::register(context, &catalog);
+    procedures::register(context);
     table_functions::register(context, &current, &shared.channels, registered.pid);
     setting::register(context, &current);
-    session.set_rewrite(Arc::new(rewrite::rewrite));
+    let engine = Arc::downgrade(session.engine());
+    // A session holds its rewrite, and the engine: this must not hold it back.
+    session.set_rewrite(Arc::new(move |query| {
+        rewrite::rewrite(query, || engine.upgrade().is_some_and(|engine| engine.relations().iter().any(|one| !one.primary_key.is_empty())))
+    }));
     Ok(current)
 }
 

@@ -112,6 +112,7 @@ pub(super) async fn serve(
     };
     // What it still runs ends before it is told so.
     connection.portals.clear();
+    connection.session.roll_back().await;
     match ended {
         Ok(()) | Err(Ended::Gone) => connection.writer.close().await,
         Err(Ended::Failed(e) | Ended::Fatal(e)) => goodbye(&mut connection.writer, &e).await,

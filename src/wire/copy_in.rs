@@ -7,11 +7,11 @@ use pgwire::messages::copy::CopyInResponse;
 use super::connection::Connection;
 use super::errors::Ended;
 use crate::error::{Error, Result};
-use crate::plan::parse::CopyIn;
+use crate::plan::parse::{CopyIn, Statement};
 
 /// Receives the rows and keeps them, all or none; gives their number.
-pub(super) async fn receive(connection: &mut Connection, copy: &CopyIn) -> Result<usize, Ended> {
-    let mut into = connection.session.copy_in(copy)?;
+pub(super) async fn receive(connection: &mut Connection, statement: &Statement, copy: &CopyIn) -> Result<usize, Ended> {
+    let mut into = connection.session.copy_in(statement, copy).await?;
     let n_columns = i16::try_from(into.n_columns()).unwrap_or(i16::MAX);
     connection.writer.put(Message::CopyInResponse(CopyInResponse::new(0, n_columns, vec![0; into.n_columns()])))?;
     connection.writer.flush().await?;

@@ -6,21 +6,23 @@ use datafusion::sql::sqlparser::ast::{
     self, Expr, GroupByExpr, JoinOperator, Query, Select, SelectItem, SetExpr, TableFactor, Value, VisitorMut,
 };
 
+use super::forms::column;
 use super::rewrite::{last, null, quoted};
 use crate::plan::column_names as names;
 
-/// Relations of pg_catalog of which framesql has no rows: it has no indexes, constraints, triggers, policies, comments of users.
-const EMPTY: [&str; 29] = [
+/// Relations of pg_catalog that have rows only where a table has a primary key.
+const OF_KEYS: [&str; 2] = ["pg_constraint", "pg_index"];
+
+/// Relations of pg_catalog of which framesql has no rows: it has no triggers, policies, partitions.
+const EMPTY: [&str; 27] = [
     "pg_attrdef",
     "pg_auth_members",
-    "pg_constraint",
     "pg_db_role_setting",
     "pg_default_acl",
     "pg_event_trigger",
     "pg_foreign_data_wrapper",
     "pg_foreign_server",
     "pg_foreign_table",
-    "pg_index",
     "pg_inherits",
     "pg_largeobject_metadata",
     "pg_locks",
@@ -47,23 +49,28 @@ const AGGREGATES: [&str; 12] =
     ["count", "sum", "min", "max", "avg", "array_agg", "string_agg", "bool_and", "bool_or", "json_agg", "jsonb_agg", "every"];
 
 /// A SELECT over a relation without rows has none: what DataFusion cannot plan in it need not be planned.
-pub(super) struct Emptied;
+pub(super) struct Emptied {
+    /// Whether a table has a primary key.
+    pub(super) keys: bool,
+}
 
 impl VisitorMut for Emptied {
     type Break = ();
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         match expr {
-            Expr::Subquery(query) if without_rows(query) => *expr = null(),
-            Expr::Subquery(query) if counts_nothing(query) => *expr = Expr::Value(Value::Number("0".into(), false).with_empty_span()),
-            Expr::Exists { subquery, negated } if without_rows(subquery) => *expr = boolean(*negated),
+            Expr::Subquery(query) if without_rows(query, self.keys) => *expr = null(),
+            Expr::Subquery(query) if counts_nothing(query, self.keys) => {
+                *expr = Expr::Value(Value::Number("0".into(), false).with_empty_span())
+            }
+            Expr::Exists { subquery, negated } if without_rows(subquery, self.keys) => *expr = boolean(*negated),
             _ => {}
         }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        empty_branches(query.body.as_mut());
+        empty_branches(query.body.as_mut(), self.keys);
         // The columns that it was sorted by may be gone.
         if matches!(query.body.as_ref(), SetExpr::Select(select) if select.from.is_empty()) {
             query.order_by = None;
@@ -72,25 +79,25 @@ impl VisitorMut for Emptied {
     }
 }
 
-fn empty_branches(body: &mut SetExpr) {
+fn empty_branches(body: &mut SetExpr, keys: bool) {
     match body {
         SetExpr::SetOperation { left, right, .. } => {
-            empty_branches(left);
-            empty_branches(right);
+            empty_branches(left, keys);
+            empty_branches(right, keys);
         }
-        SetExpr::Select(select) if reads_nothing(select) && !aggregates(select) => make_empty(select),
+        SetExpr::Select(select) if reads_nothing(select, keys) && !aggregates(select) => make_empty(select),
         _ => {}
     }
 }
 
-fn without_rows(query: &Query) -> bool {
-    matches!(query.body.as_ref(), SetExpr::Select(select) if reads_nothing(select) && !aggregates(select))
+fn without_rows(query: &Query, keys: bool) -> bool {
+    matches!(query.body.as_ref(), SetExpr::Select(select) if reads_nothing(select, keys) && !aggregates(select))
 }
 
-fn counts_nothing(query: &Query) -> bool {
+fn counts_nothing(query: &Query, keys: bool) -> bool {
     let SetExpr::Select(select) = query.body.as_ref() else { return false };
     let [SelectItem::UnnamedExpr(Expr::Function(function))] = select.projection.as_slice() else { return false };
-    reads_nothing(select) && last(&function.name).as_deref() == Some("count") && plain_groups(select)
+    reads_nothing(select, keys) && last(&function.name).as_deref() == Some("count") && plain_groups(select)
 }
 
 pub(super) fn plain_groups(select: &Select) -> bool {
@@ -98,25 +105,53 @@ pub(super) fn plain_groups(select: &Select) -> bool {
 }
 
 /// Whether a relation without rows is among those that each row must be taken from.
-fn reads_nothing(select: &Select) -> bool {
-    select.from.iter().any(|table| {
-        // A RIGHT or FULL JOIN gives rows of its other side.
-        let optional =
-            |join: &JoinOperator| matches!(join, JoinOperator::Right(_) | JoinOperator::RightOuter(_) | JoinOperator::FullOuter(_));
-        let inner = |join: &JoinOperator| matches!(join, JoinOperator::Join(_) | JoinOperator::Inner(_) | JoinOperator::CrossJoin(_));
-        !table.joins.iter().any(|join| optional(&join.join_operator))
-            && (is_empty(&table.relation) || table.joins.iter().any(|join| inner(&join.join_operator) && is_empty(&join.relation)))
-    })
+fn reads_nothing(select: &Select, keys: bool) -> bool {
+    select.selection.as_ref().is_some_and(no_key)
+        || select.from.iter().any(|table| {
+            // A RIGHT or FULL JOIN gives rows of its other side.
+            let optional =
+                |join: &JoinOperator| matches!(join, JoinOperator::Right(_) | JoinOperator::RightOuter(_) | JoinOperator::FullOuter(_));
+            let inner = |join: &JoinOperator| matches!(join, JoinOperator::Join(_) | JoinOperator::Inner(_) | JoinOperator::CrossJoin(_));
+            !table.joins.iter().any(|join| optional(&join.join_operator))
+                && (is_empty(&table.relation, keys)
+                    || table.joins.iter().any(|join| inner(&join.join_operator) && is_empty(&join.relation, keys)))
+        })
 }
 
-fn is_empty(relation: &TableFactor) -> bool {
+/// Whether a condition asks for constraints and indexes that are no primary keys: there are none.
+fn no_key(condition: &Expr) -> bool {
+    let word = |expr: &Expr| match expr {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(word) => Some(word.to_lowercase()),
+            Value::Boolean(value) => Some(if *value { "t" } else { "f" }.to_owned()),
+            _ => None,
+        },
+        _ => None,
+    };
+    match condition {
+        Expr::Nested(inner) => no_key(inner),
+        Expr::BinaryOp { left, op: ast::BinaryOperator::And, right } => no_key(left) || no_key(right),
+        Expr::BinaryOp { left, op: ast::BinaryOperator::Eq, right } => match (column(left).as_deref(), word(right).as_deref()) {
+            (Some("contype"), Some(word)) => word != "p",
+            (Some("indisprimary"), Some(word)) => word.starts_with('f'),
+            _ => false,
+        },
+        Expr::InList { expr, list, negated: false } => {
+            column(expr).as_deref() == Some("contype") && list.iter().all(|one| word(one).is_some_and(|word| word != "p"))
+        }
+        Expr::UnaryOp { op: ast::UnaryOperator::Not, expr } => column(expr).as_deref() == Some("indisprimary"),
+        _ => false,
+    }
+}
+
+fn is_empty(relation: &TableFactor, keys: bool) -> bool {
     match relation {
         TableFactor::Table { name, args: None, .. } => {
             let qualified =
                 name.0.len() == 1 || name.0.first().and_then(|part| part.as_ident()).is_some_and(|schema| schema.value == "pg_catalog");
-            qualified && last(name).is_some_and(|name| EMPTY.contains(&name.as_str()))
+            qualified && last(name).is_some_and(|name| EMPTY.contains(&name.as_str()) || !keys && OF_KEYS.contains(&name.as_str()))
         }
-        TableFactor::Derived { subquery, .. } => without_rows(subquery),
+        TableFactor::Derived { subquery, .. } => without_rows(subquery, keys),
         _ => false,
     }
 }

@@ -119,6 +119,7 @@ fn answers(connection: &Connection, prepared: &Prepared) -> Result<Option<(Schem
     Ok(match own {
         None => columns(prepared),
         Some(Own::Fetch { name, .. }) => connection.portals.get(&name).and_then(|cursor| columns(&cursor.prepared)),
+        Some(Own::Explain { .. }) => Some((own::explained(), Names::default())),
         Some(Own::Execute { name, .. }) => connection.prepared.get(&name).and_then(|prepared| columns(prepared)),
         Some(_) => None,
     })

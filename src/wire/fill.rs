@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Float32Array, Int16Array, Int32Array, StringArray, TimestampMicrosecondArray, new_null_array};
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::array::{
+    ArrayRef, BooleanArray, Float32Array, Int16Array, Int32Array, ListArray, ListBuilder, StringArray, StringBuilder,
+    TimestampMicrosecondArray, new_null_array,
+};
+use arrow::datatypes::{DataType, Field, Int16Type, Schema, TimeUnit};
 use arrow::record_batch::RecordBatch;
 use arrow_pg::datatypes::PG_OID_ALIAS_KEY;
 use datafusion::error::Result;
@@ -37,6 +40,10 @@ pub(super) enum Fill {
     Null,
     /// NULL text[].
     NullArray,
+    /// Values of int2[].
+    Int2Arrays(Vec<Option<Vec<i16>>>),
+    /// Values of text[].
+    Arrays(Vec<Option<Vec<String>>>),
 }
 
 /// Names, and what stands under them.
@@ -61,7 +68,8 @@ pub(super) fn schema_of(columns: &Columns) -> Schema {
         Fill::Float4(_) => Field::new(*name, DataType::Float32, true),
         Fill::Bool(_) | Fill::Flag(_) => Field::new(*name, DataType::Boolean, true),
         Fill::Text(_) | Fill::Word(_) | Fill::Null => Field::new(*name, DataType::Utf8, true),
-        Fill::NullArray => Field::new(*name, text_array(), true),
+        Fill::Int2Arrays(_) => Field::new(*name, DataType::List(Arc::new(Field::new("item", DataType::Int16, true))), true),
+        Fill::NullArray | Fill::Arrays(_) => Field::new(*name, text_array(), true),
         Fill::Time(_) | Fill::NullTime => Field::new(*name, ts_type(), true),
     };
     Schema::new(columns.iter().map(field).collect::<Vec<_>>())
@@ -87,11 +95,25 @@ fn array(fill: Fill, n_rows: usize) -> ArrayRef {
         Fill::Flag(flag) => Arc::new(BooleanArray::from(vec![flag; n_rows])),
         Fill::Null => new_null_array(&DataType::Utf8, n_rows),
         Fill::NullArray => new_null_array(&text_array(), n_rows),
+        Fill::Int2Arrays(values) => Arc::new(ListArray::from_iter_primitive::<Int16Type, _, _>(
+            values.into_iter().map(|value| value.map(|value| value.into_iter().map(Some))),
+        )),
+        Fill::Arrays(values) => Arc::new(lists(values)),
         Fill::OptionalInt4(values) => Arc::new(Int32Array::from(values)),
         Fill::NullInt4 => new_null_array(&DataType::Int32, n_rows),
         Fill::NullTime => new_null_array(&ts_type(), n_rows),
         Fill::Time(values) => Arc::new(TimestampMicrosecondArray::from(values).with_timezone("UTC")),
     }
+}
+
+fn lists(values: Vec<Option<Vec<String>>>) -> ListArray {
+    let mut lists = ListBuilder::new(StringBuilder::new());
+    for value in values {
+        let there = value.is_some();
+        value.into_iter().flatten().for_each(|text| lists.values().append_value(text));
+        lists.append(there);
+    }
+    lists.finish()
 }
 
 /// Texts.

@@ -8,6 +8,8 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::functions::{ACL_ITEMS, OID_ARRAY, REGTYPES_TEXT};
+use super::keys::EXPANDED;
+use super::procedures::PROCEDURE_OID;
 use super::rewrite::{call, last, null, single};
 use super::typed::{JSONB, UUID};
 
@@ -16,6 +18,19 @@ pub(super) struct Forms;
 
 impl VisitorMut for Forms {
     type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        // `'name'::regproc::oid`: a function is looked up.
+        if let Expr::Cast { expr: inner, data_type: ast::DataType::Custom(to, _), .. } = expr
+            && last(to).as_deref() == Some("oid")
+            && let Expr::Cast { expr: name, data_type: ast::DataType::Custom(from, _), .. } = inner.as_ref()
+            && matches!(last(from).as_deref(), Some("regproc" | "regprocedure"))
+            && matches!(name.as_ref(), Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_)))
+        {
+            *expr = call(PROCEDURE_OID, name.as_ref().clone());
+        }
+        ControlFlow::Continue(())
+    }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         match expr {
@@ -49,7 +64,11 @@ impl VisitorMut for Forms {
                 let first = Expr::Value(Value::Number("1".into(), false).with_empty_span());
                 *expr = calls("array_element", vec![found, first]);
             }
-            // A function of rows in a SELECT list.
+            // Functions of rows in a SELECT list.
+            Expr::Function(function) if last(&function.name).as_deref() == Some("_pg_expandarray") => {
+                function.name = ObjectName::from(vec![Ident::new(EXPANDED)]);
+                *expr = call("unnest", expr.clone());
+            }
             Expr::Function(function) if last(&function.name).as_deref() == Some("aclexplode") => {
                 function.name = ObjectName::from(vec![Ident::new(ACL_ITEMS)]);
                 *expr = call("unnest", expr.clone());
@@ -119,7 +138,8 @@ fn query_of(item: SelectItem) -> Query {
     query
 }
 
-fn select_of(item: SelectItem) -> Select {
+/// A SELECT of one thing, from nothing.
+pub(super) fn select_of(item: SelectItem) -> Select {
     Select {
         select_token: ast::helpers::attached_token::AttachedToken::empty(),
         optimizer_hints: Vec::new(),
@@ -210,6 +230,28 @@ pub(super) struct CatalogForms;
 impl VisitorMut for CatalogForms {
     type Break = ();
 
+    /// EXISTS is planned in a condition; in a SELECT list it is a number that is not 0.
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        for item in &mut select.projection {
+            let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { continue };
+            let _ = ast::visit_expressions_mut(expr, |expr| {
+                if let Expr::Exists { subquery, negated } = expr
+                    && let SetExpr::Select(select) = subquery.body.as_mut()
+                    && select.projection.len() == 1
+                {
+                    let one = Expr::Value(Value::Number("1".into(), false).with_empty_span());
+                    select.projection = vec![SelectItem::UnnamedExpr(call("count", one))];
+                    let op = if *negated { ast::BinaryOperator::Eq } else { ast::BinaryOperator::Gt };
+                    let zero = Expr::Value(Value::Number("0".into(), false).with_empty_span());
+                    let counted = Box::new(Expr::Subquery(subquery.clone()));
+                    *expr = Expr::Nested(Box::new(Expr::BinaryOp { left: counted, op, right: Box::new(zero) }));
+                }
+                ControlFlow::<()>::Continue(())
+            });
+        }
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         match expr {
             // An array of oids is one to the client too: drivers look a type up by it.
@@ -239,6 +281,64 @@ impl VisitorMut for CatalogForms {
                     *expr = call(OID_ARRAY, expr.clone());
                 }
             }
+            // A flag may be asked for by its letter.
+            Expr::BinaryOp { left, right, .. }
+                if column(left).is_some_and(|name| name.starts_with("indis") || name.starts_with("attis")) =>
+            {
+                if let Expr::Value(value) = right.as_ref()
+                    && let Value::SingleQuotedString(letter) = &value.value
+                {
+                    **right = Expr::Value(Value::Boolean(letter.starts_with('t')).with_empty_span());
+                }
+            }
+            // The vectors of pg_index count from 0, arrays from 1.
+            Expr::CompoundFieldAccess { root, access_chain } => {
+                let dotted = access_chain.iter().rev().find_map(|access| match access {
+                    ast::AccessExpr::Dot(Expr::Identifier(name)) => Some(name.value.to_lowercase()),
+                    _ => None,
+                });
+                if dotted.or_else(|| column(root)).is_some_and(|name| is_vector(&name)) {
+                    for access in access_chain {
+                        if let ast::AccessExpr::Subscript(ast::Subscript::Index { index }) = access {
+                            let one = Expr::Value(Value::Number("1".into(), false).with_empty_span());
+                            let before = Box::new(Expr::Nested(Box::new(index.clone())));
+                            *index = Expr::BinaryOp { left: before, op: ast::BinaryOperator::Plus, right: Box::new(one) };
+                        }
+                    }
+                }
+            }
+            // `generate_subscripts(a, 1)` in a SELECT list.
+            Expr::Function(function) if last(&function.name).as_deref() == Some("generate_subscripts") => {
+                if let FunctionArguments::List(list) = &function.args
+                    && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(of))) = list.args.first()
+                {
+                    let number = |n: &str| Expr::Value(Value::Number(n.to_owned(), false).with_empty_span());
+                    let length = Expr::Cast {
+                        kind: CastKind::DoubleColon,
+                        expr: Box::new(call("cardinality", of.clone())),
+                        data_type: ast::DataType::BigInt(None),
+                        array: false,
+                        format: None,
+                    };
+                    let vector = column(of).is_some_and(|name| is_vector(&name));
+                    let last = Expr::BinaryOp {
+                        left: Box::new(length),
+                        op: ast::BinaryOperator::Minus,
+                        right: Box::new(number(if vector { "1" } else { "0" })),
+                    };
+                    let series = calls("generate_series", vec![number(if vector { "0" } else { "1" }), last]);
+                    *expr = call("unnest", series);
+                }
+            }
+            // Lists of rights that Postgres' own objects do not have here.
+            Expr::Function(function) if last(&function.name).as_deref() == Some("array_to_string") => {
+                if let FunctionArguments::List(list) = &function.args
+                    && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(of))) = list.args.first()
+                    && column(of).is_some_and(|name| ["typacl", "proacl", "lanacl", "spcacl"].contains(&name.as_str()))
+                {
+                    *expr = as_text(null());
+                }
+            }
             // The catalogue keeps the names of functions; that there is none is `-`, as Postgres shows it.
             Expr::BinaryOp { left, right, .. } if column(left).is_some_and(|name| PROCEDURES.contains(&name.as_str())) => {
                 if matches!(right.as_ref(), Expr::Value(value) if matches!(&value.value, Value::Number(number, _) if number == "0")) {
@@ -251,10 +351,16 @@ impl VisitorMut for CatalogForms {
     }
 }
 
+/// Columns of pg_index that are vectors, perhaps under a name that says so.
+fn is_vector(name: &str) -> bool {
+    ["indkey", "indoption", "indclass", "indcollation"].iter().any(|vector| name.ends_with(vector))
+}
+
 /// Columns of pg_type that name functions.
 const PROCEDURES: [&str; 7] = ["typinput", "typoutput", "typreceive", "typsend", "typmodin", "typmodout", "typanalyze"];
 
-fn column(expr: &Expr) -> Option<String> {
+/// The column that an expression is, lower case.
+pub(super) fn column(expr: &Expr) -> Option<String> {
     let name = match expr {
         Expr::Identifier(name) => Some(name),
         Expr::CompoundIdentifier(parts) => parts.last(),

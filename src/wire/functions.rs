@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, StringArray};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Int32Array, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type};
 use datafusion::common::ScalarValue;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Signature, SimpleScalarUDF, TypeSignature, Volatility};
 use datafusion::prelude::SessionContext;
 use datafusion_pg_catalog::pg_catalog::generate_series_arg_coercion::CoerceIntArgsToBigInt;
@@ -14,7 +14,6 @@ use datafusion_pg_catalog::pg_catalog::{array_bounds_udf, quote_ident_udf};
 use datafusion_pg_catalog::pg_catalog::{create_current_schema_udf, create_current_schemas_udf, create_pg_encoding_to_char_udf};
 use pgwire::api::Type;
 
-use super::cancel::Registry;
 use super::catalog::PgCatalog;
 use super::{columns, shapes, sleep, typed};
 
@@ -34,38 +33,21 @@ const VISIBLE: [&str; 9] = [
     "pg_statistics_obj_is_visible",
 ];
 
-/// What every user may.
-const ALLOWED: [&str; 8] = [
-    "has_table_privilege",
-    "has_schema_privilege",
-    "has_database_privilege",
-    "has_column_privilege",
-    "has_any_column_privilege",
-    "has_function_privilege",
-    "has_sequence_privilege",
-    "pg_has_role",
-];
+/// What every user may: call functions and name types.
+const ALLOWED: [&str; 3] = ["has_function_privilege", "has_language_privilege", "has_type_privilege"];
 
-/// Texts of things that framesql has none of: comments, constraints, indexes, triggers, rules, defaults.
-const NOTHING: [&str; 20] = [
+/// Texts of things that framesql has none of: triggers, rules, partitions, defaults.
+const NOTHING: [&str; 12] = [
+    "pg_get_function_sqlbody",
     "pg_tablespace_location",
     "pg_last_wal_receive_lsn",
     "pg_last_wal_replay_lsn",
     "pg_last_xact_replay_timestamp",
     "pg_stat_get_backend_idset",
-    "obj_description",
-    "col_description",
-    "shobj_description",
     "pg_get_expr",
-    "pg_get_constraintdef",
-    "pg_get_indexdef",
     "pg_get_triggerdef",
     "pg_get_ruledef",
     "pg_get_partkeydef",
-    "pg_get_functiondef",
-    "pg_get_function_result",
-    "pg_get_function_arguments",
-    "pg_get_function_identity_arguments",
     "pg_get_serial_sequence",
     "pg_get_statisticsobjdef_columns",
 ];
@@ -83,14 +65,18 @@ const ZERO: [&str; 8] = [
 ];
 
 /// Registers them; those of DataFusion with the same name give way.
-pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>, registry: &Arc<Registry>, pid: i32) {
+pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>, pid: i32) {
     for name in ["current_database", "current_catalog"] {
         context.register_udf(constant(name, ScalarValue::from(catalog.database.as_str())));
     }
     for name in ["current_user", "session_user", "user"] {
         context.register_udf(constant(name, ScalarValue::from(catalog.user.as_str())));
     }
-    context.register_udf(constant("pg_get_userbyid", ScalarValue::from(catalog.user.as_str())));
+    let held = Arc::clone(catalog);
+    context.register_udf(of_oid("pg_get_userbyid", DataType::Utf8, move |oids| {
+        let name = |oid: i32| held.role_name(oid).unwrap_or_else(|| format!("unknown (OID={oid})"));
+        text(oids.map(|oid| oid.map(name)))
+    }));
     context.register_udf(constant("version", ScalarValue::from(VERSION)));
     context.register_udf(constant("getdatabaseencoding", ScalarValue::from("UTF8")));
     context.register_udf(constant("pg_client_encoding", ScalarValue::from("UTF8")));
@@ -119,6 +105,17 @@ pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>, regis
     let held = Arc::clone(catalog);
     context.register_udf(of_oid("pg_get_viewdef", DataType::Utf8, move |oids| text(oids.map(|oid| held.definition(oid?)))));
     let held = Arc::clone(catalog);
+    let answer = move |arguments: &[ColumnarValue]| -> Result<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(arguments)?;
+        let Some(first) = arrays.first() else { return datafusion::common::exec_err!("a name is needed") };
+        let texts = cast(first, &DataType::Utf8)?;
+        let oids = texts.as_string::<i32>().iter().map(|text| text.map(|text| held.relation_oid(text)).transpose());
+        let oids = oids.collect::<crate::error::Result<Int32Array>>().map_err(DataFusionError::from)?;
+        Ok(ColumnarValue::Array(Arc::new(oids)))
+    };
+    let signature = Signature::new(TypeSignature::Any(1), Volatility::Stable);
+    context.register_udf(SimpleScalarUDF::new_with_signature(REGCLASS_OID, signature, DataType::Int32, Arc::new(answer)).into());
+    let held = Arc::clone(catalog);
     context.register_udf(of_oid(REGCLASS_TEXT, DataType::Utf8, move |oids| {
         text(oids.map(|oid| oid.map(|oid| held.relation_name(oid).unwrap_or_else(|| oid.to_string()))))
     }));
@@ -128,16 +125,8 @@ pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>, regis
         let name = |oid: i32| namespaces.iter().find(|(known, _)| *known == oid).map_or_else(|| oid.to_string(), |(_, name)| name.clone());
         text(oids.map(|oid| oid.map(name)))
     }));
-    let held = Arc::clone(registry);
-    context.register_udf(of_oid("pg_cancel_backend", DataType::Boolean, move |pids| {
-        Arc::new(pids.map(|pid| pid.map(|pid| held.cancel_backend(pid))).collect::<BooleanArray>())
-    }));
-    let held = Arc::clone(registry);
-    context.register_udf(of_oid("pg_terminate_backend", DataType::Boolean, move |pids| {
-        Arc::new(pids.map(|pid| pid.map(|pid| held.terminate_backend(pid))).collect::<BooleanArray>())
-    }));
     context.register_udf(sleep::udf());
-    for udf in typed::udfs().into_iter().chain(shapes::udfs()) {
+    for udf in typed::udfs().into_iter().chain(shapes::udfs(catalog)) {
         context.register_udf(udf);
     }
     context.register_udf(create_current_schema_udf());
@@ -149,6 +138,9 @@ pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>, regis
     context.register_udf(array_bounds_udf::create_array_lower_udf());
     CoerceIntArgsToBigInt::widen(context);
 }
+
+/// What `'name'::regclass` becomes.
+pub(super) const REGCLASS_OID: &str = "pg_regclass_oid";
 
 /// What stands for `aclexplode`, for an array of oids, and for `x::regtype[]`.
 pub(super) const ACL_ITEMS: &str = "pg_acl_items";

@@ -9,9 +9,10 @@ use datafusion::error::Result;
 use pgwire::api::Type;
 
 use super::catalog::{Listed, PgCatalog};
-use super::columns;
 use super::fill::{Columns, Fill, rows_of, some};
 use super::functions::format_type;
+use super::{columns, keys, procedures};
+use crate::engine::roles::{FIRST, Grant, PUBLIC};
 
 /// The relations, in name order; those without a maker have no rows, as framesql has none of what they list.
 const NAMES: [&str; 19] = [
@@ -80,7 +81,14 @@ fn relation(name: &str, catalog: &PgCatalog, listed: &[Listed]) -> (Columns, usi
             (vec![("grantee", Fill::Text(Vec::new())), ("role_name", Fill::Text(Vec::new())), ("is_grantable", Fill::Text(Vec::new()))], 0)
         }
         "enabled_roles" => (vec![("role_name", Fill::Text(vec![Some(catalog.user.clone())]))], 1),
-        "role_table_grants" | "table_privileges" => privileges(catalog, listed),
+        "role_table_grants" => privileges(catalog, listed, false),
+        "table_privileges" => privileges(catalog, listed, true),
+        "table_constraints" => keys::table_constraints(database, listed),
+        "key_column_usage" => keys::column_usage(database, listed, true),
+        "constraint_column_usage" => keys::column_usage(database, listed, false),
+        "routines" => procedures::routines(database),
+        "parameters" => procedures::parameters(database),
+        "column_privileges" => column_privileges(catalog, listed),
         other => nothing(other),
     }
 }
@@ -88,7 +96,13 @@ fn relation(name: &str, catalog: &PgCatalog, listed: &[Listed]) -> (Columns, usi
 /// Objects that clients are shown: sources and views, and the relations of framesql; materialized views too, though Postgres leaves them out,
 /// because a tool that lists tables would not find what framesql is for.
 fn shown(listed: &[Listed]) -> impl Iterator<Item = &Listed> {
-    listed.iter()
+    listed.iter().filter(|one| one.kind != 'i')
+}
+
+/// Whether statements write it.
+fn is_table(one: &Listed) -> bool {
+    let made = one.definition.as_deref().and_then(|made| made.split_whitespace().nth(1));
+    one.kind == 'r' && made.is_some_and(|word| word.eq_ignore_ascii_case("table"))
 }
 
 fn columns_of(database: &str, listed: &[Listed]) -> (Columns, usize) {
@@ -140,7 +154,7 @@ fn columns_of(database: &str, listed: &[Listed]) -> (Columns, usize) {
         ("identity_cycle", Fill::Word("NO")),
         ("is_generated", Fill::Word("NEVER")),
         ("generation_expression", Fill::Null),
-        ("is_updatable", Fill::Word("NO")),
+        ("is_updatable", some(fields.iter().map(|(one, ..)| if is_table(one) { "YES" } else { "NO" }))),
     ];
     (columns, fields.len())
 }
@@ -178,7 +192,7 @@ fn tables(database: &str, listed: &[Listed]) -> (Columns, usize) {
         ("user_defined_type_catalog", Fill::Null),
         ("user_defined_type_schema", Fill::Null),
         ("user_defined_type_name", Fill::Null),
-        ("is_insertable_into", Fill::Word("NO")),
+        ("is_insertable_into", some(all.iter().map(|one| if is_table(one) { "YES" } else { "NO" }))),
         ("is_typed", Fill::Word("NO")),
         ("commit_action", Fill::Null),
     ];
@@ -186,7 +200,7 @@ fn tables(database: &str, listed: &[Listed]) -> (Columns, usize) {
 }
 
 fn views(database: &str, listed: &[Listed]) -> (Columns, usize) {
-    let all: Vec<&Listed> = listed.iter().filter(|one| one.kind != 'r').collect();
+    let all: Vec<&Listed> = listed.iter().filter(|one| matches!(one.kind, 'v' | 'm')).collect();
     let columns = vec![
         ("table_catalog", some(all.iter().map(|_| database))),
         ("table_schema", some(all.iter().map(|one| &one.namespace))),
@@ -207,7 +221,7 @@ fn schemata(catalog: &PgCatalog) -> (Columns, usize) {
     let columns = vec![
         ("catalog_name", some(all.iter().map(|_| &catalog.database))),
         ("schema_name", some(all.iter().map(|(_, name)| name))),
-        ("schema_owner", some(all.iter().map(|_| &catalog.user))),
+        ("schema_owner", Fill::Word(FIRST)),
         ("default_character_set_catalog", Fill::Null),
         ("default_character_set_schema", Fill::Null),
         ("default_character_set_name", Fill::Null),
@@ -216,53 +230,68 @@ fn schemata(catalog: &PgCatalog) -> (Columns, usize) {
     (columns, all.len())
 }
 
-fn privileges(catalog: &PgCatalog, listed: &[Listed]) -> (Columns, usize) {
-    let all: Vec<&Listed> = listed.iter().filter(|one| one.namespace == "public").collect();
+/// Who may read what: a superuser sees all of it, others what they and everybody were given.
+fn grants(catalog: &PgCatalog) -> Vec<Grant> {
+    let all = catalog.engine().map(|engine| engine.roles().grants()).unwrap_or_default();
+    let superuser = catalog.superuser(&catalog.user);
+    all.into_iter().filter(|grant| superuser || grant.role == catalog.user || grant.role == PUBLIC).collect()
+}
+
+fn grantee(role: &str) -> String {
+    if role == PUBLIC { "PUBLIC".to_owned() } else { role.to_owned() }
+}
+
+fn privileges(catalog: &PgCatalog, listed: &[Listed], public: bool) -> (Columns, usize) {
+    /// What the owner of a relation has.
+    const ALL: [&str; 7] = ["INSERT", "SELECT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"];
+    let owned = |one: &Listed| ALL.map(|privilege| (FIRST.to_owned(), one.name.clone(), privilege));
+    let all: Vec<&Listed> = listed.iter().filter(|one| one.namespace == "public" && one.kind != 'i').collect();
+    let mut rows: Vec<(String, String, &str)> = Vec::new();
+    if catalog.superuser(&catalog.user) {
+        rows.extend(all.into_iter().flat_map(owned));
+    }
+    let granted = grants(catalog).into_iter().filter(|grant| grant.columns.is_none() && (public || grant.role != PUBLIC));
+    rows.extend(granted.map(|grant| (grantee(&grant.role), grant.object, "SELECT")));
+    let yes = |(to, _, _): &(String, String, &str)| if to == FIRST { "YES" } else { "NO" };
     let columns = vec![
-        ("grantor", some(all.iter().map(|_| &catalog.user))),
-        ("grantee", some(all.iter().map(|_| &catalog.user))),
-        ("table_catalog", some(all.iter().map(|_| &catalog.database))),
-        ("table_schema", some(all.iter().map(|one| &one.namespace))),
-        ("table_name", some(all.iter().map(|one| &one.name))),
-        ("privilege_type", Fill::Word("SELECT")),
-        ("is_grantable", Fill::Word("YES")),
-        ("with_hierarchy", Fill::Word("YES")),
+        ("grantor", Fill::Word(FIRST)),
+        ("grantee", some(rows.iter().map(|(to, ..)| to))),
+        ("table_catalog", some(rows.iter().map(|_| &catalog.database))),
+        ("table_schema", Fill::Word("public")),
+        ("table_name", some(rows.iter().map(|(_, name, _)| name))),
+        ("privilege_type", some(rows.iter().map(|(.., privilege)| privilege))),
+        ("is_grantable", some(rows.iter().map(yes))),
+        ("with_hierarchy", some(rows.iter().map(|(.., privilege)| if *privilege == "SELECT" { "YES" } else { "NO" }))),
     ];
-    (columns, all.len())
+    (columns, rows.len())
+}
+
+/// The rights to columns, those of whole relations among them, as in Postgres.
+fn column_privileges(catalog: &PgCatalog, listed: &[Listed]) -> (Columns, usize) {
+    let of = |name: &str| listed.iter().find(|one| one.namespace == "public" && one.name == name);
+    let mut rows: Vec<(String, String, String)> = Vec::new();
+    for grant in grants(catalog) {
+        let columns = grant.columns.or_else(|| Some(of(&grant.object)?.schema.fields().iter().map(|field| field.name().clone()).collect()));
+        rows.extend(columns.into_iter().flatten().map(|column| (grantee(&grant.role), grant.object.clone(), column)));
+    }
+    let columns = vec![
+        ("grantor", Fill::Word(FIRST)),
+        ("grantee", some(rows.iter().map(|(to, ..)| to))),
+        ("table_catalog", some(rows.iter().map(|_| &catalog.database))),
+        ("table_schema", Fill::Word("public")),
+        ("table_name", some(rows.iter().map(|(_, name, _)| name))),
+        ("column_name", some(rows.iter().map(|(.., column)| column))),
+        ("privilege_type", Fill::Word("SELECT")),
+        ("is_grantable", Fill::Word("NO")),
+    ];
+    (columns, rows.len())
 }
 
 /// A relation without rows; it has the columns that the standard gives it.
 fn nothing(name: &str) -> (Columns, usize) {
     let names: &[&'static str] = match name {
         "check_constraints" => &["constraint_catalog", "constraint_schema", "constraint_name", "check_clause"],
-        "column_privileges" => {
-            &["grantor", "grantee", "table_catalog", "table_schema", "table_name", "column_name", "privilege_type", "is_grantable"]
-        }
-        "constraint_column_usage" => {
-            &["table_catalog", "table_schema", "table_name", "column_name", "constraint_catalog", "constraint_schema", "constraint_name"]
-        }
         "domains" => &["domain_catalog", "domain_schema", "domain_name", "data_type", "domain_default"],
-        "key_column_usage" => &[
-            "constraint_catalog",
-            "constraint_schema",
-            "constraint_name",
-            "table_catalog",
-            "table_schema",
-            "table_name",
-            "column_name",
-            "ordinal_position",
-            "position_in_unique_constraint",
-        ],
-        "parameters" => &[
-            "specific_catalog",
-            "specific_schema",
-            "specific_name",
-            "ordinal_position",
-            "parameter_mode",
-            "parameter_name",
-            "data_type",
-            "udt_name",
-        ],
         "referential_constraints" => &[
             "constraint_catalog",
             "constraint_schema",
@@ -274,36 +303,10 @@ fn nothing(name: &str) -> (Columns, usize) {
             "update_rule",
             "delete_rule",
         ],
-        "routines" => &[
-            "specific_catalog",
-            "specific_schema",
-            "specific_name",
-            "routine_catalog",
-            "routine_schema",
-            "routine_name",
-            "routine_type",
-            "data_type",
-            "routine_definition",
-        ],
         "sequences" => &["sequence_catalog", "sequence_schema", "sequence_name", "data_type"],
-        "table_constraints" => &[
-            "constraint_catalog",
-            "constraint_schema",
-            "constraint_name",
-            "table_catalog",
-            "table_schema",
-            "table_name",
-            "constraint_type",
-            "is_deferrable",
-            "initially_deferred",
-            "enforced",
-        ],
         _ => &["trigger_catalog", "trigger_schema", "trigger_name", "event_manipulation", "event_object_schema", "event_object_table"],
     };
-    let text = |name: &&'static str| {
-        let numbers = name.ends_with("_position") || *name == "position_in_unique_constraint";
-        (*name, if numbers { Fill::Int4(Vec::new()) } else { Fill::Text(Vec::new()) })
-    };
+    let text = |name: &&'static str| (*name, Fill::Text(Vec::new()));
     (names.iter().map(text).collect(), 0)
 }
 

@@ -11,6 +11,7 @@ mod copy;
 mod copy_in;
 mod cursor;
 mod decode;
+mod describe;
 mod empty;
 mod errors;
 mod extended;
@@ -19,11 +20,15 @@ mod forms;
 mod functions;
 mod information;
 mod json;
+mod keys;
 mod notify;
+mod order;
 mod own;
 mod parameters;
 mod portal;
 mod prepared;
+mod privileges;
+mod procedures;
 mod relations;
 mod rewrite;
 mod rows;
@@ -53,13 +58,12 @@ use tokio::task::JoinSet;
 use crate::engine::Engine;
 use crate::engine::session::Dialect;
 use crate::error::{Error, Result};
+use crate::metrics::Counter;
 use crate::settings::TimeZone;
 use cancel::Registry;
 use connection::Gate;
 pub use tls::Tls;
 
-/// Connections served at once; one more is told to come back later (53300).
-const MAX_CONNECTIONS: usize = 256;
 /// Time that the connections have to say goodbye at shutdown.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -68,13 +72,14 @@ pub struct Listener {
     listener: TcpListener,
     address: SocketAddr,
     tls: Option<Tls>,
+    faults: Arc<Counter>,
 }
 
 impl Listener {
     /// Listens; port 0 takes a free one. Errs with 58030 if the port is in use.
     pub async fn bind(listen: SocketAddr) -> Result<Listener> {
         let listener = TcpListener::bind(listen).await.map_err(|e| Error::io(format!("could not listen on {listen}"), e))?;
-        Ok(Listener { listener, address: listen, tls: None })
+        Ok(Listener { listener, address: listen, tls: None, faults: Arc::default() })
     }
 
     /// The same, with encryption for those who ask for it.
@@ -105,6 +110,11 @@ impl Listener {
         self.listener.local_addr().map_err(|e| Error::io("could not read the address of the listener", e))
     }
 
+    /// Counts the connections that end by a panic: each is a fault of the program.
+    pub fn faults(&self) -> Arc<Counter> {
+        Arc::clone(&self.faults)
+    }
+
     /// Serves until `shutdown` ends; then every connection is told so and closed before this returns.
     pub async fn serve(self, engine: Arc<Engine>, shutdown: impl Future<Output = ()>) -> Result<()> {
         self.check(&engine)?;
@@ -114,11 +124,17 @@ impl Listener {
         let closing = Arc::new(Notify::new());
         let mut connections = JoinSet::new();
         let mut shutdown = std::pin::pin!(shutdown);
+        let mut announcements = engine.announcements();
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
+                announced = announcements.recv() => match announced {
+                    Ok(announced) => shared.channels.announce(announced),
+                    Err(lagged) => tracing::warn!(%lagged, "changes of views are not told"),
+                },
                 Some(ended) = connections.join_next(), if !connections.is_empty() => {
                     if let Err(e) = ended {
+                        self.faults.add(1);
                         tracing::error!(error = %e, "connection ended by a panic");
                     }
                 }
@@ -127,7 +143,8 @@ impl Listener {
                         if let Err(e) = stream.set_nodelay(true) {
                             tracing::debug!(%peer, error = %e, "no TCP_NODELAY");
                         }
-                        let full = connections.len() >= MAX_CONNECTIONS;
+                        // One more is told to come back later (53300).
+                        let full = connections.len() >= engine.settings().max_connections;
                         let closed = Arc::clone(&closing).notified_owned();
                         connections.spawn(connection::serve(
                             Arc::clone(&engine), Arc::clone(&shared), Arc::clone(&gate), Arc::clone(&registry), stream, closed, full,
@@ -145,7 +162,11 @@ impl Listener {
         }
         drop(self.listener);
         closing.notify_waiters();
-        let goodbyes = async { while connections.join_next().await.is_some() {} };
+        let goodbyes = async {
+            while let Some(ended) = connections.join_next().await {
+                self.faults.add(u64::from(ended.is_err()));
+            }
+        };
         if tokio::time::timeout(GOODBYE, goodbyes).await.is_err() {
             connections.shutdown().await;
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
+use crate::engine::announce::Announcement;
 use crate::error::{Error, Result};
 use crate::metrics::Counter;
 
@@ -67,6 +68,11 @@ impl Channels {
                 );
             }
         }
+    }
+
+    /// Says that a view has changed: no connection says it, so it comes from process 0.
+    pub(super) fn announce(&self, announced: Announcement) {
+        self.say(&Message { pid: 0, channel: announced.channel, payload: announced.view });
     }
 
     /// What a connection listens to, in name order.

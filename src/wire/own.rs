@@ -1,5 +1,8 @@
 //! The statements that are the connection's own business: transactions, prepared statements, cursors, DISCARD, LISTEN and NOTIFY.
 
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::sql::sqlparser::ast;
 
 use super::block::Later;
@@ -25,6 +28,15 @@ pub(super) enum Own {
     },
     /// `EXECUTE name [(parameters)]`.
     Execute {
+        /// The prepared statement.
+        name: String,
+        /// The parameters, as SQL.
+        parameters: Vec<ast::Expr>,
+    },
+    /// `EXPLAIN [ANALYZE] EXECUTE name [(parameters)]`.
+    Explain {
+        /// Whether it runs.
+        analyze: bool,
         /// The prepared statement.
         name: String,
         /// The parameters, as SQL.
@@ -74,6 +86,12 @@ pub(super) fn read(statement: &Statement) -> Result<Option<Own>> {
         let statement = Statement { text: head.rest.to_owned(), body: statement.body.clone() };
         return Ok(Some(Own::Declare { name: head.name, hold: head.hold, statement }));
     }
+    if let Body::Explain { analyze, statement } = &statement.body {
+        return Ok(match read(statement)? {
+            Some(Own::Execute { name, parameters }) => Some(Own::Explain { analyze: *analyze, name, parameters }),
+            _ => None,
+        });
+    }
     let Body::Other(other) = &statement.body else { return Ok(None) };
     Ok(Some(match other.as_ref() {
         ast::Statement::Prepare { name, data_types, statement } => {
@@ -109,6 +127,11 @@ pub(super) fn read(statement: &Statement) -> Result<Option<Own>> {
         }
         _ => return Ok(None),
     }))
+}
+
+/// The columns of an EXPLAIN.
+pub(super) fn explained() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new("QUERY PLAN", DataType::Utf8, false)]))
 }
 
 fn folded(name: &ast::Ident) -> String {

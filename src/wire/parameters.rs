@@ -104,15 +104,47 @@ fn of_text(data_type: &Type, target: &DataType, text: &str) -> Result<ScalarValu
             Some(item) => of_text(&element, field.data_type(), &item),
             None => Ok(ScalarValue::try_from(field.data_type())?),
         });
-        return Ok(ScalarValue::List(ScalarValue::new_list_nullable(&values.collect::<Result<Vec<_>>>()?, field.data_type())));
+        let values = of_one_scale(values.collect::<Result<Vec<_>>>()?).ok_or_else(unreadable)?;
+        let of = values.iter().find(|value| !value.is_null()).map_or_else(|| field.data_type().clone(), ScalarValue::data_type);
+        return Ok(ScalarValue::List(ScalarValue::new_list_nullable(&values, &of)));
     }
     match target {
         DataType::Utf8 => Ok(ScalarValue::Utf8(Some(text.to_owned()))),
         DataType::Utf8View => Ok(ScalarValue::Utf8View(Some(text.to_owned()))),
         DataType::Binary => Ok(ScalarValue::Binary(Some(bytea(text).ok_or_else(unreadable)?))),
         DataType::Decimal128(..) if data_type == &Type::NUMERIC => decimal(text.trim()).ok_or_else(unreadable),
+        DataType::Interval(IntervalUnit::MonthDayNano) => match interval(text.trim()) {
+            Some(value) => Ok(value),
+            None => ScalarValue::try_from_string(text.trim().to_owned(), target).map_err(|_| unreadable()),
+        },
         target => ScalarValue::try_from_string(text.trim().to_owned(), target).map_err(|_| unreadable()),
     }
+}
+
+/// An interval as Postgres writes it: `1 year 2 mons -3 days 04:05:06.7`. None for other forms, which Arrow may read.
+fn interval(text: &str) -> Option<ScalarValue> {
+    let (mut months, mut days, mut ns) = (0i32, 0i32, 0i64);
+    let mut words = text.split_whitespace();
+    while let Some(word) = words.next() {
+        if word.contains(':') {
+            let (sign, clock) = word.strip_prefix('-').map_or((1, word.trim_start_matches('+')), |clock| (-1, clock));
+            let mut parts = clock.split(':');
+            let (hours, minutes) = (parts.next()?.parse::<i64>().ok()?, parts.next()?.parse::<i64>().ok()?);
+            let seconds = parts.next().map_or(Some(0.0), |seconds| seconds.parse::<f64>().ok())?;
+            let whole = hours.checked_mul(3600)?.checked_add(minutes.checked_mul(60)?)?;
+            let us = whole.checked_mul(1_000_000)?.checked_add((seconds * 1e6).round() as i64)?;
+            ns = ns.checked_add(us.checked_mul(1_000 * sign)?)?;
+            continue;
+        }
+        let n: i32 = word.parse().ok()?;
+        match words.next()?.trim_end_matches('s') {
+            "year" => months = months.checked_add(n.checked_mul(12)?)?,
+            "mon" | "month" => months = months.checked_add(n)?,
+            "day" => days = days.checked_add(n)?,
+            _ => return None,
+        }
+    }
+    Some(ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNanoType::make_value(months, days, ns))))
 }
 
 /// `\x0aff`, or plain characters with `\\` and `\ooo` among them.
@@ -157,6 +189,22 @@ fn decimal(text: &str) -> Option<ScalarValue> {
     }
     let fits = digits.unsigned_abs() < 10u128.pow(38) && scale <= 38;
     fits.then_some(ScalarValue::Decimal128(Some(digits), 38, scale as i8))
+}
+
+/// Decimals of an array with as many digits behind the point as that with the most of them; other values are as they were.
+fn of_one_scale(values: Vec<ScalarValue>) -> Option<Vec<ScalarValue>> {
+    let scale_of = |value: &ScalarValue| if let ScalarValue::Decimal128(Some(_), _, scale) = value { Some(*scale) } else { None };
+    let Some(most) = values.iter().filter_map(scale_of).max() else { return Some(values) };
+    let scaled = |value| match value {
+        ScalarValue::Decimal128(Some(digits), precision, scale) => {
+            let factor = 10i128.checked_pow(u32::try_from(most - scale).ok()?)?;
+            let digits = digits.checked_mul(factor).filter(|digits| digits.unsigned_abs() < 10u128.pow(38))?;
+            Some(ScalarValue::Decimal128(Some(digits), precision, most))
+        }
+        ScalarValue::Decimal128(None, precision, _) => Some(ScalarValue::Decimal128(None, precision, most)),
+        other => Some(other),
+    };
+    values.into_iter().map(scaled).collect()
 }
 
 /// The elements of `{a,"b c",NULL}`. None for anything else, arrays in arrays included.
@@ -252,6 +300,7 @@ fn array_of_binary(mut bytes: Bytes) -> Option<ScalarValue> {
         _ => return None,
     }
     // Decimals of one array may differ in scale; a list holds values of one type.
+    let values = of_one_scale(values)?;
     let arrow = values.first().map_or_else(|| arrow_type(&element), ScalarValue::data_type);
     let values =
         values.into_iter().map(|v| if v.data_type() == arrow { Some(v) } else { v.cast_to(&arrow).ok() }).collect::<Option<Vec<_>>>()?;

@@ -19,6 +19,8 @@ pub(super) struct Portal {
     pub(super) state: State,
     /// Whether it stays open after its transaction.
     pub(super) hold: bool,
+    /// Whether the transaction block that opened it has not ended: if that is rolled back, it goes.
+    pub(super) uncommitted: bool,
 }
 
 /// How far a portal is.
@@ -39,6 +41,6 @@ pub(super) enum State {
 impl Portal {
     /// A portal that has not run.
     pub(super) fn new(prepared: Arc<Prepared>, parameters: Vec<ScalarValue>, formats: Vec<i16>) -> Portal {
-        Portal { prepared, parameters, formats, state: State::Bound, hold: false }
+        Portal { prepared, parameters, formats, state: State::Bound, hold: false, uncommitted: false }
     }
 }

@@ -7,31 +7,32 @@ use arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
 
 use super::cancel::Connected;
-use super::catalog::{Listed, PgCatalog};
-use super::columns;
+use super::catalog::{Listed, OWNER_OID, PUBLIC_OID, PgCatalog};
+use super::describe::Descriptions;
 use super::fill::{Columns, Fill, rows_of, schema_of, some};
-use crate::engine::roles::Role;
+use super::{columns, keys, privileges};
+use crate::engine::roles::{FIRST, Grant, Role};
 use crate::settings::SessionSetting;
 
 /// The relations below.
-pub(super) const NAMES: [&str; 11] = [
+pub(super) const NAMES: [&str; 15] = [
     "pg_attribute",
     "pg_class",
+    "pg_constraint",
     "pg_database",
+    "pg_description",
+    "pg_index",
     "pg_matviews",
     "pg_namespace",
     "pg_roles",
     "pg_settings",
+    "pg_shdescription",
     "pg_tables",
     "pg_user",
     "pg_views",
     "pg_stat_activity",
 ];
 
-/// The oid of the one user that a connection knows.
-pub(super) const USER_OID: i32 = 10;
-/// Oids of the other roles begin here.
-const FIRST_ROLE_OID: i32 = 16_384;
 /// The oid of the one database that a connection knows.
 const DATABASE_OID: i32 = 5;
 
@@ -46,16 +47,23 @@ pub(super) async fn rows(catalog: &PgCatalog, name: &str) -> Result<Option<Recor
         return Ok(None);
     }
     let listed = catalog.listed().await?;
+    let (roles, connections) = (catalog.roles(), catalog.registry.connected());
+    let grants = catalog.engine().map(|engine| engine.roles().grants()).unwrap_or_default();
+    let options = |one: &Listed| catalog.options(one);
     let namespace_oids = listed.iter().map(|one| catalog.namespace_oid(&one.namespace)).collect();
     let snapshot = Snapshot {
-        listed,
         namespaces: catalog.namespaces(),
         database: catalog.database.clone(),
-        user: catalog.user.clone(),
         namespace_oids,
         settings: catalog.current.values(),
-        connections: catalog.registry.connected(),
-        roles: catalog.roles(),
+        role_oids: roles.iter().map(|role| catalog.role_oid(&role.name)).collect(),
+        user_oids: connections.iter().map(|one| catalog.role_oid(&one.user)).collect(),
+        options: listed.iter().map(options).collect(),
+        descriptions: Descriptions::of(catalog, &listed),
+        listed,
+        connections,
+        roles,
+        grants,
     };
     let Some(columns) = snapshot.columns(name) else { return Ok(None) };
     let n_rows = snapshot.n_rows(name);
@@ -67,11 +75,18 @@ struct Snapshot {
     listed: Vec<Listed>,
     namespaces: Vec<(i32, String)>,
     database: String,
-    user: String,
+    /// Of the schema of each relation.
     namespace_oids: Vec<i32>,
+    /// What was set of each relation.
+    options: Vec<Option<Vec<String>>>,
     settings: Vec<(&'static SessionSetting, String)>,
     connections: Vec<Connected>,
+    /// Of the user of each connection.
+    user_oids: Vec<i32>,
     roles: Vec<Role>,
+    role_oids: Vec<i32>,
+    grants: Vec<Grant>,
+    descriptions: Descriptions,
 }
 
 impl Snapshot {
@@ -83,6 +98,9 @@ impl Snapshot {
             "pg_settings" => self.settings.len(),
             "pg_stat_activity" => self.connections.len(),
             "pg_roles" | "pg_user" => self.roles.len(),
+            "pg_description" => self.descriptions.n_rows(false),
+            "pg_index" | "pg_constraint" => keys::n_keys(&self.listed),
+            "pg_shdescription" => self.descriptions.n_rows(true),
             "pg_tables" => self.of_kind('r').count(),
             "pg_views" => self.of_kind('v').count(),
             "pg_matviews" => self.of_kind('m').count(),
@@ -95,6 +113,10 @@ impl Snapshot {
             "pg_attribute" => self.pg_attribute(),
             "pg_class" => self.pg_class(),
             "pg_database" => self.pg_database(),
+            "pg_constraint" => keys::pg_constraint(&self.listed, PUBLIC_OID),
+            "pg_index" => keys::pg_index(&self.listed),
+            "pg_description" => self.descriptions.columns(false),
+            "pg_shdescription" => self.descriptions.columns(true),
             "pg_namespace" => self.pg_namespace(),
             "pg_roles" => self.pg_roles(),
             "pg_user" => self.pg_user(),
@@ -119,8 +141,8 @@ impl Snapshot {
             ("relnamespace", Fill::Oid(self.namespace_oids.clone())),
             ("reltype", Fill::OneOid(0)),
             ("reloftype", Fill::OneOid(0)),
-            ("relowner", Fill::OneOid(USER_OID)),
-            ("relam", Fill::OneOid(0)),
+            ("relowner", Fill::OneOid(OWNER_OID)),
+            ("relam", Fill::Oid(self.listed.iter().map(|one| if one.key.is_some() { keys::BTREE_OID } else { 0 }).collect())),
             ("relfilenode", Fill::Oid(oids)),
             ("reltablespace", Fill::OneOid(0)),
             ("relpages", Fill::Number(0)),
@@ -128,7 +150,7 @@ impl Snapshot {
             ("reltuples", Fill::Float4(-1.0)),
             ("relallvisible", Fill::Number(0)),
             ("reltoastrelid", Fill::OneOid(0)),
-            ("relhasindex", Fill::Flag(false)),
+            ("relhasindex", Fill::Bool(self.listed.iter().map(|one| self.has_index(one)).collect())),
             ("relisshared", Fill::Flag(false)),
             ("relpersistence", Fill::Word("p")),
             ("relkind", some(self.listed.iter().map(|one| one.kind))),
@@ -145,8 +167,8 @@ impl Snapshot {
             ("relrewrite", Fill::OneOid(0)),
             ("relfrozenxid", Fill::Number(0)),
             ("relminmxid", Fill::Number(0)),
-            ("relacl", Fill::NullArray),
-            ("reloptions", Fill::NullArray),
+            ("relacl", Fill::Arrays(self.listed.iter().map(|one| self.access(one)).collect())),
+            ("reloptions", Fill::Arrays(self.options.clone())),
             ("relpartbound", Fill::Null),
             ("tableoid", Fill::OneOid(1259)),
         ]
@@ -180,18 +202,30 @@ impl Snapshot {
             ("attislocal", Fill::Flag(true)),
             ("attinhcount", Fill::Number(0)),
             ("attcollation", Fill::OneOid(0)),
-            ("attacl", Fill::NullArray),
+            ("attacl", Fill::Arrays(fields().map(|(one, _, field)| self.access_of_column(one, field.name())).collect())),
             ("attoptions", Fill::NullArray),
             ("attfdwoptions", Fill::NullArray),
             ("attmissingval", Fill::Null),
         ]
     }
 
+    fn has_index(&self, one: &Listed) -> bool {
+        self.listed.iter().any(|index| index.key.as_ref().is_some_and(|key| key.table_oid == one.oid))
+    }
+
+    fn access(&self, one: &Listed) -> Option<Vec<String>> {
+        if one.namespace == "public" { privileges::of_relation(&self.grants, &one.name) } else { None }
+    }
+
+    fn access_of_column(&self, one: &Listed, column: &str) -> Option<Vec<String>> {
+        if one.namespace == "public" { privileges::of_column(&self.grants, &one.name, column) } else { None }
+    }
+
     fn pg_namespace(&self) -> Columns {
         vec![
             ("oid", Fill::Oid(self.namespaces.iter().map(|(oid, _)| *oid).collect())),
             ("nspname", some(self.namespaces.iter().map(|(_, name)| name))),
-            ("nspowner", Fill::OneOid(USER_OID)),
+            ("nspowner", Fill::OneOid(OWNER_OID)),
             ("nspacl", Fill::NullArray),
         ]
     }
@@ -200,7 +234,7 @@ impl Snapshot {
         vec![
             ("oid", Fill::OneOid(DATABASE_OID)),
             ("datname", Fill::Text(vec![Some(self.database.clone())])),
-            ("datdba", Fill::OneOid(USER_OID)),
+            ("datdba", Fill::OneOid(OWNER_OID)),
             // UTF8.
             ("encoding", Fill::Number(6)),
             ("datlocprovider", Fill::Word("c")),
@@ -235,7 +269,7 @@ impl Snapshot {
             ("rolvaliduntil", Fill::NullTime),
             ("rolbypassrls", flags(|role| role.superuser)),
             ("rolconfig", Fill::NullArray),
-            ("oid", Fill::Oid(self.role_oids())),
+            ("oid", Fill::Oid(self.role_oids.clone())),
         ]
     }
 
@@ -243,7 +277,7 @@ impl Snapshot {
         let flags = |of: fn(&Role) -> bool| Fill::Bool(self.roles.iter().map(of).collect());
         vec![
             ("usename", some(self.roles.iter().map(|role| &role.name))),
-            ("usesysid", Fill::Oid(self.role_oids())),
+            ("usesysid", Fill::Oid(self.role_oids.clone())),
             ("usecreatedb", Fill::Flag(false)),
             ("usesuper", flags(|role| role.superuser)),
             ("userepl", Fill::Flag(false)),
@@ -254,19 +288,13 @@ impl Snapshot {
         ]
     }
 
-    /// The connection's user owns everything that it sees; the others have oids of their own.
-    fn role_oids(&self) -> Vec<i32> {
-        let oid = |(at, role): (usize, &Role)| if role.name == self.user { USER_OID } else { FIRST_ROLE_OID + at as i32 };
-        self.roles.iter().enumerate().map(oid).collect()
-    }
-
     fn pg_tables(&self) -> Columns {
         vec![
             ("schemaname", some(self.of_kind('r').map(|one| &one.namespace))),
             ("tablename", some(self.of_kind('r').map(|one| &one.name))),
-            ("tableowner", some(self.of_kind('r').map(|_| &self.user))),
+            ("tableowner", Fill::Word(FIRST)),
             ("tablespace", Fill::Null),
-            ("hasindexes", Fill::Flag(false)),
+            ("hasindexes", Fill::Bool(self.of_kind('r').map(|one| self.has_index(one)).collect())),
             ("hasrules", Fill::Flag(false)),
             ("hastriggers", Fill::Flag(false)),
             ("rowsecurity", Fill::Flag(false)),
@@ -277,7 +305,7 @@ impl Snapshot {
         let mut columns = vec![
             ("schemaname", some(self.of_kind(kind).map(|one| &one.namespace))),
             (name, some(self.of_kind(kind).map(|one| &one.name))),
-            (owner, some(self.of_kind(kind).map(|_| &self.user))),
+            (owner, Fill::Word(FIRST)),
             ("definition", Fill::Text(self.of_kind(kind).map(|one| one.definition.clone()).collect())),
         ];
         if materialized {
@@ -294,7 +322,7 @@ impl Snapshot {
             ("datname", some(connections().map(|one| &one.database))),
             ("pid", Fill::Int4(connections().map(|one| one.pid).collect())),
             ("leader_pid", Fill::Number(0)),
-            ("usesysid", Fill::OneOid(USER_OID)),
+            ("usesysid", Fill::Oid(self.user_oids.clone())),
             ("usename", some(connections().map(|one| &one.user))),
             ("application_name", Fill::Word("")),
             ("client_addr", Fill::Null),

@@ -10,21 +10,25 @@ use datafusion_pg_catalog::sql::rules::{self, SqlStatementRewriteRule};
 
 use super::empty::{self, aggregates, plain_groups};
 use super::forms::{CatalogForms, Forms};
-use super::functions::{REGCLASS_TEXT, REGNAMESPACE_TEXT};
+use super::functions::{REGCLASS_OID, REGCLASS_TEXT, REGNAMESPACE_TEXT};
+use super::order::Ordered;
+use super::relations::NAMES;
 use crate::error::{Error, Result};
 use crate::plan::column_names as names;
 
-/// Rewrites a query. Errs only for our own mistakes.
-pub(super) fn rewrite(mut query: Box<Query>) -> Result<Box<Query>> {
+/// Rewrites a query; `keys` says whether a table has a primary key. Errs only for our own mistakes.
+pub(super) fn rewrite(mut query: Box<Query>, keys: impl Fn() -> bool) -> Result<Box<Query>> {
     let mut reader = Reader::default();
     let _ = ast::Visit::visit(&query, &mut reader);
     if reader.catalog {
+        let _ = query.visit(&mut Qualified);
         // First, as it removes what the others could not read.
-        let _ = query.visit(&mut empty::Emptied);
+        let _ = query.visit(&mut empty::Emptied { keys: keys() });
         let _ = query.visit(&mut Arrays);
         let _ = query.visit(&mut Single);
         let _ = query.visit(&mut CatalogForms);
     }
+    let _ = query.visit(&mut Ordered);
     let _ = query.visit(&mut Forms);
     let _ = query.visit(&mut Types);
     let mut statement = Statement::Query(query);
@@ -75,6 +79,20 @@ pub(super) fn null() -> Expr {
 
 pub(super) fn quoted(name: &str) -> Ident {
     Ident::with_quote('"', name)
+}
+
+/// Relations of pg_catalog are found without its name.
+struct Qualified;
+
+impl VisitorMut for Qualified {
+    type Break = ();
+
+    fn pre_visit_relation(&mut self, relation: &mut ObjectName) -> ControlFlow<()> {
+        if relation.0.len() == 1 && last(relation).is_some_and(|name| NAMES.contains(&name.as_str())) {
+            relation.0.insert(0, ast::ObjectNamePart::Identifier(Ident::new("pg_catalog")));
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// `ARRAY(SELECT …)` is an aggregate of a subquery.
@@ -245,6 +263,12 @@ impl VisitorMut for Types {
                 *expr = shown;
                 return ControlFlow::Continue(());
             }
+            if matches!(inner.as_ref(), Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_)))
+                && alias_of(data_type).as_deref() == Some("regclass")
+            {
+                *expr = call(REGCLASS_OID, inner.as_ref().clone());
+                return ControlFlow::Continue(());
+            }
             // A name is looked up by a rule that knows the catalogue; a number is a number.
             let named = is_literal(inner) && alias_of(data_type).is_some_and(|alias| alias.starts_with("reg"));
             if !named && alias_of(data_type).is_some() {
@@ -261,7 +285,7 @@ mod tests {
     use crate::plan::parse::parse_query;
 
     fn rewritten(sql: &str) -> String {
-        rewrite(parse_query(sql).unwrap().query).unwrap().to_string()
+        rewrite(parse_query(sql).unwrap().query, || false).unwrap().to_string()
     }
 
     #[test]

@@ -17,27 +17,28 @@ use datafusion::logical_expr::{
 };
 use pgwire::api::Type;
 
+use super::catalog::{OWNER_OID, PgCatalog};
 use super::fill::of_privilege;
 use super::functions::{ACL_ITEMS, OID_ARRAY, REGTYPES_TEXT, format_type};
 use super::json;
-use super::relations::USER_OID;
 
-type Answer = fn(&[ArrayRef], usize) -> Result<ArrayRef>;
+type Answer = Arc<dyn Fn(&[ArrayRef], usize) -> Result<ArrayRef> + Send + Sync>;
 
 /// The list.
-pub(super) fn udfs() -> Vec<ScalarUDF> {
+pub(super) fn udfs(catalog: &Arc<PgCatalog>) -> Vec<ScalarUDF> {
+    let held = Arc::clone(catalog);
     let text_list = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)));
     let items = DataType::List(Arc::new(Field::new_list_field(DataType::Struct(item_fields()), true)));
     let oids = DataType::List(Arc::new(Field::new_list_field(DataType::Int32, true)));
     let all: [(&'static str, DataType, Answer); 8] = [
-        (ACL_ITEMS, items, acl_items),
-        (OID_ARRAY, oids, oid_array),
-        (REGTYPES_TEXT, text_list, regtypes),
-        ("json_build_object", DataType::Utf8, build_object),
-        ("jsonb_build_object", DataType::Utf8, build_object),
-        ("like_escape", DataType::Utf8, like_escape),
-        ("to_regtype", DataType::Int32, to_regtype),
-        ("pg_char_to_encoding", DataType::Int32, encoding),
+        (ACL_ITEMS, items, Arc::new(move |arrays, n_rows| acl_items(arrays, n_rows, |role| held.role_oid(role)))),
+        (OID_ARRAY, oids, Arc::new(oid_array)),
+        (REGTYPES_TEXT, text_list, Arc::new(regtypes)),
+        ("json_build_object", DataType::Utf8, Arc::new(build_object)),
+        ("jsonb_build_object", DataType::Utf8, Arc::new(build_object)),
+        ("like_escape", DataType::Utf8, Arc::new(like_escape)),
+        ("to_regtype", DataType::Int32, Arc::new(to_regtype)),
+        ("pg_char_to_encoding", DataType::Int32, Arc::new(encoding)),
     ];
     let udf = |(name, data_type, answer)| {
         let signature = Signature::one_of(vec![TypeSignature::Nullary, TypeSignature::VariadicAny], Volatility::Stable);
@@ -46,12 +47,17 @@ pub(super) fn udfs() -> Vec<ScalarUDF> {
     all.into_iter().map(udf).collect()
 }
 
-#[derive(Debug)]
 struct Shape {
     name: &'static str,
     data_type: DataType,
     answer: Answer,
     signature: Signature,
+}
+
+impl std::fmt::Debug for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shape").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl PartialEq for Shape {
@@ -125,7 +131,7 @@ fn item_fields() -> Fields {
 }
 
 /// `{reader=r/framesql}` as rows: one a privilege; no list has no rows.
-fn acl_items(arrays: &[ArrayRef], n_rows: usize) -> Result<ArrayRef> {
+fn acl_items(arrays: &[ArrayRef], n_rows: usize, oid_of: impl Fn(&str) -> i32) -> Result<ArrayRef> {
     let array = first(arrays)?;
     let data_type = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)));
     let lists = if *array.data_type() == DataType::Null { new_null_array(&data_type, n_rows) } else { cast(array, &data_type)? };
@@ -141,13 +147,18 @@ fn acl_items(arrays: &[ArrayRef], n_rows: usize) -> Result<ArrayRef> {
         for item in items.iter().flat_map(|items| items.as_string::<i32>().iter().flatten()) {
             let (grantee, rest) = item.split_once('=').unwrap_or(("", item));
             let letters = rest.split('/').next().unwrap_or(rest);
+            let grantee = grantee
+                .strip_prefix('"')
+                .and_then(|name| name.strip_suffix('"'))
+                .map_or_else(|| grantee.to_owned(), |name| name.replace("\"\"", "\""));
+            let to_oid = if grantee.is_empty() { 0 } else { oid_of(&grantee) };
             for letter in letters.chars().filter(|letter| *letter != '*') {
                 let one = out.values();
                 if let Some(grantor) = one.field_builder::<Int32Builder>(0) {
-                    grantor.append_value(USER_OID);
+                    grantor.append_value(OWNER_OID);
                 }
                 if let Some(to) = one.field_builder::<Int32Builder>(1) {
-                    to.append_value(if grantee.is_empty() { 0 } else { USER_OID });
+                    to.append_value(to_oid);
                 }
                 if let Some(privilege) = one.field_builder::<StringBuilder>(2) {
                     privilege.append_value(of_privilege(letter));
@@ -269,7 +280,7 @@ mod tests {
         lists.values().append_value("reader=r/framesql");
         lists.append(true);
         lists.append(false);
-        let items = acl_items(&[Arc::new(lists.finish())], 2).unwrap();
+        let items = acl_items(&[Arc::new(lists.finish())], 2, |_| 7).unwrap();
         let items = items.as_list::<i32>();
         assert_eq!((items.value(0).len(), items.is_null(1)), (1, true));
     }

@@ -49,6 +49,7 @@ pub(super) fn register(context: &SessionContext, current: &Arc<Current>, channel
     );
     add("pg_available_extensions", Box::new(|| (texts(&["name", "default_version", "installed_version", "comment"]), 0)));
     add("pg_timezone_names", Box::new(zones));
+    add("pg_partition_ancestors", Box::new(|| (vec![("relid", Fill::Oid(Vec::new()))], 0)));
 }
 
 fn texts(names: &[&'static str]) -> Columns {

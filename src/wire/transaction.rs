@@ -18,15 +18,30 @@ pub(super) enum Transaction {
     Failed,
 }
 
+/// How a transaction reads, and whether it writes, where it is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Modes {
+    /// ISOLATION LEVEL, lower case.
+    pub(super) isolation: Option<&'static str>,
+    /// READ ONLY, or READ WRITE.
+    pub(super) read_only: Option<bool>,
+}
+
 /// A statement that begins, ends or marks a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Control {
-    Begin(&'static str),
-    Commit,
-    Rollback,
-    RollbackToSavepoint,
-    Savepoint,
-    Release,
+    /// BEGIN, with its command tag.
+    Begin(&'static str, Modes),
+    /// COMMIT; true if another block follows at once.
+    Commit(bool),
+    /// ROLLBACK; true if another block follows at once.
+    Rollback(bool),
+    /// ROLLBACK TO SAVEPOINT.
+    RollbackToSavepoint(String),
+    /// SAVEPOINT.
+    Savepoint(String),
+    /// RELEASE SAVEPOINT.
+    Release(String),
 }
 
 /// What a control statement answers.
@@ -41,15 +56,36 @@ pub(super) struct Controlled {
 /// Whether the statement is one of transaction control.
 pub(super) fn control(statement: &Statement) -> Option<Control> {
     let Body::Other(statement) = &statement.body else { return None };
+    let folded = |name: &ast::Ident| if name.quote_style.is_some() { name.value.clone() } else { name.value.to_lowercase() };
     match statement.as_ref() {
-        ast::Statement::StartTransaction { begin, .. } => Some(Control::Begin(if *begin { "BEGIN" } else { "START TRANSACTION" })),
-        ast::Statement::Commit { .. } => Some(Control::Commit),
-        ast::Statement::Rollback { savepoint: Some(_), .. } => Some(Control::RollbackToSavepoint),
-        ast::Statement::Rollback { .. } => Some(Control::Rollback),
-        ast::Statement::Savepoint { .. } => Some(Control::Savepoint),
-        ast::Statement::ReleaseSavepoint { .. } => Some(Control::Release),
+        ast::Statement::StartTransaction { begin, modes, .. } => {
+            Some(Control::Begin(if *begin { "BEGIN" } else { "START TRANSACTION" }, modes_of(modes)))
+        }
+        ast::Statement::Commit { chain, .. } => Some(Control::Commit(*chain)),
+        ast::Statement::Rollback { savepoint: Some(name), .. } => Some(Control::RollbackToSavepoint(folded(name))),
+        ast::Statement::Rollback { chain, .. } => Some(Control::Rollback(*chain)),
+        ast::Statement::Savepoint { name } => Some(Control::Savepoint(folded(name))),
+        ast::Statement::ReleaseSavepoint { name } => Some(Control::Release(folded(name))),
         _ => None,
     }
+}
+
+fn modes_of(said: &[ast::TransactionMode]) -> Modes {
+    let mut modes = Modes::default();
+    for mode in said {
+        match mode {
+            ast::TransactionMode::AccessMode(mode) => modes.read_only = Some(*mode == ast::TransactionAccessMode::ReadOnly),
+            ast::TransactionMode::IsolationLevel(level) => {
+                modes.isolation = Some(match level {
+                    ast::TransactionIsolationLevel::ReadUncommitted => "read uncommitted",
+                    ast::TransactionIsolationLevel::ReadCommitted => "read committed",
+                    ast::TransactionIsolationLevel::RepeatableRead => "repeatable read",
+                    ast::TransactionIsolationLevel::Serializable | ast::TransactionIsolationLevel::Snapshot => "serializable",
+                });
+            }
+        }
+    }
+    modes
 }
 
 impl Transaction {
@@ -80,25 +116,30 @@ impl Transaction {
     }
 
     /// Runs a control statement.
-    pub(super) fn run(&mut self, control: Control) -> Result<Controlled> {
+    pub(super) fn run(&mut self, control: &Control) -> Result<Controlled> {
         const NONE: Option<(&str, &str)> = Some(("25P01", "there is no transaction in progress"));
+        let chained = |chain: &bool| if *chain { Transaction::Open } else { Transaction::Idle };
         let (next, tag, warning) = match (control, *self) {
-            (Control::Begin(tag), Transaction::Idle) => (Transaction::Open, tag, None),
-            (Control::Begin(tag), Transaction::Open) => {
-                (Transaction::Open, tag, Some(("25001", "there is already a transaction in progress")))
+            (Control::Begin(tag, _), Transaction::Idle) => (Transaction::Open, *tag, None),
+            (Control::Begin(tag, _), Transaction::Open) => {
+                (Transaction::Open, *tag, Some(("25001", "there is already a transaction in progress")))
             }
-            (Control::Commit, Transaction::Open) => (Transaction::Idle, "COMMIT", None),
-            (Control::Commit, Transaction::Failed) => (Transaction::Idle, "ROLLBACK", None),
-            (Control::Commit, Transaction::Idle) => (Transaction::Idle, "COMMIT", NONE),
-            (Control::Rollback, Transaction::Idle) => (Transaction::Idle, "ROLLBACK", NONE),
-            (Control::Rollback, _) => (Transaction::Idle, "ROLLBACK", None),
-            (Control::RollbackToSavepoint, Transaction::Open | Transaction::Failed) => (Transaction::Open, "ROLLBACK", None),
-            (Control::Savepoint, Transaction::Open) => (Transaction::Open, "SAVEPOINT", None),
-            (Control::Release, Transaction::Open) => (Transaction::Open, "RELEASE", None),
-            (Control::RollbackToSavepoint, Transaction::Idle) => return Err(outside("ROLLBACK TO SAVEPOINT")),
-            (Control::Savepoint, Transaction::Idle) => return Err(outside("SAVEPOINT")),
-            (Control::Release, Transaction::Idle) => return Err(outside("RELEASE SAVEPOINT")),
-            (Control::Begin(_) | Control::Savepoint | Control::Release, Transaction::Failed) => return Err(Error::FailedTransaction),
+            (Control::Commit(true), Transaction::Idle) => return Err(outside("COMMIT AND CHAIN")),
+            (Control::Rollback(true), Transaction::Idle) => return Err(outside("ROLLBACK AND CHAIN")),
+            (Control::Commit(chain), Transaction::Open) => (chained(chain), "COMMIT", None),
+            (Control::Commit(chain), Transaction::Failed) => (chained(chain), "ROLLBACK", None),
+            (Control::Commit(_), Transaction::Idle) => (Transaction::Idle, "COMMIT", NONE),
+            (Control::Rollback(_), Transaction::Idle) => (Transaction::Idle, "ROLLBACK", NONE),
+            (Control::Rollback(chain), _) => (chained(chain), "ROLLBACK", None),
+            (Control::RollbackToSavepoint(_), Transaction::Open | Transaction::Failed) => (Transaction::Open, "ROLLBACK", None),
+            (Control::Savepoint(_), Transaction::Open) => (Transaction::Open, "SAVEPOINT", None),
+            (Control::Release(_), Transaction::Open) => (Transaction::Open, "RELEASE", None),
+            (Control::RollbackToSavepoint(_), Transaction::Idle) => return Err(outside("ROLLBACK TO SAVEPOINT")),
+            (Control::Savepoint(_), Transaction::Idle) => return Err(outside("SAVEPOINT")),
+            (Control::Release(_), Transaction::Idle) => return Err(outside("RELEASE SAVEPOINT")),
+            (Control::Begin(..) | Control::Savepoint(_) | Control::Release(_), Transaction::Failed) => {
+                return Err(Error::FailedTransaction);
+            }
         };
         *self = next;
         Ok(Controlled { tag, warning })
@@ -119,12 +160,12 @@ mod tests {
         let mut transaction = Transaction::default();
         for (sql, tag) in [("start transaction", "START TRANSACTION"), ("savepoint a", "SAVEPOINT"), ("release a", "RELEASE")] {
             let control = control(&parse(sql).unwrap()[0]).unwrap();
-            assert_eq!(transaction.run(control).unwrap().tag, tag);
+            assert_eq!(transaction.run(&control).unwrap().tag, tag);
         }
         transaction.failed();
         assert!(transaction.check().is_err());
         let end = control(&parse("end").unwrap()[0]).unwrap();
-        assert_eq!(transaction.run(end).unwrap(), Controlled { tag: "ROLLBACK", warning: None });
-        assert_eq!(transaction.run(end).unwrap().warning.unwrap().0, "25P01");
+        assert_eq!(transaction.run(&end).unwrap(), Controlled { tag: "ROLLBACK", warning: None });
+        assert_eq!(transaction.run(&end).unwrap().warning.unwrap().0, "25P01");
     }
 }

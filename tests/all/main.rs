@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed, and says where")]
 
 mod answers;
+mod bytes;
 mod changes;
+mod client;
 mod counts;
 mod docs;
 mod driving;
@@ -13,6 +15,7 @@ mod files;
 mod function_page;
 mod idle;
 mod joins;
+mod limits;
 mod media;
 mod model_calls;
 mod nexmark;
@@ -28,4 +31,6 @@ mod rows;
 mod sql;
 mod streams;
 mod tables;
+mod transactions;
+mod value_forms;
 mod windows;

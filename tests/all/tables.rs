@@ -10,7 +10,7 @@ use crate::oracle;
 async fn copy(session: &Session, statement: &str, parts: &[&str]) -> framesql::error::Result<usize> {
     let parsed = session.parse(statement)?;
     let Body::CopyIn(copy) = &parsed[0].body else { panic!("{statement} is no COPY FROM STDIN") };
-    let mut into = session.copy_in(copy)?;
+    let mut into = session.copy_in(&parsed[0], copy).await?;
     for part in parts {
         into.push(part.as_bytes())?;
     }

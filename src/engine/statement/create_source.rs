@@ -8,9 +8,11 @@ use datafusion::arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
 use super::create_rows;
 use crate::clock;
 use crate::engine::Engine;
+use crate::engine::block::Undo;
 use crate::engine::catalog::{Body, Object};
 use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
+use crate::engine::store::Change;
 use crate::error::{Error, Result};
 use crate::frame::reader::{Media, MediaOptions};
 use crate::frame::video::{Limits, Playing, Timeline, VideoSource};
@@ -40,16 +42,16 @@ pub(super) async fn run(
         return done();
     }
     engine.catalog.check_free(name)?;
+    session.check_not_held(name)?;
     let body = match create_rows::open(engine, name, url, options).await? {
         Some(rows) => Body::Rows(Arc::new(rows), url.to_owned()),
         None => Body::Source(Arc::new(video(engine, name, url, options).await?), url.to_owned()),
     };
     let object = Object { name: name.to_owned(), body, definition: statement.text.clone(), reads: Vec::new() };
-    if let Some(store) = &engine.store {
-        store.add(name, &statement.text)?;
-    }
-    engine.catalog.add(object)?;
+    session.keep(vec![Change::Add(name.to_owned(), statement.text.clone())])?;
+    engine.catalog.add(object.clone())?;
     engine.missing.forget(name);
+    session.did(Undo::Made(object));
     done()
 }
 

@@ -8,9 +8,11 @@ use datafusion::common::ScalarValue;
 use datafusion::sql::sqlparser::ast::{self, ColumnOption, TableConstraint};
 
 use super::table_rows::{Written, column_at, folded, keep, name_of, planned, quoted, refuse, rows_of};
+use crate::engine::block::Undo;
 use crate::engine::catalog::{Body, Object};
 use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
+use crate::engine::store::Change;
 use crate::error::{Error, Result};
 use crate::plan::column_names::{self, Names};
 use crate::plan::column_type::{column_type, word_of};
@@ -31,6 +33,7 @@ pub(super) async fn run(session: &Session, text: &str, create: &ast::CreateTable
         return done("CREATE TABLE");
     }
     engine.catalog.check_free(&name)?;
+    session.check_not_held(&name)?;
     let (columns, primary_key, rows, definition) = match &create.query {
         None => {
             let (columns, primary_key) = declared(session, &name, create).await?;
@@ -47,16 +50,17 @@ pub(super) async fn run(session: &Session, text: &str, create: &ast::CreateTable
             (columns, Vec::new(), Some(rows), format!("CREATE TABLE {} ({})", quoted(&name), list.join(", ")))
         }
     };
-    let file = engine.store.as_ref().map(|store| store.table_file(&name));
+    // In a transaction block it gets its file at COMMIT.
+    let file = engine.store.as_ref().filter(|_| !session.in_block()).map(|store| store.table_file(&name));
     let table = Arc::new(Table::open(&name, columns, primary_key, file, session.in_background())?);
     let n_rows = rows.as_ref().map(|rows| rows.num_rows());
     if let Some(rows) = rows {
         keep(&table, Written { replaced: Vec::new(), n_rows: rows.num_rows(), columns: rows.columns().to_vec() }).await?;
     }
-    if let Some(store) = &engine.store {
-        store.add(&name, &definition)?;
-    }
-    engine.catalog.add(Object { name, body: Body::Table(table), definition, reads: Vec::new() })?;
+    session.keep(vec![Change::Add(name.clone(), definition.clone())])?;
+    let object = Object { name, body: Body::Table(table), definition, reads: Vec::new() };
+    engine.catalog.add(object.clone())?;
+    session.did(Undo::Made(object));
     match n_rows {
         Some(n) => done(&format!("SELECT {n}")),
         None => done("CREATE TABLE"),

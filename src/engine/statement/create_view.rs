@@ -8,12 +8,15 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 use datafusion::sql::parser::Statement as ParserStatement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
-use super::drop;
+use super::alter_view::{NOTIFY, check_channel};
 use crate::engine::Engine;
+use crate::engine::block::Undo;
 use crate::engine::catalog::{Body, Object};
+use crate::engine::dropped;
 use crate::engine::job::Job;
 use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
+use crate::engine::store::Change;
 use crate::error::{Error, Result};
 use crate::frame::source::{Source, TimeColumn};
 use crate::plan::column_names::{self, Names};
@@ -48,6 +51,7 @@ impl CreateView<'_> {
             Some(taken) if !self.or_replace => return Err(Error::Duplicate { kind: taken.kind().word(), name: self.name.to_owned() }),
             old => old,
         };
+        session.check_not_held(self.name)?;
         let plan = self.plan(session).await?;
         let reads = self.reads(session)?;
         if reads.iter().any(|read| read == self.name) {
@@ -59,7 +63,7 @@ impl CreateView<'_> {
         let kept = self.kept(session, statement);
         let object = |body| Object { name: self.name.to_owned(), body, definition: statement.text.clone(), reads };
         if !self.materialized {
-            put(engine, object(Body::View(self.view(statement, plan)?)), &kept, None)?;
+            put(session, object(Body::View(self.view(statement, plan)?)), &kept, None)?;
             return done();
         }
         let new = self.materialized(session, &plan)?;
@@ -68,7 +72,8 @@ impl CreateView<'_> {
         let job = engine.jobs.start(self.name, &new.exec, &session.context().task_ctx(), &new.view, new.sources)?;
         let mut unfinished = Unfinished { engine: Arc::clone(engine), object, job, armed: true };
         if !waits || old.is_none() {
-            put(engine, unfinished.object.clone(), &kept, Some(unfinished.job.clone()))?;
+            put(session, unfinished.object.clone(), &kept, Some(unfinished.job.clone()))?;
+            self.tell(engine, &new.view);
         }
         drop(changing);
         if !waits {
@@ -82,7 +87,8 @@ impl CreateView<'_> {
             (End::Whole, None) => unfinished.armed = false,
             (End::Whole, Some(old)) => {
                 self.check_unchanged(engine, &old, &unfinished.object)?;
-                put(engine, unfinished.object.clone(), &kept, Some(unfinished.job.clone()))?;
+                put(session, unfinished.object.clone(), &kept, Some(unfinished.job.clone()))?;
+                self.tell(engine, &new.view);
                 unfinished.armed = false;
             }
             // The view of a failed query is taken back, as in Postgres.
@@ -98,6 +104,13 @@ impl CreateView<'_> {
         done()
     }
 
+    /// Its changes are told on the channel that the options name.
+    fn tell(&self, engine: &Engine, view: &Arc<MaterializedView>) {
+        if let Some((_, channel)) = self.options.iter().find(|(key, _)| key == NOTIFY) {
+            engine.announcer.set(&engine.jobs, self.name, view, Some(channel));
+        }
+    }
+
     /// The statement as a restart reads it: with the setting that it was run under, if that has a say.
     fn kept(&self, session: &Session, statement: &Statement) -> String {
         match session.variables().lock().show(STATE_TTL) {
@@ -109,7 +122,10 @@ impl CreateView<'_> {
     }
 
     async fn plan(&self, session: &Session) -> Result<LogicalPlan> {
-        let plan = session.plan(&self.query.query).await?;
+        let plan = session.plan_committed(&self.query.query).await?;
+        if self.materialized {
+            session.check_committed(&plan)?;
+        }
         if !plan.get_parameter_types()?.is_empty() {
             return Err(Error::Syntax {
                 message: "a view cannot have parameters".into(),
@@ -181,10 +197,11 @@ impl CreateView<'_> {
                     }
                 },
                 "background" => background = boolean(key, value)?,
+                NOTIFY => check_channel(value)?,
                 _ => {
                     return Err(Error::Option {
                         message: format!("option \"{key}\" of a materialized view does not exist"),
-                        hint: Some("The options are retention, state_ttl and background.".into()),
+                        hint: Some("The options are retention, state_ttl, background and notify.".into()),
                     });
                 }
             }
@@ -237,19 +254,24 @@ impl CreateView<'_> {
 
 /// Puts an object, with its job, in the place of the one of its name, if there is one; the catalogue on disk is the first to know,
 /// and keeps the text `kept`.
-fn put(engine: &Engine, object: Object, kept: &str, job: Option<Job>) -> Result<()> {
-    if let Some(store) = &engine.store {
-        store.add(&object.name, kept)?;
+fn put(session: &Session, object: Object, kept: &str, job: Option<Job>) -> Result<()> {
+    let engine = session.engine();
+    session.keep(vec![Change::Add(object.name.clone(), kept.to_owned())])?;
+    let name = object.name.clone();
+    let old = engine.catalog.find(&name).zip(engine.catalog.position(&name));
+    if let Body::Materialized(view) = &object.body {
+        engine.announcer.follow(&engine.jobs, &name, view);
     }
-    let (name, old) = (object.name.clone(), engine.catalog.find(&object.name));
-    engine.catalog.replace(object);
+    engine.catalog.replace(object.clone());
     engine.missing.forget(&name);
-    if let Some(old) = old {
-        drop::end(engine, &old);
-    }
+    let undo = match old {
+        Some((old, at)) => Undo::Replaced(dropped::left(engine, old, at)),
+        None => Undo::Made(object),
+    };
     if let Some(job) = job {
         engine.jobs.put(&name, job);
     }
+    session.did(undo);
     Ok(())
 }
 
@@ -287,17 +309,10 @@ impl Drop for Unfinished {
     }
 }
 
-fn take_back(engine: &Engine, object: &Object, job: &Job) {
+fn take_back(engine: &Arc<Engine>, object: &Object, job: &Job) {
     job.end();
     // Another of that name is not this one: what was to be replaced, or what came after a drop.
-    if !engine.catalog.find(&object.name).is_some_and(|now| now.same(object)) {
-        return;
-    }
-    let mut all = engine.catalog.dependents(&object.name);
-    all.push(object.clone());
-    if let Err(error) = drop::remove(engine, &all) {
-        tracing::warn!(view = object.name, %error, "the view of a cancelled statement could not be taken back");
-    }
+    dropped::take_back(engine, object);
 }
 
 struct New {

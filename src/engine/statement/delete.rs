@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::BooleanArray;
-use datafusion::arrow::compute::filter_record_batch;
+use datafusion::arrow::compute::{filter_record_batch, not};
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast;
 
-use super::insert::NO_RETURNING;
+use super::returning;
 use super::table_rows::{name_of, planned, put, refuse, rows_of, table_named};
 use super::update::{numbered, of_factor, places};
 use crate::engine::outcome::Outcome;
@@ -19,7 +20,7 @@ use crate::view::table::Table;
 
 /// Deletes the rows that its WHERE lets through.
 pub(super) async fn run(session: &Session, delete: &ast::Delete, parameters: Vec<ScalarValue>) -> Result<Outcome> {
-    let (table, _) = target(session, delete)?;
+    let (table, alias) = target(session, delete)?;
     let _writing = table.write().await;
     let found = rows_of(session, plan(session, delete).await?, parameters).await?;
     let old = table.rows();
@@ -29,11 +30,12 @@ pub(super) async fn run(session: &Session, delete: &ast::Delete, parameters: Vec
             *row = false;
         }
     }
-    let n = stays.iter().filter(|stays| !**stays).count();
-    if n > 0 {
-        put(&table, filter_record_batch(&old, &BooleanArray::from(stays))?).await?;
+    let stays = BooleanArray::from(stays);
+    let gone = filter_record_batch(&old, &not(&stays)?)?;
+    if gone.num_rows() > 0 {
+        put(&table, filter_record_batch(&old, &stays)?).await?;
     }
-    Ok(Outcome::Done { tag: format!("DELETE {n}") })
+    returning::answer(session, (&table, &alias), delete.returning.as_deref(), gone, "DELETE").await
 }
 
 /// The plan that finds the rows.
@@ -41,8 +43,13 @@ pub(super) async fn describe(session: &Session, delete: &ast::Delete) -> Result<
     plan(session, delete).await
 }
 
+/// The columns of its answer.
+pub(super) fn columns(session: &Session, delete: &ast::Delete) -> Result<Option<SchemaRef>> {
+    let (table, alias) = target(session, delete)?;
+    returning::schema(session, &table, &alias, delete.returning.as_deref())
+}
+
 fn target(session: &Session, delete: &ast::Delete) -> Result<(Arc<Table>, String)> {
-    refuse(delete.returning.is_some(), "RETURNING", NO_RETURNING)?;
     let more = delete.output.is_some() || !delete.tables.is_empty() || !delete.order_by.is_empty() || delete.limit.is_some();
     refuse(more, "a clause of DELETE", "Write DELETE FROM table [USING …] [WHERE …].")?;
     let (ast::FromTable::WithFromKeyword(from) | ast::FromTable::WithoutKeyword(from)) = &delete.from;

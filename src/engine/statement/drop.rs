@@ -1,9 +1,11 @@
 //! DROP: takes objects out of the catalogue, with what is built on them if asked for, and ends what they ran.
 
-use crate::engine::Engine;
-use crate::engine::catalog::{Body, Object};
+use crate::engine::block::Undo;
+use crate::engine::catalog::Object;
+use crate::engine::dropped;
 use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
+use crate::engine::store::Change;
 use crate::error::{Error, Result};
 use crate::plan::parse::Kind;
 
@@ -16,9 +18,7 @@ pub(super) async fn run(session: &Session, kind: Kind, if_exists: bool, names: &
         match engine.catalog.find(name) {
             // Kept from before and not started: it goes from the catalogue on disk.
             None if engine.store.as_ref().is_some_and(|s| s.statements().iter().any(|k| k.name == *name)) => {
-                if let Some(store) = &engine.store {
-                    store.remove(std::slice::from_ref(name))?;
-                }
+                session.keep(vec![Change::RemoveWithAll(name.clone())])?;
                 engine.missing.forget(name);
             }
             None if if_exists => session.notice(format!("{} \"{name}\" does not exist, skipping", kind.word()), None),
@@ -47,33 +47,11 @@ pub(super) async fn run(session: &Session, kind: Kind, if_exists: bool, names: &
         }
     }
     all.extend(objects.into_iter().filter(|o| !all.iter().any(|a| a.name == o.name)).collect::<Vec<_>>());
-    remove(engine, &all)?;
+    let (all, change) = dropped::take_out(engine, &all);
+    if let Err(error) = session.keep(vec![change]) {
+        all.into_iter().rev().for_each(|one| dropped::bring_back(engine, one));
+        return Err(error);
+    }
+    session.did(Undo::Dropped(all));
     Ok(Outcome::Done { tag: format!("DROP {}", kind.word().to_uppercase()) })
-}
-
-/// Takes objects out, dependents first; the catalogue on disk is the first to know.
-pub(super) fn remove(engine: &Engine, objects: &[Object]) -> Result<()> {
-    if let Some(store) = &engine.store {
-        let gone = |name: &str| objects.iter().any(|o| o.name == name);
-        let grants = engine.roles.grants().into_iter().filter(|g| gone(&g.object)).map(|g| super::grant::kept(&g));
-        store.remove(&objects.iter().map(|o| o.name.clone()).chain(grants).collect::<Vec<_>>())?;
-    }
-    for object in objects {
-        engine.catalog.remove(&object.name);
-        engine.missing.forget(&object.name);
-        engine.roles.forget(&object.name);
-        end(engine, object);
-    }
-    Ok(())
-}
-
-/// Ends what an object runs, which is in the catalogue no more.
-pub(super) fn end(engine: &Engine, object: &Object) {
-    match &object.body {
-        Body::Source(source, _) => source.stop(),
-        Body::Rows(source, _) => source.stop(),
-        Body::Materialized(_) => engine.jobs.drop_job(&object.name),
-        Body::Table(table) => table.drop_rows(),
-        Body::View(_) => {}
-    }
 }

@@ -3,10 +3,12 @@
 use datafusion::sql::sqlparser::ast::{self, Action, GrantObjects, Grantee, GranteeName, ObjectName, Privileges};
 
 use super::role::{folded, folded_ident};
+use crate::engine::block::Undo;
 use crate::engine::catalog::Body;
 use crate::engine::outcome::Outcome;
 use crate::engine::roles::{Grant, PUBLIC};
 use crate::engine::session::Session;
+use crate::engine::store::Change;
 use crate::error::{Error, Result};
 
 /// GRANT.
@@ -15,8 +17,10 @@ pub(super) fn grant(session: &Session, grant: &ast::Grant) -> Result<Outcome> {
         return Err(Error::unsupported("WITH GRANT OPTION", "Only a superuser grants."));
     }
     for grant in read(session, &grant.privileges, grant.objects.as_ref(), &grant.grantees)? {
+        let before = session.engine().roles().granted(&grant.role, &grant.object);
         session.engine().roles().grant(grant.clone());
         keep(session, &grant.role, &grant.object)?;
+        session.did(Undo::Grant(grant, before));
     }
     Ok(Outcome::Done { tag: "GRANT".into() })
 }
@@ -24,8 +28,10 @@ pub(super) fn grant(session: &Session, grant: &ast::Grant) -> Result<Outcome> {
 /// REVOKE.
 pub(super) fn revoke(session: &Session, revoke: &ast::Revoke) -> Result<Outcome> {
     for grant in read(session, &revoke.privileges, revoke.objects.as_ref(), &revoke.grantees)? {
+        let before = session.engine().roles().granted(&grant.role, &grant.object);
         session.engine().roles().revoke(&grant.role, &grant.object, grant.columns.as_deref());
         keep(session, &grant.role, &grant.object)?;
+        session.did(Undo::Grant(grant, before));
     }
     Ok(Outcome::Done { tag: "REVOKE".into() })
 }
@@ -95,15 +101,17 @@ pub(in crate::engine) fn kept(grant: &Grant) -> String {
 /// Keeps what the role may read of the object now, which may be nothing.
 fn keep(session: &Session, role: &str, object: &str) -> Result<()> {
     let engine = session.engine();
-    let Some(store) = &engine.store else { return Ok(()) };
     let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
     match engine.roles().grants().into_iter().find(|grant| grant.role == role && grant.object == object) {
         Some(grant) => {
             let columns = grant.columns.as_ref().map(|columns| columns.iter().map(|c| quoted(c)).collect::<Vec<_>>().join(", "));
             let columns = columns.map(|columns| format!(" ({columns})")).unwrap_or_default();
             let to = if role == PUBLIC { "PUBLIC".to_owned() } else { quoted(role) };
-            store.add(&kept(&grant), &format!("GRANT SELECT{columns} ON {} TO {to}", quoted(object)))
+            session.keep(vec![Change::Add(kept(&grant), format!("GRANT SELECT{columns} ON {} TO {to}", quoted(object)))])
         }
-        None => store.remove(&[kept(&Grant { role: role.to_owned(), object: object.to_owned(), columns: None })]),
+        None => {
+            let gone = Grant { role: role.to_owned(), object: object.to_owned(), columns: None };
+            session.keep(vec![Change::Remove(vec![kept(&gone)])])
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
 use datafusion::arrow::compute::{concat, take};
-use datafusion::arrow::datatypes::{Field, Schema};
+use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::MemTable;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -15,6 +15,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Projection
 use datafusion::sql::sqlparser::ast::{self, Assignment, AssignmentTarget, ConflictTarget, OnConflictAction, OnInsert, SetExpr};
 
 use super::create_table::check_conflict_target;
+use super::returning;
 use super::table_rows::{
     Written, column_at, columns_at, default_sql, folded, keep, name_of, planned, quoted, refuse, rows_of, says_default, table_named,
 };
@@ -24,9 +25,6 @@ use crate::error::{Error, Result};
 use crate::frame::source::Source;
 use crate::view::constraint::{checked, keys};
 use crate::view::table::{Table, TableColumn};
-
-/// Why RETURNING is refused.
-pub(super) const NO_RETURNING: &str = "Read the rows with a SELECT behind it.";
 
 /// Inserts all rows, or none.
 pub(super) async fn run(session: &Session, insert: &ast::Insert, parameters: Vec<ScalarValue>) -> Result<Outcome> {
@@ -46,8 +44,20 @@ pub(super) async fn run(session: &Session, insert: &ast::Insert, parameters: Vec
         None => (Written { replaced: Vec::new(), columns: new.columns().to_vec(), n_rows: new.num_rows() }, new.num_rows()),
         Some(conflict) => merged(session, insert, &table, &new, conflict, &parameters).await?,
     };
-    keep(&table, written).await?;
-    Ok(Outcome::Done { tag: format!("INSERT 0 {n}") })
+    let kept = keep(&table, written).await?;
+    debug_assert_eq!(kept.num_rows(), n, "as many rows are kept as are counted");
+    returning::answer(session, (&table, &alias_of(insert, &table)), insert.returning.as_deref(), kept, "INSERT 0").await
+}
+
+/// The name by which RETURNING reads the columns.
+fn alias_of(insert: &ast::Insert, table: &Table) -> String {
+    insert.table_alias.as_ref().map_or_else(|| table.name().to_owned(), |alias| folded(&alias.alias))
+}
+
+/// The columns of its answer.
+pub(super) fn columns(session: &Session, insert: &ast::Insert) -> Result<Option<SchemaRef>> {
+    let table = target(session, insert)?;
+    returning::schema(session, &table, &alias_of(insert, &table), insert.returning.as_deref())
 }
 
 /// The query's plan: its parameters and their types.
@@ -58,7 +68,6 @@ pub(super) async fn describe(session: &Session, insert: &ast::Insert) -> Result<
 
 fn target(session: &Session, insert: &ast::Insert) -> Result<Arc<Table>> {
     let i = insert;
-    refuse(i.returning.is_some(), "RETURNING", NO_RETURNING)?;
     let other = i.or.is_some() || i.ignore || i.overwrite || i.replace_into || i.partitioned.is_some() || i.output.is_some();
     let more = !i.assignments.is_empty() || !i.after_columns.is_empty() || i.settings.is_some() || i.insert_alias.is_some();
     refuse(other || more, "a clause of INSERT", "Write INSERT INTO table (column, …) VALUES (…) or SELECT ….")?;

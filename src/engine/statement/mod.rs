@@ -1,5 +1,7 @@
 //! The statements: one file each; here is which body goes to which, and what is known of each before it runs.
 
+mod alter_view;
+mod comment;
 mod copy;
 mod copy_in;
 mod create_rows;
@@ -13,6 +15,7 @@ mod flush;
 mod grant;
 mod insert;
 mod query;
+mod returning;
 mod role;
 mod set;
 mod show;
@@ -34,15 +37,17 @@ use futures::stream;
 
 use super::outcome::Outcome;
 use super::privileges;
+use super::roles::Grant;
 use super::session::{Described, Session};
 use crate::error::{Error, Result};
-use crate::plan::parse::{Body, CopyIn, Statement};
+use crate::plan::parse::{Body, Commented, CopyIn, Statement};
 
 pub use copy_in::CopyInto;
 
 /// Runs one statement.
 pub(super) async fn execute(session: &Session, statement: &Statement, parameters: Vec<ScalarValue>) -> Result<Outcome> {
     privileges::check_statement(session, statement)?;
+    session.enlist(statement).await?;
     match &statement.body {
         Body::CreateSource { name, if_not_exists, url, options } => {
             create_source::run(session, statement, name, *if_not_exists, url, options).await
@@ -60,9 +65,12 @@ pub(super) async fn execute(session: &Session, statement: &Statement, parameters
             create.run(session, statement).await
         }
         Body::Drop { kind, if_exists, names, cascade } => drop::run(session, *kind, *if_exists, names, *cascade).await,
+        Body::Comment { on, text } => comment::run(session, on, text.as_deref()),
+        Body::AlterView { name, options } => alter_view::run(session, name, options),
         Body::ShowObjects(kind) => show::objects(session, *kind).await,
         Body::ShowVariable(name) => show::variable(session, name),
         Body::SetVariable { name, value } => set::run(session, name, value.as_deref()),
+        Body::SetTransaction { session: later, isolation, read_only } => set::transaction(session, *later, *isolation, *read_only),
         Body::Subscribe(subscribe) => Ok(Outcome::Rows { stream: subscribe::run(session, subscribe).await?, tag: "SUBSCRIBE" }),
         Body::CopySubscribe(subscribe, format) => Ok(Outcome::Copy { stream: subscribe::run(session, subscribe).await?, format: *format }),
         Body::CopyQuery(query, format) => copy::run(session, query, parameters, *format).await,
@@ -99,9 +107,66 @@ async fn other_statement(
 }
 
 /// Begins a `COPY … FROM STDIN`.
-pub(super) fn copy_in(session: &Session, copy: &CopyIn) -> Result<CopyInto> {
-    privileges::check_superuser(session, "COPY FROM")?;
+pub(super) async fn copy_in(session: &Session, statement: &Statement, copy: &CopyIn) -> Result<CopyInto> {
+    privileges::check_statement(session, statement)?;
+    session.enlist(statement).await?;
     copy_in::begin(session, copy)
+}
+
+/// The tables that a statement writes.
+pub(super) fn tables_of(statement: &Statement) -> Vec<String> {
+    let of = |table: &ast::TableWithJoins| match &table.relation {
+        ast::TableFactor::Table { name, .. } => table_rows::name_of(name).ok(),
+        _ => None,
+    };
+    match &statement.body {
+        Body::CopyIn(copy) => vec![copy.table.clone()],
+        Body::Other(other) => match other.as_ref() {
+            ast::Statement::Insert(ast::Insert { table: ast::TableObject::TableName(name), .. }) => {
+                table_rows::name_of(name).into_iter().collect()
+            }
+            ast::Statement::Update(update) => of(&update.table).into_iter().collect(),
+            ast::Statement::Delete(delete) => {
+                let (ast::FromTable::WithFromKeyword(from) | ast::FromTable::WithoutKeyword(from)) = &delete.from;
+                from.iter().filter_map(of).collect()
+            }
+            ast::Statement::Truncate(truncate) => truncate.table_names.iter().filter_map(|t| table_rows::name_of(&t.name).ok()).collect(),
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
+}
+
+/// Whether a transaction block can undo what a statement does; what only reads has nothing to undo.
+pub fn undoable(statement: &Statement) -> bool {
+    match &statement.body {
+        Body::CreateSource { .. } | Body::CreateView { .. } | Body::Drop { .. } | Body::Comment { .. } | Body::AlterView { .. } => true,
+        Body::CopyIn(_) | Body::SetVariable { .. } | Body::SetTransaction { .. } | Body::Flush | Body::Query(_) | Body::CopyQuery(..) => {
+            true
+        }
+        Body::ShowObjects(_) | Body::ShowVariable(_) | Body::Explain { .. } => true,
+        Body::Subscribe(_) | Body::CopySubscribe(..) => true,
+        Body::Other(other) => match other.as_ref() {
+            ast::Statement::Drop { object_type, .. } => matches!(object_type, ast::ObjectType::Role | ast::ObjectType::User),
+            ast::Statement::CreateTable(_) | ast::Statement::Insert(_) | ast::Statement::Update(_) | ast::Statement::Delete(_) => true,
+            ast::Statement::Truncate(_) | ast::Statement::CreateRole(_) | ast::Statement::AlterRole { .. } => true,
+            ast::Statement::Grant(_) | ast::Statement::Revoke(_) => true,
+            _ => false,
+        },
+    }
+}
+
+/// Under which names the catalogue on disk keeps what belongs to an object.
+pub(super) fn kept_grant(grant: &Grant) -> String {
+    grant::kept(grant)
+}
+
+pub(super) fn kept_comment(on: &Commented) -> String {
+    comment::kept(on)
+}
+
+pub(super) fn kept_channel(view: &str) -> String {
+    alter_view::kept(view)
 }
 
 /// Statements of objects that nothing is read from: roles and grants. None for all others.
@@ -129,13 +194,13 @@ pub(super) async fn describe(session: &Session, statement: &Statement) -> Result
         Body::Subscribe(subscribe) => columns(subscribe::schema(session, subscribe).await?),
         Body::Explain { .. } => columns(explain::schema()),
         Body::Other(other) => {
-            let plan = match other.as_ref() {
-                ast::Statement::Insert(insert) => insert::describe(session, insert).await?,
-                ast::Statement::Update(update) => update::describe(session, update).await?,
-                ast::Statement::Delete(delete) => delete::describe(session, delete).await?,
+            let (plan, columns) = match other.as_ref() {
+                ast::Statement::Insert(insert) => (insert::describe(session, insert).await?, insert::columns(session, insert)?),
+                ast::Statement::Update(update) => (update::describe(session, update).await?, update::columns(session, update)?),
+                ast::Statement::Delete(delete) => (delete::describe(session, delete).await?, delete::columns(session, delete)?),
                 _ => return Ok(Described { parameters: Vec::new(), columns: None }),
             };
-            Ok(Described { parameters: with_all(query::parameters_of(&plan)?, other), columns: None })
+            Ok(Described { parameters: with_all(query::parameters_of(&plan)?, other), columns })
         }
         _ => Ok(Described { parameters: Vec::new(), columns: None }),
     }

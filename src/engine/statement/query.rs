@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::joins::{CrossJoinExec, NestedLoopJoinExec};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 
 use crate::engine::session::{Described, Session};
@@ -50,7 +53,18 @@ pub(super) async fn physical_of(session: &Session, mut plan: LogicalPlan, parame
             );
         }
     }
-    Ok(lower::batch(&plan, &session.engine().run(false), &state).await?)
+    cooperative(lower::batch(&plan, &session.engine().run(false), &state).await?)
+}
+
+/// A join without a key makes many batches of one that it reads: it must let others run in between, such as who cancels it.
+fn cooperative(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let wrapped = plan.transform_up(|node| {
+        if node.is::<CrossJoinExec>() || node.is::<NestedLoopJoinExec>() {
+            return Ok(Transformed::yes(Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>));
+        }
+        Ok(Transformed::no(node))
+    });
+    Ok(wrapped?.data)
 }
 
 /// Its parameters and columns.

@@ -2,11 +2,14 @@
 
 use datafusion::sql::sqlparser::ast::{AlterRoleOperation, CreateRole, Expr, Ident, ObjectName, Password, RoleOption, Value};
 
+use crate::engine::block::Undo;
 use crate::engine::outcome::Outcome;
 use crate::engine::password::Verifier;
-use crate::engine::roles::{PUBLIC, Role};
+use crate::engine::roles::{Grant, PUBLIC, Role};
 use crate::engine::session::Session;
+use crate::engine::store::Change;
 use crate::error::{Error, Result};
+use crate::plan::parse::Commented;
 
 /// CREATE ROLE, and CREATE USER, which may log in unless it says otherwise.
 pub(super) fn create(session: &Session, create: &CreateRole) -> Result<Outcome> {
@@ -80,11 +83,16 @@ pub(super) fn drop(session: &Session, if_exists: bool, names: &[ObjectName]) -> 
             }
             return Err(Error::NotFound { kind: "role", name });
         }
-        let grants: Vec<String> = engine.roles().grants().into_iter().filter(|g| g.role == name).map(|g| super::grant::kept(&g)).collect();
+        let (before, role) = (engine.roles().find(&name), Commented::Role(name.clone()));
+        let grants: Vec<Grant> = engine.roles().grants().into_iter().filter(|g| g.role == name).collect();
         engine.roles().remove(&name)?;
-        if let Some(store) = &engine.store {
-            store.remove(&grants.into_iter().chain([kept(&name)]).collect::<Vec<_>>())?;
-        }
+        let said = engine.comments.put(&role, None);
+        let gone = grants.iter().map(super::grant::kept).chain([kept(&name), super::comment::kept(&role)]);
+        session.keep(vec![Change::Remove(gone.collect())])?;
+        // Undone from the last to the first: the role comes back before what it was given.
+        session.did(Undo::Comment(role, said));
+        grants.into_iter().for_each(|grant| session.did(Undo::Grant(grant.clone(), Some(grant))));
+        session.did(Undo::Role(name, before));
     }
     Ok(Outcome::Done { tag: "DROP ROLE".into() })
 }
@@ -99,11 +107,11 @@ fn keep(session: &Session, role: Role) -> Result<()> {
         return Err(Error::Option { message: format!("role name \"{}\" is reserved", role.name), hint: None });
     }
     let (name, text) = (role.name.clone(), text_of(&role));
+    let before = session.engine().roles().find(&name);
     session.engine().roles().put(role)?;
-    match &session.engine().store {
-        Some(store) => store.add(&kept(&name), &text),
-        None => Ok(()),
-    }
+    session.keep(vec![Change::Add(kept(&name), text)])?;
+    session.did(Undo::Role(name, before));
+    Ok(())
 }
 
 /// The statement that makes the role again.

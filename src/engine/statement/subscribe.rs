@@ -44,7 +44,8 @@ pub(super) async fn schema(session: &Session, subscribe: &Subscribe) -> Result<S
 
 /// The plan of a query that is subscribed to.
 pub(super) async fn physical(session: &Session, text: &QueryText) -> Result<Arc<dyn ExecutionPlan>> {
-    let plan = session.plan(&text.query).await?;
+    let plan = session.plan_committed(&text.query).await?;
+    session.check_committed(&plan)?;
     if !plan.get_parameter_types()?.is_empty() {
         return Err(Error::unsupported("parameters in a continuous query", "Write the values into the query."));
     }

@@ -40,7 +40,7 @@ pub(super) fn table_named(session: &Session, name: &str) -> Result<Arc<Table>> {
     match session.engine().catalog().find(name) {
         None => Err(Error::NotFound { kind: "relation", name: name.to_owned() }),
         Some(object) => match object.body {
-            Body::Table(table) => Ok(table),
+            Body::Table(table) => Ok(session.written(table)),
             _ => Err(Error::State {
                 message: format!("cannot change {} \"{name}\"", object.kind().word()),
                 hint: Some("Statements write tables only: CREATE TABLE makes one.".into()),
@@ -115,8 +115,8 @@ pub(super) struct Written {
     pub(super) n_rows: usize,
 }
 
-/// Checks the rows and keeps them, all or none. The caller holds `Table::write`. Errs with 23502, 22001 and 23505.
-pub(super) async fn keep(table: &Arc<Table>, written: Written) -> Result<()> {
+/// Checks the rows and keeps them, all or none, and gives them back. The caller holds `Table::write`. Errs with 23502, 22001 and 23505.
+pub(super) async fn keep(table: &Arc<Table>, written: Written) -> Result<RecordBatch> {
     let old = table.rows();
     let Written { replaced, columns, n_rows } = written;
     let new = checked(table, columns, n_rows)?;
@@ -136,7 +136,8 @@ pub(super) async fn keep(table: &Arc<Table>, written: Written) -> Result<()> {
     };
     let all = checked(table, all, places.len())?;
     check_unique(table, &all)?;
-    put(table, all).await
+    put(table, all).await?;
+    Ok(new)
 }
 
 /// Puts the rows in place of all, off the threads of the network: a disk may be waited for.

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, AsArray, UInt32Array};
 use datafusion::arrow::compute::{cast, take};
-use datafusion::arrow::datatypes::Int64Type;
+use datafusion::arrow::datatypes::{Int64Type, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{self, TableFactor, TableWithJoins};
 
-use super::insert::{NO_RETURNING, assignments};
+use super::insert::assignments;
+use super::returning;
 use super::table_rows::{Written, folded, keep, name_of, planned, quoted, refuse, rows_of, table_named};
 use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
@@ -19,7 +20,7 @@ use crate::view::table::{NUMBERED, PLACE, Table};
 
 /// Updates all rows that its WHERE lets through, or none.
 pub(super) async fn run(session: &Session, update: &ast::Update, parameters: Vec<ScalarValue>) -> Result<Outcome> {
-    let table = target(session, update)?.0;
+    let (table, alias) = target(session, update)?;
     let _writing = table.write().await;
     let (plan, set) = plan(session, update).await?;
     let rows = rows_of(session, plan, parameters).await?;
@@ -37,8 +38,8 @@ pub(super) async fn run(session: &Session, update: &ast::Update, parameters: Vec
         }
     }
     let n = places.len();
-    keep(&table, Written { replaced: places, columns, n_rows: n }).await?;
-    Ok(Outcome::Done { tag: format!("UPDATE {n}") })
+    let kept = keep(&table, Written { replaced: places, columns, n_rows: n }).await?;
+    returning::answer(session, (&table, &alias), update.returning.as_deref(), kept, "UPDATE").await
 }
 
 /// The plan that finds the rows and their values.
@@ -46,8 +47,13 @@ pub(super) async fn describe(session: &Session, update: &ast::Update) -> Result<
     Ok(plan(session, update).await?.0)
 }
 
+/// The columns of its answer.
+pub(super) fn columns(session: &Session, update: &ast::Update) -> Result<Option<SchemaRef>> {
+    let (table, alias) = target(session, update)?;
+    returning::schema(session, &table, &alias, update.returning.as_deref())
+}
+
 fn target(session: &Session, update: &ast::Update) -> Result<(Arc<Table>, String)> {
-    refuse(update.returning.is_some(), "RETURNING", NO_RETURNING)?;
     let more = update.output.is_some() || update.or.is_some() || !update.order_by.is_empty() || update.limit.is_some();
     refuse(more, "a clause of UPDATE", "Write UPDATE table SET column = value, … [FROM …] [WHERE …].")?;
     of_factor(session, &update.table)

@@ -31,7 +31,7 @@ pub struct Statement {
 }
 
 /// The kinds of objects that DROP and SHOW name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// A camera, clip, folder or pattern.
     Source,
@@ -124,6 +124,22 @@ pub struct CopyIn {
     pub format: CopyFormat,
 }
 
+/// What a comment is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Commented {
+    /// An object of that kind and name.
+    Relation(Kind, String),
+    /// A column.
+    Column {
+        /// The object that has it.
+        relation: String,
+        /// Its name.
+        column: String,
+    },
+    /// A role.
+    Role(String),
+}
+
 /// What a statement says.
 #[derive(Clone, Debug)]
 pub enum Body {
@@ -166,6 +182,20 @@ pub enum Body {
         /// CASCADE.
         cascade: bool,
     },
+    /// `COMMENT ON kind name IS 'text' | NULL`.
+    Comment {
+        /// What it is about.
+        on: Commented,
+        /// What is said; None takes it back.
+        text: Option<String>,
+    },
+    /// `ALTER MATERIALIZED VIEW name SET (option = value, …) | RESET (option, …)`.
+    AlterView {
+        /// The view.
+        name: String,
+        /// The options, None for those that are reset.
+        options: Vec<(String, Option<String>)>,
+    },
     /// `SHOW SOURCES`, `SHOW VIEWS`, `SHOW MATERIALIZED VIEWS`.
     ShowObjects(Kind),
     /// `SHOW name`, `SHOW ALL`.
@@ -176,6 +206,15 @@ pub enum Body {
         name: String,
         /// The value; None restores the default.
         value: Option<String>,
+    },
+    /// `SET TRANSACTION modes`, `SET SESSION CHARACTERISTICS AS TRANSACTION modes`.
+    SetTransaction {
+        /// SESSION CHARACTERISTICS: for the transactions to come.
+        session: bool,
+        /// ISOLATION LEVEL, lower case.
+        isolation: Option<&'static str>,
+        /// READ ONLY, or READ WRITE.
+        read_only: Option<bool>,
     },
     /// SUBSCRIBE by itself.
     Subscribe(Subscribe),
@@ -398,6 +437,8 @@ mod tests {
             "SHOW search_path",
             "SET statement_timeout = '1s'",
             "SET TIME ZONE 'UTC'",
+            "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+            "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
             "SUBSCRIBE TO v WITH (snapshot = false, progress)",
             "COPY (SUBSCRIBE (SELECT * FROM l)) TO STDOUT",
             "COPY (SELECT 1) TO STDOUT WITH (FORMAT csv, HEADER)",
@@ -408,6 +449,10 @@ mod tests {
             "ALTER USER bi PASSWORD 'y'",
             "GRANT SELECT (source, frames) ON v TO bi",
             "REVOKE ALL ON v FROM PUBLIC",
+            "COMMENT ON MATERIALIZED VIEW public.v IS 'what it counts'",
+            "COMMENT ON COLUMN public.v.frames IS NULL",
+            "ALTER MATERIALIZED VIEW v SET (notify = 'counted')",
+            "ALTER MATERIALIZED VIEW v RESET (notify)",
         ] {
             assert!(parse(sql).is_ok(), "{sql}: {:?}", parse(sql));
         }

@@ -1,6 +1,8 @@
 //! The recursive descent itself: one function a statement, over sqlparser's tokens.
 
+mod comment;
 mod copy;
+mod modes;
 
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -45,6 +47,12 @@ impl<'a> Reader<'a> {
         }
         if word(0, "drop") && word(1, "table") {
             return self.drop_objects(Kind::Table, 2);
+        }
+        if word(0, "comment") {
+            return self.comment();
+        }
+        if word(0, "alter") && word(1, "materialized") && word(2, "view") {
+            return self.alter_view();
         }
         if word(0, "show") {
             return self.show();
@@ -278,12 +286,12 @@ impl<'a> Reader<'a> {
             if !self.word("session") {
                 self.word("local");
             }
-            // SET [SESSION CHARACTERISTICS AS] TRANSACTION … is the wire's business.
-            if is_word(&self.parser.peek_token_ref().token, "transaction")
-                || is_word(&self.parser.peek_token_ref().token, "characteristics")
-            {
-                while self.parser.next_token().token != Token::EOF {}
-                return Ok(Body::SetVariable { name: "transaction_isolation".into(), value: None });
+            let session = self.word("characteristics");
+            if session {
+                self.expect("as")?;
+            }
+            if session || is_word(&self.parser.peek_token_ref().token, "transaction") {
+                return self.transaction_modes(session);
             }
         }
         let mut name = match self.parser.next_token().token {
@@ -359,7 +367,7 @@ impl<'a> Reader<'a> {
             }
             n_words += 1;
         }
-        if let Some((asked, after)) = self.explain_options() {
+        if let Some((asked, after)) = self.explain_options()? {
             (analyze, n_words) = (analyze || asked, after);
         }
         let rest = self.tokens.split_off(n_words.min(self.tokens.len()));
@@ -370,17 +378,23 @@ impl<'a> Reader<'a> {
         Ok(Body::Explain { analyze, statement: Box::new(Statement { text, body }) })
     }
 
-    /// Postgres' `EXPLAIN (ANALYZE, VERBOSE off, …)`: whether ANALYZE is asked for, and where the statement begins.
-    fn explain_options(&self) -> Option<(bool, usize)> {
-        const OPTIONS: [&str; 9] = ["analyze", "verbose", "costs", "settings", "buffers", "wal", "timing", "summary", "format"];
+    /// Postgres' `EXPLAIN (ANALYZE, VERBOSE off, …)`: whether ANALYZE is asked for, and where the statement begins. Errs for another FORMAT
+    /// than TEXT.
+    fn explain_options(&self) -> Result<Option<(bool, usize)>> {
+        const OPTIONS: [&str; 10] =
+            ["analyze", "verbose", "costs", "settings", "generic_plan", "buffers", "wal", "timing", "summary", "format"];
         let token = |at: usize| self.tokens.get(at).map(|t| &t.token);
         if token(1) != Some(&Token::LParen) || !OPTIONS.iter().any(|o| token(2).is_some_and(|t| is_word(t, o))) {
-            return None;
+            return Ok(None);
         }
-        let end = self.tokens.iter().position(|t| t.token == Token::RParen)?;
+        let Some(end) = self.tokens.iter().position(|t| t.token == Token::RParen) else { return Ok(None) };
+        let format = (2..end).find(|at| token(*at).is_some_and(|t| is_word(t, "format"))).and_then(|at| token(at + 1));
+        if let Some(format) = format.filter(|format| !is_word(format, "text")) {
+            return Err(Error::unsupported(format!("EXPLAIN with FORMAT {format}"), "The format is TEXT."));
+        }
         let off = |at: usize| ["off", "false"].iter().any(|w| token(at).is_some_and(|t| is_word(t, w)));
         let analyze = (2..end).any(|at| token(at).is_some_and(|t| is_word(t, "analyze")) && !off(at + 1));
-        Some((analyze, end + 1))
+        Ok(Some((analyze, end + 1)))
     }
 
     fn query(&mut self) -> Result<QueryText> {

@@ -1,0 +1,122 @@
+//! What is said of things: obj_description and its like, and the relation behind them.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int32Type};
+use datafusion::error::Result;
+use datafusion::logical_expr::{ColumnarValue, Signature, SimpleScalarUDF, TypeSignature, Volatility};
+use datafusion::prelude::SessionContext;
+
+use super::catalog::{Listed, PgCatalog};
+use super::fill::{Columns, Fill, some};
+use crate::plan::parse::Commented;
+
+/// The oids of pg_class and pg_authid.
+const PG_CLASS: i32 = 1259;
+const PG_AUTHID: i32 = 1260;
+
+/// Registers the functions.
+pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>) {
+    for name in ["obj_description", "col_description", "shobj_description"] {
+        let held = Arc::clone(catalog);
+        let answer = move |arguments: &[ColumnarValue]| -> Result<ColumnarValue> {
+            let arrays = ColumnarValue::values_to_arrays(arguments)?;
+            let n_rows = arrays.first().map_or(0, |array| array.len());
+            let oids = numbers(arrays.first(), n_rows)?;
+            let texts: StringArray = match name {
+                "col_description" => {
+                    let places = numbers(arrays.get(1), n_rows)?;
+                    oids.into_iter().zip(places).map(|(oid, at)| column(&held, oid?, at?)).collect()
+                }
+                _ => {
+                    let catalogs = words(arrays.get(1), n_rows)?;
+                    oids.into_iter().zip(catalogs).map(|(oid, catalog)| object(&held, name, oid?, catalog.as_deref())).collect()
+                }
+            };
+            Ok(ColumnarValue::Array(Arc::new(texts)))
+        };
+        let signature = Signature::new(TypeSignature::VariadicAny, Volatility::Stable);
+        context.register_udf(SimpleScalarUDF::new_with_signature(name, signature, DataType::Utf8, Arc::new(answer)).into());
+    }
+}
+
+fn numbers(array: Option<&ArrayRef>, n_rows: usize) -> Result<Vec<Option<i32>>> {
+    let Some(array) = array else { return Ok(vec![None; n_rows]) };
+    let array = cast(array, &DataType::Int32)?;
+    Ok(array.as_primitive::<Int32Type>().iter().collect())
+}
+
+fn words(array: Option<&ArrayRef>, n_rows: usize) -> Result<Vec<Option<String>>> {
+    let Some(array) = array else { return Ok(vec![None; n_rows]) };
+    let array = cast(array, &DataType::Utf8)?;
+    Ok(array.as_string::<i32>().iter().map(|word| word.map(str::to_owned)).collect())
+}
+
+fn object(catalog: &PgCatalog, function: &str, oid: i32, of: Option<&str>) -> Option<String> {
+    let engine = catalog.engine()?;
+    match (function, of) {
+        ("shobj_description", Some("pg_authid")) => engine.comments().of(&Commented::Role(catalog.role_name(oid)?)),
+        ("obj_description", Some("pg_class") | None) => {
+            let (schema, name) = catalog.relation(oid).filter(|(schema, _)| schema == "public")?;
+            let kind = engine.relations().into_iter().find(|one| one.name == name && schema == "public")?.kind;
+            engine.comments().of(&Commented::Relation(kind, name))
+        }
+        ("obj_description", Some("pg_proc")) => super::procedures::description(oid),
+        _ => None,
+    }
+}
+
+fn column(catalog: &PgCatalog, oid: i32, at: i32) -> Option<String> {
+    let engine = catalog.engine()?;
+    let (_, relation) = catalog.relation(oid).filter(|(schema, _)| schema == "public")?;
+    let schema = engine.relations().into_iter().find(|one| one.name == relation)?.schema;
+    let column = schema.fields().get(usize::try_from(at).ok()?.checked_sub(1)?)?.name().clone();
+    engine.comments().of(&Commented::Column { relation, column })
+}
+
+/// The rows of pg_description and pg_shdescription: oid, catalogue, column from 1 or 0, text.
+#[derive(Default)]
+pub(super) struct Descriptions(Vec<(i32, i32, i32, String)>);
+
+impl Descriptions {
+    /// What was said of the relations listed, and of roles.
+    pub(super) fn of(catalog: &PgCatalog, listed: &[Listed]) -> Descriptions {
+        let Some(engine) = catalog.engine() else { return Descriptions::default() };
+        let relation = |name: &str| listed.iter().find(|one| one.namespace == "public" && one.name == name);
+        let row = |(on, text): (Commented, String)| match on {
+            Commented::Relation(_, name) => Some((relation(&name)?.oid, PG_CLASS, 0, text)),
+            Commented::Column { relation: name, column } => {
+                let one = relation(&name)?;
+                let at = one.schema.index_of(&column).ok().and_then(|at| i32::try_from(at + 1).ok())?;
+                Some((one.oid, PG_CLASS, at, text))
+            }
+            Commented::Role(name) => Some((catalog.role_oid(&name), PG_AUTHID, 0, text)),
+        };
+        Descriptions(engine.comments().all().into_iter().filter_map(row).collect())
+    }
+
+    /// Those of roles, which all databases share, or the others.
+    fn rows(&self, shared: bool) -> impl Iterator<Item = &(i32, i32, i32, String)> {
+        self.0.iter().filter(move |(_, of, ..)| (*of == PG_AUTHID) == shared)
+    }
+
+    /// How many there are.
+    pub(super) fn n_rows(&self, shared: bool) -> usize {
+        self.rows(shared).count()
+    }
+
+    /// pg_description, or pg_shdescription.
+    pub(super) fn columns(&self, shared: bool) -> Columns {
+        let mut columns = vec![
+            ("objoid", Fill::Oid(self.rows(shared).map(|(oid, ..)| *oid).collect())),
+            ("classoid", Fill::Oid(self.rows(shared).map(|(_, of, ..)| *of).collect())),
+        ];
+        if !shared {
+            columns.push(("objsubid", Fill::Int4(self.rows(shared).map(|(_, _, at, _)| *at).collect())));
+        }
+        columns.push(("description", some(self.rows(shared).map(|(.., text)| text))));
+        columns
+    }
+}
