@@ -45,6 +45,7 @@ impl Block {
             Body::CreateSource { name, .. } => (Kind::Source, name),
             Body::CreateView { name, materialized: true, .. } => (Kind::MaterializedView, name),
             Body::CreateView { name, .. } => (Kind::View, name),
+            Body::CreateGallery { name, .. } => (Kind::Gallery, name),
             _ => return None,
         };
         let there = session.engine().relations().iter().any(|relation| relation.name == *name);

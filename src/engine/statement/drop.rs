@@ -74,6 +74,10 @@ pub(super) fn end(engine: &Engine, object: &Object) {
         Body::Rows(source, _) => source.stop(),
         Body::Materialized(_) => engine.jobs.drop_job(&object.name),
         Body::Table(table) => table.drop_rows(),
+        Body::Gallery(table) => {
+            engine.inference.remove_gallery(&object.name);
+            table.drop_rows();
+        }
         Body::View(_) => {}
     }
 }

@@ -2,16 +2,20 @@
 
 mod copy;
 mod copy_in;
+mod create_gallery;
+mod create_model;
 mod create_rows;
 mod create_source;
 mod create_table;
 mod create_view;
 mod delete;
 mod drop;
+mod drop_model;
 mod explain;
 mod flush;
 mod grant;
 mod insert;
+mod insert_picture;
 mod query;
 mod role;
 mod set;
@@ -36,7 +40,7 @@ use super::outcome::Outcome;
 use super::privileges;
 use super::session::{Described, Session};
 use crate::error::{Error, Result};
-use crate::plan::parse::{Body, CopyIn, Statement};
+use crate::plan::parse::{Body, CopyIn, Kind, Statement};
 
 pub use copy_in::CopyInto;
 
@@ -59,6 +63,12 @@ pub(super) async fn execute(session: &Session, statement: &Statement, parameters
             };
             create.run(session, statement).await
         }
+        Body::CreateModel { name, or_replace, if_not_exists, file, task, options } => {
+            let (or_replace, if_not_exists) = (*or_replace, *if_not_exists);
+            create_model::CreateModel { name, or_replace, if_not_exists, file, task, options }.run(session, statement).await
+        }
+        Body::CreateGallery { name, if_not_exists } => create_gallery::run(session, statement, name, *if_not_exists).await,
+        Body::Drop { kind: Kind::Model, if_exists, names, cascade } => drop_model::run(session, *if_exists, names, *cascade).await,
         Body::Drop { kind, if_exists, names, cascade } => drop::run(session, *kind, *if_exists, names, *cascade).await,
         Body::ShowObjects(kind) => show::objects(session, *kind).await,
         Body::ShowVariable(name) => show::variable(session, name),
