@@ -204,13 +204,13 @@ impl Error {
     pub fn sqlstate(&self) -> &'static str {
         match self {
             Error::Syntax { .. } => "42601",
-            Error::NotFound { kind: "source" | "table" | "view" | "materialized view" | "relation", .. } => "42P01",
+            Error::NotFound { kind: "source" | "table" | "view" | "materialized view" | "gallery" | "relation", .. } => "42P01",
             Error::NotFound { kind: "prepared statement", .. } => "26000",
             Error::NotFound { kind: "cursor" | "portal", .. } => "34000",
             Error::NotFound { kind: "column", .. } => "42703",
             Error::NotFound { kind: "schema", .. } => "3F000",
             Error::NotFound { .. } => "42704",
-            Error::Duplicate { kind: "role", .. } => "42710",
+            Error::Duplicate { kind: "role" | "model", .. } => "42710",
             Error::Duplicate { .. } => "42P07",
             Error::DuplicateColumn { .. } => "42701",
             Error::WrongKind { .. } => "42809",

@@ -13,6 +13,8 @@ use crate::error::{Error, Result};
 pub struct Settings {
     /// Where the catalogue lives; None keeps everything in memory.
     pub data: Option<PathBuf>,
+    /// The user's folder of models and of ONNX Runtime, which is looked through after the data directory; None has none.
+    pub models: Option<PathBuf>,
     /// The directories that `file://` may name; empty means no fence (an in-process engine reads what its user may).
     pub files: Vec<PathBuf>,
     /// Rows in a batch that carries no pixels.
@@ -25,8 +27,10 @@ pub struct Settings {
     pub inference_threads: usize,
     /// How long one inference may take before its call is an error.
     pub model_time_limit: Duration,
-    /// The library of ONNX Runtime; None runs models by tract. A file that cannot be used is a warning at the start.
+    /// The library of ONNX Runtime that was named. A file that cannot be used is a warning at the start.
     pub onnxruntime: Option<PathBuf>,
+    /// The library of ONNX Runtime that the system has: it is used where none was named and none was pulled. Without any tract runs the models.
+    pub system_onnxruntime: Option<PathBuf>,
     /// Frames that a reader of a live source may lag behind before frames are shed for it.
     pub live_queue_frames: usize,
     /// The decoder of sources that name none.
@@ -93,6 +97,11 @@ pub const PROCESS_SETTINGS: &[ProcessSetting] = &[
     },
     ProcessSetting { name: "FRAMESQL_MAX_CONNECTIONS", default: "1000", meaning: "connections served at once; one more is told 53300" },
     ProcessSetting {
+        name: "FRAMESQL_MODELS",
+        default: "~/.local/share/framesql",
+        meaning: "the folder in which `framesql models pull` installs, which all data directories share (the default follows XDG_DATA_HOME)",
+    },
+    ProcessSetting {
         name: "FRAMESQL_MODEL_TIME_LIMIT",
         default: "60 s",
         meaning: "an inference of a model that takes longer is an error, told when it is over (s, or a number with a unit)",
@@ -100,7 +109,7 @@ pub const PROCESS_SETTINGS: &[ProcessSetting] = &[
     ProcessSetting {
         name: "ORT_DYLIB_PATH",
         default: "",
-        meaning: "the library of ONNX Runtime, which then runs all models but the embedded one; else the one in the data directory (onnxruntime/), else the system's, else tract",
+        meaning: "the library of ONNX Runtime, which then runs all models but the embedded one; else the one that was pulled, else the system's, else tract",
     },
 ];
 
@@ -111,6 +120,7 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             data: None,
+            models: None,
             files: Vec::new(),
             batch_rows: 1024,
             batch_frames: 8,
@@ -118,6 +128,7 @@ impl Default for Settings {
             inference_threads: std::thread::available_parallelism().map_or(1, |n| n.get()),
             model_time_limit: Duration::from_secs(60),
             onnxruntime: None,
+            system_onnxruntime: None,
             live_queue_frames: 32,
             decoder: DecoderChoice::Auto,
             ffmpeg: PathBuf::from(FFMPEG),
@@ -155,8 +166,9 @@ impl Settings {
         if let Some(connections) = whole("FRAMESQL_MAX_CONNECTIONS")? {
             settings.max_connections = connections;
         }
-        let named = std::env::var_os("ORT_DYLIB_PATH").filter(|p| !p.is_empty()).map(PathBuf::from);
-        settings.onnxruntime = named.or_else(system_onnxruntime);
+        settings.models = models_folder();
+        settings.onnxruntime = std::env::var_os("ORT_DYLIB_PATH").filter(|p| !p.is_empty()).map(PathBuf::from);
+        settings.system_onnxruntime = LIBRARIES.iter().find_map(|folder| onnxruntime_in(folder.as_ref()));
         Ok(settings)
     }
 }
@@ -172,14 +184,18 @@ fn whole(name: &'static str) -> Result<Option<usize>> {
     })
 }
 
+/// `FRAMESQL_MODELS`, or the folder of the user's data; None without a home.
+fn models_folder() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("FRAMESQL_MODELS").filter(|p| !p.is_empty()) {
+        return Some(PathBuf::from(named));
+    }
+    let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
+    data.or_else(|| Some(std::env::home_dir()?.join(".local/share"))).map(|data| data.join("framesql"))
+}
+
 /// Where a system keeps its libraries.
 const LIBRARIES: [&str; 6] =
     ["/usr/local/lib", "/usr/lib", "/usr/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/opt/homebrew/lib"];
-
-/// The library of ONNX Runtime that the system has.
-fn system_onnxruntime() -> Option<PathBuf> {
-    LIBRARIES.iter().find_map(|folder| onnxruntime_in(folder.as_ref()))
-}
 
 /// The library of ONNX Runtime in a folder, `libonnxruntime.so`, with a version behind it, or `.dylib`; of several the first by name.
 pub fn onnxruntime_in(folder: &Path) -> Option<PathBuf> {

@@ -46,6 +46,15 @@ pub fn locate(url: &str, fence: &[PathBuf]) -> Result<Location> {
     Ok(Location::File(path))
 }
 
+/// The file that a URL or a path names, as a canonical path. Errs as `locate` does, and for a folder.
+pub fn file(url: &str, fence: &[PathBuf]) -> Result<PathBuf> {
+    let path = fenced(&path_of(url)?, fence)?;
+    match path.is_file() {
+        true => Ok(path),
+        false => Err(Error::Option { message: format!("\"{}\" is not a file", path.display()), hint: None }),
+    }
+}
+
 pub(super) fn path_of(url: &str) -> Result<PathBuf> {
     if let Some(rest) = url.strip_prefix("file:")
         && !rest.starts_with('/')

@@ -3,6 +3,7 @@
 mod catalog;
 mod demo;
 mod lines;
+mod models;
 mod print;
 mod run;
 mod serve;
@@ -37,6 +38,8 @@ enum Command {
     Run(run::Run),
     /// Type SQL to an engine in this process
     Sql(sql::Sql),
+    /// List, pull, verify and remove models
+    Models(models::Models),
 }
 
 /// Runs the program with the arguments of the process. 0 is success, 1 an error that was printed, 2 an argument that cannot be.
@@ -62,6 +65,7 @@ fn start(command: Command) -> Result<()> {
         Command::Serve(serve) => runtime.block_on(serve.run()),
         Command::Run(run) => runtime.block_on(run.run()),
         Command::Sql(sql) => sql.run(&runtime),
+        Command::Models(models) => models.run(),
     }
 }
 

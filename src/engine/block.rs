@@ -111,6 +111,15 @@ impl Session {
         self.block.lock().is_some()
     }
 
+    /// Errs (25001) in a block, for what nothing undoes.
+    pub(super) fn check_no_block(&self, what: &str) -> Result<()> {
+        if !self.in_block() {
+            return Ok(());
+        }
+        let detail = Some("Nothing undoes it: run it by itself.".to_owned());
+        Err(Error::Data { code: "25001", message: format!("{what} cannot run inside a transaction block"), detail })
+    }
+
     /// Something was done: in a block it is remembered, outside of one it is settled.
     pub(super) fn did(&self, undo: Undo) {
         match self.block.lock().as_mut() {
@@ -159,7 +168,9 @@ impl Session {
             return Ok(());
         }
         for name in statement::tables_of(statement) {
-            let Some(Body::Table(table)) = self.engine().catalog.find(&name).map(|object| object.body) else { continue };
+            let Some(Body::Table(table) | Body::Gallery(table)) = self.engine().catalog.find(&name).map(|object| object.body) else {
+                continue;
+            };
             self.enlist_table(&table).await?;
         }
         Ok(())
@@ -204,7 +215,7 @@ impl Session {
         let Some(block) = block.as_mut().filter(|block| block.snapshot.is_none()) else { return Ok(()) };
         let frozen = |object: Object| match object.body {
             Body::Materialized(view) => Some(Frozen::of_view(&view).map(Arc::new)),
-            Body::Table(table) => Some(Ok(Arc::new(Frozen::of_table(&table)))),
+            Body::Table(table) | Body::Gallery(table) => Some(Ok(Arc::new(Frozen::of_table(&table)))),
             _ => None,
         };
         block.snapshot = Some(self.engine().catalog.all().into_iter().filter_map(frozen).collect::<Result<_, _>>()?);
@@ -376,12 +387,12 @@ fn same_rows(rows: &RecordBatch, before: Option<&RecordBatch>) -> bool {
 fn settle_files(engine: &Engine, block: &Block) -> Result<()> {
     let Some(store) = &engine.store else { return Ok(()) };
     for undo in &block.undo {
-        let Undo::Made(Object { name, body: Body::Table(table), .. }) = undo else { continue };
+        let Undo::Made(Object { name, body: Body::Table(table) | Body::Gallery(table), .. }) = undo else { continue };
         if !engine.catalog.find(name).is_some_and(|now| now.is_table(table)) {
             continue;
         }
         for dropped in block.undo.iter().filter_map(|undo| if let Undo::Dropped(all) = undo { Some(all) } else { None }).flatten() {
-            if let Body::Table(old) = &dropped.object.body
+            if let Body::Table(old) | Body::Gallery(old) = &dropped.object.body
                 && dropped.object.name == *name
             {
                 old.leave_file();

@@ -1,5 +1,6 @@
 //! The objects of the schema public, in the order they were made: what they are, what they are built on, and the tables that DataFusion sees.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -31,6 +32,26 @@ pub enum Body {
     Materialized(Arc<MaterializedView>),
     /// Rows that statements write.
     Table(Arc<Table>),
+    /// Faces of people by name.
+    Gallery(Arc<Table>),
+}
+
+/// What the key of a model begins with; no other object has such a name.
+const MODEL: &str = " model ";
+
+/// Under which name the catalogue keeps a model, and what is built on it names it: models have names of their own, which an object may have, too.
+pub fn model_key(name: &str) -> String {
+    format!("{MODEL}{name}")
+}
+
+/// Whether a name is that of a model.
+pub fn is_model_key(name: &str) -> bool {
+    name.starts_with(MODEL)
+}
+
+/// A name as its user wrote it.
+pub fn without_key(name: &str) -> &str {
+    name.strip_prefix(MODEL).unwrap_or(name)
 }
 
 /// One object.
@@ -54,6 +75,7 @@ impl Object {
             Body::View(_) => Kind::View,
             Body::Materialized(_) => Kind::MaterializedView,
             Body::Table(_) => Kind::Table,
+            Body::Gallery(_) => Kind::Gallery,
         }
     }
 
@@ -62,16 +84,16 @@ impl Object {
         match (&self.body, &other.body) {
             (Body::Source(a, _), Body::Source(b, _)) => Arc::ptr_eq(a, b),
             (Body::Rows(a, _), Body::Rows(b, _)) => Arc::ptr_eq(a, b),
-            (Body::Table(a), Body::Table(b)) => Arc::ptr_eq(a, b),
+            (Body::Table(a), Body::Table(b)) | (Body::Gallery(a), Body::Gallery(b)) => Arc::ptr_eq(a, b),
             (Body::View(a), Body::View(b)) => Arc::ptr_eq(a, b),
             (Body::Materialized(a), Body::Materialized(b)) => Arc::ptr_eq(a, b),
             _ => false,
         }
     }
 
-    /// Whether it is that table.
+    /// Whether it is that table, or the gallery whose rows are in it.
     pub fn is_table(&self, table: &Arc<Table>) -> bool {
-        matches!(&self.body, Body::Table(own) if Arc::ptr_eq(own, table))
+        matches!(&self.body, Body::Table(own) | Body::Gallery(own) if Arc::ptr_eq(own, table))
     }
 
     fn table(&self) -> Arc<dyn TableProvider> {
@@ -80,7 +102,7 @@ impl Object {
             Body::Rows(source, _) => Arc::clone(source) as _,
             Body::View(view) => return Arc::clone(view) as _,
             Body::Materialized(view) => Arc::new(ViewSource(Arc::clone(view))),
-            Body::Table(table) => Arc::clone(table) as _,
+            Body::Table(table) | Body::Gallery(table) => Arc::clone(table) as _,
         };
         Arc::new(SourceTable { source })
     }
@@ -109,12 +131,29 @@ pub struct Catalog {
     objects: RwLock<Vec<Object>>,
     /// Names of objects that a transaction has dropped, which has not ended.
     reserved: RwLock<Vec<String>>,
+    /// The models that statements have made: what they are is the registry's.
+    models: RwLock<BTreeSet<String>>,
 }
 
 impl Catalog {
     /// The object of that name.
     pub fn find(&self, name: &str) -> Option<Object> {
         self.objects.read().iter().find(|o| o.name == name).cloned()
+    }
+
+    /// The model of that name, if a statement has made it.
+    pub fn model(&self, name: &str) -> Option<String> {
+        self.models.read().get(name).cloned()
+    }
+
+    /// A statement has made a model.
+    pub fn put_model(&self, name: &str) {
+        self.models.write().insert(name.to_owned());
+    }
+
+    /// A model that a statement has made is gone.
+    pub fn remove_model(&self, name: &str) {
+        self.models.write().remove(name);
     }
 
     /// All objects, in the order they were made.
@@ -230,7 +269,7 @@ impl SchemaProvider for Catalog {
     async fn table(&self, name: &str) -> datafusion::error::Result<Option<Arc<dyn TableProvider>>> {
         if let Some(table) = name.strip_suffix(NUMBERED).and_then(|name| self.find(name)) {
             // An UPDATE or DELETE reads its table.
-            let Body::Table(table) = table.body else { return Ok(None) };
+            let (Body::Table(table) | Body::Gallery(table)) = table.body else { return Ok(None) };
             return Ok(Some(Arc::new(SourceTable { source: Arc::new(Numbered(table)) })));
         }
         Ok(self.find(name).map(|o| o.table()))

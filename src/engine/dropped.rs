@@ -32,6 +32,9 @@ pub(super) fn take_out(engine: &Engine, objects: &[Object]) -> (Vec<Dropped>, Ch
         let Some(at) = engine.catalog.position(name) else { continue };
         let Some(object) = engine.catalog.remove(name) else { continue };
         engine.missing.forget(name);
+        if matches!(object.body, Body::Gallery(_)) {
+            engine.inference.remove_gallery(name);
+        }
         let grants: Vec<Grant> = engine.roles.grants().into_iter().filter(|grant| grant.object == *name).collect();
         let comments = engine.comments.about(name);
         forgotten.push(name.clone());
@@ -74,6 +77,7 @@ pub(super) fn bring_back(engine: &Engine, dropped: Dropped) {
     match body {
         Body::Materialized(view) if channel.is_some() => engine.announcer.set(&engine.jobs, &name, &view, channel.as_deref()),
         Body::Materialized(view) => engine.announcer.follow(&engine.jobs, &name, &view),
+        Body::Gallery(gallery) => engine.inference.add_gallery(&name, gallery),
         _ => {}
     }
 }
@@ -88,7 +92,7 @@ pub(super) fn end(dropped: &Dropped) {
                 job.end();
             }
         }
-        Body::Table(table) => table.drop_rows(),
+        Body::Table(table) | Body::Gallery(table) => table.drop_rows(),
         Body::View(_) => {}
     }
 }

@@ -7,6 +7,7 @@ pub mod comments;
 mod dropped;
 pub mod job;
 mod late_row;
+pub mod models;
 pub mod outcome;
 pub mod password;
 pub mod privileges;
@@ -40,6 +41,7 @@ use announce::{Announcement, Announcer};
 use catalog::{Body, Catalog};
 use comments::Comments;
 use job::Jobs;
+use models::Homes;
 use relation::Relation;
 use restart::Missing;
 use roles::Roles;
@@ -64,11 +66,12 @@ pub struct Engine {
     changing: tokio::sync::Mutex<()>,
 }
 
-/// ONNX Runtime runs the models where its library is found: the one that the data directory holds, or that the settings name. It is no error if it cannot
-/// be used, as tract runs them all the same.
+/// ONNX Runtime runs the models where its library is found: the one that the settings name, one that was pulled, or the system's. It is no error if it cannot be used, as tract
+/// runs them all the same.
 fn choose_runtime(settings: &Settings, inference: &Inference) {
-    let pulled = settings.data.as_deref().and_then(|data| onnxruntime_in(&data.join("onnxruntime")));
-    let Some(library) = pulled.or_else(|| settings.onnxruntime.clone()) else { return };
+    let pulled = || Homes::of(settings).onnxruntime().find_map(|folder| onnxruntime_in(&folder));
+    let found = settings.onnxruntime.clone().or_else(pulled).or_else(|| settings.system_onnxruntime.clone());
+    let Some(library) = found else { return };
     match inference.models().use_onnxruntime(&library) {
         Ok(()) => tracing::info!(library = %library.display(), "models run on ONNX Runtime"),
         Err(error) => tracing::warn!(library = %library.display(), %error, "ONNX Runtime cannot be used: models run on tract"),
@@ -89,6 +92,7 @@ impl Engine {
         let inference = Inference::new(settings.model_cache_bytes, settings.inference_threads).limited(settings.model_time_limit);
         let inference = Arc::new(inference);
         choose_runtime(&settings, &inference);
+        Homes::of(&settings).offer(inference.models())?;
         let engine = Arc::new(Engine {
             settings,
             catalog: Arc::default(),
@@ -210,7 +214,7 @@ impl Engine {
             match object.body {
                 Body::Source(source, _) => source.stop(),
                 Body::Rows(source, _) => source.stop(),
-                Body::View(_) | Body::Materialized(_) | Body::Table(_) => {}
+                Body::View(_) | Body::Materialized(_) | Body::Table(_) | Body::Gallery(_) => {}
             }
         }
         self.threads.idle().await;

@@ -13,6 +13,7 @@ use super::Engine;
 use super::roles::Readable;
 use super::session::Session;
 use crate::error::{Error, Result};
+use crate::plan::model_names::model_names;
 use crate::plan::parse::{Body, Statement, Subscribed};
 use crate::plan::rewrite;
 
@@ -101,6 +102,9 @@ const OF_SUPERUSERS: [&str; 2] = ["late_rows", "sources"];
 pub(super) fn check_query(session: &Session, query: &Query, plan: &LogicalPlan) -> Result<()> {
     if session.superuser() {
         return Ok(());
+    }
+    for gallery in model_names(plan)?.galleries {
+        check_object(session, &gallery)?;
     }
     let mut query = Box::new(query.clone());
     rewrite::rewrite(&mut query)?;

@@ -1,10 +1,11 @@
 //! The schema framesql: what runs, what was read, what was lost; every table is made when it is asked for.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::arrow::array::{
-    ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array,
+    ArrayRef, AsArray, BooleanArray, Float64Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array,
 };
 use datafusion::arrow::compute::concat;
 use datafusion::arrow::record_batch::RecordBatch;
@@ -12,7 +13,7 @@ use datafusion::catalog::{MemTable, SchemaProvider, TableProvider};
 use datafusion::error::Result;
 use framesql_udfs::function::functions;
 
-use super::catalog::{Body, Catalog};
+use super::catalog::{Body, Catalog, without_key};
 use super::job::Jobs;
 use super::restart::{Missing, NotStarted};
 use crate::event::END_OF_TIME_US;
@@ -40,13 +41,14 @@ type Columns = Vec<(&'static str, ArrayRef)>;
 type Make = fn(&System) -> Columns;
 
 /// The list: name and what makes it.
-const TABLES: [(&str, Make); 9] = [
+const TABLES: [(&str, Make); 10] = [
     ("sources", sources),
     ("tables", tables),
     ("source_stats", source_stats),
     ("views", views),
     ("view_stats", view_stats),
     ("jobs", jobs),
+    ("galleries", galleries),
     ("models", models),
     ("functions", function_list),
     ("late_rows", late_rows),
@@ -148,7 +150,7 @@ impl Listed {
                 live: source.live(),
                 counters: Arc::clone(source.counters()),
             }),
-            Body::View(_) | Body::Materialized(_) | Body::Table(_) => None,
+            Body::View(_) | Body::Materialized(_) | Body::Table(_) | Body::Gallery(_) => None,
         }
     }
 }
@@ -179,7 +181,7 @@ fn sources(system: &System) -> Columns {
 fn with_missing(started: Columns, missing: &[NotStarted]) -> Columns {
     let n_started = started.first().map_or(0, |(_, column)| column.len());
     let of = |name: &str, like: &ArrayRef| match name {
-        "name" => text(missing.iter().map(|o| &o.name)),
+        "name" => text(missing.iter().map(|o| without_key(&o.name))),
         "url" => Arc::new(StringArray::from_iter(missing.iter().map(|o| o.url.as_ref()))),
         "materialized" => Arc::new(BooleanArray::from_iter(missing.iter().map(|o| Some(o.kind == Kind::MaterializedView)))),
         "definition" => text(missing.iter().map(|o| &o.definition)),
@@ -298,12 +300,31 @@ fn late_rows(system: &System) -> Columns {
     ]
 }
 
+fn galleries(system: &System) -> Columns {
+    let all: Vec<_> =
+        system.catalog.all().into_iter().filter_map(|o| if let Body::Gallery(gallery) = o.body { Some(gallery) } else { None }).collect();
+    let people = |gallery: &Table| {
+        let rows = gallery.rows();
+        let names = rows
+            .column_by_name("name")
+            .and_then(|c| c.as_string_opt::<i32>())
+            .map(|names| names.iter().flatten().collect::<HashSet<_>>().len());
+        names.unwrap_or(0) as u64
+    };
+    let started: Columns = vec![
+        ("name", text(all.iter().map(|g| g.name()))),
+        ("people", count(all.iter().map(|g| people(g)))),
+        ("pictures", count(all.iter().map(|g| g.rows().num_rows() as u64))),
+    ];
+    with_missing(started, &system.missing.of(&[Kind::Gallery]))
+}
+
 fn models(system: &System) -> Columns {
     let all = system.inference.catalogue();
     let side = |of: fn(&framesql_udfs::model::description::ModelDescription) -> u32| -> ArrayRef {
         Arc::new(Int32Array::from_iter_values(all.iter().map(|m| i32::try_from(of(&m.listed.description)).unwrap_or(i32::MAX))))
     };
-    vec![
+    let started: Columns = vec![
         ("function", text(all.iter().map(|m| m.function))),
         ("name", text(all.iter().map(|m| &m.listed.description.name))),
         ("task", text(all.iter().map(|m| m.listed.description.task.word()))),
@@ -317,7 +338,8 @@ fn models(system: &System) -> Columns {
         ("height", side(|d| d.height)),
         ("calls", count(all.iter().map(|m| m.counters.calls.get()))),
         ("cached", count(all.iter().map(|m| m.counters.cached.get()))),
-    ]
+    ];
+    with_missing(started, &system.missing.of(&[Kind::Model]))
 }
 
 fn function_list(_: &System) -> Columns {

@@ -18,9 +18,9 @@ use datafusion::logical_expr::{
     Aggregate, BinaryExpr, Expr, ExprSchemable, Extension, Filter, Limit, LogicalPlan, Operator, Projection, Sort,
     UserDefinedLogicalNodeCore,
 };
-use framesql_udfs::function::inference::Chosen;
-use framesql_udfs::function::{is_model, model_function};
+use framesql_udfs::function::is_model;
 
+use super::model_names::model;
 use crate::error::Error;
 
 /// The relation of columns that hold the results of calls that run for every row: a later mention of the same call reads them.
@@ -413,23 +413,6 @@ impl Under {
         })?;
         Ok(read.data)
     }
-}
-
-/// The name of the model that a call runs. Errs where the call names it by what is not the same for every row.
-fn model(call: &ScalarFunction) -> Result<String> {
-    let function = call.func.name();
-    let named = match model_function(function).map(|f| f.chosen) {
-        Some(Chosen::Named(name)) => Some(name.to_owned()),
-        Some(Chosen::Argument(at)) => match call.args.get(at) {
-            Some(Expr::Literal(value, _)) => value.try_as_str().flatten().map(str::to_owned),
-            _ => None,
-        },
-        None => None,
-    };
-    named.ok_or_else(|| {
-        let message = format!("the model of {function} must be a constant");
-        Error::refused(message, format!("Write its name: {function}(frame, 'objects').")).into()
-    })
 }
 
 /// A call's name as a column; equal calls have equal names.

@@ -16,6 +16,7 @@ pub mod join;
 mod length;
 mod max_by;
 mod membership;
+pub mod model_names;
 mod named;
 pub mod order;
 pub mod over;

@@ -12,6 +12,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use framesql_udfs::frame::FrameColumn;
 use framesql_udfs::function::inference::{ModelFunction, Part, Results};
 use framesql_udfs::function::model_function;
+use framesql_udfs::gallery::People;
 use framesql_udfs::model::error::ModelError;
 use framesql_udfs::pixels::Damaged;
 use parking_lot::Mutex;
@@ -22,6 +23,7 @@ use super::expression::{evaluate, passes, physical_among};
 use super::inference::{Found, Inference, Key, Loaded};
 use super::operator::{Operator, Output};
 use crate::error::Error;
+use crate::frame::source::Source;
 use crate::plan::infer::Call;
 
 /// The description: the calls, in an order in which guards see the results they need.
@@ -63,6 +65,11 @@ impl Infer {
                     loaded: fitting(function, &c.model, &run.inference)?,
                     arguments: c.arguments.iter().map(physical).collect::<Result<_>>()?,
                     guard: c.guard.as_ref().map(physical).transpose()?,
+                    gallery: function
+                        .gallery
+                        .and_then(|at| c.arguments.get(at))
+                        .map(|name| Gallery::named(name, &run.inference))
+                        .transpose()?,
                 })
             })
             .collect::<Result<Vec<_>>>()?;
@@ -86,6 +93,44 @@ struct ReadyCall {
     loaded: Arc<Loaded>,
     arguments: Vec<Arc<dyn PhysicalExpr>>,
     guard: Option<Arc<dyn PhysicalExpr>>,
+    gallery: Option<Gallery>,
+}
+
+/// The gallery that a call looks its results up in.
+struct Gallery {
+    name: String,
+    source: Arc<dyn Source>,
+    /// The rows that were read last, and the people in them.
+    read: Option<(RecordBatch, Arc<People>)>,
+}
+
+impl Gallery {
+    fn named(name: &Expr, inference: &Inference) -> Result<Gallery> {
+        let Expr::Literal(name, _) = name else { return datafusion::common::internal_err!("a gallery is named by {name}") };
+        let name = name.try_as_str().flatten().unwrap_or_default().to_owned();
+        Ok(Gallery { source: inference.gallery(&name)?, name, read: None })
+    }
+
+    /// The people that are in it now. Errs (55000) if another model than `key` has seen them.
+    fn people(&mut self, key: &str) -> Result<Arc<People>> {
+        let rows = self.source.now().and_then(|rows| rows.into_iter().next());
+        let Some(rows) = rows else { return datafusion::common::internal_err!("gallery {} has no rows", self.name) };
+        // A statement that writes makes columns anew: the same ones hold the same rows.
+        let same = |known: &RecordBatch| known.columns().iter().zip(rows.columns()).all(|(a, b)| Arc::ptr_eq(a, b));
+        let people = match &self.read {
+            Some((known, people)) if same(known) => Arc::clone(people),
+            _ => Arc::clone(&self.read.insert((rows.clone(), Arc::new(People::of(&rows)?))).1),
+        };
+        if people.made_by(key) {
+            return Ok(people);
+        }
+        let name = &self.name;
+        Err(Error::State {
+            message: format!("gallery \"{name}\" holds faces that another model has seen"),
+            hint: Some(format!("DELETE FROM {name} and insert its pictures again, or bring back the model that they were inserted with.")),
+        }
+        .into())
+    }
 }
 
 pub(super) struct InferOperator {
@@ -142,7 +187,8 @@ impl ReadyCall {
                 *slot.lock() = theirs.look(row).transpose();
             }
         })?;
-        looks.column()
+        let people = self.gallery.as_mut().map(|gallery| gallery.people(&self.loaded.key)).transpose()?;
+        looks.column(people.as_deref())
     }
 }
 
@@ -188,9 +234,10 @@ impl Looks {
     }
 
     /// What the function makes of the results.
-    fn column(&self) -> Result<ArrayRef> {
+    fn column(&self, people: Option<&People>) -> Result<ArrayRef> {
         let outputs = self.found.iter().map(|slot| slot.lock().take().transpose()).collect::<Result<Vec<_>>>()?;
         let results = Results::new(self.function, &outputs, self.arguments.clone(), self.loaded.model.default_score());
+        let results = results.among(people);
         (self.function.column)(&results)
     }
 }

@@ -17,6 +17,7 @@ use parking_lot::{Condvar, Mutex};
 use super::workers::Workers;
 use crate::clock::Stopwatch;
 use crate::error::Error;
+use crate::frame::source::Source;
 use crate::metrics::ModelCounters;
 
 /// How long one inference may take where nothing else is said.
@@ -63,6 +64,7 @@ pub struct Inference {
     workers: Workers,
     models: Arc<Models>,
     loaded: Mutex<HashMap<String, Arc<Loaded>>>,
+    galleries: Mutex<HashMap<String, Arc<dyn Source>>>,
 }
 
 /// One model with the sessions that are free to use.
@@ -103,6 +105,7 @@ impl Inference {
             workers: Workers::new(n_threads),
             models: Arc::default(),
             loaded: Mutex::default(),
+            galleries: Mutex::default(),
         }
     }
 
@@ -114,6 +117,22 @@ impl Inference {
     /// The registry of models.
     pub fn models(&self) -> &Arc<Models> {
         &self.models
+    }
+
+    /// Makes a gallery known by its name.
+    pub fn add_gallery(&self, name: &str, gallery: Arc<dyn Source>) {
+        self.galleries.lock().insert(name.to_owned(), gallery);
+    }
+
+    /// Forgets a gallery; queries that have begun go on with it.
+    pub fn remove_gallery(&self, name: &str) {
+        self.galleries.lock().remove(name);
+    }
+
+    /// The gallery of that name. Errs (42P01) if there is none.
+    pub(super) fn gallery(&self, name: &str) -> Result<Arc<dyn Source>> {
+        let found = self.galleries.lock().get(name).cloned();
+        found.ok_or_else(|| Error::NotFound { kind: "gallery", name: name.to_owned() }.into())
     }
 
     /// Calls `work` with every number below `n_items`, several at once, and returns when all calls have. Errs if one of them panicked.

@@ -166,7 +166,9 @@ impl PgCatalog {
         let mut listed = Vec::new();
         for relation in relations {
             let kind = match relation.kind {
-                Kind::Source | Kind::Table => 'r',
+                Kind::Source | Kind::Table | Kind::Gallery => 'r',
+                // It is no relation.
+                Kind::Model => continue,
                 Kind::View => 'v',
                 Kind::MaterializedView => 'm',
             };

@@ -132,7 +132,6 @@ async fn a_model_that_is_replaced_serves_the_next_query_and_nothing_old_is_read_
 async fn what_cannot_run_says_why_and_what_to_do() {
     let (engine, session) = open(Settings::default()).await;
     add(&engine, colour("vector", Task::Embedding), COLOUR);
-    engine.inference().models().known(cells("objects"), "Run framesql models pull objects.").unwrap();
     run(&session, "CREATE SOURCE test FROM 'pattern:' WITH (size = '64x48', fps = 25, frames = 4)").await;
     let told = |error: Error| (error.sqlstate(), error.to_string(), error.hint().unwrap_or_default());
     assert_eq!(
@@ -157,57 +156,4 @@ async fn an_inference_that_takes_too_long_is_an_error() {
     let error = refused(&session, "SELECT embed(frame, 'vector') FROM test").await;
     assert_eq!(error.sqlstate(), "54000");
     assert!(error.to_string().starts_with("model \"vector\" took "), "{error}");
-}
-
-/// The objects of a clip of ../shared/media, where `FRAMESQL_MODELS` names a folder with nanodet.onnx: what udfs/tests/models/pulled.rs leaves there.
-#[tokio::test(flavor = "multi_thread")]
-async fn nanodet_finds_the_walkers_and_the_cars_of_a_street() {
-    let clips = crate::files::root().join("../shared/media/clips");
-    let clips = std::env::var_os("FRAMESQL_CLIPS").map_or(clips, Into::into);
-    let file = std::env::var_os("FRAMESQL_MODELS").map(|folder| std::path::Path::new(&folder).join("nanodet.onnx"));
-    let Some(file) = file.and_then(|file| std::fs::read(file).ok()).filter(|_| clips.is_dir()) else { return };
-    let (engine, session) = open(Settings::default()).await;
-    let (mean, std) = ([103.53, 116.28, 123.675], [57.375, 57.12, 58.395]);
-    let color = framesql_udfs::model::description::Color::Bgr;
-    let description = ModelDescription {
-        color,
-        mean,
-        std,
-        decode: Decode::Nanodet,
-        score: 0.4,
-        iou: 0.6,
-        ..ModelDescription::new("objects", Task::Detection, 416, 416)
-    };
-    add(&engine, description, &file);
-    run(&session, &format!("CREATE SOURCE street FROM 'file://{}'", clips.join("pedestrians_vtest_30s.mp4").display())).await;
-    // The classes of COCO have no names here: 0 is a person, 2 a car, 5 a bus, 7 a truck.
-    let vehicles = "cardinality(detect_objects(frame, ARRAY['2', '5', '7']))";
-    let at = |what: &str| format!("SELECT {what} FROM street WHERE frame_no = 100");
-    // Seven are there, one of them behind a lamp post.
-    let people = number(&session, &at("count_objects(frame, '0')")).await;
-    let cars = number(&session, &at(vehicles)).await;
-    let everything = number(&session, &at("cardinality(detect_objects(frame))")).await;
-    assert!((6..=7).contains(&people) && cars == 2, "{people} people, {cars} vehicles");
-    assert!(everything <= people + cars + 1, "{everything} objects, of which one at most is none");
-}
-
-/// The portraits of ../shared/media, where `FRAMESQL_MODELS` names a folder with faceres.json and faceres.bin.
-#[tokio::test(flavor = "multi_thread")]
-async fn faceres_knows_a_person_again() {
-    let photos = crate::files::root().join("../shared/media/photos");
-    let photos = std::env::var_os("FRAMESQL_PHOTOS").map_or(photos, Into::into);
-    let Some(folder) = std::env::var_os("FRAMESQL_MODELS").map(std::path::PathBuf::from).filter(|_| photos.is_dir()) else { return };
-    let (json, weights) = (std::fs::read(folder.join("faceres.json")).unwrap(), std::fs::read(folder.join("faceres.bin")).unwrap());
-    let file = framesql_udfs::model::tfjs::onnx_from_tfjs(&json, &weights, &["global_pooling/Mean"]).unwrap();
-    let (engine, session) = open(Settings::default()).await;
-    let layout = framesql_udfs::model::description::Layout::Nhwc;
-    add(&engine, ModelDescription { layout, ..ModelDescription::new("face-embedding", Task::Embedding, 224, 224) }, &file);
-    run(&session, &format!("CREATE SOURCE photos FROM 'file://{}/*.jpg'", photos.display())).await;
-    // Biden, Obama three times, Obama's face in part.
-    let seen =
-        "WITH seen AS (SELECT frame_no, face_embedding(frame, face) AS e FROM photos CROSS JOIN UNNEST(detect_faces(frame)) AS face)";
-    let least = "SELECT CAST(round(1000 * min(cosine_similarity(a.e, b.e))) AS BIGINT) FROM seen a JOIN seen b ON a.frame_no < b.frame_no";
-    let same = number(&session, &format!("{seen} {least} WHERE a.frame_no > 0")).await;
-    let other = number(&session, &format!("{seen} {} WHERE a.frame_no = 0", least.replace("min(", "max("))).await;
-    assert!(same > 550 && other < 550, "same person: at least {same} of 1000, another: at most {other}");
 }

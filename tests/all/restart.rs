@@ -47,3 +47,71 @@ async fn what_cannot_be_started_is_listed_and_starts_when_it_can() {
     assert_eq!(number(&session, "SELECT count(*) FROM framesql.views WHERE name = 'above'").await, 0);
     engine.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn models_and_galleries_are_there_again_and_a_model_whose_file_is_away_is_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, away) = (folder.path().join("colour.onnx"), folder.path().join("away.onnx"));
+    std::fs::copy(files::root().join("udfs/tests/models/mean_colour.onnx"), &model).unwrap();
+    let portrait = files::root().join("udfs/tests/yunet/astronaut.jpg");
+    let settings = || Settings { data: Some(folder.path().join("data")), ..Settings::default() };
+    let options = "TASK embedding WITH (input = '8x8', std = 255)";
+    {
+        let (engine, session) = open(settings()).await;
+        run(&session, &format!("CREATE MODEL \"face-embedding\" FROM 'file://{}' {options}", model.display())).await;
+        run(&session, &format!("CREATE MODEL gone FROM 'file://{}' {options}; DROP MODEL gone", model.display())).await;
+        run(&session, &format!("CREATE SOURCE portrait FROM 'file://{}'; CREATE GALLERY people", portrait.display())).await;
+        run(&session, "INSERT INTO people SELECT 'eileen', frame FROM portrait").await;
+        engine.shutdown().await;
+    }
+    let known = "SELECT count(*) FROM portrait WHERE recognize_face(frame, detect_faces(frame)[1], 'people')['name'] = 'eileen'";
+    let models = |condition: &str| format!("SELECT count(*) FROM framesql.models WHERE {condition}");
+    {
+        let (engine, session) = open(settings()).await;
+        assert_eq!(number(&session, known).await, 1);
+        assert_eq!(number(&session, &models("name = 'gone' OR error IS NOT NULL")).await, 0);
+        engine.shutdown().await;
+    }
+    std::fs::rename(&model, &away).unwrap();
+    {
+        let (engine, session) = open(settings()).await;
+        assert_eq!(number(&session, &models("name = 'face-embedding' AND error LIKE '%colour.onnx%'")).await, 1);
+        assert_eq!(rows(&session, known).await.unwrap_err().sqlstate(), "55000");
+        assert_eq!(number(&session, "SELECT count(*) FROM people").await, 1);
+        engine.shutdown().await;
+    }
+    std::fs::rename(&away, &model).unwrap();
+    let (engine, session) = open(settings()).await;
+    assert_eq!(number(&session, known).await, 1);
+    run(&session, "DROP GALLERY people; DROP MODEL \"face-embedding\"").await;
+    engine.shutdown().await;
+    let (engine, session) = open(settings()).await;
+    assert_eq!(number(&session, &models("name = 'face-embedding' AND state = 'not installed'")).await, 1);
+    assert_eq!(rows(&session, "SELECT * FROM people").await.unwrap_err().sqlstate(), "42P01");
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_outside_the_fence_and_one_of_a_user_who_may_not_are_refused() {
+    let (inside, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for folder in [&inside, &outside] {
+        std::fs::copy(files::root().join("udfs/tests/models/mean_colour.onnx"), folder.path().join("colour.onnx")).unwrap();
+    }
+    let (engine, session) = open(Settings { files: vec![inside.path().into()], ..Settings::default() }).await;
+    let create = |folder: &tempfile::TempDir| {
+        let file = folder.path().join("colour.onnx");
+        format!("CREATE MODEL m FROM 'file://{}' TASK embedding WITH (input = '8x8')", file.display())
+    };
+    assert_eq!(rows(&session, &create(&outside)).await.unwrap_err().sqlstate(), "42501");
+    run(&session, "CREATE ROLE admin SUPERUSER LOGIN PASSWORD 'secret'; CREATE USER guest PASSWORD 'secret'; CREATE GALLERY people").await;
+    let guest = engine.session("guest", "framesql");
+    for sql in [&create(&inside), "CREATE GALLERY others", "DROP MODEL m", "DROP GALLERY people", "DELETE FROM people"] {
+        assert_eq!(rows(&guest, sql).await.unwrap_err().sqlstate(), "42501", "{sql}");
+    }
+    run(&session, &create(&inside)).await;
+    run(&session, "CREATE SOURCE test FROM 'pattern:' WITH (size = '64x48', frames = 1); GRANT SELECT ON test TO guest").await;
+    // Who is in a gallery is read by asking it.
+    let asked = "SELECT recognize_face(frame, detect_faces(frame)[1], 'people') FROM test";
+    assert_eq!(rows(&guest, asked).await.unwrap_err().to_string(), "permission denied for relation people");
+    engine.shutdown().await;
+}

@@ -97,7 +97,7 @@ fn run_file(path: &Path) -> Result<(), String> {
     })
 }
 
-/// A runner on an engine of its own; each `connection` of the file is a session of it. `${MEDIA}` is the folder of the bundled clip, `${ROWS}` that of files of rows.
+/// A runner on an engine of its own; each `connection` of the file is a session of it. `${MEDIA}` is the folder of the bundled clip, `${MODELS}` that of small models, `${ROWS}` that of files of rows.
 async fn runner() -> Result<Runner<Database, impl MakeConnection<Conn = Database>>, String> {
     let engine = Engine::open(Settings::default()).await.map_err(|e| e.to_string())?;
     let connect = move || {
@@ -107,6 +107,7 @@ async fn runner() -> Result<Runner<Database, impl MakeConnection<Conn = Database
     let mut runner = Runner::new(connect);
     runner.with_column_validator(strict_column_validator);
     runner.set_var("MEDIA".to_owned(), files::root().join("media").display().to_string());
+    runner.set_var("MODELS".to_owned(), files::root().join("udfs/tests/models").display().to_string());
     runner.set_var("ROWS".to_owned(), files::root().join("tests/rows").display().to_string());
     runner.apply_record(Record::Control(Control::Substitution(true))).await;
     Ok(runner)

@@ -5,6 +5,7 @@ pub mod detection;
 pub mod embedding;
 pub mod frame;
 pub mod function;
+pub mod gallery;
 pub mod model;
 pub mod pixels;
 mod planes;

@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use super::alter_view::{NOTIFY, check_channel};
 use crate::engine::Engine;
 use crate::engine::block::Undo;
-use crate::engine::catalog::{Body, Object};
+use crate::engine::catalog::{Body, Object, is_model_key, model_key};
 use crate::engine::dropped;
 use crate::engine::job::Job;
 use crate::engine::outcome::Outcome;
@@ -20,6 +20,7 @@ use crate::engine::store::Change;
 use crate::error::{Error, Result};
 use crate::frame::source::{Source, TimeColumn};
 use crate::plan::column_names::{self, Names};
+use crate::plan::model_names::model_names;
 use crate::plan::parse::{Emit, Kind, QueryText, Statement, boolean};
 use crate::plan::{changelog, event_time, query, rewrite};
 use crate::run::lower;
@@ -53,7 +54,7 @@ impl CreateView<'_> {
         };
         session.check_not_held(self.name)?;
         let plan = self.plan(session).await?;
-        let reads = self.reads(session)?;
+        let reads = self.reads(session, &plan)?;
         if reads.iter().any(|read| read == self.name) {
             return Err(Error::refused(format!("view \"{}\" would read itself", self.name), "Give the new view another name."));
         }
@@ -153,14 +154,16 @@ impl CreateView<'_> {
         Ok(LogicalPlan::Projection(Projection::try_new(named.collect(), Arc::new(plan.clone()))?))
     }
 
-    /// The objects that the query names.
-    fn reads(&self, session: &Session) -> Result<Vec<String>> {
+    /// The objects that the query names, and the models and galleries that its calls name.
+    fn reads(&self, session: &Session, plan: &LogicalPlan) -> Result<Vec<String>> {
         let mut query = self.query.query.clone();
         rewrite::rewrite(&mut query)?;
         let statement = ParserStatement::Statement(Box::new(SqlStatement::Query(query)));
         let tables = session.context().state().resolve_table_references(&statement)?;
         let known = |name: &str| session.engine().catalog().find(name).is_some();
-        Ok(tables.into_iter().map(|t| t.table().to_owned()).filter(|name| known(name)).collect())
+        let called = model_names(plan)?;
+        let tables = tables.into_iter().map(|t| t.table().to_owned()).chain(called.galleries).filter(|name| known(name));
+        Ok(tables.chain(called.models.iter().map(|name| model_key(name))).collect())
     }
 
     fn view(&self, statement: &Statement, plan: LogicalPlan) -> Result<Arc<ViewTable>> {
@@ -245,7 +248,7 @@ impl CreateView<'_> {
             let message = format!("materialized view \"{}\" was changed by another statement", self.name);
             return Err(Error::State { message, hint: Some("Create it once more.".into()) });
         }
-        if let Some(gone) = new.reads.iter().find(|name| engine.catalog.find(name).is_none()) {
+        if let Some(gone) = new.reads.iter().find(|name| !is_model_key(name) && engine.catalog.find(name).is_none()) {
             return Err(Error::NotFound { kind: "relation", name: gone.clone() });
         }
         self.check_replaceable(engine, old)

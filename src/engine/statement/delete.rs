@@ -10,7 +10,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast;
 
 use super::returning;
-use super::table_rows::{name_of, planned, put, refuse, rows_of, table_named};
+use super::table_rows::{name_of, planned, put, refuse, rows_named, rows_of};
 use super::update::{numbered, of_factor, places};
 use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
@@ -54,7 +54,7 @@ fn target(session: &Session, delete: &ast::Delete) -> Result<(Arc<Table>, String
     refuse(more, "a clause of DELETE", "Write DELETE FROM table [USING …] [WHERE …].")?;
     let (ast::FromTable::WithFromKeyword(from) | ast::FromTable::WithoutKeyword(from)) = &delete.from;
     match from.as_slice() {
-        [one] => of_factor(session, one),
+        [one] => of_factor(session, one, rows_named),
         _ => Err(Error::unsupported("DELETE from several tables", "Write a statement for each.")),
     }
 }
@@ -70,7 +70,7 @@ pub(super) async fn truncate(session: &Session, truncate: &ast::Truncate) -> Res
     refuse(truncate.identity.is_some(), "RESTART IDENTITY", "Tables have no sequences.")?;
     let mut tables = Vec::<Arc<Table>>::new();
     for target in &truncate.table_names {
-        let table = table_named(session, &name_of(&target.name)?)?;
+        let table = rows_named(session, &name_of(&target.name)?)?;
         if !tables.iter().any(|t| t.name() == table.name()) {
             tables.push(table);
         }

@@ -15,10 +15,12 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Projection
 use datafusion::sql::sqlparser::ast::{self, Assignment, AssignmentTarget, ConflictTarget, OnConflictAction, OnInsert, SetExpr};
 
 use super::create_table::check_conflict_target;
+use super::insert_picture;
 use super::returning;
 use super::table_rows::{
     Written, column_at, columns_at, default_sql, folded, keep, name_of, planned, quoted, refuse, rows_of, says_default, table_named,
 };
+use crate::engine::catalog::Body;
 use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
@@ -28,6 +30,9 @@ use crate::view::table::{Table, TableColumn};
 
 /// Inserts all rows, or none.
 pub(super) async fn run(session: &Session, insert: &ast::Insert, parameters: Vec<ScalarValue>) -> Result<Outcome> {
+    if let Some(gallery) = gallery(session, insert)? {
+        return insert_picture::run(session, insert, &gallery, parameters).await;
+    }
     let table = target(session, insert)?;
     let _writing = table.write().await;
     // Those of ON CONFLICT stand behind the query's.
@@ -62,16 +67,33 @@ pub(super) fn columns(session: &Session, insert: &ast::Insert) -> Result<Option<
 
 /// The query's plan: its parameters and their types.
 pub(super) async fn describe(session: &Session, insert: &ast::Insert) -> Result<LogicalPlan> {
+    if gallery(session, insert)?.is_some() {
+        return insert_picture::describe(session, insert).await;
+    }
     let table = target(session, insert)?;
     Ok(plan(session, insert, &table).await?.0)
 }
 
-fn target(session: &Session, insert: &ast::Insert) -> Result<Arc<Table>> {
+/// The gallery that the statement writes, if it is one.
+fn gallery(session: &Session, insert: &ast::Insert) -> Result<Option<Arc<Table>>> {
+    let ast::TableObject::TableName(name) = &insert.table else { return Ok(None) };
+    Ok(match session.engine().catalog().find(&name_of(name)?).map(|object| object.body) {
+        Some(Body::Gallery(gallery)) => Some(session.written(gallery)),
+        _ => None,
+    })
+}
+
+/// Errs for a clause that is not used.
+pub(super) fn check_clauses(insert: &ast::Insert) -> Result<()> {
     let i = insert;
     let other = i.or.is_some() || i.ignore || i.overwrite || i.replace_into || i.partitioned.is_some() || i.output.is_some();
     let more = !i.assignments.is_empty() || !i.after_columns.is_empty() || i.settings.is_some() || i.insert_alias.is_some();
-    refuse(other || more, "a clause of INSERT", "Write INSERT INTO table (column, …) VALUES (…) or SELECT ….")?;
-    match &i.table {
+    refuse(other || more, "a clause of INSERT", "Write INSERT INTO table (column, …) VALUES (…) or SELECT ….")
+}
+
+fn target(session: &Session, insert: &ast::Insert) -> Result<Arc<Table>> {
+    check_clauses(insert)?;
+    match &insert.table {
         ast::TableObject::TableName(name) => table_named(session, &name_of(name)?),
         other => Err(Error::unsupported(format!("INSERT INTO {other}"), "Name a table.")),
     }
@@ -117,7 +139,8 @@ async fn plan(session: &Session, insert: &ast::Insert, table: &Table) -> Result<
     Ok((LogicalPlan::Projection(Projection::try_new(columns, Arc::new(source))?), n_parameters))
 }
 
-fn check_width(n: usize, places: &[usize], named: bool) -> Result<()> {
+/// Errs (42601) for a row that has not as many values as columns are written; `named` says that the statement names them.
+pub(super) fn check_width(n: usize, places: &[usize], named: bool) -> Result<()> {
     let message = if n > places.len() {
         "INSERT has more expressions than target columns"
     } else if n < places.len() && named {
@@ -136,7 +159,8 @@ fn typed(expr: &mut ast::Expr, table: &Table, at: usize) -> Result<()> {
     Ok(())
 }
 
-fn expression(sql: &str) -> Result<ast::Expr> {
+/// SQL's text as an expression.
+pub(super) fn expression(sql: &str) -> Result<ast::Expr> {
     let query = crate::plan::parse::parse_query(&format!("SELECT {sql}"))?.query;
     match *query.body {
         SetExpr::Select(mut select) => match select.projection.pop() {

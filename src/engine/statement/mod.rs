@@ -4,16 +4,20 @@ mod alter_view;
 mod comment;
 mod copy;
 mod copy_in;
+mod create_gallery;
+mod create_model;
 mod create_rows;
 mod create_source;
 mod create_table;
 mod create_view;
 mod delete;
 mod drop;
+mod drop_model;
 mod explain;
 mod flush;
 mod grant;
 mod insert;
+mod insert_picture;
 mod query;
 mod returning;
 mod role;
@@ -40,7 +44,7 @@ use super::privileges;
 use super::roles::Grant;
 use super::session::{Described, Session};
 use crate::error::{Error, Result};
-use crate::plan::parse::{Body, Commented, CopyIn, Statement};
+use crate::plan::parse::{Body, Commented, CopyIn, Kind, Statement};
 
 pub use copy_in::CopyInto;
 
@@ -64,6 +68,12 @@ pub(super) async fn execute(session: &Session, statement: &Statement, parameters
             };
             create.run(session, statement).await
         }
+        Body::CreateModel { name, or_replace, if_not_exists, file, task, options } => {
+            let (or_replace, if_not_exists) = (*or_replace, *if_not_exists);
+            create_model::CreateModel { name, or_replace, if_not_exists, file, task, options }.run(session, statement).await
+        }
+        Body::CreateGallery { name, if_not_exists } => create_gallery::run(session, statement, name, *if_not_exists).await,
+        Body::Drop { kind: Kind::Model, if_exists, names, cascade } => drop_model::run(session, *if_exists, names, *cascade).await,
         Body::Drop { kind, if_exists, names, cascade } => drop::run(session, *kind, *if_exists, names, *cascade).await,
         Body::Comment { on, text } => comment::run(session, on, text.as_deref()),
         Body::AlterView { name, options } => alter_view::run(session, name, options),
@@ -140,7 +150,10 @@ pub(super) fn tables_of(statement: &Statement) -> Vec<String> {
 /// Whether a transaction block can undo what a statement does; what only reads has nothing to undo.
 pub fn undoable(statement: &Statement) -> bool {
     match &statement.body {
-        Body::CreateSource { .. } | Body::CreateView { .. } | Body::Drop { .. } | Body::Comment { .. } | Body::AlterView { .. } => true,
+        Body::CreateSource { .. } | Body::CreateView { .. } | Body::CreateGallery { .. } | Body::Drop { .. } => true,
+        // Refused in a block.
+        Body::CreateModel { .. } => true,
+        Body::Comment { .. } | Body::AlterView { .. } => true,
         Body::CopyIn(_) | Body::SetVariable { .. } | Body::SetTransaction { .. } | Body::Flush | Body::Query(_) | Body::CopyQuery(..) => {
             true
         }

@@ -14,6 +14,8 @@ fn text_of(kind: Kind) -> Result<QueryText> {
     parse_query(match kind {
         Kind::Source => "SELECT name, url, codec, width, height, frames, pace, loop FROM framesql.sources ORDER BY name",
         Kind::Table => "SELECT name, rows, primary_key FROM framesql.tables ORDER BY name",
+        Kind::Model => "SELECT name, task, state, version, runtime, licence, origin FROM framesql.models ORDER BY name",
+        Kind::Gallery => "SELECT name, people, pictures FROM framesql.galleries ORDER BY name",
         Kind::View => "SELECT name, definition FROM framesql.views WHERE NOT materialized ORDER BY name",
         Kind::MaterializedView => {
             "SELECT v.name, s.state, s.rows, s.watermark FROM framesql.views v JOIN framesql.view_stats s ON s.name = v.name ORDER BY v.name"

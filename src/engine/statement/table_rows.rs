@@ -41,11 +41,23 @@ pub(super) fn table_named(session: &Session, name: &str) -> Result<Arc<Table>> {
         None => Err(Error::NotFound { kind: "relation", name: name.to_owned() }),
         Some(object) => match object.body {
             Body::Table(table) => Ok(session.written(table)),
+            Body::Gallery(_) => Err(Error::State {
+                message: format!("cannot change gallery \"{name}\" in this way"),
+                hint: Some(format!("INSERT INTO {name} (name, picture) and DELETE FROM {name} change it.")),
+            }),
             _ => Err(Error::State {
                 message: format!("cannot change {} \"{name}\"", object.kind().word()),
                 hint: Some("Statements write tables only: CREATE TABLE makes one.".into()),
             }),
         },
+    }
+}
+
+/// The same for a statement that takes rows away, which may be those of a gallery.
+pub(super) fn rows_named(session: &Session, name: &str) -> Result<Arc<Table>> {
+    match session.engine().catalog().find(name).map(|object| object.body) {
+        Some(Body::Gallery(gallery)) => Ok(session.written(gallery)),
+        _ => table_named(session, name),
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) fn columns(session: &Session, update: &ast::Update) -> Result<Option<
 fn target(session: &Session, update: &ast::Update) -> Result<(Arc<Table>, String)> {
     let more = update.output.is_some() || update.or.is_some() || !update.order_by.is_empty() || update.limit.is_some();
     refuse(more, "a clause of UPDATE", "Write UPDATE table SET column = value, … [FROM …] [WHERE …].")?;
-    of_factor(session, &update.table)
+    of_factor(session, &update.table, table_named)
 }
 
 async fn plan(session: &Session, update: &ast::Update) -> Result<(LogicalPlan, Vec<usize>)> {
@@ -70,11 +70,14 @@ async fn plan(session: &Session, update: &ast::Update) -> Result<(LogicalPlan, V
     Ok((planned(session, &query).await?, set))
 }
 
+/// How the table of a statement is found.
+type Find = fn(&Session, &str) -> Result<Arc<Table>>;
+
 /// The table that an UPDATE or DELETE names, and the name by which its columns are read.
-pub(super) fn of_factor(session: &Session, named: &TableWithJoins) -> Result<(Arc<Table>, String)> {
+pub(super) fn of_factor(session: &Session, named: &TableWithJoins, find: Find) -> Result<(Arc<Table>, String)> {
     match (&named.relation, named.joins.is_empty()) {
         (TableFactor::Table { name, alias, args: None, .. }, true) => {
-            let table = table_named(session, &name_of(name)?)?;
+            let table = find(session, &name_of(name)?)?;
             let alias = alias.as_ref().map_or_else(|| table.name().to_owned(), |alias| folded(&alias.name));
             Ok((table, alias))
         }

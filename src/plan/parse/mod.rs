@@ -41,6 +41,10 @@ pub enum Kind {
     MaterializedView,
     /// Rows that statements write.
     Table,
+    /// A model that a user has brought; nothing is read from it.
+    Model,
+    /// Faces of people by name.
+    Gallery,
 }
 
 impl Kind {
@@ -51,6 +55,8 @@ impl Kind {
             Kind::View => "view",
             Kind::MaterializedView => "materialized view",
             Kind::Table => "table",
+            Kind::Model => "model",
+            Kind::Gallery => "gallery",
         }
     }
 }
@@ -154,6 +160,28 @@ pub enum Body {
         /// The WITH list, keys lower case.
         options: Vec<(String, String)>,
     },
+    /// `CREATE [OR REPLACE] MODEL [IF NOT EXISTS] name FROM 'file' TASK task [WITH (…)]`.
+    CreateModel {
+        /// Its name.
+        name: String,
+        /// OR REPLACE.
+        or_replace: bool,
+        /// IF NOT EXISTS.
+        if_not_exists: bool,
+        /// The ONNX file: a path or a `file:` URL.
+        file: String,
+        /// The word behind TASK, lower case.
+        task: String,
+        /// The WITH list, keys lower case.
+        options: Vec<(String, String)>,
+    },
+    /// `CREATE GALLERY [IF NOT EXISTS] name`.
+    CreateGallery {
+        /// Its name.
+        name: String,
+        /// IF NOT EXISTS.
+        if_not_exists: bool,
+    },
     /// `CREATE [OR REPLACE] [MATERIALIZED] VIEW [IF NOT EXISTS] name [WITH (…)] AS query [EMIT …]`.
     CreateView {
         /// Its name.
@@ -196,7 +224,7 @@ pub enum Body {
         /// The options, None for those that are reset.
         options: Vec<(String, Option<String>)>,
     },
-    /// `SHOW SOURCES`, `SHOW VIEWS`, `SHOW MATERIALIZED VIEWS`.
+    /// `SHOW SOURCES` and its like: `TABLES`, `VIEWS`, `MATERIALIZED VIEWS`, `MODELS`, `GALLERIES`.
     ShowObjects(Kind),
     /// `SHOW name`, `SHOW ALL`.
     ShowVariable(String),
@@ -431,6 +459,11 @@ mod tests {
     fn every_statement_of_ours_is_read() {
         for sql in [
             "CREATE SOURCE IF NOT EXISTS l FROM 'file:///c.mp4' WITH (pace = 'realtime', loop = true, fps = 12.5)",
+            "CREATE OR REPLACE MODEL \"my-model\" FROM 'm.onnx' TASK detection WITH (input = '640x640', mean = '1, 2, 3', decode = 'yolox')",
+            "CREATE MODEL IF NOT EXISTS m FROM 'file:///m.onnx' TASK raw",
+            "DROP MODEL IF EXISTS m, \"my-model\" CASCADE",
+            "CREATE GALLERY IF NOT EXISTS people",
+            "DROP GALLERY people",
             "DROP SOURCE IF EXISTS a, b CASCADE",
             "DROP MATERIALIZED VIEW v RESTRICT",
             "SHOW SOURCES",

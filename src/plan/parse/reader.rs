@@ -2,6 +2,7 @@
 
 mod comment;
 mod copy;
+mod model;
 mod modes;
 
 use datafusion::sql::sqlparser::ast;
@@ -35,6 +36,18 @@ impl<'a> Reader<'a> {
         }
         if word(0, "create") && word(1 + replace, "view") {
             return self.create_view(false, replace > 0);
+        }
+        if word(0, "create") && word(1 + replace, "model") {
+            return self.create_model(replace > 0);
+        }
+        if word(0, "create") && word(1, "gallery") {
+            return self.create_gallery();
+        }
+        if word(0, "drop") && word(1, "model") {
+            return self.drop_objects(Kind::Model, 2);
+        }
+        if word(0, "drop") && word(1, "gallery") {
+            return self.drop_objects(Kind::Gallery, 2);
         }
         if word(0, "drop") && word(1, "source") {
             return self.drop_objects(Kind::Source, 2);
@@ -275,6 +288,8 @@ impl<'a> Reader<'a> {
             "tables" => Body::ShowObjects(Kind::Table),
             "views" => Body::ShowObjects(Kind::View),
             "materialized views" => Body::ShowObjects(Kind::MaterializedView),
+            "models" => Body::ShowObjects(Kind::Model),
+            "galleries" => Body::ShowObjects(Kind::Gallery),
             _ => Body::ShowVariable(text),
         })
     }

@@ -23,7 +23,7 @@ asked for.",
 
 /// How it runs its model.
 pub(super) const MODEL: ModelFunction =
-    ModelFunction { name: "classify", chosen: Chosen::Argument(1), tasks: &[Task::Classification], part: None, column };
+    ModelFunction { name: "classify", chosen: Chosen::Argument(1), tasks: &[Task::Classification], part: None, gallery: None, column };
 
 fn fields() -> Fields {
     Fields::from(vec![Field::new("label", DataType::Utf8, true), Field::new("score", DataType::Float32, true)])

@@ -22,7 +22,7 @@ be decoded, or a NULL label. The model runs once a frame for all labels.",
 
 /// How it runs its model.
 pub(super) const MODEL: ModelFunction =
-    ModelFunction { name: "count_objects", chosen: Chosen::Named("objects"), tasks: &[Task::Detection], part: None, column };
+    ModelFunction { name: "count_objects", chosen: Chosen::Named("objects"), tasks: &[Task::Detection], part: None, gallery: None, column };
 
 fn column(results: &Results<'_>) -> Result<ArrayRef> {
     let one = |(row, output): (usize, Option<&Output>)| {

@@ -21,7 +21,7 @@ however often and by however many queries it is asked for.",
 
 /// How it runs its model.
 pub(super) const MODEL: ModelFunction =
-    ModelFunction { name: "detect", chosen: Chosen::Argument(1), tasks: &[Task::Detection], part: None, column };
+    ModelFunction { name: "detect", chosen: Chosen::Argument(1), tasks: &[Task::Detection], part: None, gallery: None, column };
 
 fn column(results: &Results<'_>) -> Result<ArrayRef> {
     results.detections(|row, found| found.score >= results.min_score(2, row))

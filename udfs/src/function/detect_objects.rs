@@ -21,8 +21,14 @@ empty list where nothing is found. It is detect(frame, 'objects') with a filter:
 );
 
 /// How it runs its model.
-pub(super) const MODEL: ModelFunction =
-    ModelFunction { name: "detect_objects", chosen: Chosen::Named("objects"), tasks: &[Task::Detection], part: None, column };
+pub(super) const MODEL: ModelFunction = ModelFunction {
+    name: "detect_objects",
+    chosen: Chosen::Named("objects"),
+    tasks: &[Task::Detection],
+    part: None,
+    gallery: None,
+    column,
+};
 
 fn column(results: &Results<'_>) -> Result<ArrayRef> {
     let arguments = results.arguments();

@@ -18,12 +18,12 @@ sql_function!(
 made 1): float4[]. What is alike has a high cosine_similarity. The name is a constant. NULL for a NULL frame and for a picture that cannot be decoded. The \
 picture is scaled to the model's input, width and height each by its own factor. It runs once a frame however often and by however many queries it is \
 asked for.",
-    example: "SELECT ts, cosine_similarity(embed(frame, 'scene'), embed(crop(frame, [0, 0, 64, 64]), 'scene')) FROM clip"
+    example: "SELECT ts, cosine_similarity(embed(frame, 'likeness'), embed(crop(frame, [0, 0, 64, 64]), 'likeness')) FROM clip"
 );
 
 /// How it runs its model.
 pub(super) const MODEL: ModelFunction =
-    ModelFunction { name: "embed", chosen: Chosen::Argument(1), tasks: &[Task::Embedding], part: None, column };
+    ModelFunction { name: "embed", chosen: Chosen::Argument(1), tasks: &[Task::Embedding], part: None, gallery: None, column };
 
 /// The vectors of the rows.
 pub(super) fn column(results: &Results<'_>) -> Result<ArrayRef> {

@@ -28,9 +28,13 @@ pub(super) const MODEL: ModelFunction = ModelFunction {
     name: "face_embedding",
     chosen: Chosen::Named("face-embedding"),
     tasks: &[Task::Embedding],
-    part: Some(PartOf { argument: 1, read, cut }),
+    part: Some(PART),
+    gallery: None,
     column: embed::column,
 };
+
+/// What the model sees of a frame: a face that stands as it does in every picture.
+pub(super) const PART: PartOf = PartOf { argument: 1, read, cut };
 
 /// How much wider than its box the square is that is cut where there are no landmarks.
 const MARGIN: f64 = 1.3;

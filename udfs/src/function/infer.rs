@@ -24,8 +24,14 @@ asked for.",
 );
 
 /// How it runs its model.
-pub(super) const MODEL: ModelFunction =
-    ModelFunction { name: "infer", chosen: Chosen::Argument(1), tasks: &[Task::Raw, Task::Segmentation], part: None, column };
+pub(super) const MODEL: ModelFunction = ModelFunction {
+    name: "infer",
+    chosen: Chosen::Argument(1),
+    tasks: &[Task::Raw, Task::Segmentation],
+    part: None,
+    gallery: None,
+    column,
+};
 
 fn numbers(data_type: DataType) -> Arc<Field> {
     Arc::new(Field::new("item", data_type, true))

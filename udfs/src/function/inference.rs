@@ -9,6 +9,7 @@ use datafusion_common::{Result, exec_err};
 use super::call::Arguments;
 use crate::detection::{Box as Bbox, Detection, DetectionListBuilder};
 use crate::frame::{FrameColumn, Picture};
+use crate::gallery::People;
 use crate::model::description::Task;
 use crate::model::output::Output;
 use crate::pixels::Damaged;
@@ -34,6 +35,8 @@ pub struct ModelFunction {
     pub tasks: &'static [Task],
     /// The part of the frame that the model sees; None is all of it.
     pub part: Option<PartOf>,
+    /// The argument that names the gallery in which results are looked up, a constant; None looks nothing up.
+    pub gallery: Option<usize>,
     /// The column of a batch of calls: one row each.
     pub column: fn(&Results<'_>) -> Result<ArrayRef>,
 }
@@ -75,6 +78,7 @@ pub struct Results<'a> {
     outputs: &'a [Option<Arc<Output>>],
     arguments: Arguments,
     default_score: f32,
+    people: Option<&'a People>,
 }
 
 impl<'a> Results<'a> {
@@ -90,7 +94,17 @@ impl<'a> Results<'a> {
 
     /// The same, of arguments that are read already.
     pub(super) fn of(arguments: Arguments, outputs: &'a [Option<Arc<Output>>], default_score: f32) -> Results<'a> {
-        Results { outputs, arguments, default_score }
+        Results { outputs, arguments, default_score, people: None }
+    }
+
+    /// The same with the people of the call's gallery.
+    pub fn among(self, people: Option<&'a People>) -> Results<'a> {
+        Results { people, ..self }
+    }
+
+    /// The people of the gallery; None where the function has none.
+    pub(super) fn people(&self) -> Option<&'a People> {
+        self.people
     }
 
     /// The arguments.

@@ -72,6 +72,7 @@ mod point_in_polygon;
 mod ppm;
 mod psnr;
 mod read_codes;
+mod recognize_face;
 mod regions;
 mod resize;
 mod rotate;
@@ -163,6 +164,7 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         udf(ppm::Ppm::default()),
         udf(psnr::Psnr::default()),
         udf(read_codes::ReadCodes::default()),
+        udf(recognize_face::RecognizeFace::default()),
         udf(resize::Resize::default()),
         udf(rotate::Rotate::default()),
         udf(scene_changed::SceneChanged::default()),
@@ -180,7 +182,7 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
 }
 
 /// The functions that run models: name order.
-static WITH_MODELS: [ModelFunction; 8] = [
+static WITH_MODELS: [ModelFunction; 9] = [
     classify::MODEL,
     count_objects::MODEL,
     detect::MODEL,
@@ -189,6 +191,7 @@ static WITH_MODELS: [ModelFunction; 8] = [
     embed::MODEL,
     face_embedding::MODEL,
     infer::MODEL,
+    recognize_face::MODEL,
 ];
 
 /// How a function runs its model; None if it runs none.
@@ -203,7 +206,7 @@ pub fn is_model(name: &str) -> bool {
 
 /// The function by which a model is called: the one that runs that model and no other, else the one of its task.
 pub fn caller(model: &str, task: Task) -> &'static str {
-    let own = WITH_MODELS.iter().rev().find(|f| matches!(f.chosen, Chosen::Named(own) if own == model));
+    let own = WITH_MODELS.iter().rev().find(|f| f.gallery.is_none() && matches!(f.chosen, Chosen::Named(own) if own == model));
     own.map_or(task.function(), |f| f.name)
 }
 

@@ -5,6 +5,7 @@ pub mod description;
 pub mod error;
 mod input;
 mod kernels;
+pub mod labels;
 pub mod models;
 mod network;
 pub mod onnx;

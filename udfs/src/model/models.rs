@@ -33,13 +33,11 @@ enum State {
     /// It travels with the build.
     Embedded(Arc<dyn Model>),
     Loaded(Arc<dyn Model>),
-    /// A file that is read at the first use, by whoever comes first.
+    /// Of these files the first that is there is read at the first use, by whoever comes first.
     Offered {
-        file: PathBuf,
-        loaded: Arc<Mutex<Option<Arc<dyn Model>>>>,
-    },
-    NotInstalled {
+        files: Vec<PathBuf>,
         hint: String,
+        loaded: Arc<Mutex<Option<Arc<dyn Model>>>>,
     },
 }
 
@@ -105,21 +103,16 @@ impl Models {
         self.put(description, State::Loaded(Arc::new(model)))
     }
 
-    /// A model whose file is read when it is first used: then its sha256 is checked, which the description must have. Errs if the description
-    /// cannot be, or the name is an embedded one's.
-    pub fn offer(&self, description: ModelDescription, file: PathBuf) -> Result<(), ModelError> {
+    /// A model whose file is read when it is first used, the first of `files` that is there then: its sha256 is checked, which the description must
+    /// have. While none is there a call fails with `hint`, "Run framesql models pull objects.". Errs if the description cannot be, or the name is an
+    /// embedded one's.
+    pub fn offer(&self, description: ModelDescription, files: Vec<PathBuf>, hint: impl Into<String>) -> Result<(), ModelError> {
         description.check()?;
         if description.sha256.is_empty() {
             let message = format!("model \"{}\" has no sha256", description.name);
             return Err(ModelError::Description { message, hint: "Name the sha256 of its file.".to_owned() });
         }
-        self.put(description, State::Offered { file, loaded: Arc::default() })
-    }
-
-    /// A model that the manifest names and whose file is not here: a call fails with `hint`, "Run framesql models pull objects.". Errs as `offer` does.
-    pub fn known(&self, description: ModelDescription, hint: impl Into<String>) -> Result<(), ModelError> {
-        description.check()?;
-        self.put(description, State::NotInstalled { hint: hint.into() })
+        self.put(description, State::Offered { files, hint: hint.into(), loaded: Arc::default() })
     }
 
     /// Takes a model out; false if there is none of that name, or it is embedded.
@@ -135,17 +128,19 @@ impl Models {
         let Entry { description, version, state } = entry.ok_or_else(|| ModelError::NotFound { name: name.to_owned() })?;
         match state {
             State::Embedded(model) | State::Loaded(model) => Ok(model),
-            State::NotInstalled { hint } => Err(ModelError::NotInstalled { name: name.to_owned(), hint }),
-            State::Offered { file, loaded } => {
+            State::Offered { files, hint, loaded } => {
                 // Two who come at once load one model: the second waits for the first.
                 let mut loaded = loaded.lock();
                 if let Some(model) = &*loaded {
                     return Ok(Arc::clone(model));
                 }
-                let bytes = std::fs::read(&file).map_err(|e| ModelError::File {
+                let Some(file) = files.iter().find(|file| file.is_file()) else {
+                    return Err(ModelError::NotInstalled { name: name.to_owned(), hint });
+                };
+                let bytes = std::fs::read(file).map_err(|e| ModelError::File {
                     name: name.to_owned(),
                     message: format!("{} cannot be read: {e}", file.display()),
-                    hint: Some("Pull it again.".to_owned()),
+                    hint: Some(hint),
                 })?;
                 let runtime = Arc::clone(&*self.runtime.read());
                 let model: Arc<dyn Model> = Arc::new(OnnxModel::load((*description).clone(), version, bytes, &*runtime)?);
@@ -167,11 +162,11 @@ impl Models {
                 State::Embedded(model) => ("embedded", Some(Arc::clone(model))),
                 State::Loaded(model) => ("loaded", Some(Arc::clone(model))),
                 // Somebody who loads it now has not loaded it yet.
-                State::Offered { loaded, .. } => match loaded.try_lock().and_then(|loaded| loaded.clone()) {
+                State::Offered { files, loaded, .. } => match loaded.try_lock().and_then(|loaded| loaded.clone()) {
                     Some(model) => ("loaded", Some(model)),
-                    None => ("installed", None),
+                    None if files.iter().any(|file| file.is_file()) => ("installed", None),
+                    None => ("not installed", None),
                 },
-                State::NotInstalled { .. } => ("not installed", None),
             };
             Listed {
                 description: Arc::clone(&entry.description),

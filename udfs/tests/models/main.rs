@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect fails")]
 
 mod graph;
-mod pulled;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -195,21 +194,25 @@ impl Drop for Temporary {
 fn an_offered_model_is_loaded_at_its_first_use_and_only_if_it_is_the_one_that_was_named() {
     let models = Models::new();
     let described = |sha256: String| ModelDescription { sha256, ..colours("m", Task::Embedding) };
-    models.known(colours("m", Task::Embedding), "Run framesql models pull m.").unwrap();
+    let hint = "Run framesql models pull m.";
+    let file = Temporary::new("offered.onnx", &mean_colour());
+    let nowhere = vec![file.0.with_extension("gone")];
+    models.offer(described(sha256(&mean_colour())), nowhere.clone(), hint).unwrap();
+    assert_eq!(models.list()[0].state, "not installed");
     let error = models.get("m").unwrap_err();
     assert_eq!((error.to_string(), error.hint().unwrap()), ("model \"m\" is not installed".into(), "Run framesql models pull m.".into()));
     assert_eq!(error.sqlstate(), "55000");
-    let file = Temporary::new("offered.onnx", &mean_colour());
-    assert!(models.offer(described(String::new()), file.0.clone()).is_err());
-    models.offer(described(sha256(&mean_and_picture())), file.0.clone()).unwrap();
+    let files: Vec<PathBuf> = nowhere.into_iter().chain([file.0.clone()]).collect();
+    assert!(models.offer(described(String::new()), files.clone(), hint).is_err());
+    models.offer(described(sha256(&mean_and_picture())), files.clone(), hint).unwrap();
     assert!(models.get("m").unwrap_err().to_string().contains("its file has the sha256"));
-    models.offer(described(sha256(&mean_colour())), file.0.clone()).unwrap();
+    models.offer(described(sha256(&mean_colour())), files, hint).unwrap();
     assert_eq!(models.list()[0].state, "installed");
     let model = models.get("m").unwrap();
     assert_eq!((models.list()[0].state, model.version()), ("loaded", "3"));
     assert!(Arc::ptr_eq(&model, &models.get("m").unwrap()));
-    models.offer(described(sha256(&mean_colour())), "/nowhere/m.onnx".into()).unwrap();
-    assert!(models.get("m").unwrap_err().to_string().contains("/nowhere/m.onnx cannot be read"));
+    models.offer(described(sha256(&mean_colour())), vec![std::env::temp_dir()], hint).unwrap();
+    assert!(matches!(models.get("m"), Err(ModelError::NotInstalled { .. })));
 }
 
 #[test]

