@@ -33,6 +33,7 @@ mod selection;
 mod sum;
 pub mod system_time;
 pub mod table;
+mod table_function;
 pub mod topn_updating;
 pub mod tracked;
 pub mod unnest;
