@@ -11,7 +11,7 @@ use super::tracked::{Question, Tracked};
 use crate::error::Error;
 use crate::frame::batch::ts_type;
 
-/// How long a track may be away without ending its visit, if nothing is said: as long as TRACK keeps its number.
+/// How long a track may be away without ending its visit, if nothing is said: longer than TRACK looks for what it has lost.
 pub(super) const MAX_GAP_US: i64 = 2_000_000;
 
 static SIGNATURE: Signature = Signature {

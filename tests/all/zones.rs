@@ -198,13 +198,13 @@ async fn visits_and_crossings_of_random_tracks_are_those_of_a_second_implementat
         // Walks to and fro around the middle; some rows come late, some are of no track.
         let mut rows: Vec<rows::Row> = Vec::new();
         let mut walks: BTreeMap<(usize, i64), Vec<Step>> = BTreeMap::new();
-        for key in 0..keys.len() {
+        for (key, name) in keys.into_iter().enumerate() {
             for track in 0..2 {
                 let (mut ts, mut x) = (rng.i64(0..500), rng.i64(20..80));
                 for _ in 0..rng.usize(5..40) {
                     ts += [40, 40, 40, 100, 700, 1_300][rng.usize(..6)] + rng.i64(0..3);
                     x = (x + rng.i64(-12..13)).clamp(10, 90);
-                    rows.push((Some(ts), keys[key], track * 1_000 + x));
+                    rows.push((Some(ts), name, track * 1_000 + x));
                     walks.entry((key, track)).or_default().push((ts, x as f64));
                 }
             }
