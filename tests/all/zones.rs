@@ -213,7 +213,7 @@ async fn visits_and_crossings_of_random_tracks_are_those_of_a_second_implementat
         rows.sort_by_cached_key(|row| row.0.unwrap() + rng.i64(0..200));
         let n_rows = rows.len() as u64;
         rows::register(&session, Rows { rows, delay_ms: 200 });
-        let tracks = "TABLE (SELECT k AS source, ts, CASE WHEN n < 9000 THEN n / 1000 END AS track_id, struct(n % 1000 - 2 AS x, 40 AS y, 4 AS w, 10 AS h) AS box FROM test.t) PARTITION BY source ORDER BY ts";
+        let tracks = "TABLE (SELECT k AS source, ts, CASE WHEN n < 9000 THEN n / 1000 END AS track_id, [n % 1000 - 2, 40, 4, 10] AS box FROM test.t) PARTITION BY source ORDER BY ts";
         let (max_gap, max_outside) = ([500, 1_000, 2_000][rng.usize(..3)], [0, 0, 100, 900][rng.usize(..4)]);
         let hysteresis = [0.0, 0.1, 0.55][rng.usize(..3)];
         let visits = format!(
@@ -355,9 +355,9 @@ async fn redrawn(query: &str, column: &str) -> Vec<Vec<i64>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_zone_that_is_drawn_anew_counts_from_the_next_watermark_on() {
-    let inside = "SUBSCRIBE (SELECT ts, x FROM test.fed WHERE in_zone(struct(x AS x, 0 AS y, 0 AS w, 5 AS h), 'z'))";
+    let inside = "SUBSCRIBE (SELECT ts, x FROM test.fed WHERE in_zone([x, 0, 0, 5], 'z'))";
     assert_eq!(redrawn(inside, "x").await, [vec![5], vec![6], vec![27]]);
-    let visits = "SUBSCRIBE (SELECT track_id FROM ZONE_VISITS(TABLE (SELECT ts, x AS track_id, struct(x AS x, 0 AS y, 0 AS w, 5 AS h) AS box FROM test.fed) ORDER BY ts, 'z', max_gap => INTERVAL '100 milliseconds'))";
+    let visits = "SUBSCRIBE (SELECT track_id FROM ZONE_VISITS(TABLE (SELECT ts, x AS track_id, [x, 0, 0, 5] AS box FROM test.fed) ORDER BY ts, 'z', max_gap => INTERVAL '100 milliseconds'))";
     assert_eq!(redrawn(visits, "track_id").await, [vec![5], vec![6], vec![27]]);
 }
 
@@ -395,6 +395,8 @@ async fn figures_are_there_after_a_restart_and_are_drawn_by_superusers() {
     assert_eq!(answers::number(&session, kept).await, 2);
     answers::run(&session, "DROP SOURCE gate CASCADE").await;
     engine.shutdown().await;
+    // An engine has its folder as long as somebody holds it.
+    drop((engine, session));
     let (engine, session) = answers::open(settings()).await;
     assert_eq!(answers::number(&session, "SELECT count(*) FROM framesql.figures").await, 0);
     engine.shutdown().await;
