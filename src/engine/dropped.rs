@@ -93,7 +93,7 @@ pub(super) fn end(dropped: &Dropped) {
             }
         }
         Body::Table(table) | Body::Gallery(table) => table.drop_rows(),
-        Body::View(_) => {}
+        Body::View(_) | Body::Figure(_) => {}
     }
 }
 

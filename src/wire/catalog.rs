@@ -167,8 +167,8 @@ impl PgCatalog {
         for relation in relations {
             let kind = match relation.kind {
                 Kind::Source | Kind::Table | Kind::Gallery => 'r',
-                // It is no relation.
-                Kind::Model => continue,
+                // They are no relations.
+                Kind::Model | Kind::Zone | Kind::Line | Kind::Calibration => continue,
                 Kind::View => 'v',
                 Kind::MaterializedView => 'm',
             };

@@ -50,6 +50,12 @@ async fn the_page_of_functions_has_every_example_and_its_answer() {
         let create = format!("CREATE MODEL {name} FROM '{}/{file}.onnx' TASK {task} WITH (input = '8x8', std = 255)", models.display());
         answers::run(&session, &create).await;
     }
+    answers::run(
+        &session,
+        "CREATE ZONE door ON lobby AS POLYGON '((0 0, 320 0, 320 360, 0 360))';
+         CREATE CALIBRATION ground ON lobby AS POINTS '((100 360 -> 0 0, 540 360 -> 4 0, 420 120 -> 4 20, 220 120 -> 0 20))'",
+    )
+    .await;
     answers::run(&session, "CREATE VIEW clip AS SELECT * FROM lobby WHERE frame_no BETWEEN 50 AND 120").await;
     let mut page = framesql_udfs::function::reference();
     let (mut failures, mut pictures) = (Vec::new(), Vec::new());

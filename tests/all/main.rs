@@ -34,3 +34,4 @@ mod tables;
 mod transactions;
 mod value_forms;
 mod windows;
+mod zones;

@@ -3,9 +3,11 @@
 pub mod aggregate;
 pub mod detection;
 pub mod embedding;
+pub mod figure;
 pub mod frame;
 pub mod function;
 pub mod gallery;
+mod homography;
 pub mod model;
 pub mod pixels;
 mod planes;

@@ -21,8 +21,9 @@ use crate::error::{Error, Result};
 use crate::frame::source::{Source, TimeColumn};
 use crate::plan::column_names::{self, Names};
 use crate::plan::model_names::model_names;
+use crate::plan::names::Names as _;
 use crate::plan::parse::{Emit, Kind, QueryText, Statement, boolean};
-use crate::plan::{changelog, event_time, query, rewrite};
+use crate::plan::{changelog, event_time, figure, query, rewrite};
 use crate::run::lower;
 use crate::settings::{STATE_TTL, duration_us};
 use crate::view::materialized::{End, MaterializedView, Shape};
@@ -44,7 +45,7 @@ impl CreateView<'_> {
         let done = || Ok(Outcome::Done { tag: word.into() });
         let engine = session.engine();
         let changing = engine.changing.lock().await;
-        let old = match engine.catalog.find(self.name) {
+        let old = match engine.catalog.object(self.name) {
             Some(_) if self.if_not_exists => {
                 session.notice(format!("relation \"{}\" already exists, skipping", self.name), None);
                 return done();
@@ -154,7 +155,7 @@ impl CreateView<'_> {
         Ok(LogicalPlan::Projection(Projection::try_new(named.collect(), Arc::new(plan.clone()))?))
     }
 
-    /// The objects that the query names, and the models and galleries that its calls name.
+    /// The objects that the query names, and the models, galleries and figures that its calls name.
     fn reads(&self, session: &Session, plan: &LogicalPlan) -> Result<Vec<String>> {
         let mut query = self.query.query.clone();
         rewrite::rewrite(&mut query)?;
@@ -162,8 +163,10 @@ impl CreateView<'_> {
         let tables = session.context().state().resolve_table_references(&statement)?;
         let known = |name: &str| session.engine().catalog().find(name).is_some();
         let called = model_names(plan)?;
+        let figures = figure::figures_of(plan, &session.engine().catalog().figures())?;
         let tables = tables.into_iter().map(|t| t.table().to_owned()).chain(called.galleries).filter(|name| known(name));
-        Ok(tables.chain(called.models.iter().map(|name| model_key(name))).collect())
+        let models = called.models.iter().map(|name| model_key(name));
+        Ok(tables.chain(models).chain(figures.into_iter().map(|(_, name)| name)).collect())
     }
 
     fn view(&self, statement: &Statement, plan: LogicalPlan) -> Result<Arc<ViewTable>> {
@@ -248,7 +251,7 @@ impl CreateView<'_> {
             let message = format!("materialized view \"{}\" was changed by another statement", self.name);
             return Err(Error::State { message, hint: Some("Create it once more.".into()) });
         }
-        if let Some(gone) = new.reads.iter().find(|name| !is_model_key(name) && engine.catalog.find(name).is_none()) {
+        if let Some(gone) = new.reads.iter().find(|name| !is_model_key(name) && engine.catalog.object(name).is_none()) {
             return Err(Error::NotFound { kind: "relation", name: gone.clone() });
         }
         self.check_replaceable(engine, old)

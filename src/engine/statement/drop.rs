@@ -15,7 +15,7 @@ pub(super) async fn run(session: &Session, kind: Kind, if_exists: bool, names: &
     let _changing = engine.changing.lock().await;
     let mut objects: Vec<Object> = Vec::new();
     for name in names {
-        match engine.catalog.find(name) {
+        match engine.catalog.object(name) {
             // Kept from before and not started: it goes from the catalogue on disk.
             None if engine.store.as_ref().is_some_and(|s| s.statements().iter().any(|k| k.name == *name)) => {
                 session.keep(vec![Change::RemoveWithAll(name.clone())])?;

@@ -4,6 +4,7 @@ mod alter_view;
 mod comment;
 mod copy;
 mod copy_in;
+mod create_figure;
 mod create_gallery;
 mod create_model;
 mod create_rows;
@@ -74,6 +75,8 @@ pub(super) async fn execute(session: &Session, statement: &Statement, parameters
         }
         Body::CreateGallery { name, if_not_exists } => create_gallery::run(session, statement, name, *if_not_exists).await,
         Body::Drop { kind: Kind::Model, if_exists, names, cascade } => drop_model::run(session, *if_exists, names, *cascade).await,
+        Body::CreateFigure(figure) => create_figure::create(session, statement, figure).await,
+        Body::AlterFigure(figure) => create_figure::alter(session, figure).await,
         Body::Drop { kind, if_exists, names, cascade } => drop::run(session, *kind, *if_exists, names, *cascade).await,
         Body::Comment { on, text } => comment::run(session, on, text.as_deref()),
         Body::AlterView { name, options } => alter_view::run(session, name, options),
@@ -153,7 +156,7 @@ pub fn undoable(statement: &Statement) -> bool {
         Body::CreateSource { .. } | Body::CreateView { .. } | Body::CreateGallery { .. } | Body::Drop { .. } => true,
         // Refused in a block.
         Body::CreateModel { .. } => true,
-        Body::Comment { .. } | Body::AlterView { .. } => true,
+        Body::Comment { .. } | Body::AlterView { .. } | Body::CreateFigure(_) | Body::AlterFigure(_) => true,
         Body::CopyIn(_) | Body::SetVariable { .. } | Body::SetTransaction { .. } | Body::Flush | Body::Query(_) | Body::CopyQuery(..) => {
             true
         }

@@ -2,6 +2,7 @@
 
 mod comment;
 mod copy;
+mod figure;
 mod model;
 mod modes;
 
@@ -48,6 +49,17 @@ impl<'a> Reader<'a> {
         }
         if word(0, "drop") && word(1, "gallery") {
             return self.drop_objects(Kind::Gallery, 2);
+        }
+        if let Some(kind) = figure::kind(&self.tokens, 1 + replace).filter(|_| word(0, "create")) {
+            return self.create_figure(kind, replace > 0);
+        }
+        if let Some(kind) = figure::kind(&self.tokens, 1) {
+            if word(0, "alter") {
+                return self.alter_figure(kind);
+            }
+            if word(0, "drop") {
+                return self.drop_objects(kind, 2);
+            }
         }
         if word(0, "drop") && word(1, "source") {
             return self.drop_objects(Kind::Source, 2);
@@ -290,6 +302,9 @@ impl<'a> Reader<'a> {
             "materialized views" => Body::ShowObjects(Kind::MaterializedView),
             "models" => Body::ShowObjects(Kind::Model),
             "galleries" => Body::ShowObjects(Kind::Gallery),
+            "zones" => Body::ShowObjects(Kind::Zone),
+            "lines" => Body::ShowObjects(Kind::Line),
+            "calibrations" => Body::ShowObjects(Kind::Calibration),
             _ => Body::ShowVariable(text),
         })
     }
