@@ -22,6 +22,7 @@ use super::parse::Emit;
 use super::pattern::planner::PatternPlanner;
 use super::postgres_types::{PostgresTypes, PostgresTypesRule};
 use super::topn_updating::TopN;
+use super::track::TrackPlanner;
 use super::unnest::UnnestPlanner;
 use super::window::AssignWindow;
 use super::window_function::WindowPlanner;
@@ -50,7 +51,7 @@ pub fn state(catalog: &str) -> SessionState {
         .with_config(config)
         .with_default_features()
         .with_type_planner(Arc::new(PostgresTypes))
-        .with_relation_planners(vec![Arc::new(WindowPlanner), Arc::new(PatternPlanner), Arc::new(UnnestPlanner)])
+        .with_relation_planners(vec![Arc::new(WindowPlanner), Arc::new(PatternPlanner), Arc::new(TrackPlanner), Arc::new(UnnestPlanner)])
         .with_analyzer_rules(rules)
         .with_optimizer_rules(common_expressions::rules())
         .build();

@@ -1,7 +1,5 @@
 //! Table functions over a table, `TRACK(TABLE t PARTITION BY k ORDER BY ts, method => 'sort')`: what their calls have in common, read and planned.
 
-#![expect(dead_code, reason = "the first of them is planned with it next")]
-
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;

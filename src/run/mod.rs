@@ -31,6 +31,7 @@ pub mod session_aggregate;
 pub mod topn;
 pub mod topn_updating;
 pub mod touched;
+pub mod track;
 pub mod unnest;
 pub mod updating_join;
 pub mod values;
@@ -174,6 +175,8 @@ pub enum Description {
     Over(over::Over),
     /// Recognises patterns of rows.
     Pattern(pattern::Pattern),
+    /// Follows what is seen from frame to frame.
+    Track(track::Track),
     /// Joins without a bound in time, and updates what it gave.
     UpdatingJoin(updating_join::UpdatingJoin),
 }
@@ -204,6 +207,7 @@ impl Description {
             Description::Asof(_) => "AsofJoinExec",
             Description::Over(_) => "OverExec",
             Description::Pattern(_) => "PatternExec",
+            Description::Track(_) => "TrackExec",
             Description::UpdatingJoin(_) => "UpdatingJoinExec",
         }
     }
@@ -232,6 +236,7 @@ impl Description {
             Description::Asof(d) => d.detail(),
             Description::Over(d) => d.detail(),
             Description::Pattern(d) => d.detail(),
+            Description::Track(d) => d.detail(),
             Description::UpdatingJoin(d) => d.detail(),
         }
     }
@@ -267,6 +272,7 @@ impl Description {
             Description::Asof(d) => Arc::clone(&d.schema),
             Description::Over(d) => Arc::clone(&d.schema),
             Description::Pattern(d) => Arc::clone(&d.schema),
+            Description::Track(d) => Arc::clone(&d.schema),
             Description::UpdatingJoin(d) => Arc::clone(&d.schema),
         }
     }
@@ -296,6 +302,7 @@ impl Description {
             Description::Asof(d) => Box::new(d.build(run)?),
             Description::Over(d) => Box::new(d.build(run)?),
             Description::Pattern(d) => Box::new(d.build(run)?),
+            Description::Track(d) => Box::new(d.build(run)?),
             Description::UpdatingJoin(d) => Box::new(d.build(run)?),
         })
     }

@@ -27,4 +27,5 @@ mod rows;
 mod sql;
 mod streams;
 mod tables;
+mod tracks;
 mod windows;

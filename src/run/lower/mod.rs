@@ -22,7 +22,8 @@ use framesql_udfs::function::needs_pixels;
 
 use super::exec::OperatorExec;
 use super::{
-    Description, Run, assign, detach, infer, limit, map, merge, over, pattern, previous, scan, session, session_aggregate, unnest, values,
+    Description, Run, assign, detach, infer, limit, map, merge, over, pattern, previous, scan, session, session_aggregate, track, unnest,
+    values,
 };
 use crate::error::Error;
 use crate::frame::source::{Request, Source};
@@ -31,8 +32,8 @@ use crate::plan::changelog::changelog;
 use crate::plan::event_time::{self, source_of};
 use crate::plan::topn_updating::TopN;
 use crate::plan::{
-    infer as plan_infer, order, over as plan_over, pattern as plan_pattern, previous as plan_previous, unnest as plan_unnest,
-    window as plan_window,
+    infer as plan_infer, order, over as plan_over, pattern as plan_pattern, previous as plan_previous, track as plan_track,
+    unnest as plan_unnest, window as plan_window,
 };
 
 pub use batch::batch;
@@ -198,7 +199,7 @@ impl Lowering<'_> {
     fn over(&mut self, input: &LogicalPlan, description: Description) -> Result<Part> {
         self.one_before = matches!(description, Description::Previous(_));
         let mut input = self.lower(input)?;
-        if input.pixels && matches!(description, Description::Pattern(_)) {
+        if input.pixels && matches!(description, Description::Pattern(_) | Description::Track(_)) {
             input = Part { exec: self.detached(input), pixels: false };
         }
         if !input.pixels {
@@ -256,6 +257,9 @@ impl Lowering<'_> {
         if let Description::Pattern(rows) = description {
             return self.timed_pattern(rows, extension);
         }
+        if let Description::Track(rows) = description {
+            return self.timed_track(rows, extension);
+        }
         let Some(assign) = extension.node.as_any().downcast_ref::<plan_window::AssignWindow>() else { return Ok(description) };
         let panes = std::mem::take(&mut self.panes);
         if assign.fill && !panes {
@@ -288,6 +292,17 @@ impl Lowering<'_> {
             rows.lag_us = lag_us.ok_or_else(|| order::refusal("MATCH_RECOGNIZE", table))?;
         }
         Ok(Description::Pattern(rows))
+    }
+
+    /// A tracker whose order is known to the watermark, in a continuous query.
+    fn timed_track(&self, mut rows: track::Track, extension: &Extension) -> Result<Description> {
+        if self.run.continuous
+            && let Some(node) = extension.node.as_any().downcast_ref::<plan_track::Track>()
+        {
+            let lag_us = node.time().and_then(|time| event_time::lag_us(&node.input, time));
+            rows.lag_us = lag_us.ok_or_else(|| order::refusal("TRACK", &node.input))?;
+        }
+        Ok(Description::Track(rows))
     }
 
     fn window(&mut self, aggregate: &Aggregate, plan: &LogicalPlan) -> Result<Part> {
@@ -367,6 +382,23 @@ fn node(node: &dyn UserDefinedLogicalNode) -> Option<(&LogicalPlan, Description)
         let (input, recognition) = (Arc::clone(n.input.schema()), n.recognition.clone());
         let schema = arrow(UserDefinedLogicalNodeCore::schema(n));
         return Some((&n.input, Description::Pattern(pattern::Pattern { input, recognition, lag_us: 0, schema })));
+    }
+    if let Some(n) = node.downcast_ref::<plan_track::Track>() {
+        let index = |column| n.input.schema().index_of_column(column).ok();
+        let description = track::Track {
+            input: arrow(n.input.schema()),
+            partition: n.partition.iter().map(index).collect::<Option<_>>()?,
+            order: n.order().ok()?,
+            bbox: index(&n.bbox)?,
+            score: match &n.score {
+                Some(score) => Some(index(score)?),
+                None => None,
+            },
+            parameters: n.parameters,
+            lag_us: 0,
+            schema: arrow(UserDefinedLogicalNodeCore::schema(n)),
+        };
+        return Some((&n.input, Description::Track(description)));
     }
     let n = node.downcast_ref::<plan_window::AssignWindow>()?;
     let index = |column| n.input.schema().index_of_column(column).ok();

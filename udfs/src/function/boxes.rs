@@ -20,7 +20,7 @@ const BOX_FIELD: &str = "box";
 
 /// Whether a value of that type is a box: BOX, DETECTION, a struct of numbers named x, y, w, h (in any order) or c0 to c3,
 /// or a list of numbers, which has to have four.
-pub(super) fn is_box(data_type: &DataType) -> bool {
+pub fn is_box(data_type: &DataType) -> bool {
     match data_type {
         DataType::Null => true,
         DataType::Struct(fields) => match fields.find(BOX_FIELD) {
@@ -57,7 +57,7 @@ fn places(fields: &Fields) -> Option<[usize; 4]> {
 }
 
 /// The box of each row; None is NULL, a box with a side that is NULL or not finite, or an empty list. Errs if a list has other than four numbers.
-pub(crate) fn boxes(array: &ArrayRef) -> Result<Vec<Option<Box>>> {
+pub fn boxes(array: &ArrayRef) -> Result<Vec<Option<Box>>> {
     match array.data_type() {
         DataType::Null => Ok(vec![None; array.len()]),
         DataType::Struct(fields) => {

@@ -7,7 +7,7 @@ mod blur;
 mod box_area;
 mod box_center;
 mod box_iou;
-pub(crate) mod boxes;
+pub mod boxes;
 mod brightness;
 pub(crate) mod call;
 mod canny;
