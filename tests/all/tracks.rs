@@ -1,5 +1,7 @@
 //! TRACK: ids against the truth of a hundred synthetic cameras, the same answers however a query is run, and the questions of queries/tracks.
 
+mod naive;
+
 use std::fmt::Write;
 use std::path::Path;
 
@@ -7,6 +9,8 @@ use arrow::util::pretty::pretty_format_batches;
 use fastrand::Rng;
 use framesql::engine::replay::{Conditions, Replay};
 use framesql::settings::Settings;
+use framesql_udfs::detection::Box as Bbox;
+use framesql_udfs::track::{Method, Parameters, Seen, Tracker};
 
 use crate::{answers, files, random, replay};
 
@@ -46,6 +50,52 @@ async fn every_box_of_a_hundred_cameras_keeps_an_id_of_its_own() {
         assert!(n_slow * 50 <= 150 * n_boxes, "seed {seed}: {n_slow} speeds are wrong");
     }
     engine.shutdown().await;
+}
+
+#[test]
+fn tracks_are_those_of_a_second_tracker() {
+    let (mut n_ids, mut n_seen) = (0, 0);
+    for seed in 0..SEEDS {
+        let mut rng = Rng::with_seed(seed);
+        let method = if rng.bool() { Method::Sort } else { Method::Bytetrack };
+        let parameters = Parameters { method, max_age_us: rng.i64(100_000..1_500_000), min_hits: rng.u32(1..5) };
+        let mut number = |from: f64, to: f64| from + (to - from) * rng.f64();
+        let mut things: Vec<[f64; 6]> = (0..5)
+            .map(|_| {
+                let h = number(30.0, 120.0);
+                [number(0.0, 600.0), number(0.0, 200.0), h * number(0.3, 1.2), h, number(-90.0, 90.0), number(-30.0, 30.0)]
+            })
+            .collect();
+        let (mut us, mut frames) = (0, Vec::new());
+        for _ in 0..60 {
+            let seconds = number(0.02, 0.2);
+            us += (seconds * 1e6) as i64;
+            let mut seen = Vec::new();
+            for [x, y, w, h, vx, vy] in &mut things {
+                (*x, *y) = (*x + *vx * seconds + number(-0.03, 0.03) * *h, *y + *vy * seconds);
+                if number(0.0, 1.0) < 0.8 {
+                    seen.push(Seen { bbox: Bbox { x: *x as f32, y: *y as f32, w: *w as f32, h: *h as f32 }, score: number(0.3, 1.0) });
+                }
+            }
+            frames.push((us, seen));
+        }
+        let expected = naive::follow(&parameters, &frames);
+        let mut tracker = Tracker::default();
+        for ((us, seen), expected) in frames.iter().zip(expected) {
+            let found = tracker.step(&parameters, *us, seen);
+            for (found, expected) in found.iter().zip(expected) {
+                n_seen += 1;
+                n_ids += usize::from(expected.is_some());
+                let same = match (found, expected) {
+                    (None, None) => true,
+                    (Some(found), Some((id, vx))) => found.id == id && (found.vx - vx).abs() < 1e-6,
+                    _ => false,
+                };
+                assert!(same, "seed {seed}, {us} µs: {found:?}, not {expected:?}");
+            }
+        }
+    }
+    assert!(n_ids * 2 > n_seen && n_ids < n_seen, "{n_ids} of {n_seen} have an id");
 }
 
 /// A random query over the boxes of some cameras, some of them hidden and some of them hardly seen.
