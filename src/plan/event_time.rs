@@ -12,7 +12,7 @@ use super::join::{self, Way};
 use super::table::SourceTable;
 use super::topn_updating::TopN;
 use super::tracked::Tracked;
-use super::{asof, bin, grouping, infer, over, pattern, previous, system_time, unnest, window};
+use super::{asof, bin, grouping, infer, over, pattern, previous, system_time, track, unnest, window};
 use crate::error::Error;
 use crate::frame::source::Source;
 
@@ -55,6 +55,11 @@ pub fn lag_us(plan: &LogicalPlan, at: usize) -> Option<i64> {
             lag_us(&tracked.input, tracked.tracks.time())?;
             // Its watermark stays at the last row inside of a visit that goes on.
             tracked.carries_time(at).then_some(0)
+        }
+        LogicalPlan::Extension(extension) if extension.node.as_any().is::<track::Track>() => {
+            let track = extension.node.as_any().downcast_ref::<track::Track>()?;
+            // Rows are given in the order of this column, before the watermark that passes them; others may be far behind it.
+            (track.time() == Some(at)).then(|| lag_us(&track.input, at)).flatten().map(|_| 0)
         }
         LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<window::AssignWindow>() {
             Some(assign) if at >= assign.input.schema().fields().len() => {

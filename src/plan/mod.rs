@@ -36,6 +36,7 @@ pub mod system_time;
 pub mod table;
 mod table_function;
 pub mod topn_updating;
+pub mod track;
 pub mod tracked;
 pub mod unnest;
 pub mod window;

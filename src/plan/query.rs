@@ -26,6 +26,7 @@ use super::parse::Emit;
 use super::pattern::planner::PatternPlanner;
 use super::postgres_types::{PostgresTypes, PostgresTypesRule};
 use super::topn_updating::TopN;
+use super::track::TrackPlanner;
 use super::unnest::UnnestPlanner;
 use super::window::AssignWindow;
 use super::window_function::WindowPlanner;
@@ -60,6 +61,7 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>)
         .with_relation_planners(vec![
             Arc::new(WindowPlanner),
             Arc::new(PatternPlanner),
+            Arc::new(TrackPlanner),
             Arc::new(UnnestPlanner),
             Arc::new(VisitsPlanner),
             Arc::new(CrossingsPlanner),

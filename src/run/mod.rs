@@ -33,6 +33,7 @@ pub mod session_aggregate;
 pub mod topn;
 pub mod topn_updating;
 pub mod touched;
+pub mod track;
 mod tracked;
 pub mod unnest;
 pub mod updating_join;
@@ -185,6 +186,8 @@ pub enum Description {
     ZoneVisits(zone_visits::ZoneVisits),
     /// When tracks cross a line.
     LineCrossings(line_crossings::LineCrossings),
+    /// Follows what is seen from frame to frame.
+    Track(track::Track),
     /// Joins without a bound in time, and updates what it gave.
     UpdatingJoin(updating_join::UpdatingJoin),
 }
@@ -217,6 +220,7 @@ impl Description {
             Description::Pattern(_) => "PatternExec",
             Description::ZoneVisits(_) => "ZoneVisitsExec",
             Description::LineCrossings(_) => "LineCrossingsExec",
+            Description::Track(_) => "TrackExec",
             Description::UpdatingJoin(_) => "UpdatingJoinExec",
         }
     }
@@ -247,6 +251,7 @@ impl Description {
             Description::Pattern(d) => d.detail(),
             Description::ZoneVisits(d) => d.detail(),
             Description::LineCrossings(d) => d.detail(),
+            Description::Track(d) => d.detail(),
             Description::UpdatingJoin(d) => d.detail(),
         }
     }
@@ -284,6 +289,7 @@ impl Description {
             Description::Pattern(d) => Arc::clone(&d.schema),
             Description::ZoneVisits(d) => Arc::clone(&d.schema),
             Description::LineCrossings(d) => Arc::clone(&d.schema),
+            Description::Track(d) => Arc::clone(&d.schema),
             Description::UpdatingJoin(d) => Arc::clone(&d.schema),
         }
     }
@@ -315,6 +321,7 @@ impl Description {
             Description::Pattern(d) => Box::new(d.build(run)?),
             Description::ZoneVisits(d) => Box::new(d.build(run)?),
             Description::LineCrossings(d) => Box::new(d.build(run)?),
+            Description::Track(d) => Box::new(d.build(run)?),
             Description::UpdatingJoin(d) => Box::new(d.build(run)?),
         })
     }

@@ -31,6 +31,7 @@ mod rows;
 mod sql;
 mod streams;
 mod tables;
+mod tracks;
 mod transactions;
 mod value_forms;
 mod windows;

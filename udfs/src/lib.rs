@@ -13,3 +13,4 @@ pub mod pixels;
 mod planes;
 pub mod polygon;
 pub mod previous;
+pub mod track;

@@ -23,7 +23,7 @@ use framesql_udfs::function::needs_pixels;
 use super::exec::OperatorExec;
 use super::{
     Description, Run, assign, detach, infer, limit, line_crossings, map, merge, over, pattern, previous, scan, session, session_aggregate,
-    unnest, values, zone_visits,
+    track, unnest, values, zone_visits,
 };
 use crate::error::Error;
 use crate::frame::source::{Request, Source};
@@ -33,8 +33,8 @@ use crate::plan::event_time::{self, source_of};
 use crate::plan::topn_updating::TopN;
 use crate::plan::tracked::{Question, Tracked};
 use crate::plan::{
-    infer as plan_infer, order, over as plan_over, pattern as plan_pattern, previous as plan_previous, unnest as plan_unnest,
-    window as plan_window,
+    infer as plan_infer, order, over as plan_over, pattern as plan_pattern, previous as plan_previous, track as plan_track,
+    unnest as plan_unnest, window as plan_window,
 };
 
 pub use batch::batch;
@@ -200,7 +200,12 @@ impl Lowering<'_> {
     fn over(&mut self, input: &LogicalPlan, description: Description) -> Result<Part> {
         self.one_before = matches!(description, Description::Previous(_));
         let mut input = self.lower(input)?;
-        if input.pixels && matches!(description, Description::Pattern(_) | Description::ZoneVisits(_) | Description::LineCrossings(_)) {
+        if input.pixels
+            && matches!(
+                description,
+                Description::Pattern(_) | Description::Track(_) | Description::ZoneVisits(_) | Description::LineCrossings(_)
+            )
+        {
             input = Part { exec: self.detached(input), pixels: false };
         }
         if !input.pixels {
@@ -261,6 +266,9 @@ impl Lowering<'_> {
         if let Some(tracked) = extension.node.as_any().downcast_ref::<Tracked>() {
             return self.timed_tracks(description, tracked);
         }
+        if let Description::Track(rows) = description {
+            return self.timed_track(rows, extension);
+        }
         let Some(assign) = extension.node.as_any().downcast_ref::<plan_window::AssignWindow>() else { return Ok(description) };
         let panes = std::mem::take(&mut self.panes);
         if assign.fill && !panes {
@@ -308,6 +316,17 @@ impl Lowering<'_> {
             }
         }
         Ok(description)
+    }
+
+    /// A tracker whose order is known to the watermark, in a continuous query.
+    fn timed_track(&self, mut rows: track::Track, extension: &Extension) -> Result<Description> {
+        if self.run.continuous
+            && let Some(node) = extension.node.as_any().downcast_ref::<plan_track::Track>()
+        {
+            let lag_us = node.time().and_then(|time| event_time::lag_us(&node.input, time));
+            rows.lag_us = lag_us.ok_or_else(|| order::refusal("TRACK", &node.input))?;
+        }
+        Ok(Description::Track(rows))
     }
 
     fn window(&mut self, aggregate: &Aggregate, plan: &LogicalPlan) -> Result<Part> {
@@ -404,6 +423,23 @@ fn node(node: &dyn UserDefinedLogicalNode) -> Option<(&LogicalPlan, Description)
     }
     if let Some(n) = node.downcast_ref::<Tracked>() {
         return Some((&n.input, tracked(n)));
+    }
+    if let Some(n) = node.downcast_ref::<plan_track::Track>() {
+        let index = |column| n.input.schema().index_of_column(column).ok();
+        let description = track::Track {
+            input: arrow(n.input.schema()),
+            partition: n.partition.iter().map(index).collect::<Option<_>>()?,
+            order: n.order().ok()?,
+            bbox: index(&n.bbox)?,
+            score: match &n.score {
+                Some(score) => Some(index(score)?),
+                None => None,
+            },
+            parameters: n.parameters,
+            lag_us: 0,
+            schema: arrow(UserDefinedLogicalNodeCore::schema(n)),
+        };
+        return Some((&n.input, Description::Track(description)));
     }
     let n = node.downcast_ref::<plan_window::AssignWindow>()?;
     let index = |column| n.input.schema().index_of_column(column).ok();
