@@ -48,7 +48,7 @@ async fn described(pool: &PgPool) -> Outcome {
 }
 
 async fn streamed(pool: &PgPool) -> Outcome {
-    let numbers: Vec<i64> = sqlx::query_scalar("SELECT frame_no FROM clip ORDER BY 1").fetch(pool).try_collect().await?;
+    let numbers: Vec<i64> = sqlx::query_scalar::<_, i64>("SELECT frame_no FROM clip ORDER BY 1").fetch(pool).try_collect().await?;
     equal(numbers, (0..300).collect::<Vec<i64>>())
 }
 

@@ -37,7 +37,7 @@ async fn parameters() -> Outcome {
     let statement = client.prepare("SELECT count(*) FROM clip WHERE frame_no < $1 AND source = $2 AND ts >= $3").await?;
     equal(statement.params(), &[Type::INT8, Type::TEXT, Type::TIMESTAMPTZ][..])?;
     equal(statement.columns()[0].type_(), &Type::INT8)?;
-    equal(client.query_one(&statement, &[&10i64, &"clip", &DateTime::UNIX_EPOCH]).await?.get(0), 10i64)?;
+    equal(client.query_one(&statement, &[&10i64, &"clip", &DateTime::UNIX_EPOCH]).await?.get::<_, i64>(0), 10)?;
     let statement = client.prepare_typed("SELECT $1, ARRAY[$2]", &[Type::TEXT, Type::INT4]).await?;
     let row = client.query_one(&statement, &[&"é", &3i32]).await?;
     equal((row.get(0), row.get(1)), ("é", vec![3i32]))?;
@@ -63,7 +63,7 @@ async fn portals() -> Outcome {
     let portal = block.bind("SUBSCRIBE live", &[]).await?;
     equal(block.query_portal(&portal, 1).await?[0].get::<_, i32>("diff"), 1)?;
     block.rollback().await?;
-    equal(client.query_one("SELECT 'on'", &[]).await?.get(0), "on")
+    equal(client.query_one("SELECT 'on'", &[]).await?.get::<_, &str>(0), "on")
 }
 
 async fn pipelined() -> Outcome {
@@ -94,7 +94,7 @@ async fn errors() -> Outcome {
     let inner = block.savepoint("inner").await?;
     equal(inner.query("SELECT 1/0", &[]).await.is_err(), true)?;
     inner.rollback().await?;
-    equal(block.query_one("SELECT 'on'", &[]).await?.get(0), "on")?;
+    equal(block.query_one("SELECT 'on'", &[]).await?.get::<_, &str>(0), "on")?;
     block.commit().await?;
     Ok(())
 }
@@ -129,7 +129,7 @@ async fn cancelled() -> Outcome {
         }
     };
     equal(ended.code(), Some(&SqlState::QUERY_CANCELED))?;
-    equal(client.query_one("SELECT 'on'", &[]).await?.get(0), "on")
+    equal(client.query_one("SELECT 'on'", &[]).await?.get::<_, &str>(0), "on")
 }
 
 async fn notified() -> Outcome {
