@@ -45,7 +45,8 @@ def objects():
         found = connection.adbc_get_objects(depth="columns", db_schema_filter="public").read_all().to_pylist()
         names = {table["table_name"]: table for catalog in found for schema in catalog["catalog_db_schemas"] for table in schema["db_schema_tables"]}
         equal({"cameras", "clip", "early", "live", "lobby", "whole"} <= set(names), True)
-        equal([column["column_name"] for column in names["whole"]["table_columns"]], ["window_start", "frames"])
+        columns = sorted(names["whole"]["table_columns"], key=lambda column: column["ordinal_position"])
+        equal([column["column_name"] for column in columns], ["window_start", "frames"])
         equal(connection.adbc_get_info()["vendor_name"], "PostgreSQL")
 
 

@@ -182,7 +182,7 @@ class JdbcDriver {
             equal(rows(data.getCatalogs(), "TABLE_CAT").contains("framesql"), true);
             equal(rows(data.getSchemas(), "TABLE_SCHEM").containsAll(List.of("framesql", "information_schema", "pg_catalog", "public")), true);
             equal(rows(data.getTables(null, "public", "%", null), "TABLE_NAME", "TABLE_TYPE"), List.of(
-                "live|MATERIALIZED VIEW", "whole|MATERIALIZED VIEW", "cameras|TABLE", "clip|TABLE", "lobby|TABLE", "early|VIEW"));
+                "cameras_pkey|INDEX", "live|MATERIALIZED VIEW", "whole|MATERIALIZED VIEW", "cameras|TABLE", "clip|TABLE", "lobby|TABLE", "early|VIEW"));
             equal(rows(data.getTables(null, null, "who%", new String[] {"TABLE", "MATERIALIZED VIEW"}), "TABLE_NAME"), List.of("whole"));
             equal(rows(data.getColumns(null, "public", "whole", "%"), "COLUMN_NAME", "TYPE_NAME", "DATA_TYPE", "ORDINAL_POSITION", "IS_NULLABLE"),
                 List.of("window_start|timestamptz|93|1|YES", "frames|int8|-5|2|YES"));

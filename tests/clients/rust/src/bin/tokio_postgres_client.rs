@@ -7,6 +7,7 @@ use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, Utc};
 use framesql_clients::{Checks, Outcome, equal, url, version};
 use futures::{SinkExt, StreamExt, TryStreamExt, future, pin_mut, stream};
+use tokio::sync::mpsc;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{AsyncMessage, Client, NoTls, SimpleQueryMessage};
@@ -91,7 +92,7 @@ async fn errors() -> Outcome {
         equal(client.query(sql, &[]).await.err().and_then(|e| e.code().cloned()), Some(code))?;
     }
     let mut block = client.transaction().await?;
-    let inner = block.savepoint("inner").await?;
+    let inner = block.savepoint("part").await?;
     equal(inner.query("SELECT 1/0", &[]).await.is_err(), true)?;
     inner.rollback().await?;
     equal(block.query_one("SELECT 'on'", &[]).await?.get::<_, &str>(0), "on")?;
@@ -134,21 +135,17 @@ async fn cancelled() -> Outcome {
 
 async fn notified() -> Outcome {
     let (client, mut connection) = tokio_postgres::connect(&url(), NoTls).await?;
-    let mut messages = stream::poll_fn(move |context| connection.poll_message(context)).boxed();
-    let (heard, said) = future::join(
-        async {
-            while let Some(message) = messages.next().await {
-                if let Ok(AsyncMessage::Notification(note)) = message {
-                    return Some((note.channel().to_owned(), note.payload().to_owned()));
-                }
+    let (heard, mut notes) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let mut messages = stream::poll_fn(|context| connection.poll_message(context));
+        while let Some(Ok(message)) = messages.next().await {
+            if let AsyncMessage::Notification(note) = message {
+                let _ = heard.send((note.channel().to_owned(), note.payload().to_owned())).await;
             }
-            None
-        },
-        client.batch_execute("LISTEN gate; NOTIFY gate, 'opened'"),
-    )
-    .await;
-    said?;
-    equal(heard, Some(("gate".to_owned(), "opened".to_owned())))
+        }
+    });
+    client.batch_execute("LISTEN gate; NOTIFY gate, 'opened'").await?;
+    equal(notes.recv().await, Some(("gate".to_owned(), "opened".to_owned())))
 }
 
 #[tokio::main]
