@@ -29,6 +29,20 @@ impl Checks {
         }
     }
 
+    /// What PostgreSQL allows and the server does not: the error has these words. When it is allowed one day, the check fails and becomes another.
+    pub async fn refused(&mut self, name: &str, words: &str, check: impl Future<Output = Outcome>) {
+        match check.await {
+            Err(error) if error.to_string().contains(words) => {
+                self.passed += 1;
+                println!("refused {name}: {words}");
+            }
+            other => {
+                self.failed += 1;
+                println!("FAILED  {name}: {}", format!("{other:?}").replace('\n', " "));
+            }
+        }
+    }
+
     /// The exit code.
     pub fn end(self) -> ExitCode {
         println!("{} passed, {} failed", self.passed, self.failed);

@@ -24,7 +24,9 @@ async fn values() -> Outcome {
     let row = client.query_one("SELECT frame_no, ts, keyframe, width, source, frame FROM clip WHERE frame_no = 1", &[]).await?;
     equal((row.get(0), row.get(2), row.get(3), row.get(4), row.get(5)), (1i64, false, 1280i32, "clip", "clip#1 1280x720"))?;
     equal(row.get::<_, DateTime<Utc>>(1).timestamp_micros(), 40_000)?;
-    let row = client.query_one("SELECT face.box, face.score FROM clip CROSS JOIN UNNEST(detect_faces(frame)) AS face WHERE frame_no = 60", &[]).await?;
+    let row = client
+        .query_one("SELECT face.box, face.score FROM clip CROSS JOIN UNNEST(detect_faces(frame)) AS face WHERE frame_no = 60", &[])
+        .await?;
     equal(row.get::<_, serde_json::Value>(0)["w"].is_number(), true)?;
     let sql = "SELECT jpeg(frame, 64), 1.5::float8, NULL::int4, ARRAY[1, 2]::int8[], '2026-05-01'::date, 1.5::float4, 7::int2 FROM clip WHERE frame_no = 0";
     let row = client.query_one(sql, &[]).await?;
@@ -86,9 +88,11 @@ async fn simple() -> Outcome {
 
 async fn errors() -> Outcome {
     let mut client = connect().await?;
-    for (sql, code) in
-        [("SELECT * FROM nothing", SqlState::UNDEFINED_TABLE), ("SELEC", SqlState::SYNTAX_ERROR), ("SELECT 1/0", SqlState::DIVISION_BY_ZERO)]
-    {
+    for (sql, code) in [
+        ("SELECT * FROM nothing", SqlState::UNDEFINED_TABLE),
+        ("SELEC", SqlState::SYNTAX_ERROR),
+        ("SELECT 1/0", SqlState::DIVISION_BY_ZERO),
+    ] {
         equal(client.query(sql, &[]).await.err().and_then(|e| e.code().cloned()), Some(code))?;
     }
     let mut block = client.transaction().await?;
@@ -108,7 +112,8 @@ async fn copies() -> Outcome {
     pin_mut!(sink);
     sink.send_all(&mut stream::iter(["2\tb\n", "3\t\\N\n"]).map(|part| Ok(Bytes::from_static(part.as_bytes())))).await?;
     equal(sink.finish().await?, 2)?;
-    let parts: Vec<Bytes> = client.copy_out("COPY (SELECT id, text FROM notes ORDER BY id) TO STDOUT WITH (FORMAT csv)").await?.try_collect().await?;
+    let parts: Vec<Bytes> =
+        client.copy_out("COPY (SELECT id, text FROM notes ORDER BY id) TO STDOUT WITH (FORMAT csv)").await?.try_collect().await?;
     equal(parts.concat(), b"1,a\n2,b\n3,\n".to_vec())?;
     client.batch_execute("DROP TABLE notes").await?;
     Ok(())
