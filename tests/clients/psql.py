@@ -12,6 +12,7 @@ import tempfile
 import time
 
 from checks import Checks, equal
+from server import psql_version
 
 CLIP = os.environ["CLIP"]
 PROGRAM = os.environ["FRAMESQL"]
@@ -275,7 +276,7 @@ def restart():
 
 
 def main():
-    checks = Checks()
+    checks = Checks(psql_version())
     checks.run("scalars, several statements, any user and database", scalars)
     checks.run("a clip is a table", clip)
     checks.run("a row for each face", faces)
