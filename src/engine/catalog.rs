@@ -116,7 +116,6 @@ impl Object {
             (Body::Rows(a, _), Body::Rows(b, _)) => Arc::ptr_eq(a, b),
             (Body::Table(a), Body::Table(b)) | (Body::Gallery(a), Body::Gallery(b)) => Arc::ptr_eq(a, b),
             (Body::View(a), Body::View(b)) => Arc::ptr_eq(a, b),
-            (Body::Figure(a), Body::Figure(b)) => Arc::ptr_eq(a, b),
             (Body::Materialized(a), Body::Materialized(b)) => Arc::ptr_eq(a, b),
             (Body::Figure(a), Body::Figure(b)) => Arc::ptr_eq(a, b),
             _ => false,

@@ -41,7 +41,7 @@ type Columns = Vec<(&'static str, ArrayRef)>;
 type Make = fn(&System) -> Columns;
 
 /// The list: name and what makes it.
-const TABLES: [(&str, Make); 10] = [
+const TABLES: [(&str, Make); 11] = [
     ("sources", sources),
     ("figures", figures),
     ("tables", tables),

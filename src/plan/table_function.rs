@@ -226,7 +226,6 @@ impl Call {
     }
 
     /// A whole number; None where it is not given.
-    #[expect(dead_code, reason = "TRACK has one, and is planned next")]
     pub(super) fn integer(&self, argument: &str, context: &mut dyn RelationPlannerContext) -> Result<Option<i64>> {
         let Some(expr) = self.constant(argument, context)? else { return Ok(None) };
         let (number, sign) = match &expr {

@@ -83,16 +83,18 @@ impl TrackOperator {
             let us = times.value(from);
             let to = (from..rows.num_rows()).find(|at| times.value(*at) != us).unwrap_or(rows.num_rows());
             let mut frames: BTreeMap<&[u8], Vec<usize>> = BTreeMap::new();
-            for at in from..to {
-                frames.entry(keys[at].as_slice()).or_default().push(at);
+            for (at, key) in keys.iter().enumerate().take(to).skip(from) {
+                frames.entry(key.as_slice()).or_default().push(at);
             }
             for (key, members) in frames {
-                let there: Vec<(usize, Seen)> = members.into_iter().filter_map(|at| Some((at, seen[at]?))).collect();
+                let there: Vec<(usize, Seen)> = members.into_iter().filter_map(|at| Some((at, (*seen.get(at)?)?))).collect();
                 let detections: Vec<Seen> = there.iter().map(|(_, seen)| *seen).collect();
                 let tracker = self.trackers.entry(key.to_vec()).or_default();
                 let tracked = tracker.step(&self.description.parameters, us, &detections);
                 for ((at, _), tracked) in there.into_iter().zip(tracked) {
-                    found[at] = tracked;
+                    if let Some(place) = found.get_mut(at) {
+                        *place = tracked;
+                    }
                 }
             }
             from = to;
