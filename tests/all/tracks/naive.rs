@@ -32,9 +32,8 @@ fn inverse(a: &Matrix) -> Matrix {
         both[at].iter_mut().for_each(|x| *x /= whole);
         for row in (0..n).filter(|row| *row != at) {
             let factor = both[row][at];
-            for column in 0..2 * n {
-                both[row][column] -= factor * both[at][column];
-            }
+            let pivot = both[at].clone();
+            both[row].iter_mut().zip(pivot).for_each(|(x, y)| *x -= factor * y);
         }
     }
     matrix(n, n, |row, column| both[row][n + column])
