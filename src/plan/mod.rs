@@ -30,6 +30,7 @@ mod selection;
 mod sum;
 pub mod system_time;
 pub mod table;
+mod table_function;
 pub mod topn_updating;
 pub mod unnest;
 pub mod window;

@@ -181,7 +181,7 @@ impl RelationPlanner for WindowPlanner {
 }
 
 /// The input with its time in the unit that every time has here.
-fn in_microseconds(input: LogicalPlan, time: &Column) -> Result<LogicalPlan> {
+pub(super) fn in_microseconds(input: LogicalPlan, time: &Column) -> Result<LogicalPlan> {
     let columns = input.schema().columns().into_iter().map(|column| {
         let same = column == *time;
         let expr = Expr::Column(column.clone());
@@ -234,7 +234,7 @@ fn column(function: &Function, what: &str, expr: Expr) -> Result<Column> {
 }
 
 /// The alias that keeps `lobby.ts` readable where the subquery is one made by `select_all`.
-fn single_table(query: &Query) -> Option<TableAlias> {
+pub(super) fn single_table(query: &Query) -> Option<TableAlias> {
     let SetExpr::Select(select) = query.body.as_ref() else { return None };
     match select.from.as_slice() {
         [ast::TableWithJoins { relation: TableFactor::Table { name, alias: None, args: None, .. }, joins }] if joins.is_empty() => {

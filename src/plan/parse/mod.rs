@@ -5,6 +5,7 @@ mod dialect;
 mod partition;
 pub(super) mod pattern;
 mod reader;
+pub(super) mod table_argument;
 mod version;
 
 use datafusion::sql::sqlparser::ast::{self, Query};
@@ -212,6 +213,7 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
         let text = slice(sql, &offsets, first.span.start, last.span.end).trim().to_owned();
         drop_table_keywords(&mut words);
         version::mark(&dialect, &mut words);
+        table_argument::mark(&mut words);
         select_tables(&mut words);
         partition::name_session_keys(&mut words);
         mark_emit(&mut words);

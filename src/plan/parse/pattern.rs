@@ -23,16 +23,16 @@ pub(super) fn mark(tokens: &mut Vec<TokenWithSpan>) -> Result<()> {
     Ok(())
 }
 
-fn token(tokens: &[TokenWithSpan], at: usize) -> Option<&Token> {
+pub(super) fn token(tokens: &[TokenWithSpan], at: usize) -> Option<&Token> {
     tokens.get(at).map(|t| &t.token)
 }
 
-fn is(tokens: &[TokenWithSpan], at: usize, word: &str) -> bool {
+pub(super) fn is(tokens: &[TokenWithSpan], at: usize, word: &str) -> bool {
     token(tokens, at).is_some_and(|t| is_word(t, word))
 }
 
 /// The parenthesis that closes the one at `open`.
-fn closing(tokens: &[TokenWithSpan], open: usize) -> Option<usize> {
+pub(super) fn closing(tokens: &[TokenWithSpan], open: usize) -> Option<usize> {
     let mut depth = 0_usize;
     for (at, t) in tokens.iter().enumerate().skip(open) {
         match t.token {
