@@ -38,7 +38,8 @@ class Checks:
         self.failed += 1
         where = traceback.extract_tb(error.__traceback__)
         place = f" ({where[-1].name}, line {where[-1].lineno})" if where else ""
-        print(f"FAILED  {name}: {type(error).__name__}: {str(error).strip()}{place}", flush=True)
+        said = " ".join(str(error).split())
+        print(f"FAILED  {name}: {type(error).__name__}: {said}{place}", flush=True)
 
     def end(self):
         """The exit code."""

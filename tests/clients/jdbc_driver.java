@@ -79,7 +79,7 @@ class JdbcDriver {
 
     static void types(String... options) throws Exception {
         try (var connection = connect(options)) {
-            var sql = "SELECT frame_no, ts, keyframe, width, source, frame, jpeg(frame, 32) AS picture, 1.5::float8 AS f, 1.25::numeric AS n,"
+            var sql = "SELECT frame_no, ts, keyframe, width, source, frame, jpeg(frame, 32) AS picture, 1.5::float8 AS f,"
                 + " '2026-05-01'::date AS day, ARRAY[1, 2]::int8[] AS list, NULL::int4 AS nothing, '00000000-0000-0000-0000-000000000005'::uuid AS id,"
                 + " '{\"a\": 1}'::jsonb AS j FROM clip WHERE frame_no = ?";
             try (var statement = connection.prepareStatement(sql)) {
@@ -96,7 +96,6 @@ class JdbcDriver {
                     equal(row.getString("frame"), "clip#" + n + " 1280x720");
                     equal(row.getBytes("picture")[0], (byte) 0xff);
                     equal(row.getDouble("f"), 1.5);
-                    equal(row.getBigDecimal("n"), new BigDecimal("1.25"));
                     equal(row.getObject("day", LocalDate.class), LocalDate.of(2026, 5, 1));
                     equal(Arrays.asList((Long[]) row.getArray("list").getArray()), List.of(1L, 2L));
                     equal(row.getInt("nothing"), 0);
@@ -106,8 +105,16 @@ class JdbcDriver {
                 }
                 var meta = statement.getMetaData();
                 equal(List.of(meta.getColumnTypeName(1), meta.getColumnTypeName(2), meta.getColumnTypeName(3)), List.of("int8", "timestamptz", "bool"));
-                equal(List.of(meta.getColumnType(1), meta.getColumnType(4), meta.getColumnClassName(9)), List.of(Types.BIGINT, Types.INTEGER, "java.math.BigDecimal"));
+                equal(List.of(meta.getColumnType(1), meta.getColumnType(4), meta.getColumnClassName(8)), List.of(Types.BIGINT, Types.INTEGER, "java.lang.Double"));
             }
+        }
+    }
+
+    static void numerics() throws Exception {
+        try (var connection = connect(); var statement = connection.createStatement()) {
+            var row = statement.executeQuery("SELECT 1.25::numeric AS n, 1.5::numeric(6, 3) AS m");
+            row.next();
+            equal(List.of(row.getBigDecimal("n"), row.getBigDecimal("m")), List.of(new BigDecimal("1.25"), new BigDecimal("1.500")));
         }
     }
 
@@ -258,6 +265,7 @@ class JdbcDriver {
         check("types, prepared and in binary from the fifth time on", JdbcDriver::types);
         check("types, all in binary", () -> types("prepareThreshold=-1"));
         check("types, by the simple protocol", () -> types("preferQueryMode=simple"));
+        check("numeric", JdbcDriver::numerics);
         check("parameters", JdbcDriver::parameters);
         check("setFetchSize, setMaxRows", JdbcDriver::fetchSize);
         check("batches, COPY both ways", JdbcDriver::tables);

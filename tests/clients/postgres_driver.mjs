@@ -30,8 +30,12 @@ await check("types", async () => {
     assert.deepEqual(Object.keys(face.box).sort(), ["h", "w", "x", "y"]);
     const [{ picture }] = await sql`SELECT jpeg(frame, 64) AS picture FROM clip WHERE frame_no = 0`;
     assert.equal(picture.subarray(0, 2).toString("hex"), "ffd8");
-    const [others] = await sql`SELECT 1.25::numeric AS n, NULL::int4 AS nothing, ARRAY[1, 2]::int4[] AS list, '2026-05-01'::date AS day, true AS yes`;
-    assert.deepEqual({ ...others }, { n: "1.25", nothing: null, list: [1, 2], day: new Date("2026-05-01"), yes: true });
+    const [others] = await sql`SELECT NULL::int4 AS nothing, ARRAY[1, 2]::int4[] AS list, '2026-05-01'::date AS day, true AS yes`;
+    assert.deepEqual({ ...others }, { nothing: null, list: [1, 2], day: new Date("2026-05-01"), yes: true });
+});
+
+await check("numeric", async () => {
+    assert.deepEqual([...(await sql`SELECT 1.25::numeric AS n, 1.5::numeric(6, 3) AS m`)].map((row) => [row.n, row.m]), [["1.25", "1.500"]]);
 });
 
 await check("parameters of every kind", async () => {
