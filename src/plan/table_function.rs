@@ -188,8 +188,6 @@ impl Call {
             )
             .into());
         }
-        // date_bin, below in a subquery, gives other units until the whole query is analysed.
-        let plan = if *field.data_type() == ts_type() { plan } else { in_microseconds(plan, time)? };
         let index = |column: &Column| schema.index_of_column(column);
         let keys = order.iter().zip(&self.order).map(|(column, key)| {
             let descending = key.options.asc == Some(false);
@@ -198,7 +196,12 @@ impl Call {
         });
         let order = keys.collect::<Result<Vec<_>>>()?;
         let partition = partition.iter().map(index).collect::<Result<Vec<_>>>()?;
-        Ok(Table { plan, partition, order })
+        let mut table = Table { plan, partition, order };
+        // date_bin, below in a subquery, gives other units until the whole query is analysed.
+        if *schema.field(table.time()).data_type() != ts_type() {
+            table.plan = in_microseconds(table.plan, time)?;
+        }
+        Ok(table)
     }
 
     /// A constant argument; None where it is not given. Errs with 22023 if it is no constant.
