@@ -238,6 +238,7 @@ pub const SESSION_SETTINGS: &[SessionSetting] = &[
     SessionSetting { name: "lc_collate", default: "C", meaning: "texts are compared by their bytes" },
     SessionSetting { name: "lc_ctype", default: "C", meaning: "kept for clients" },
     SessionSetting { name: "lock_timeout", default: "0", meaning: "kept for clients" },
+    SessionSetting { name: "max_index_keys", default: "32", meaning: "kept for clients" },
     SessionSetting { name: "max_identifier_length", default: "63", meaning: "kept for clients" },
     SessionSetting { name: "search_path", default: "public", meaning: "the only schema of user objects is public" },
     SessionSetting { name: "server_encoding", default: "UTF8", meaning: "the only encoding is UTF8" },

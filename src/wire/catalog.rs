@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, Weak};
 
+use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
@@ -16,6 +17,7 @@ use datafusion_pg_catalog::pg_catalog::{PgCatalogSchemaProvider, PgCatalogStatic
 use parking_lot::Mutex;
 
 use super::cancel::{Registered, Registry};
+use super::fill::with_letters;
 use super::information::Information;
 use super::keys::{self, Key};
 use super::notify::Channels;
@@ -51,6 +53,7 @@ pub(super) struct Shared {
     fixed: Fixed,
     oids: Mutex<Oids>,
     procedures: OnceLock<Option<RecordBatch>>,
+    types: OnceLock<Option<RecordBatch>>,
     /// Who listens to what.
     pub(super) channels: Arc<Channels>,
 }
@@ -84,7 +87,7 @@ impl Shared {
     pub(super) fn new() -> Result<Shared> {
         let nothing: Arc<dyn CatalogProviderList> = Arc::new(MemoryCatalogProviderList::new());
         let fixed = Fixed::try_new(nothing, Arc::new(PgCatalogStaticTables::try_new()?), EmptyContextProvider)?;
-        Ok(Shared { fixed, oids: Mutex::default(), procedures: OnceLock::new(), channels: Arc::default() })
+        Ok(Shared { fixed, oids: Mutex::default(), procedures: OnceLock::new(), types: OnceLock::new(), channels: Arc::default() })
     }
 
     /// The oid of a relation, the one that Postgres has for it where clients know it by heart.
@@ -261,6 +264,11 @@ impl PgCatalog {
         roles
     }
 
+    /// Who listens to what.
+    pub(super) fn channels(&self) -> &Channels {
+        &self.shared.channels
+    }
+
     /// Whether a role may do everything.
     pub(super) fn superuser(&self, role: &str) -> bool {
         self.engine.upgrade().is_some_and(|engine| engine.roles().superuser(role))
@@ -324,8 +332,19 @@ impl PgCatalog {
         }
         let Some(fixed) = self.shared.fixed.table("pg_proc").await? else { return Ok(None) };
         let rows = SessionContext::new().read_table(fixed)?.collect().await?;
-        let made = procedures::pg_proc(&rows)?;
+        let made = procedures::pg_proc(&rows)?.map(with_letters).transpose()?;
         Ok(self.shared.procedures.get_or_init(|| made).clone())
+    }
+
+    /// pg_type, whose columns of one letter say so.
+    async fn types(&self) -> datafusion::error::Result<Option<RecordBatch>> {
+        if let Some(made) = self.shared.types.get() {
+            return Ok(made.clone());
+        }
+        let Some(fixed) = self.shared.fixed.table("pg_type").await? else { return Ok(None) };
+        let rows = SessionContext::new().read_table(fixed)?.collect().await?;
+        let made = rows.first().map(|first| concat_batches(&first.schema(), &rows)).transpose()?.map(with_letters).transpose()?;
+        Ok(self.shared.types.get_or_init(|| made).clone())
     }
 
     /// What pg_get_viewdef gives.
@@ -399,9 +418,12 @@ impl SchemaProvider for PgCatalog {
         if let Some(batch) = relations::rows(self, name).await? {
             return Ok(Some(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)));
         }
-        if name == "pg_proc"
-            && let Some(batch) = self.procedures().await?
-        {
+        let made = match name {
+            "pg_proc" => self.procedures().await?,
+            "pg_type" => self.types().await?,
+            _ => None,
+        };
+        if let Some(batch) = made {
             return Ok(Some(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)));
         }
         self.shared.fixed.table(name).await

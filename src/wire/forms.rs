@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::functions::{ACL_ITEMS, OID_ARRAY, REGTYPES_TEXT};
 use super::keys::EXPANDED;
+use super::patterns;
 use super::procedures::PROCEDURE_OID;
 use super::rewrite::{call, last, null, single};
 use super::typed::{JSONB, UUID};
@@ -63,6 +64,11 @@ impl VisitorMut for Forms {
                 let found = calls("regexp_match", vec![text.as_ref().clone(), pattern.as_ref().clone()]);
                 let first = Expr::Value(Value::Number("1".into(), false).with_empty_span());
                 *expr = calls("array_element", vec![found, first]);
+            }
+            Expr::Function(function) if last(&function.name).as_deref() == Some("to_timestamp") => {
+                if let Some(read) = patterns::to_timestamp(function) {
+                    *expr = read;
+                }
             }
             // Functions of rows in a SELECT list.
             Expr::Function(function) if last(&function.name).as_deref() == Some("_pg_expandarray") => {

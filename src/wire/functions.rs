@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, Int32Array, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type};
 use datafusion::common::ScalarValue;
@@ -11,11 +11,11 @@ use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Signature, SimpleScalar
 use datafusion::prelude::SessionContext;
 use datafusion_pg_catalog::pg_catalog::generate_series_arg_coercion::CoerceIntArgsToBigInt;
 use datafusion_pg_catalog::pg_catalog::{array_bounds_udf, quote_ident_udf};
-use datafusion_pg_catalog::pg_catalog::{create_current_schema_udf, create_current_schemas_udf, create_pg_encoding_to_char_udf};
+use datafusion_pg_catalog::pg_catalog::{create_current_schema_udf, create_current_schemas_udf};
 use pgwire::api::Type;
 
 use super::catalog::PgCatalog;
-use super::{columns, shapes, sleep, typed};
+use super::{columns, notify, shapes, sleep, typed};
 
 /// What version() says: clients read the number behind the name.
 const VERSION: &str = concat!("PostgreSQL 16.4 (framesql ", env!("CARGO_PKG_VERSION"), ")");
@@ -131,7 +131,23 @@ pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>, pid: 
     }
     context.register_udf(create_current_schema_udf());
     context.register_udf(create_current_schemas_udf());
-    context.register_udf(create_pg_encoding_to_char_udf());
+    context.register_udf(constant("pg_encoding_to_char", ScalarValue::from("UTF8")));
+    let held = Arc::clone(catalog);
+    let notify = move |arguments: &[ColumnarValue]| -> Result<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(arguments)?;
+        let [channels, payloads] = arrays.as_slice() else {
+            return datafusion::common::exec_err!("pg_notify() needs a channel and a payload");
+        };
+        let (channels, payloads) = (cast(channels, &DataType::Utf8)?, cast(payloads, &DataType::Utf8)?);
+        for (channel, payload) in channels.as_string::<i32>().iter().zip(payloads.as_string::<i32>()) {
+            let (channel, payload) = (channel.unwrap_or_default().to_owned(), payload.unwrap_or_default().to_owned());
+            notify::check(&channel, &payload).map_err(DataFusionError::from)?;
+            held.channels().say(&notify::Message { pid, channel, payload });
+        }
+        Ok(ColumnarValue::Array(arrow::array::new_null_array(&DataType::Utf8, channels.len())))
+    };
+    let signature = Signature::new(TypeSignature::Any(2), Volatility::Volatile);
+    context.register_udf(SimpleScalarUDF::new_with_signature("pg_notify", signature, DataType::Utf8, Arc::new(notify)).into());
     context.register_udf(quote_ident_udf::create_quote_ident_udf());
     context.register_udf(quote_ident_udf::create_parse_ident_udf());
     context.register_udf(array_bounds_udf::create_array_upper_udf());

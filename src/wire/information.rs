@@ -100,7 +100,7 @@ fn shown(listed: &[Listed]) -> impl Iterator<Item = &Listed> {
 }
 
 /// Whether statements write it.
-fn is_table(one: &Listed) -> bool {
+pub(super) fn is_table(one: &Listed) -> bool {
     let made = one.definition.as_deref().and_then(|made| made.split_whitespace().nth(1));
     one.kind == 'r' && made.is_some_and(|word| word.eq_ignore_ascii_case("table"))
 }
@@ -117,7 +117,7 @@ fn columns_of(database: &str, listed: &[Listed]) -> (Columns, usize) {
         ("column_name", some(fields.iter().map(|(_, _, field)| field.name()))),
         ("ordinal_position", Fill::Int4(fields.iter().map(|(_, at, _)| *at as i32).collect())),
         ("column_default", Fill::Null),
-        ("is_nullable", some(fields.iter().map(|(_, _, field)| if field.is_nullable() { "YES" } else { "NO" }))),
+        ("is_nullable", some(fields.iter().map(|(one, _, field)| if field.is_nullable() || !is_table(one) { "YES" } else { "NO" }))),
         ("data_type", some(types.iter().map(data_type))),
         ("character_maximum_length", Fill::NullInt4),
         ("character_octet_length", int4(|one| (data_type(one) == "text").then_some(1 << 30))),

@@ -69,6 +69,19 @@ pub(super) fn pg_index(listed: &[Listed]) -> Columns {
     ]
 }
 
+/// pg_indexes.
+pub(super) fn pg_indexes(listed: &[Listed]) -> Columns {
+    let all = || keys(listed);
+    let columns = |one: &Listed| one.schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
+    vec![
+        ("schemaname", some(all().map(|_| "public"))),
+        ("tablename", some(all().map(|(_, key)| &key.table))),
+        ("indexname", some(all().map(|(one, _)| &one.name))),
+        ("tablespace", Fill::Null),
+        ("indexdef", some(all().map(|(one, key)| index_definition(&one.name, &key.table, &columns(one))))),
+    ]
+}
+
 /// pg_constraint.
 pub(super) fn pg_constraint(listed: &[Listed], public_oid: i32) -> Columns {
     let all = || keys(listed);
@@ -186,9 +199,14 @@ fn definition(catalog: &PgCatalog, of_index: bool, oid: i32, column: i32) -> Opt
         return Some(format!("PRIMARY KEY ({})", names.join(", ")));
     }
     match usize::try_from(column).ok().and_then(|column| column.checked_sub(1)) {
-        None => Some(format!("CREATE UNIQUE INDEX {} ON public.{} USING btree ({})", quoted(&index), quoted(&table), names.join(", "))),
+        None => Some(index_definition(&index, &table, &columns)),
         Some(at) => names.get(at).cloned(),
     }
+}
+
+fn index_definition(index: &str, table: &str, columns: &[String]) -> String {
+    let columns: Vec<String> = columns.iter().map(|name| quoted(name)).collect();
+    format!("CREATE UNIQUE INDEX {} ON public.{} USING btree ({})", quoted(index), quoted(table), columns.join(", "))
 }
 
 fn pair() -> Fields {

@@ -25,6 +25,7 @@ mod notify;
 mod order;
 mod own;
 mod parameters;
+mod patterns;
 mod portal;
 mod prepared;
 mod privileges;

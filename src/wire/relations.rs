@@ -10,18 +10,20 @@ use super::cancel::Connected;
 use super::catalog::{Listed, OWNER_OID, PUBLIC_OID, PgCatalog};
 use super::describe::Descriptions;
 use super::fill::{Columns, Fill, rows_of, schema_of, some};
+use super::information::is_table;
 use super::{columns, keys, privileges};
 use crate::engine::roles::{FIRST, Grant, Role};
 use crate::settings::SessionSetting;
 
 /// The relations below.
-pub(super) const NAMES: [&str; 15] = [
+pub(super) const NAMES: [&str; 16] = [
     "pg_attribute",
     "pg_class",
     "pg_constraint",
     "pg_database",
     "pg_description",
     "pg_index",
+    "pg_indexes",
     "pg_matviews",
     "pg_namespace",
     "pg_roles",
@@ -99,7 +101,7 @@ impl Snapshot {
             "pg_stat_activity" => self.connections.len(),
             "pg_roles" | "pg_user" => self.roles.len(),
             "pg_description" => self.descriptions.n_rows(false),
-            "pg_index" | "pg_constraint" => keys::n_keys(&self.listed),
+            "pg_index" | "pg_indexes" | "pg_constraint" => keys::n_keys(&self.listed),
             "pg_shdescription" => self.descriptions.n_rows(true),
             "pg_tables" => self.of_kind('r').count(),
             "pg_views" => self.of_kind('v').count(),
@@ -115,6 +117,7 @@ impl Snapshot {
             "pg_database" => self.pg_database(),
             "pg_constraint" => keys::pg_constraint(&self.listed, PUBLIC_OID),
             "pg_index" => keys::pg_index(&self.listed),
+            "pg_indexes" => keys::pg_indexes(&self.listed),
             "pg_description" => self.descriptions.columns(false),
             "pg_shdescription" => self.descriptions.columns(true),
             "pg_namespace" => self.pg_namespace(),
@@ -193,7 +196,7 @@ impl Snapshot {
             ("attalign", Fill::Word("i")),
             ("attstorage", some(sizes.iter().map(|size| if *size < 0 { 'x' } else { 'p' }))),
             ("attcompression", Fill::Word("")),
-            ("attnotnull", Fill::Bool(fields().map(|(_, _, field)| !field.is_nullable()).collect())),
+            ("attnotnull", Fill::Bool(fields().map(|(one, _, field)| !field.is_nullable() && is_table(one)).collect())),
             ("atthasdef", Fill::Flag(false)),
             ("atthasmissing", Fill::Flag(false)),
             ("attidentity", Fill::Word("")),

@@ -9,7 +9,7 @@ use crate::client::{Client, Server, query, startup};
 /// What takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(60);
 /// A query that would take a day.
-const ENDLESS: &str = "SELECT count(*) FROM generate_series(1, 10000000) AS a(i), generate_series(1, 10000000) AS b(j)";
+const ENDLESS: &str = "SELECT count(*) FROM generate_series(1, 1000) AS a(i), generate_series(1, 10000000000) AS b(j)";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_that_takes_too_long_or_too_much_memory_ends_and_the_connection_goes_on() {

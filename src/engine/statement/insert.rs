@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
 use datafusion::arrow::compute::{concat, take};
-use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::MemTable;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -137,6 +137,25 @@ async fn plan(session: &Session, insert: &ast::Insert, table: &Table) -> Result<
         columns.push(value.alias(name));
     }
     Ok((LogicalPlan::Projection(Projection::try_new(columns, Arc::new(source))?), n_parameters))
+}
+
+/// The types of the parameters that stand by themselves in VALUES: those of their columns.
+pub(super) fn parameter_types(session: &Session, insert: &ast::Insert) -> Result<Vec<(usize, DataType)>> {
+    let table = target(session, insert)?;
+    let names: Vec<String> = insert.columns.iter().filter_map(|c| c.0.last()?.as_ident()).map(folded).collect();
+    let places = columns_at(&table, &names)?;
+    let Some(SetExpr::Values(values)) = insert.source.as_ref().map(|query| query.body.as_ref()) else { return Ok(Vec::new()) };
+    let mut types = Vec::new();
+    for row in &values.rows {
+        for (expr, at) in row.iter().zip(&places) {
+            if let ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::Placeholder(name), .. }) = expr
+                && let (Ok(number), Some(column)) = (name.trim_start_matches('$').parse::<usize>(), table.columns().get(*at))
+            {
+                types.push((number, column.field.data_type().clone()));
+            }
+        }
+    }
+    Ok(types)
 }
 
 /// Errs (42601) for a row that has not as many values as columns are written; `named` says that the statement names them.

@@ -216,7 +216,18 @@ pub(super) async fn describe(session: &Session, statement: &Statement) -> Result
                 ast::Statement::Delete(delete) => (delete::describe(session, delete).await?, delete::columns(session, delete)?),
                 _ => return Ok(Described { parameters: Vec::new(), columns: None }),
             };
-            Ok(Described { parameters: with_all(query::parameters_of(&plan)?, other), columns })
+            let mut parameters = with_all(query::parameters_of(&plan)?, other);
+            if let ast::Statement::Insert(insert) = other.as_ref() {
+                for (number, data_type) in insert::parameter_types(session, insert)? {
+                    if let Some(place) = parameters
+                        .get_mut(number.saturating_sub(1))
+                        .filter(|place| place.as_ref().is_none_or(|known| *known == DataType::Utf8))
+                    {
+                        *place = Some(data_type);
+                    }
+                }
+            }
+            Ok(Described { parameters, columns })
         }
         _ => Ok(Described { parameters: Vec::new(), columns: None }),
     }

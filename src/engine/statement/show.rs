@@ -39,6 +39,7 @@ pub(super) async fn schema(session: &Session, kind: Kind) -> Result<SchemaRef> {
 
 /// SHOW name, SHOW ALL.
 pub(super) fn variable(session: &Session, name: &str) -> Result<Outcome> {
+    let in_block = session.in_block();
     let variables = session.variables().lock();
     let columns = match name {
         "all" => {
@@ -46,6 +47,11 @@ pub(super) fn variable(session: &Session, name: &str) -> Result<Outcome> {
             let texts = |of: fn(&crate::settings::SessionSetting) -> &str| SESSION_SETTINGS.iter().map(|s| of(s).to_owned()).collect();
             vec![texts(|s| s.name), values, texts(|s| s.meaning)]
         }
+        // Outside of a block it is what the next one will have.
+        "transaction_isolation" | "transaction isolation level" if !in_block => {
+            vec![vec![variables.show("default_transaction_isolation")?]]
+        }
+        "transaction_read_only" if !in_block => vec![vec![variables.show("default_transaction_read_only")?]],
         name => vec![vec![variables.show(name)?]],
     };
     Ok(Outcome::Rows { stream: text_rows(variable_schema(name), columns)?, tag: "SHOW" })
@@ -56,6 +62,7 @@ pub(super) fn variable_schema(name: &str) -> SchemaRef {
     match name {
         "all" => text_schema(&["name", "setting", "description"]),
         "time zone" => text_schema(&["TimeZone"]),
+        "transaction isolation level" => text_schema(&["transaction_isolation"]),
         name => text_schema(&[name]),
     }
 }

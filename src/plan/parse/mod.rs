@@ -342,6 +342,7 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
         mark_emit(&mut words);
         pattern::mark(&mut words)?;
         role_for_user(&mut words);
+        rollback_for_abort(&mut words);
         let body = Reader::new(&dialect, words).statement(sql, &offsets)?;
         statements.push(Statement { text, body });
     }
@@ -425,6 +426,13 @@ fn role_for_user(tokens: &mut Vec<TokenWithSpan>) {
         // The end of the text comes last, where there is one.
         let at = if last.token == Token::EOF { tokens.len() - 1 } else { tokens.len() };
         tokens.insert(at, TokenWithSpan { token: word("LOGIN"), ..last });
+    }
+}
+
+/// ABORT is ROLLBACK.
+fn rollback_for_abort(tokens: &mut [TokenWithSpan]) {
+    if let Some(first) = tokens.first_mut().filter(|first| is_word(&first.token, "abort")) {
+        first.token = Token::make_keyword("ROLLBACK");
     }
 }
 

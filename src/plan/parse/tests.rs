@@ -59,6 +59,7 @@ fn every_statement_of_ours_is_read() {
         "SHOW search_path",
         "SET statement_timeout = '1s'",
         "SET TIME ZONE 'UTC'",
+        "ABORT TRANSACTION",
         "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
         "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
         "SUBSCRIBE TO v WITH (snapshot = false, progress)",

@@ -1,0 +1,89 @@
+//! to_timestamp with a template of Postgres: its words become those that DataFusion reads a time by.
+
+use datafusion::sql::sqlparser::ast::{self, CastKind, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Value};
+
+/// The words of a template, the longer before those that they begin with, and what each is.
+const WORDS: [(&str, &str); 20] = [
+    ("YYYY", "%Y"),
+    ("MONTH", "%B"),
+    ("MON", "%b"),
+    ("MM", "%m"),
+    ("DDD", "%j"),
+    ("DD", "%d"),
+    ("HH24", "%H"),
+    ("HH12", "%I"),
+    ("HH", "%I"),
+    ("MI", "%M"),
+    ("SS", "%S"),
+    ("MS", "%3f"),
+    ("US", "%6f"),
+    ("AM", "%p"),
+    ("PM", "%p"),
+    ("DAY", "%A"),
+    ("DY", "%a"),
+    ("TZH:TZM", "%:z"),
+    ("TZH", "%#z"),
+    ("YY", "%y"),
+];
+
+/// A template as a format; None if it is one already, or has a word that is not known.
+fn format_of(template: &str) -> Option<String> {
+    if template.contains('%') {
+        return None;
+    }
+    let (mut format, mut rest) = (String::new(), template);
+    while let Some(first) = rest.chars().next() {
+        if let Some(quoted) = rest.strip_prefix('"') {
+            let (text, after) = quoted.split_once('"')?;
+            format.push_str(text);
+            rest = after;
+            continue;
+        }
+        if !first.is_ascii_alphabetic() {
+            format.push(first);
+            rest = rest.get(first.len_utf8()..)?;
+            continue;
+        }
+        let known = |(word, _): &&(&str, &str)| rest.get(..word.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(word));
+        match WORDS.iter().find(known) {
+            Some((word, meaning)) => {
+                format.push_str(meaning);
+                rest = rest.get(word.len()..)?;
+            }
+            None if first == 'T' => {
+                format.push('T');
+                rest = rest.get(1..)?;
+            }
+            None => return None,
+        }
+    }
+    Some(format)
+}
+
+/// `to_timestamp(text, 'YYYY-MM-DD')` as DataFusion's, of the type that Postgres gives it. None for other calls of it.
+pub(super) fn to_timestamp(function: &ast::Function) -> Option<Expr> {
+    let mut function = function.clone();
+    let FunctionArguments::List(list) = &mut function.args else { return None };
+    let [_, FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(template)))] = list.args.as_mut_slice() else { return None };
+    let Value::SingleQuotedString(text) = &mut template.value else { return None };
+    *text = format_of(text)?;
+    Some(Expr::Cast {
+        kind: CastKind::DoubleColon,
+        expr: Box::new(Expr::Function(function)),
+        data_type: ast::DataType::Timestamp(None, ast::TimezoneInfo::WithTimeZone),
+        array: false,
+        format: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_become_formats() {
+        assert_eq!(format_of("YYYY-MM-DD HH24:MI:SS.US").as_deref(), Some("%Y-%m-%d %H:%M:%S.%6f"));
+        assert_eq!(format_of("DD Mon YYYY\"T\"HH12:mi am").as_deref(), Some("%d %b %YT%I:%M %p"));
+        assert_eq!((format_of("%Y-%m-%d"), format_of("Q YYYY")), (None, None));
+    }
+}
