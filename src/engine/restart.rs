@@ -6,6 +6,7 @@ use parking_lot::RwLock;
 use tracing::warn;
 
 use super::Engine;
+use super::catalog::is_model_key;
 use super::session::{Dialect, Session};
 use super::store::{Kept, Store};
 use crate::error::Result;
@@ -68,8 +69,8 @@ pub(super) async fn restart(engine: &Arc<Engine>, dialect: Option<Dialect>) -> R
         if failed.len() == n_kept {
             for (one, error) in failed {
                 warn!(object = one.name, code = error.sqlstate(), %error, "not started; it stays in the catalogue for the next start");
-                // A grant or a comment is no object: the name of what is kept of it begins with a space.
-                if !one.name.starts_with(' ') {
+                // A grant or a comment is no object: the name of what is kept of it begins with a space, as a model's key does.
+                if !one.name.starts_with(' ') || is_model_key(&one.name) {
                     engine.missing.0.write().push(not_started(&session, one, error.to_string()));
                 }
             }

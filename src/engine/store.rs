@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use super::catalog::is_model_key;
 use crate::error::{Error, Result};
 
 /// The file of statements.
@@ -46,7 +47,9 @@ impl Change {
             Change::Remove(names) => kept.retain(|k| !names.contains(&k.name)),
             Change::RemoveWithAll(name) => {
                 let beside = format!(" {name}");
-                kept.retain(|k| k.name != *name && !(k.name.starts_with(' ') && k.name.ends_with(&beside)));
+                // A model of that name is another thing.
+                let goes = |k: &Kept| k.name == *name || k.name.starts_with(' ') && k.name.ends_with(&beside) && !is_model_key(&k.name);
+                kept.retain(|k| !goes(k));
             }
         }
     }

@@ -141,6 +141,9 @@ async fn plan(session: &Session, insert: &ast::Insert, table: &Table) -> Result<
 
 /// The types of the parameters that stand by themselves in VALUES: those of their columns.
 pub(super) fn parameter_types(session: &Session, insert: &ast::Insert) -> Result<Vec<(usize, DataType)>> {
+    if gallery(session, insert)?.is_some() {
+        return Ok(Vec::new());
+    }
     let table = target(session, insert)?;
     let names: Vec<String> = insert.columns.iter().filter_map(|c| c.0.last()?.as_ident()).map(folded).collect();
     let places = columns_at(&table, &names)?;
