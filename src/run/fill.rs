@@ -8,10 +8,10 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::exec_err;
 use datafusion::error::Result;
-use datafusion::logical_expr::EmitTo;
 use datafusion::physical_plan::aggregates::group_values::{GroupValues, new_group_values};
 use datafusion::physical_plan::aggregates::order::GroupOrdering;
 
+use super::groups::take_keys;
 use super::operator::State;
 use crate::plan::window::Windows;
 
@@ -70,7 +70,7 @@ impl Fill {
         }
         let rows: UInt32Array = missing.iter().enumerate().filter(|(_, missing)| **missing).map(|(at, _)| at as u32).collect();
         // To read the keys is to take them out: they are put back in their order.
-        let all = known.emit(EmitTo::All)?;
+        let all = take_keys(known.as_mut())?;
         known.intern(&all, &mut Vec::new())?;
         Ok(Missing { n_groups: rows.len(), keys: all.iter().map(|c| take(c, &rows, None)).collect::<Result<_, _>>()? })
     }
@@ -81,7 +81,7 @@ impl Fill {
             state.numbers.insert("fired_end_us".into(), end_us);
         }
         if let Some(known) = &mut self.known {
-            let all = known.emit(EmitTo::All)?;
+            let all = take_keys(known.as_mut())?;
             known.intern(&all, &mut Vec::new())?;
             state.tables.insert("known".into(), vec![RecordBatch::try_new(SchemaRef::clone(&self.keys), all)?]);
         }

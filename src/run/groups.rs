@@ -179,7 +179,7 @@ impl Groups {
     }
 
     fn keys(&mut self) -> Result<Vec<ArrayRef>> {
-        self.groups.as_mut().map_or(Ok(Vec::new()), |groups| groups.emit(EmitTo::All))
+        self.groups.as_mut().map_or(Ok(Vec::new()), |groups| take_keys(groups.as_mut()))
     }
 
     /// The states, so that other groups can take them in.
@@ -201,9 +201,37 @@ impl Groups {
     }
 }
 
+/// The keys in the order of their numbers, taken out: what is interned from then on is numbered anew.
+pub(super) fn take_keys(values: &mut dyn GroupValues) -> Result<Vec<ArrayRef>> {
+    let keys = values.emit(EmitTo::All)?;
+    // Those of several columns keep the hashes of what they have given, with numbers that nothing has any more.
+    values.clear_shrink(0);
+    Ok(keys)
+}
+
 fn table(name: &str, columns: Vec<ArrayRef>, n_rows: usize) -> Result<RecordBatch> {
     let fields: Vec<Field> =
         columns.iter().enumerate().map(|(i, c)| Field::new(format!("{name}{i}"), c.data_type().clone(), true)).collect();
     let options = RecordBatchOptions::new().with_row_count(Some(n_rows));
     Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::arrow::array::Int64Array;
+    use datafusion::arrow::datatypes::DataType;
+
+    #[test]
+    fn keys_of_several_columns_are_numbered_anew_when_they_were_taken() {
+        let fields = ["a", "b"].map(|name| Field::new(name, DataType::Int64, false));
+        let mut values = new_group_values(Arc::new(Schema::new(fields.to_vec())), &GroupOrdering::None).unwrap();
+        let column = |numbers: &[i64]| -> ArrayRef { Arc::new(Int64Array::from(numbers.to_vec())) };
+        let mut numbers = Vec::new();
+        values.intern(&[column(&[1, 2, 1]), column(&[5, 6, 5])], &mut numbers).unwrap();
+        assert_eq!(numbers, [0, 1, 0]);
+        assert_eq!(take_keys(values.as_mut()).unwrap()[1].as_ref(), column(&[5, 6]).as_ref());
+        values.intern(&[column(&[2, 1]), column(&[6, 5])], &mut numbers).unwrap();
+        assert_eq!(numbers, [0, 1]);
+    }
 }

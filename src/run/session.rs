@@ -9,13 +9,13 @@ use datafusion::arrow::compute::{interleave_record_batch, take};
 use datafusion::arrow::datatypes::{Field, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
-use datafusion::logical_expr::EmitTo;
 use datafusion::physical_plan::aggregates::group_values::{GroupValues, new_group_values};
 use datafusion::physical_plan::aggregates::order::GroupOrdering;
 use serde::{Deserialize, Serialize};
 
 use super::Run;
 use super::assign::window_columns;
+use super::groups::take_keys;
 use super::late::late_rows;
 use super::operator::{Operator, Output, State};
 use crate::event::END_OF_TIME_US;
@@ -318,7 +318,7 @@ impl SessionOperator {
         }
         let mut columns = Vec::new();
         if let Some(keys) = &mut self.keys {
-            let all = keys.emit(EmitTo::All)?;
+            let all = take_keys(keys.as_mut())?;
             // Distinct keys get the numbers that they had.
             keys.intern(&all, &mut Vec::new())?;
             let of = UInt32Array::from(of);
@@ -376,7 +376,7 @@ impl SessionOperator {
         if in_use.iter().filter(|used| **used).count().saturating_mul(2) > in_use.len() {
             return Ok(());
         }
-        let all = keys.emit(EmitTo::All)?;
+        let all = take_keys(keys.as_mut())?;
         let rows: UInt32Array = in_use.iter().enumerate().filter(|(_, used)| **used).map(|(at, _)| at as u32).collect();
         let kept = all.iter().map(|c| take(c, &rows, None)).collect::<Result<Vec<_>, _>>()?;
         // Distinct keys get their numbers in the order in which they are given.
