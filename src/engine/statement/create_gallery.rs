@@ -39,7 +39,7 @@ pub(super) async fn run(session: &Session, statement: &Statement, name: &str, if
 
 fn columns() -> Result<Vec<TableColumn>> {
     let [name, embedding, model] = COLUMNS;
-    let column = |name: &str, data_type: DataType, sql_type: &str| {
+    let column = |name: &str, data_type: DataType, sql_type: &str| -> Result<TableColumn> {
         let default = ScalarValue::try_from(&data_type)?;
         Ok(TableColumn { field: Field::new(name, data_type, false), sql_type: sql_type.to_owned(), max_chars: None, default })
     };

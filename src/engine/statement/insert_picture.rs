@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringArray};
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::common::{Column, ScalarValue};
+use datafusion::common::{Column, ExprSchema, ScalarValue};
 use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection, ScalarUDF, cast, lit};
 use datafusion::sql::sqlparser::ast::{self, SetExpr};
@@ -113,7 +113,7 @@ async fn source(session: &Session, insert: &ast::Insert) -> Result<(LogicalPlan,
 fn check_faces(rows: &RecordBatch) -> Result<()> {
     let names = rows.column(0).as_string_opt::<i32>();
     let seen = rows.column(1).as_boolean_opt();
-    let counts = rows.column(2).as_primitive_opt::<datafusion::arrow::datatypes::Int64Type>();
+    let counts = rows.column(2).as_primitive_opt::<Int64Type>();
     let (Some(names), Some(seen), Some(counts)) = (names, seen, counts) else {
         return Err(Error::Internal("the faces of a picture are of another type".into()));
     };
