@@ -117,9 +117,14 @@ impl Gallery {
         let Some(rows) = rows else { return datafusion::common::internal_err!("gallery {} has no rows", self.name) };
         // A statement that writes makes columns anew: the same ones hold the same rows.
         let same = |known: &RecordBatch| known.columns().iter().zip(rows.columns()).all(|(a, b)| Arc::ptr_eq(a, b));
-        let people = match &self.read {
-            Some((known, people)) if same(known) => Arc::clone(people),
-            _ => Arc::clone(&self.read.insert((rows.clone(), Arc::new(People::of(&rows)?))).1),
+        let known = self.read.as_ref().filter(|(known, _)| same(known)).map(|(_, people)| Arc::clone(people));
+        let people = match known {
+            Some(people) => people,
+            None => {
+                let people = Arc::new(People::of(&rows)?);
+                self.read = Some((rows, Arc::clone(&people)));
+                people
+            }
         };
         if people.made_by(key) {
             return Ok(people);

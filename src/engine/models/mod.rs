@@ -12,6 +12,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use framesql_udfs::function::caller;
+use framesql_udfs::model::description::{ModelDescription, Task};
 use framesql_udfs::model::models::{Listed, Models};
 use framesql_udfs::model::tfjs::onnx_from_tfjs;
 
@@ -152,7 +153,9 @@ impl Homes {
         let bytes = made(entry, files)?;
         let found = archive::sha256_of(bytes.as_slice(), |_| ()).unwrap_or_default();
         if found != archive.kept.sha256 {
-            return Err(Error::Internal(format!("what was made of {} has the sha256 {found}, not {}", entry.name, archive.kept.sha256)));
+            let message =
+                format!("what was made of {} has {} bytes and the sha256 {found}, not {}", entry.name, bytes.len(), archive.kept.sha256);
+            return Err(Error::Internal(message));
         }
         put(&path, &bytes)?;
         Ok(Some(path))
@@ -185,18 +188,36 @@ impl Homes {
 
     /// Tells the registry of every model of the manifest, whether it is installed or not: one that is pulled later is found at its first use.
     pub(super) fn offer(&self, models: &Models) -> Result<()> {
-        entries().iter().try_for_each(|entry| self.offer_one(entry, models))
+        entries().iter().map(|entry| entry.name.as_str()).chain([READER]).try_for_each(|name| self.offer_one(name, models))
     }
 
-    /// The same of one.
-    pub(super) fn offer_one(&self, entry: &Entry, models: &Models) -> Result<()> {
+    /// The same of the model of that name; nothing for a name that the manifest does not know.
+    pub(super) fn offer_one(&self, name: &str, models: &Models) -> Result<()> {
+        if name == READER {
+            let licence = manifest::entry(TEXT[0])?.licence.clone();
+            let description =
+                ModelDescription { licence, origin: TEXT.join(" and "), ..ModelDescription::new(READER, Task::Text, 736, 736) };
+            return Ok(models.offer_reader(description, TEXT.map(str::to_owned))?);
+        }
+        let Ok(entry) = manifest::entry(name) else { return Ok(()) };
         if let Some(description) = entry.description()? {
-            models.offer(description, self.places(entry), format!("Run framesql models pull {}.", entry.name))?;
+            // Nobody reads text with one of the two.
+            let names = if TEXT.contains(&name) { TEXT.join(" ") } else { name.to_owned() };
+            models.offer(description, self.places(entry), format!("Run framesql models pull {names}."))?;
         }
         Ok(())
     }
 }
 
+/// Whether a model of that name is there without a statement: in the manifest, or composed of what is in it.
+pub(super) fn known(name: &str) -> bool {
+    name == READER || manifest::entry(name).is_ok()
+}
+
+/// The model that reads text: it is composed of two.
+const READER: &str = "text";
+/// Those two: one finds lines, the other says what they say.
+const TEXT: [&str; 2] = ["text-detection", "text-recognition"];
 /// The folder of ONNX Runtime in a home.
 const ONNXRUNTIME: &str = "onnxruntime";
 /// The folder of archives in a home.

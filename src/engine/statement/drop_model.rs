@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::engine::catalog::{Object, model_key};
 use crate::engine::dropped;
-use crate::engine::models::{Homes, embedded, manifest};
+use crate::engine::models::{self, Homes, embedded};
 use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
 use crate::engine::store::Change;
@@ -56,7 +56,7 @@ fn check_missing(session: &Session, name: &str, if_exists: bool) -> Result<()> {
     if embedded().iter().any(|model| model.name == *name) {
         return refused("framesql", "CREATE MODEL brings another under another name.".into());
     }
-    if manifest::entry(name).is_ok() {
+    if models::known(name) {
         return refused("the list of models that can be pulled", format!("Run framesql models remove {name} to remove its file."));
     }
     match if_exists {
@@ -70,8 +70,5 @@ fn remove(engine: &Engine, name: &str) -> Result<()> {
     engine.catalog.remove_model(name);
     engine.missing.forget(&model_key(name));
     engine.inference.models().remove(name);
-    match manifest::entry(name) {
-        Ok(entry) => Homes::of(&engine.settings).offer_one(entry, engine.inference.models()),
-        Err(_) => Ok(()),
-    }
+    Homes::of(&engine.settings).offer_one(name, engine.inference.models())
 }

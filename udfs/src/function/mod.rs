@@ -76,6 +76,8 @@ mod point_in_polygon;
 mod ppm;
 mod psnr;
 mod read_codes;
+mod read_plate;
+mod read_text;
 mod recognize_face;
 mod regions;
 mod resize;
@@ -173,6 +175,8 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         udf(ppm::Ppm::default()),
         udf(psnr::Psnr::default()),
         udf(read_codes::ReadCodes::default()),
+        udf(read_plate::ReadPlate::default()),
+        udf(read_text::ReadText::default()),
         udf(recognize_face::RecognizeFace::default()),
         udf(resize::Resize::default()),
         udf(rotate::Rotate::default()),
@@ -192,7 +196,7 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
 }
 
 /// The functions that run models: name order.
-static WITH_MODELS: [ModelFunction; 9] = [
+static WITH_MODELS: [ModelFunction; 11] = [
     classify::MODEL,
     count_objects::MODEL,
     detect::MODEL,
@@ -201,6 +205,8 @@ static WITH_MODELS: [ModelFunction; 9] = [
     embed::MODEL,
     face_embedding::MODEL,
     infer::MODEL,
+    read_plate::MODEL,
+    read_text::MODEL,
     recognize_face::MODEL,
 ];
 

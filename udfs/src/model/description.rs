@@ -21,6 +21,8 @@ pub enum Task {
     Segmentation,
     /// Anything else: `infer`.
     Raw,
+    /// Lines of text: `read_text`, `read_plate`. Only the model that is composed of two of the manifest has it.
+    Text,
 }
 
 /// The order of the input's axes.
@@ -220,6 +222,7 @@ impl Task {
             Task::Embedding => "embedding",
             Task::Segmentation => "segmentation",
             Task::Raw => "raw",
+            Task::Text => "text",
         }
     }
 
@@ -230,6 +233,7 @@ impl Task {
             Task::Classification => "classify",
             Task::Embedding => "embed",
             Task::Segmentation | Task::Raw => "infer",
+            Task::Text => "read_text",
         }
     }
 }

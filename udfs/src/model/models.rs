@@ -8,8 +8,9 @@ use parking_lot::{Mutex, RwLock};
 
 use super::description::{Decode, ModelDescription, Task};
 use super::error::ModelError;
-use super::onnx::OnnxModel;
+use super::onnx::{OnnxModel, sha256};
 use super::runtime::{self, Runtime};
+use super::text::TextModel;
 use super::{Model, yunet};
 
 /// The registry. Two registries know nothing of each other. A model that is replaced while queries run serves them until their next batch:
@@ -39,6 +40,11 @@ enum State {
         hint: String,
         loaded: Arc<Mutex<Option<Arc<dyn Model>>>>,
     },
+    /// Reads text by two of the offered ones, which find lines and read them; loaded at the first use.
+    Reader {
+        parts: [String; 2],
+        loaded: Arc<Mutex<Option<Arc<dyn Model>>>>,
+    },
 }
 
 /// One line of the list of models.
@@ -52,6 +58,39 @@ pub struct Listed {
     pub state: &'static str,
     /// What runs it; None where it is not loaded.
     pub runtime: Option<&'static str>,
+}
+
+impl Entry {
+    /// Whether one of the files that it is offered from is there.
+    fn installed(&self) -> bool {
+        matches!(&self.state, State::Offered { files, .. } if files.iter().any(|file| file.is_file()))
+    }
+}
+
+/// Two who come at once load one model: the second waits for the first.
+fn once(
+    loaded: &Mutex<Option<Arc<dyn Model>>>,
+    load: impl FnOnce() -> Result<Arc<dyn Model>, ModelError>,
+) -> Result<Arc<dyn Model>, ModelError> {
+    let mut loaded = loaded.lock();
+    if let Some(model) = &*loaded {
+        return Ok(Arc::clone(model));
+    }
+    let model = load()?;
+    *loaded = Some(Arc::clone(&model));
+    Ok(model)
+}
+
+/// The bytes of the first file that is there.
+fn read(name: &str, files: &[PathBuf], hint: &str) -> Result<Vec<u8>, ModelError> {
+    let Some(file) = files.iter().find(|file| file.is_file()) else {
+        return Err(ModelError::NotInstalled { name: name.to_owned(), hint: hint.to_owned() });
+    };
+    std::fs::read(file).map_err(|e| ModelError::File {
+        name: name.to_owned(),
+        message: format!("{} cannot be read: {e}", file.display()),
+        hint: Some(hint.to_owned()),
+    })
 }
 
 impl Default for Models {
@@ -115,6 +154,13 @@ impl Models {
         self.put(description, State::Offered { files, hint: hint.into(), loaded: Arc::default() })
     }
 
+    /// A model that reads text by two that are offered: the first finds lines, the second says what they say. It is as installed as both are. Errs as
+    /// `offer` does.
+    pub fn offer_reader(&self, description: ModelDescription, parts: [String; 2]) -> Result<(), ModelError> {
+        description.check()?;
+        self.put(description, State::Reader { parts, loaded: Arc::default() })
+    }
+
     /// Takes a model out; false if there is none of that name, or it is embedded.
     pub fn remove(&self, name: &str) -> bool {
         let mut entries = self.entries.write();
@@ -128,26 +174,32 @@ impl Models {
         let Entry { description, version, state } = entry.ok_or_else(|| ModelError::NotFound { name: name.to_owned() })?;
         match state {
             State::Embedded(model) | State::Loaded(model) => Ok(model),
-            State::Offered { files, hint, loaded } => {
-                // Two who come at once load one model: the second waits for the first.
-                let mut loaded = loaded.lock();
-                if let Some(model) = &*loaded {
-                    return Ok(Arc::clone(model));
-                }
-                let Some(file) = files.iter().find(|file| file.is_file()) else {
-                    return Err(ModelError::NotInstalled { name: name.to_owned(), hint });
-                };
-                let bytes = std::fs::read(file).map_err(|e| ModelError::File {
-                    name: name.to_owned(),
-                    message: format!("{} cannot be read: {e}", file.display()),
-                    hint: Some(hint),
-                })?;
+            State::Offered { files, hint, loaded } => once(&loaded, || {
+                let bytes = read(name, &files, &hint)?;
                 let runtime = Arc::clone(&*self.runtime.read());
-                let model: Arc<dyn Model> = Arc::new(OnnxModel::load((*description).clone(), version, bytes, &*runtime)?);
-                *loaded = Some(Arc::clone(&model));
-                Ok(model)
-            }
+                Ok(Arc::new(OnnxModel::load((*description).clone(), version, bytes, &*runtime)?))
+            }),
+            State::Reader { parts, loaded } => once(&loaded, || {
+                let [finder, speller] = parts.each_ref().map(|part| self.offered(part));
+                let runtime = Arc::clone(&*self.runtime.read());
+                Ok(Arc::new(TextModel::load(&description, version, finder?, speller?, &*runtime)?))
+            }),
         }
+    }
+
+    /// The bytes of a model that is offered. Errs if there is none of that name, or it is not installed, or its file is another one.
+    fn offered(&self, name: &str) -> Result<Vec<u8>, ModelError> {
+        let entry = self.entries.read().get(name).cloned();
+        let Some(Entry { description, state: State::Offered { files, hint, .. }, .. }) = entry else {
+            return Err(ModelError::NotFound { name: name.to_owned() });
+        };
+        let bytes = read(name, &files, &hint)?;
+        let found = sha256(&bytes);
+        if found == description.sha256 {
+            return Ok(bytes);
+        }
+        let message = format!("its file has the sha256 {found}, not {}", description.sha256);
+        Err(ModelError::File { name: name.to_owned(), message, hint: Some(hint) })
     }
 
     /// What is known of the model of that name; None if there is none.
@@ -157,11 +209,17 @@ impl Models {
 
     /// All models, in name order; none is loaded for it.
     pub fn list(&self) -> Vec<Listed> {
+        let entries = self.entries.read();
         let one = |entry: &Entry| {
             let (state, model) = match &entry.state {
                 State::Embedded(model) => ("embedded", Some(Arc::clone(model))),
                 State::Loaded(model) => ("loaded", Some(Arc::clone(model))),
                 // Somebody who loads it now has not loaded it yet.
+                State::Reader { parts, loaded } => match loaded.try_lock().and_then(|loaded| loaded.clone()) {
+                    Some(model) => ("loaded", Some(model)),
+                    None if parts.iter().all(|part| entries.get(part).is_some_and(Entry::installed)) => ("installed", None),
+                    None => ("not installed", None),
+                },
                 State::Offered { files, loaded, .. } => match loaded.try_lock().and_then(|loaded| loaded.clone()) {
                     Some(model) => ("loaded", Some(model)),
                     None if files.iter().any(|file| file.is_file()) => ("installed", None),
@@ -175,7 +233,7 @@ impl Models {
                 runtime: model.map(|m| m.runtime()),
             }
         };
-        self.entries.read().values().map(one).collect()
+        entries.values().map(one).collect()
     }
 
     fn next_version(&self, name: &str) -> u64 {

@@ -205,6 +205,7 @@ fn read(description: &ModelDescription, tensors: Vec<Tensor>, placed: &Placed) -
         }
         Task::Embedding => Ok(Output::Embedding(vector(tensors, "an embedding model gives one vector")?)),
         Task::Segmentation | Task::Raw => Ok(Output::Tensors(tensors)),
+        Task::Text => Err("text is read by two graphs".into()),
     }
 }
 
