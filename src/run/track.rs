@@ -83,8 +83,8 @@ impl TrackOperator {
             let us = times.value(from);
             let to = (from..rows.num_rows()).find(|at| times.value(*at) != us).unwrap_or(rows.num_rows());
             let mut frames: BTreeMap<&[u8], Vec<usize>> = BTreeMap::new();
-            for at in from..to {
-                frames.entry(keys[at].as_slice()).or_default().push(at);
+            for (at, key) in keys.iter().enumerate().take(to).skip(from) {
+                frames.entry(key.as_slice()).or_default().push(at);
             }
             for (key, members) in frames {
                 let there: Vec<(usize, Seen)> = members.into_iter().filter_map(|at| Some((at, seen[at]?))).collect();

@@ -47,7 +47,7 @@ async fn every_box_of_a_hundred_cameras_keeps_an_id_of_its_own() {
                (x - lag(x) OVER (PARTITION BY known ORDER BY frame_no)) * 25 AS last_vx FROM ({tracked})) WHERE true_vx = last_vx AND abs(vx - true_vx) > 25"
         );
         let n_slow = answers::number(&session, &slow).await;
-        assert!(n_slow * 50 <= 150 * n_boxes, "seed {seed}: {n_slow} speeds are wrong");
+        assert_eq!(n_slow, 0, "seed {seed}: so many speeds are wrong");
     }
     engine.shutdown().await;
 }
@@ -176,14 +176,14 @@ type Way = fn(f64) -> Option<(f64, f64, f64)>;
 /// Who is in the hall, by the second.
 const PEOPLE: [Way; 6] = [
     // Two who run into each other at 3 s, and pass with a step between them.
-    |t| (0.0..6.0).contains(&t).then(|| (100.0 + 80.0 * t, 300.0, 100.0)),
-    |t| (0.0..6.0).contains(&t).then(|| (600.0 - 80.0 * t, 330.0, 104.0)),
+    |t| (0.0..6.0).contains(&t).then_some((100.0 + 80.0 * t, 300.0, 100.0)),
+    |t| (0.0..6.0).contains(&t).then_some((600.0 - 80.0 * t, 330.0, 104.0)),
     // Three who come to the till one after the other, wait, and are served one after the other.
-    |t| (0.0..9.0).contains(&t).then(|| (100.0, if t < 4.0 { 480.0 - 20.0 * t } else { 400.0 }, 90.0)),
-    |t| (1.0..10.5).contains(&t).then(|| (180.0, if t < 5.0 { 480.0 - 20.0 * (t - 1.0) } else { 400.0 }, 92.0)),
+    |t| (0.0..9.0).contains(&t).then_some((100.0, if t < 4.0 { 480.0 - 20.0 * t } else { 400.0 }, 90.0)),
+    |t| (1.0..10.5).contains(&t).then_some((180.0, if t < 5.0 { 480.0 - 20.0 * (t - 1.0) } else { 400.0 }, 92.0)),
     // Two who go through the door at x = 700, the second close behind the first.
-    |t| (6.0..11.0).contains(&t).then(|| (620.0 + 50.0 * (t - 6.0), 200.0, 80.0)),
-    |t| (6.0..11.0).contains(&t).then(|| (560.0 + 50.0 * (t - 6.0), 205.0, 78.0)),
+    |t| (6.0..11.0).contains(&t).then_some((620.0 + 50.0 * (t - 6.0), 200.0, 80.0)),
+    |t| (6.0..11.0).contains(&t).then_some((560.0 + 50.0 * (t - 6.0), 205.0, 78.0)),
 ];
 
 fn write(folder: &Path) {
