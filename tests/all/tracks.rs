@@ -47,7 +47,7 @@ async fn every_box_of_a_hundred_cameras_keeps_an_id_of_its_own() {
                (x - lag(x) OVER (PARTITION BY known ORDER BY frame_no)) * 25 AS last_vx FROM ({tracked})) WHERE true_vx = last_vx AND abs(vx - true_vx) > 25"
         );
         let n_slow = answers::number(&session, &slow).await;
-        assert!(n_slow * 50 <= 150 * n_boxes, "seed {seed}: {n_slow} speeds are wrong");
+        assert_eq!(n_slow, 0, "seed {seed}: so many speeds are wrong");
     }
     engine.shutdown().await;
 }

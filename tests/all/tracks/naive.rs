@@ -72,16 +72,10 @@ impl Track {
 
     fn predict(&mut self, seconds: f64) {
         let h = self.height();
-        let step = matrix(8, 8, |row, column| match () {
-            () if row == column => 1.0,
-            () if row + 4 == column => seconds,
-            () => 0.0,
-        });
-        let noise = matrix(8, 8, |row, column| match () {
-            () if row == column && row < 4 => square(0.5 * h) * seconds,
-            () if row == column => square(0.78 * h) * seconds,
-            () => 0.0,
-        });
+        let on = |row: usize, column: usize| if row + 4 == column { seconds } else { 0.0 };
+        let step = matrix(8, 8, |row, column| if row == column { 1.0 } else { on(row, column) });
+        let strayed = |at: usize| square(h * if at < 4 { 0.5 } else { 0.78 }) * seconds;
+        let noise = matrix(8, 8, |row, column| if row == column { strayed(row) } else { 0.0 });
         self.state = times(&step, &self.state);
         self.covariance = plus(&times(&times(&step, &self.covariance), &turned(&step)), &noise, 1.0);
     }

@@ -46,8 +46,8 @@ fn solve(n_rows: usize, n_columns: usize, cost: impl Fn(usize, usize) -> f64) ->
             let Some(nearest) = nearest else { return row_of };
             let step = way[nearest];
             rows[first] += step;
-            for column in 0..n_columns {
-                if done[column] {
+            for (column, done) in done.iter().enumerate() {
+                if *done {
                     columns[column] -= step;
                     if let Some(row) = row_of[column] {
                         rows[row] += step;
