@@ -2,36 +2,16 @@
 """Who gets in and what each may read, by psql: passwords, encryption, grants, a restart; on a server of its own with a data folder."""
 
 import os
-import queue
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
 
 from checks import Checks, equal
+from server import Framesql, psql_version
 
 PROGRAM = os.environ["FRAMESQL"]
 CLIP = os.environ["CLIP"]
 LIMIT_SECONDS = 60
-
-
-class Server:
-    """`framesql serve --data` on a free port."""
-
-    def __init__(self, data, *options):
-        command = [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--files", "media", "--data", data, *options]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        lines = queue.Queue()
-        threading.Thread(target=lambda: lines.put(self.process.stdout.readline()), daemon=True).start()
-        line = lines.get(timeout=20)
-        if "listening on" not in line:
-            raise AssertionError(f"the server says {line!r}")
-        self.port = line.rstrip().rsplit(":", 1)[1]
-
-    def stop(self):
-        self.process.send_signal(signal.SIGINT)
-        self.process.communicate(timeout=20)
 
 
 def psql(server, sql, user="framesql", password="", **variables):
@@ -107,15 +87,15 @@ def loopback(data):
 
 
 def main():
-    checks = Checks()
+    checks = Checks(psql_version())
     with tempfile.TemporaryDirectory() as data:
-        server = Server(data)
+        server = Framesql("--data", data)
         checks.run("passwords", lambda: passwords(server))
         checks.run("encryption", lambda: encryption(server, data))
         checks.run("grants", lambda: grants(server))
         server.stop()
         checks.run("beyond loopback, and what is kept", lambda: loopback(data))
-        again = Server(data)
+        again = Framesql("--data", data)
         checks.run("the same after a restart", lambda: readable(again))
         again.stop()
     return checks.end()

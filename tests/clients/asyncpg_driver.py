@@ -140,7 +140,7 @@ async def prepare():
 
 
 def main():
-    checks = Checks()
+    checks = Checks(asyncpg.__version__)
     for name, check in [
         ("sources and views", prepare),
         ("types in binary", types),

@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 
-const pg = createRequire(`${process.env.NODE_DRIVERS}/`)("pg");
+const load = createRequire(`${process.env.NODE_DRIVERS}/`);
+const pg = load("pg");
+console.log(`version ${load("pg/package.json").version}`);
 const clip = process.env.CLIP;
 let passed = 0;
 let failed = 0;

@@ -12,6 +12,7 @@ import tempfile
 import time
 
 from checks import Checks, equal
+from server import psql_version
 
 CLIP = os.environ["CLIP"]
 PROGRAM = os.environ["FRAMESQL"]
@@ -235,6 +236,20 @@ def finite():
     equal(rows("DROP SOURCE clip CASCADE;"), [""])
 
 
+def macros():
+    """What the macros of Grafana become: $__timeFilter, $__timeGroup, $__timeEpoch, $__unixEpochFilter, $__unixEpochGroup."""
+    equal(rows(f"CREATE SOURCE clip FROM '{CLIP}'; CREATE MATERIALIZED VIEW whole AS {FACES.format('clip')};"), [""])
+    part = "window_start BETWEEN '1970-01-01T00:00:04Z' AND '1970-01-01T00:00:07.999Z'"
+    equal(rows(f"SELECT count(*), sum(frames) FROM whole WHERE {part};"), ["4|100"])
+    grouped = "floor(extract(epoch from window_start)/5)*5"
+    equal(rows(f'SELECT {grouped} AS "time", sum(frames) FROM whole WHERE {part} GROUP BY 1 ORDER BY 1;'), ["0|25", "5|75"])
+    equal(rows('SELECT extract(epoch from window_start) as "time", faces FROM whole ORDER BY 1 DESC LIMIT 1;')[0].split("|")[0].split(".")[0], "11")
+    seconds = "extract(epoch from window_start)"
+    equal(rows(f"SELECT count(*) FROM whole WHERE {seconds} >= 4 AND {seconds} <= 7;"), ["4"])
+    equal(rows(f"SELECT floor(({seconds})/300)*300 AS time, count(*) FROM whole GROUP BY 1;"), ["0|12"])
+    equal(rows("DROP SOURCE clip CASCADE;"), [""])
+
+
 def programs():
     """What the program says of itself, of a port in use and of a data folder in use."""
     def says(*arguments):
@@ -276,7 +291,7 @@ def restart():
 
 
 def main():
-    checks = Checks()
+    checks = Checks(psql_version())
     checks.run("scalars, several statements, any user and database", scalars)
     checks.run("a clip is a table", clip)
     checks.run("a row for each face", faces)
@@ -293,6 +308,7 @@ def main():
     checks.run("DROP, CASCADE, IF EXISTS", dropped)
     checks.run("tables, COPY FROM STDIN", tables)
     checks.run("a view over a source that ends", finite)
+    checks.run("what Grafana's macros become", macros)
     checks.run("--version, a port in use, a data folder in use", programs)
     checks.run("a restart", restart)
     return checks.end()

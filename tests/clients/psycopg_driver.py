@@ -104,6 +104,8 @@ def tables():
             else:
                 raise AssertionError(f"{sql} has no error")
         cursor.execute("DROP TABLE badges")
+
+
 def blocks():
     """ROLLBACK takes back what the block made, and its settings; what nothing undoes is said."""
     with connect() as connection:
@@ -190,7 +192,7 @@ def timeout():
 
 
 def main():
-    checks = Checks()
+    checks = Checks(psycopg.__version__)
     with connect() as connection:
         connection.execute(f"CREATE SOURCE clip FROM '{CLIP}'")
         connection.execute(f"CREATE SOURCE lobby FROM '{CLIP}' WITH (pace = 'realtime', loop = true)")

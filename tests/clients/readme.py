@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from checks import Checks, equal
+from server import psql_version
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 BLOCK = re.compile(r"(?<=^```psql\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
@@ -37,7 +38,7 @@ def typed(lines):
 
 
 def main():
-    checks = Checks()
+    checks = Checks(psql_version())
     text = README.read_text()
 
     def again(block):
