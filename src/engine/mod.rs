@@ -26,6 +26,7 @@ use crate::error::Result;
 use crate::plan::parse::Emit;
 use crate::plan::{changelog, query};
 use crate::run::inference::Inference;
+use crate::run::redrawn::Redrawn;
 use crate::run::touched::Pace;
 use crate::run::{Checkpoint, Run, Threads};
 use crate::settings::{Settings, onnxruntime_in};
@@ -126,7 +127,7 @@ impl Engine {
 
     /// A new session of `user` in the database of that name (every name is accepted; it is what current_database() gives).
     pub fn session(self: &Arc<Engine>, user: &str, database: &str) -> Session {
-        let context = SessionContext::new_with_state(query::state(database));
+        let context = SessionContext::new_with_state(query::state(database, Arc::clone(&self.catalog) as _));
         let schemas = MemoryCatalogProvider::new();
         let system = Arc::new(System {
             catalog: Arc::clone(&self.catalog),
@@ -155,6 +156,7 @@ impl Engine {
             checkpoint: Arc::new(Checkpoint::default()),
             subqueries: PhysicalPlanningContext::default(),
             threads: self.threads.clone(),
+            figures: continuous.then(|| Arc::new(Redrawn::new(Arc::clone(&self.catalog) as _))),
         }
     }
 
@@ -175,7 +177,7 @@ impl Engine {
             match object.body {
                 Body::Source(source, _) => source.stop(),
                 Body::Rows(source, _) => source.stop(),
-                Body::View(_) | Body::Materialized(_) | Body::Table(_) => {}
+                Body::View(_) | Body::Materialized(_) | Body::Table(_) | Body::Figure(_) => {}
             }
         }
         self.threads.idle().await;

@@ -91,6 +91,7 @@ fn not_started(session: &Session, one: Kept, error: String) -> NotStarted {
     let (kind, url) = match body {
         Some(Body::CreateSource { url, .. }) => (Kind::Source, Some(url)),
         Some(Body::CreateView { materialized: false, .. }) => (Kind::View, None),
+        Some(Body::CreateFigure(create)) => (create.kind, None),
         // What cannot be read any more is a view at most: sources are read as they ever were.
         _ => (Kind::MaterializedView, None),
     };

@@ -40,8 +40,9 @@ type Columns = Vec<(&'static str, ArrayRef)>;
 type Make = fn(&System) -> Columns;
 
 /// The list: name and what makes it.
-const TABLES: [(&str, Make); 9] = [
+const TABLES: [(&str, Make); 10] = [
     ("sources", sources),
+    ("figures", figures),
     ("tables", tables),
     ("source_stats", source_stats),
     ("views", views),
@@ -148,7 +149,7 @@ impl Listed {
                 live: source.live(),
                 counters: Arc::clone(source.counters()),
             }),
-            Body::View(_) | Body::Materialized(_) | Body::Table(_) => None,
+            Body::View(_) | Body::Materialized(_) | Body::Table(_) | Body::Figure(_) => None,
         }
     }
 }
@@ -180,6 +181,7 @@ fn with_missing(started: Columns, missing: &[NotStarted]) -> Columns {
     let n_started = started.first().map_or(0, |(_, column)| column.len());
     let of = |name: &str, like: &ArrayRef| match name {
         "name" => text(missing.iter().map(|o| &o.name)),
+        "kind" => text(missing.iter().map(|o| o.kind.word())),
         "url" => Arc::new(StringArray::from_iter(missing.iter().map(|o| o.url.as_ref()))),
         "materialized" => Arc::new(BooleanArray::from_iter(missing.iter().map(|o| Some(o.kind == Kind::MaterializedView)))),
         "definition" => text(missing.iter().map(|o| &o.definition)),
@@ -211,6 +213,19 @@ fn source_stats(system: &System) -> Columns {
         ("samples_missing", of(|c| &c.samples_missing)),
         ("bytes_copied", of(|c| &c.bytes_copied)),
     ]
+}
+
+fn figures(system: &System) -> Columns {
+    let all = system.catalog.drawn();
+    let started: Columns = vec![
+        ("name", text(all.iter().map(|(o, _)| &o.name))),
+        ("kind", text(all.iter().map(|(_, f)| f.kind.word()))),
+        ("source", text(all.iter().map(|(_, f)| &f.source))),
+        ("points", text(all.iter().map(|(_, f)| &f.shape))),
+        ("anchor", text(all.iter().map(|(_, f)| f.anchor))),
+        ("definition", text(all.iter().map(|(o, _)| &o.definition))),
+    ];
+    with_missing(started, &system.missing.of(&[Kind::Zone, Kind::Line, Kind::Calibration]))
 }
 
 fn tables(system: &System) -> Columns {

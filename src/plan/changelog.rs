@@ -3,6 +3,7 @@
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
+use framesql_udfs::function::figure_function;
 
 use super::event_time::{self, source_of};
 use super::join::{self, Way};
@@ -97,6 +98,13 @@ pub(super) fn check(node: &LogicalPlan, emit: Emit) -> Result<()> {
             return Err(Error::refused(
                 "a function that gives another value each time, over rows that are taken back, would not take back what it gave",
                 "Leave it out, or use it where you read.",
+            )
+            .into());
+        }
+        if e.exists(|e| Ok(matches!(e, Expr::ScalarFunction(f) if figure_function(f.func.name()).is_some())))? {
+            return Err(Error::refused(
+                "a figure that may be drawn anew, over rows that are taken back, would not take back what it gave",
+                "Hold the rows against it in the query below, before they are grouped.",
             )
             .into());
         }

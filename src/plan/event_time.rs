@@ -11,6 +11,7 @@ use super::column_names::without_mark;
 use super::join::{self, Way};
 use super::table::SourceTable;
 use super::topn_updating::TopN;
+use super::tracked::Tracked;
 use super::{asof, bin, grouping, infer, over, pattern, previous, system_time, unnest, window};
 use crate::error::Error;
 use crate::frame::source::Source;
@@ -48,6 +49,12 @@ pub fn lag_us(plan: &LogicalPlan, at: usize) -> Option<i64> {
             lag_us(&pattern.input, pattern.recognition.time())?;
             // Its watermark stays at the first row that may yet be in a match.
             pattern.carries_time(at).then_some(0)
+        }
+        LogicalPlan::Extension(extension) if extension.node.as_any().is::<Tracked>() => {
+            let tracked = extension.node.as_any().downcast_ref::<Tracked>()?;
+            lag_us(&tracked.input, tracked.tracks.time())?;
+            // Its watermark stays at the last row inside of a visit that goes on.
+            tracked.carries_time(at).then_some(0)
         }
         LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<window::AssignWindow>() {
             Some(assign) if at >= assign.input.schema().fields().len() => {

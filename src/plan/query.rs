@@ -17,7 +17,10 @@ use framesql_udfs::aggregate::aggregates;
 use framesql_udfs::function::functions;
 
 use super::argument_names::ArgumentNames;
+use super::figure::Bind;
 use super::frame_text::FrameText;
+use super::line_crossings::CrossingsPlanner;
+use super::names::Names;
 use super::parse::Emit;
 use super::pattern::planner::PatternPlanner;
 use super::postgres_types::{PostgresTypes, PostgresTypesRule};
@@ -25,14 +28,16 @@ use super::topn_updating::TopN;
 use super::unnest::UnnestPlanner;
 use super::window::AssignWindow;
 use super::window_function::WindowPlanner;
+use super::zone_visits::VisitsPlanner;
 use super::{
     asof, changelog, common_expressions, event_time, infer, join, length, max_by, membership, over, pixels, previous, rewrite, sum,
     system_time, topn_updating, unnest,
 };
 use crate::error::Error;
 
-/// A session's planner: DataFusion's, with framesql's functions, relations and types. `catalog` is the database that it is in.
-pub fn state(catalog: &str) -> SessionState {
+/// A session's planner: DataFusion's, with framesql's functions, relations and types. `catalog` is the database that it is in, `names` knows
+/// what queries name besides relations.
+pub fn state(catalog: &str, names: Arc<dyn Names>) -> SessionState {
     let mut config = SessionConfig::new()
         .with_default_catalog_and_schema(catalog, "public")
         .with_create_default_catalog_and_schema(false)
@@ -43,14 +48,20 @@ pub fn state(catalog: &str) -> SessionState {
     options.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
     options.sql_parser.map_string_types_to_utf8view = false;
     options.execution.time_zone = Some("UTC".to_owned());
-    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(FrameText)];
+    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(Bind(names)), Arc::new(FrameText)];
     rules.extend(Analyzer::new().rules);
     rules.push(Arc::new(PostgresTypesRule));
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_default_features()
         .with_type_planner(Arc::new(PostgresTypes))
-        .with_relation_planners(vec![Arc::new(WindowPlanner), Arc::new(PatternPlanner), Arc::new(UnnestPlanner)])
+        .with_relation_planners(vec![
+            Arc::new(WindowPlanner),
+            Arc::new(PatternPlanner),
+            Arc::new(UnnestPlanner),
+            Arc::new(VisitsPlanner),
+            Arc::new(CrossingsPlanner),
+        ])
         .with_analyzer_rules(rules)
         .with_optimizer_rules(common_expressions::rules())
         .build();

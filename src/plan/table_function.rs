@@ -1,7 +1,5 @@
 //! Table functions over a table, `TRACK(TABLE t PARTITION BY k ORDER BY ts, method => 'sort')`: what their calls have in common, read and planned.
 
-#![expect(dead_code, reason = "the first of them is planned with it next")]
-
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
@@ -228,6 +226,7 @@ impl Call {
     }
 
     /// A whole number; None where it is not given.
+    #[expect(dead_code, reason = "TRACK has one, and is planned next")]
     pub(super) fn integer(&self, argument: &str, context: &mut dyn RelationPlannerContext) -> Result<Option<i64>> {
         let Some(expr) = self.constant(argument, context)? else { return Ok(None) };
         let (number, sign) = match &expr {

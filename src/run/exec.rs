@@ -16,6 +16,7 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
+use framesql_udfs::figure::{Figures, among};
 use futures::{Stream, StreamExt, future, stream};
 
 use super::operator::{Operator, Output};
@@ -96,6 +97,7 @@ impl OperatorExec {
             run: self.run.clone(),
             number: self.number,
             n_rows,
+            figures: None,
         };
         match self.description.as_ref() {
             Description::Detach(_) => detach::on_thread(Box::pin(driven), &self.run),
@@ -227,9 +229,17 @@ struct Driver {
     run: Run,
     number: usize,
     n_rows: Count,
+    /// The figures as they are since the last watermark; None are those of the plan.
+    figures: Option<Arc<Figures>>,
 }
 
 impl Driver {
+    /// Lets the operator work, with the figures of this moment.
+    fn work(&mut self, work: impl FnOnce(&mut dyn Operator, &mut Output) -> Result<()>) -> Result<()> {
+        let (operator, out) = (self.operator.as_mut(), &mut self.out);
+        among(self.figures.as_ref(), || work(operator, out))
+    }
+
     /// The lowest watermark of the inputs that are not idle; of all, when all are.
     fn advance(&mut self) -> Result<()> {
         let lowest = |inputs: &mut dyn Iterator<Item = &Input>| inputs.map(|i| i.watermark_us).min();
@@ -239,7 +249,11 @@ impl Driver {
         let Some(us) = going_on.or_else(|| lowest(&mut self.inputs.iter())) else { return Ok(()) };
         if us > self.watermark_us {
             self.watermark_us = us;
-            self.operator.watermark(us, &mut self.out)?;
+            self.work(|operator, out| operator.watermark(us, out))?;
+            // What is behind the watermark is held against the figures as they are by now.
+            if let Some(redrawn) = &self.run.figures {
+                self.figures = redrawn.at(us);
+            }
         }
         Ok(())
     }
@@ -263,7 +277,7 @@ impl Driver {
                 input.idle = false;
                 input.waking = false;
                 self.all_idle = false;
-                self.operator.rows(at, rows, &mut self.out)?;
+                self.work(|operator, out| operator.rows(at, rows, out))?;
                 if self.operator.finished() {
                     // Dropping the inputs ends the threads that read for them.
                     self.inputs.clear();
@@ -275,7 +289,7 @@ impl Driver {
                 input.idle = false;
                 input.waking = false;
                 self.all_idle = false;
-                self.operator.changes(at, gone, come, &mut self.out)?;
+                self.work(|operator, out| operator.changes(at, gone, come, out))?;
             }
             Some(Event::Watermark(us)) => {
                 input.watermark_us = input.watermark_us.max(us);

@@ -17,6 +17,7 @@ pub mod join;
 mod kept;
 mod late;
 pub mod limit;
+pub mod line_crossings;
 pub mod lookup;
 pub mod lower;
 pub mod map;
@@ -25,12 +26,14 @@ pub mod operator;
 pub mod over;
 pub mod pattern;
 pub mod previous;
+pub mod redrawn;
 pub mod scan;
 pub mod session;
 pub mod session_aggregate;
 pub mod topn;
 pub mod topn_updating;
 pub mod touched;
+mod tracked;
 pub mod unnest;
 pub mod updating_join;
 pub mod values;
@@ -38,6 +41,7 @@ mod waiting;
 pub mod window;
 mod workers;
 pub mod written;
+pub mod zone_visits;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -52,6 +56,7 @@ use tokio::sync::watch;
 use crate::metrics::JobCounters;
 use inference::Inference;
 use operator::{Operator, State};
+use redrawn::Redrawn;
 use touched::Pace;
 
 /// What the operators of one query share.
@@ -75,6 +80,8 @@ pub struct Run {
     pub subqueries: PhysicalPlanningContext,
     /// The threads of all queries of the engine: back at zero when nothing runs.
     pub threads: Threads,
+    /// The figures that have changed since it was planned; None for a SELECT, which sees them as they were then.
+    pub figures: Option<Arc<Redrawn>>,
 }
 
 /// Counts the threads that work for queries; cloned handles count together.
@@ -174,6 +181,10 @@ pub enum Description {
     Over(over::Over),
     /// Recognises patterns of rows.
     Pattern(pattern::Pattern),
+    /// When tracks are in a zone.
+    ZoneVisits(zone_visits::ZoneVisits),
+    /// When tracks cross a line.
+    LineCrossings(line_crossings::LineCrossings),
     /// Joins without a bound in time, and updates what it gave.
     UpdatingJoin(updating_join::UpdatingJoin),
 }
@@ -204,6 +215,8 @@ impl Description {
             Description::Asof(_) => "AsofJoinExec",
             Description::Over(_) => "OverExec",
             Description::Pattern(_) => "PatternExec",
+            Description::ZoneVisits(_) => "ZoneVisitsExec",
+            Description::LineCrossings(_) => "LineCrossingsExec",
             Description::UpdatingJoin(_) => "UpdatingJoinExec",
         }
     }
@@ -232,6 +245,8 @@ impl Description {
             Description::Asof(d) => d.detail(),
             Description::Over(d) => d.detail(),
             Description::Pattern(d) => d.detail(),
+            Description::ZoneVisits(d) => d.detail(),
+            Description::LineCrossings(d) => d.detail(),
             Description::UpdatingJoin(d) => d.detail(),
         }
     }
@@ -267,6 +282,8 @@ impl Description {
             Description::Asof(d) => Arc::clone(&d.schema),
             Description::Over(d) => Arc::clone(&d.schema),
             Description::Pattern(d) => Arc::clone(&d.schema),
+            Description::ZoneVisits(d) => Arc::clone(&d.schema),
+            Description::LineCrossings(d) => Arc::clone(&d.schema),
             Description::UpdatingJoin(d) => Arc::clone(&d.schema),
         }
     }
@@ -296,6 +313,8 @@ impl Description {
             Description::Asof(d) => Box::new(d.build(run)?),
             Description::Over(d) => Box::new(d.build(run)?),
             Description::Pattern(d) => Box::new(d.build(run)?),
+            Description::ZoneVisits(d) => Box::new(d.build(run)?),
+            Description::LineCrossings(d) => Box::new(d.build(run)?),
             Description::UpdatingJoin(d) => Box::new(d.build(run)?),
         })
     }

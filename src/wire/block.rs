@@ -45,9 +45,10 @@ impl Block {
             Body::CreateSource { name, .. } => (Kind::Source, name),
             Body::CreateView { name, materialized: true, .. } => (Kind::MaterializedView, name),
             Body::CreateView { name, .. } => (Kind::View, name),
+            Body::CreateFigure(create) => (create.kind, &create.name),
             _ => return None,
         };
-        let there = session.engine().relations().iter().any(|relation| relation.name == *name);
+        let there = session.engine().catalog().object(name).is_some();
         (!there).then(|| (kind, name.clone()))
     }
 

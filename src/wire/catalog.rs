@@ -142,7 +142,7 @@ impl PgCatalog {
         let mut listed = Vec::new();
         for relation in relations {
             let kind = match relation.kind {
-                Kind::Source | Kind::Table => 'r',
+                Kind::Source | Kind::Table | Kind::Zone | Kind::Line | Kind::Calibration => 'r',
                 Kind::View => 'v',
                 Kind::MaterializedView => 'm',
             };

@@ -29,6 +29,12 @@ async fn every_example_of_a_function_runs() {
     answers::clip(&session, "lobby").await;
     // A stretch with frame 100: the whole clip would be decoded many times over.
     answers::run(&session, "CREATE VIEW clip AS SELECT * FROM lobby WHERE frame_no BETWEEN 50 AND 120").await;
+    answers::run(
+        &session,
+        "CREATE ZONE door ON lobby AS POLYGON '((0 0, 320 0, 320 360, 0 360))';
+         CREATE CALIBRATION ground ON lobby AS POINTS '((100 360 -> 0 0, 540 360 -> 4 0, 420 120 -> 4 20, 220 120 -> 0 20))'",
+    )
+    .await;
     let mut failures = Vec::new();
     for (name, documentation) in framesql_udfs::function::documented() {
         let example = documentation.sql_example.unwrap_or_default();

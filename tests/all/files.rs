@@ -22,11 +22,11 @@ pub(crate) fn ending(folders: &[&str], endings: &[&str]) -> Vec<PathBuf> {
     all.filter(|p| endings.iter().any(|e| p.extension().is_some_and(|x| x == *e))).collect()
 }
 
-/// The questions of users over the bundled clip: those of the Nexmark benchmark and of a drive have tests of their own.
+/// The questions of users over the bundled clip: those of the Nexmark benchmark, of a drive and of zones have tests of their own.
 pub(crate) fn questions() -> Vec<PathBuf> {
     ending(&["queries"], &["sql"])
         .into_iter()
-        .filter(|path| !["queries/nexmark", "queries/driving"].iter().any(|own| path.starts_with(own)))
+        .filter(|path| !["queries/nexmark", "queries/driving", "queries/zones"].iter().any(|own| path.starts_with(own)))
         .collect()
 }
 

@@ -9,6 +9,7 @@ use datafusion::catalog::{
 };
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::prelude::SessionContext;
+use framesql::engine::catalog::Catalog;
 use framesql::event::Event;
 use framesql::frame::source::{EventStream, Request, Source, TimeColumn};
 use framesql::plan::parse::{Emit, parse_query};
@@ -71,7 +72,7 @@ fn row(second: i64) -> [Event; 2] {
 
 /// What a query over the sources `a` and `b` gives until both are silent: the rows of each firing, the watermarks, and Idle.
 async fn told(a: Vec<Event>, b: Vec<Event>) -> Vec<String> {
-    let context = SessionContext::new_with_state(query::state("framesql"));
+    let context = SessionContext::new_with_state(query::state("framesql", Arc::new(Catalog::default())));
     let tables = MemorySchemaProvider::new();
     for source in [Scripted { name: "a", events: a }, Scripted { name: "b", events: b }] {
         tables.register_table(source.name.to_owned(), Arc::new(SourceTable { source: Arc::new(source) })).unwrap();
@@ -94,6 +95,7 @@ async fn told(a: Vec<Event>, b: Vec<Event>) -> Vec<String> {
         checkpoint: Arc::new(Checkpoint::default()),
         subqueries: PhysicalPlanningContext::default(),
         threads: Threads::default(),
+        figures: None,
     };
     let plan = lower::continuous(&plan, &run).unwrap();
     let mut events = events_of(&plan, &context.task_ctx()).unwrap();

@@ -28,3 +28,4 @@ mod sql;
 mod streams;
 mod tables;
 mod windows;
+mod zones;

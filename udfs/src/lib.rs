@@ -3,8 +3,10 @@
 pub mod aggregate;
 pub mod detection;
 pub mod embedding;
+pub mod figure;
 pub mod frame;
 pub mod function;
+mod homography;
 pub mod model;
 pub mod pixels;
 mod planes;

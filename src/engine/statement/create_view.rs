@@ -17,8 +17,9 @@ use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::frame::source::{Source, TimeColumn};
 use crate::plan::column_names::{self, Names};
+use crate::plan::names::Names as _;
 use crate::plan::parse::{Emit, Kind, QueryText, Statement, boolean};
-use crate::plan::{changelog, event_time, query, rewrite};
+use crate::plan::{changelog, event_time, figure, query, rewrite};
 use crate::run::lower;
 use crate::settings::{STATE_TTL, duration_us};
 use crate::view::materialized::{End, MaterializedView, Shape};
@@ -40,7 +41,7 @@ impl CreateView<'_> {
         let done = || Ok(Outcome::Done { tag: word.into() });
         let engine = session.engine();
         let changing = engine.changing.lock().await;
-        let old = match engine.catalog.find(self.name) {
+        let old = match engine.catalog.object(self.name) {
             Some(_) if self.if_not_exists => {
                 session.notice(format!("relation \"{}\" already exists, skipping", self.name), None);
                 return done();
@@ -49,7 +50,7 @@ impl CreateView<'_> {
             old => old,
         };
         let plan = self.plan(session).await?;
-        let reads = self.reads(session)?;
+        let reads = self.reads(session, &plan)?;
         if reads.iter().any(|read| read == self.name) {
             return Err(Error::refused(format!("view \"{}\" would read itself", self.name), "Give the new view another name."));
         }
@@ -138,13 +139,15 @@ impl CreateView<'_> {
     }
 
     /// The objects that the query names.
-    fn reads(&self, session: &Session) -> Result<Vec<String>> {
+    fn reads(&self, session: &Session, plan: &LogicalPlan) -> Result<Vec<String>> {
         let mut query = self.query.query.clone();
         rewrite::rewrite(&mut query)?;
         let statement = ParserStatement::Statement(Box::new(SqlStatement::Query(query)));
         let tables = session.context().state().resolve_table_references(&statement)?;
         let known = |name: &str| session.engine().catalog().find(name).is_some();
-        Ok(tables.into_iter().map(|t| t.table().to_owned()).filter(|name| known(name)).collect())
+        let figures = figure::figures_of(plan, &session.engine().catalog().figures())?;
+        let tables = tables.into_iter().map(|t| t.table().to_owned()).filter(|name| known(name));
+        Ok(tables.chain(figures.into_iter().map(|(_, name)| name)).collect())
     }
 
     fn view(&self, statement: &Statement, plan: LogicalPlan) -> Result<Arc<ViewTable>> {
@@ -228,7 +231,7 @@ impl CreateView<'_> {
             let message = format!("materialized view \"{}\" was changed by another statement", self.name);
             return Err(Error::State { message, hint: Some("Create it once more.".into()) });
         }
-        if let Some(gone) = new.reads.iter().find(|name| engine.catalog.find(name).is_none()) {
+        if let Some(gone) = new.reads.iter().find(|name| engine.catalog.object(name).is_none()) {
             return Err(Error::NotFound { kind: "relation", name: gone.clone() });
         }
         self.check_replaceable(engine, old)

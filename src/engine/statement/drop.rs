@@ -13,7 +13,7 @@ pub(super) async fn run(session: &Session, kind: Kind, if_exists: bool, names: &
     let _changing = engine.changing.lock().await;
     let mut objects: Vec<Object> = Vec::new();
     for name in names {
-        match engine.catalog.find(name) {
+        match engine.catalog.object(name) {
             // Kept from before and not started: it goes from the catalogue on disk.
             None if engine.store.as_ref().is_some_and(|s| s.statements().iter().any(|k| k.name == *name)) => {
                 if let Some(store) = &engine.store {
@@ -74,6 +74,6 @@ pub(super) fn end(engine: &Engine, object: &Object) {
         Body::Rows(source, _) => source.stop(),
         Body::Materialized(_) => engine.jobs.drop_job(&object.name),
         Body::Table(table) => table.drop_rows(),
-        Body::View(_) => {}
+        Body::View(_) | Body::Figure(_) => {}
     }
 }

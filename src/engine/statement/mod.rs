@@ -2,6 +2,7 @@
 
 mod copy;
 mod copy_in;
+mod create_figure;
 mod create_rows;
 mod create_source;
 mod create_table;
@@ -59,6 +60,8 @@ pub(super) async fn execute(session: &Session, statement: &Statement, parameters
             };
             create.run(session, statement).await
         }
+        Body::CreateFigure(figure) => create_figure::create(session, statement, figure).await,
+        Body::AlterFigure(figure) => create_figure::alter(session, figure).await,
         Body::Drop { kind, if_exists, names, cascade } => drop::run(session, *kind, *if_exists, names, *cascade).await,
         Body::ShowObjects(kind) => show::objects(session, *kind).await,
         Body::ShowVariable(name) => show::variable(session, name),

@@ -18,6 +18,9 @@ fn text_of(kind: Kind) -> Result<QueryText> {
         Kind::MaterializedView => {
             "SELECT v.name, s.state, s.rows, s.watermark FROM framesql.views v JOIN framesql.view_stats s ON s.name = v.name ORDER BY v.name"
         }
+        Kind::Zone => "SELECT name, source, points, anchor FROM framesql.figures WHERE kind = 'zone' ORDER BY name",
+        Kind::Line => "SELECT name, source, points, anchor FROM framesql.figures WHERE kind = 'line' ORDER BY name",
+        Kind::Calibration => "SELECT name, source, points, anchor FROM framesql.figures WHERE kind = 'calibration' ORDER BY name",
     })
 }
 

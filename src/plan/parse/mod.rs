@@ -11,6 +11,7 @@ mod version;
 use datafusion::sql::sqlparser::ast::{self, Query};
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+use framesql_udfs::figure::FigureKind;
 
 use crate::error::{Error, Result};
 use dialect::FramesqlDialect;
@@ -41,6 +42,12 @@ pub enum Kind {
     MaterializedView,
     /// Rows that statements write.
     Table,
+    /// A polygon over the picture of a source.
+    Zone,
+    /// A line across it.
+    Line,
+    /// What its pixels are in metres.
+    Calibration,
 }
 
 impl Kind {
@@ -51,6 +58,19 @@ impl Kind {
             Kind::View => "view",
             Kind::MaterializedView => "materialized view",
             Kind::Table => "table",
+            Kind::Zone => "zone",
+            Kind::Line => "line",
+            Kind::Calibration => "calibration",
+        }
+    }
+
+    /// Which figure it is; None if it is none.
+    pub fn figure(self) -> Option<FigureKind> {
+        match self {
+            Kind::Zone => Some(FigureKind::Zone),
+            Kind::Line => Some(FigureKind::Line),
+            Kind::Calibration => Some(FigureKind::Calibration),
+            Kind::Source | Kind::View | Kind::MaterializedView | Kind::Table => None,
         }
     }
 }
@@ -124,6 +144,38 @@ pub struct CopyIn {
     pub format: CopyFormat,
 }
 
+/// `CREATE [OR REPLACE] ZONE | LINE | CALIBRATION [IF NOT EXISTS] name ON source AS shape 'points' [WITH (…)]`.
+#[derive(Clone, Debug)]
+pub struct CreateFigure {
+    /// The kind of figure.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// OR REPLACE.
+    pub or_replace: bool,
+    /// IF NOT EXISTS.
+    pub if_not_exists: bool,
+    /// The relation over whose picture it is drawn.
+    pub source: String,
+    /// Its points.
+    pub shape: String,
+    /// The WITH list, keys lower case.
+    pub options: Vec<(String, String)>,
+}
+
+/// `ALTER ZONE | LINE | CALIBRATION name [AS shape 'points'] [WITH (…)]`.
+#[derive(Clone, Debug)]
+pub struct AlterFigure {
+    /// The kind of figure.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// Its new points; None leaves them.
+    pub shape: Option<String>,
+    /// The WITH list, keys lower case.
+    pub options: Vec<(String, String)>,
+}
+
 /// What a statement says.
 #[derive(Clone, Debug)]
 pub enum Body {
@@ -155,6 +207,10 @@ pub enum Body {
         /// The query.
         query: QueryText,
     },
+    /// A figure of a source.
+    CreateFigure(CreateFigure),
+    /// Another shape of a figure.
+    AlterFigure(AlterFigure),
     /// `DROP kind [IF EXISTS] name, … [CASCADE | RESTRICT]`.
     Drop {
         /// The kind named.
@@ -166,7 +222,7 @@ pub enum Body {
         /// CASCADE.
         cascade: bool,
     },
-    /// `SHOW SOURCES`, `SHOW VIEWS`, `SHOW MATERIALIZED VIEWS`.
+    /// `SHOW SOURCES`, `SHOW VIEWS`, `SHOW MATERIALIZED VIEWS`, `SHOW ZONES` and so on.
     ShowObjects(Kind),
     /// `SHOW name`, `SHOW ALL`.
     ShowVariable(String),
@@ -408,6 +464,12 @@ mod tests {
             "ALTER USER bi PASSWORD 'y'",
             "GRANT SELECT (source, frames) ON v TO bi",
             "REVOKE ALL ON v FROM PUBLIC",
+            "CREATE OR REPLACE ZONE z ON gate AS POLYGON '((0 0, 9 0, 9 9))' WITH (anchor = 'center')",
+            "CREATE LINE IF NOT EXISTS l ON gate AS LINESTRING '(0 0, 9 9)'",
+            "CREATE CALIBRATION c ON gate AS POINTS '((0 0 -> 0 0, 9 0 -> 1 0, 9 9 -> 1 1, 0 9 -> 0 1))'",
+            "ALTER ZONE z AS POLYGON '((0 0, 9 0, 9 9))' WITH (anchor = 'center')",
+            "DROP ZONE IF EXISTS z, y CASCADE",
+            "SHOW CALIBRATIONS",
         ] {
             assert!(parse(sql).is_ok(), "{sql}: {:?}", parse(sql));
         }

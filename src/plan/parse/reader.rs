@@ -1,6 +1,7 @@
 //! The recursive descent itself: one function a statement, over sqlparser's tokens.
 
 mod copy;
+mod figure;
 
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -33,6 +34,17 @@ impl<'a> Reader<'a> {
         }
         if word(0, "create") && word(1 + replace, "view") {
             return self.create_view(false, replace > 0);
+        }
+        if let Some(kind) = figure::kind(&self.tokens, 1 + replace).filter(|_| word(0, "create")) {
+            return self.create_figure(kind, replace > 0);
+        }
+        if let Some(kind) = figure::kind(&self.tokens, 1) {
+            if word(0, "alter") {
+                return self.alter_figure(kind);
+            }
+            if word(0, "drop") {
+                return self.drop_objects(kind, 2);
+            }
         }
         if word(0, "drop") && word(1, "source") {
             return self.drop_objects(Kind::Source, 2);
@@ -267,6 +279,9 @@ impl<'a> Reader<'a> {
             "tables" => Body::ShowObjects(Kind::Table),
             "views" => Body::ShowObjects(Kind::View),
             "materialized views" => Body::ShowObjects(Kind::MaterializedView),
+            "zones" => Body::ShowObjects(Kind::Zone),
+            "lines" => Body::ShowObjects(Kind::Line),
+            "calibrations" => Body::ShowObjects(Kind::Calibration),
             _ => Body::ShowVariable(text),
         })
     }

@@ -22,7 +22,8 @@ use framesql_udfs::function::needs_pixels;
 
 use super::exec::OperatorExec;
 use super::{
-    Description, Run, assign, detach, infer, limit, map, merge, over, pattern, previous, scan, session, session_aggregate, unnest, values,
+    Description, Run, assign, detach, infer, limit, line_crossings, map, merge, over, pattern, previous, scan, session, session_aggregate,
+    unnest, values, zone_visits,
 };
 use crate::error::Error;
 use crate::frame::source::{Request, Source};
@@ -30,6 +31,7 @@ use crate::plan::asof::AsofJoin;
 use crate::plan::changelog::changelog;
 use crate::plan::event_time::{self, source_of};
 use crate::plan::topn_updating::TopN;
+use crate::plan::tracked::{Question, Tracked};
 use crate::plan::{
     infer as plan_infer, order, over as plan_over, pattern as plan_pattern, previous as plan_previous, unnest as plan_unnest,
     window as plan_window,
@@ -198,7 +200,7 @@ impl Lowering<'_> {
     fn over(&mut self, input: &LogicalPlan, description: Description) -> Result<Part> {
         self.one_before = matches!(description, Description::Previous(_));
         let mut input = self.lower(input)?;
-        if input.pixels && matches!(description, Description::Pattern(_)) {
+        if input.pixels && matches!(description, Description::Pattern(_) | Description::ZoneVisits(_) | Description::LineCrossings(_)) {
             input = Part { exec: self.detached(input), pixels: false };
         }
         if !input.pixels {
@@ -256,6 +258,9 @@ impl Lowering<'_> {
         if let Description::Pattern(rows) = description {
             return self.timed_pattern(rows, extension);
         }
+        if let Some(tracked) = extension.node.as_any().downcast_ref::<Tracked>() {
+            return self.timed_tracks(description, tracked);
+        }
         let Some(assign) = extension.node.as_any().downcast_ref::<plan_window::AssignWindow>() else { return Ok(description) };
         let panes = std::mem::take(&mut self.panes);
         if assign.fill && !panes {
@@ -288,6 +293,21 @@ impl Lowering<'_> {
             rows.lag_us = lag_us.ok_or_else(|| order::refusal("MATCH_RECOGNIZE", table))?;
         }
         Ok(Description::Pattern(rows))
+    }
+
+    /// Tracks whose order is known to the watermark, in a continuous query.
+    fn timed_tracks(&self, mut description: Description, tracked: &Tracked) -> Result<Description> {
+        if self.run.continuous {
+            let table = tracked.input.inputs().into_iter().next().unwrap_or(&tracked.input);
+            let found = event_time::lag_us(&tracked.input, tracked.tracks.time());
+            let found = found.ok_or_else(|| order::refusal(tracked.question.function(), table))?;
+            match &mut description {
+                Description::ZoneVisits(rows) => rows.lag_us = found,
+                Description::LineCrossings(rows) => rows.lag_us = found,
+                _ => {}
+            }
+        }
+        Ok(description)
     }
 
     fn window(&mut self, aggregate: &Aggregate, plan: &LogicalPlan) -> Result<Part> {
@@ -345,6 +365,20 @@ fn arrow(schema: &DFSchemaRef) -> SchemaRef {
     Arc::clone(schema.inner())
 }
 
+/// The operator of a question about tracks.
+fn tracked(node: &Tracked) -> Description {
+    let (input, tracks, name) = (arrow(node.input.schema()), node.tracks.clone(), node.name.clone());
+    let (figure, schema) = (node.text.clone().unwrap_or_default(), arrow(UserDefinedLogicalNodeCore::schema(node)));
+    match node.question {
+        Question::Visits(tolerance) => {
+            Description::ZoneVisits(zone_visits::ZoneVisits { input, tracks, name, zone: figure, tolerance, lag_us: 0, schema })
+        }
+        Question::Crossings(tolerance) => {
+            Description::LineCrossings(line_crossings::LineCrossings { input, tracks, name, line: figure, tolerance, lag_us: 0, schema })
+        }
+    }
+}
+
 /// The operator of one of our nodes, and the node's input.
 fn node(node: &dyn UserDefinedLogicalNode) -> Option<(&LogicalPlan, Description)> {
     let node = node.as_any();
@@ -367,6 +401,9 @@ fn node(node: &dyn UserDefinedLogicalNode) -> Option<(&LogicalPlan, Description)
         let (input, recognition) = (Arc::clone(n.input.schema()), n.recognition.clone());
         let schema = arrow(UserDefinedLogicalNodeCore::schema(n));
         return Some((&n.input, Description::Pattern(pattern::Pattern { input, recognition, lag_us: 0, schema })));
+    }
+    if let Some(n) = node.downcast_ref::<Tracked>() {
+        return Some((&n.input, tracked(n)));
     }
     let n = node.downcast_ref::<plan_window::AssignWindow>()?;
     let index = |column| n.input.schema().index_of_column(column).ok();

@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float32Array, StructArray};
+use arrow::array::{Array, ArrayRef, AsArray, Float32Array, Float64Array, StructArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Fields, Float32Type};
+use arrow::datatypes::{DataType, Fields, Float32Type, Float64Type};
 use datafusion_common::{Result, exec_err, internal_err};
 
 use crate::detection::Box;
@@ -20,7 +20,7 @@ const BOX_FIELD: &str = "box";
 
 /// Whether a value of that type is a box: BOX, DETECTION, a struct of numbers named x, y, w, h (in any order) or c0 to c3,
 /// or a list of numbers, which has to have four.
-pub(super) fn is_box(data_type: &DataType) -> bool {
+pub fn is_box(data_type: &DataType) -> bool {
     match data_type {
         DataType::Null => true,
         DataType::Struct(fields) => match fields.find(BOX_FIELD) {
@@ -29,6 +29,39 @@ pub(super) fn is_box(data_type: &DataType) -> bool {
         },
         other => item(other).is_some_and(is_number),
     }
+}
+
+/// Whether a value of that type is a point: a struct of numbers named x, y (in any order) or c0, c1.
+pub(super) fn is_point(data_type: &DataType) -> bool {
+    let DataType::Struct(fields) = data_type else { return false };
+    point_places(fields).is_some_and(|at| at.iter().all(|at| fields.get(*at).is_some_and(|f| is_number(f.data_type()))))
+}
+
+/// Where x and y are among the fields of a struct.
+fn point_places(fields: &Fields) -> Option<[usize; 2]> {
+    let find = |names: [&str; 2]| {
+        let [x, y] = names.map(|name| fields.find(name).map(|(at, _)| at));
+        Some([x?, y?]).filter(|_| fields.len() == names.len())
+    };
+    find(["x", "y"]).or_else(|| find(["c0", "c1"]))
+}
+
+/// The point of each row: one as it is, of a box what `of` makes of it. None is NULL, as is one that is not finite. Errs as `boxes` does.
+pub(super) fn points(array: &ArrayRef, of: impl Fn(&Box) -> (f64, f64)) -> Result<Vec<Option<(f64, f64)>>> {
+    let at = match array.data_type() {
+        DataType::Struct(fields) => point_places(fields),
+        _ => None,
+    };
+    let Some([x, y]) = at else { return Ok(boxes(array)?.into_iter().map(|bbox| bbox.map(|bbox| of(&bbox))).collect()) };
+    let rows = array.as_struct();
+    let column =
+        |at: usize| -> Result<Float64Array> { Ok(cast(rows.column(at), &DataType::Float64)?.as_primitive::<Float64Type>().clone()) };
+    let (x, y) = (column(x)?, column(y)?);
+    let one = |row: usize| {
+        let known = rows.is_valid(row) && x.is_valid(row) && y.is_valid(row);
+        known.then(|| (x.value(row), y.value(row))).filter(|(x, y)| x.is_finite() && y.is_finite())
+    };
+    Ok((0..rows.len()).map(one).collect())
 }
 
 /// Whether a value of that type is a box or a list of boxes.
@@ -57,7 +90,7 @@ fn places(fields: &Fields) -> Option<[usize; 4]> {
 }
 
 /// The box of each row; None is NULL, a box with a side that is NULL or not finite, or an empty list. Errs if a list has other than four numbers.
-pub(crate) fn boxes(array: &ArrayRef) -> Result<Vec<Option<Box>>> {
+pub fn boxes(array: &ArrayRef) -> Result<Vec<Option<Box>>> {
     match array.data_type() {
         DataType::Null => Ok(vec![None; array.len()]),
         DataType::Struct(fields) => {
@@ -176,7 +209,7 @@ mod tests {
     use super::*;
     use arrow::array::{FixedSizeListArray, Int64Array, LargeListArray, ListArray, NullArray, UInt8Array};
     use arrow::buffer::OffsetBuffer;
-    use arrow::datatypes::{Field, Float64Type, Int64Type};
+    use arrow::datatypes::{Field, Int64Type};
 
     const ONE: Option<Box> = Some(Box { x: 1.0, y: 2.0, w: 3.0, h: 4.0 });
 
@@ -208,6 +241,18 @@ mod tests {
             let lists = BoxLists::try_new(array).unwrap();
             assert_eq!(lists.row(0).map(|(_, b)| b).collect::<Vec<_>>(), [ONE.unwrap()]);
         }
+    }
+
+    #[test]
+    fn a_place_is_a_point_or_the_point_of_a_box() {
+        let middle = |b: &Box| (f64::from(b.x + b.w / 2.0), f64::from(b.y + b.h / 2.0));
+        let point = structure(&[("y", number(2)), ("x", number(1))]);
+        assert!(is_point(point.data_type()) && !is_box(point.data_type()));
+        assert_eq!(points(&point, middle).unwrap(), [Some((1.0, 2.0))]);
+        let bbox = structure(&[("x", number(1)), ("y", number(2)), ("w", number(4)), ("h", number(6))]);
+        assert_eq!((is_point(bbox.data_type()), points(&bbox, middle).unwrap()), (false, vec![Some((3.0, 5.0))]));
+        let unknown = structure(&[("x", number(1)), ("y", Arc::new(NullArray::new(1)))]);
+        assert_eq!(points(&unknown, middle).unwrap(), [None]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Int32Type, Int
 use datafusion_common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion_expr::{ColumnarValue, ScalarFunctionArgs};
 
-use super::boxes::{is_box, is_boxes};
+use super::boxes::{is_box, is_boxes, is_point};
 use crate::detection::{detection_type, detections_type};
 use crate::frame::{FrameBuilder, FrameColumn, FrameId, FrameView, Picture, PixelFormat, frame_type, is_frame};
 use crate::pixels::{Damaged, decoded, sized};
@@ -36,7 +36,9 @@ pub(crate) enum Kind {
     Detections,
     /// A box or a detection, or what may be written for one; read by `boxes`, so not cast before.
     Box,
-    /// One of these or a list of them.
+    /// A box as above, or a point (x, y).
+    Place,
+    /// A box or a list of boxes.
     Boxes,
     /// A list of texts.
     Texts,
@@ -72,6 +74,7 @@ impl Kind {
             Kind::Time => matches!(given, DataType::Null | DataType::Timestamp(..)).then(time_type),
             Kind::Detections => (given.is_null() || *given == detections_type()).then(detections_type),
             Kind::Box => is_box(given).then(|| given.clone()),
+            Kind::Place => (is_box(given) || is_point(given)).then(|| given.clone()),
             Kind::Boxes => is_boxes(given).then(|| given.clone()),
             Kind::Texts => list_of(given, DataType::Utf8, |item| item.is_null() || item.is_string()),
             Kind::Vector => list_of(given, DataType::Float32, |item| item.is_null() || item.is_numeric()),
@@ -91,6 +94,7 @@ impl Kind {
             Kind::Detections => "a list of detections",
             Kind::Float => "a number",
             Kind::Box => "a box (x, y, w, h)",
+            Kind::Place => "a box (x, y, w, h) or a point (x, y)",
             Kind::Boxes => "a box (x, y, w, h) or a list of boxes",
             Kind::Texts => "a list of texts",
             Kind::Vector => "a list of numbers",
@@ -127,7 +131,7 @@ pub(crate) fn coerce(function: &str, given: &[DataType], kinds: &[Kind], n_requi
     let one = |(at, (kind, given)): (usize, (&Kind, &DataType))| match kind.accept(given) {
         Some(to) => Ok(to),
         None => {
-            let place = ["first", "second", "third"].get(at).copied().unwrap_or("next");
+            let place = ["first", "second", "third", "fourth"].get(at).copied().unwrap_or("next");
             plan_err!("the {place} argument of {function} is {}, not {}", kind.text(), sql_name(given))
         }
     };

@@ -7,7 +7,7 @@ mod blur;
 mod box_area;
 mod box_center;
 mod box_iou;
-pub(crate) mod boxes;
+pub mod boxes;
 mod brightness;
 pub(crate) mod call;
 mod canny;
@@ -28,6 +28,7 @@ mod detect_lanes;
 mod detect_motion;
 mod detect_objects;
 mod dilate;
+mod distance_m;
 mod dominant_color;
 mod draw_boxes;
 mod draw_line;
@@ -37,18 +38,21 @@ mod embed;
 mod equalize_histogram;
 mod erode;
 mod face_embedding;
+pub mod figures;
 mod flip;
 mod flow;
 mod gaussian_blur;
 mod glyphs;
 mod grayscale;
 mod hamming_distance;
+mod heading;
 mod height;
 mod histogram;
 mod hough;
 mod hough_lines;
 mod hsv;
 mod in_range;
+mod in_zone;
 mod infer;
 pub mod inference;
 mod is_blurred;
@@ -79,6 +83,7 @@ mod scene_changed;
 mod sharpness;
 mod side_by_side;
 mod sobel;
+mod speed_kmh;
 mod ssim;
 mod template_match;
 mod threshold;
@@ -95,6 +100,7 @@ use datafusion_expr::{Documentation, Expr, ScalarUDF, ScalarUDFImpl};
 use crate::aggregate;
 
 use crate::model::description::Task;
+use figures::FigureFunction;
 use inference::{Chosen, ModelFunction};
 
 /// The list: name order.
@@ -127,6 +133,7 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         udf(detect_motion::DetectMotion::default()),
         udf(detect_objects::DetectObjects::default()),
         udf(dilate::Dilate::default()),
+        udf(distance_m::DistanceM::default()),
         udf(dominant_color::DominantColor::default()),
         udf(draw_boxes::DrawBoxes::default()),
         udf(draw_line::DrawLine::default()),
@@ -140,11 +147,13 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         udf(gaussian_blur::GaussianBlur::default()),
         udf(grayscale::Grayscale::default()),
         udf(hamming_distance::HammingDistance::default()),
+        udf(heading::Heading::default()),
         udf(height::Height::default()),
         udf(histogram::Histogram::default()),
         udf(hough_lines::HoughLines::default()),
         udf(hsv::Hsv::default()),
         udf(in_range::InRange::default()),
+        udf(in_zone::InZone::default()),
         udf(infer::Infer::default()),
         udf(is_blurred::IsBlurred::default()),
         udf(is_dark::IsDark::default()),
@@ -169,6 +178,7 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         udf(sharpness::Sharpness::default()),
         udf(side_by_side::SideBySide::default()),
         udf(sobel::Sobel::default()),
+        udf(speed_kmh::SpeedKmh::default()),
         udf(ssim::Ssim::default()),
         udf(template_match::TemplateMatch::default()),
         udf(threshold::Threshold::default()),
@@ -191,6 +201,14 @@ static WITH_MODELS: [ModelFunction; 8] = [
     infer::MODEL,
 ];
 
+/// The functions that hold something against a figure: name order.
+static WITH_FIGURES: [FigureFunction; 4] = [distance_m::FIGURE, heading::FIGURE, in_zone::FIGURE, speed_kmh::FIGURE];
+
+/// Which figure a function names; None if it names none.
+pub fn figure_function(name: &str) -> Option<&'static FigureFunction> {
+    WITH_FIGURES.iter().find(|f| f.name == name)
+}
+
 /// How a function runs its model; None if it runs none.
 pub fn model_function(name: &str) -> Option<&'static ModelFunction> {
     WITH_MODELS.iter().find(|f| f.name == name)
@@ -208,17 +226,21 @@ pub fn caller(model: &str, task: Task) -> &'static str {
 }
 
 /// The functions of boxes, numbers and sizes: all others look at pixels.
-const WITHOUT_PIXELS: [&str; 12] = [
+const WITHOUT_PIXELS: [&str; 16] = [
     "box_area",
     "box_center",
     "box_iou",
     "cosine_similarity",
     DECODE,
+    "distance_m",
     "hamming_distance",
+    "heading",
     "height",
+    "in_zone",
     "l2_distance",
     "nms",
     "point_in_polygon",
+    "speed_kmh",
     "time_to_collision",
     "width",
 ];
@@ -276,11 +298,12 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     /// Files of this folder that hold no function.
-    const SHARED: [&str; 14] = [
+    const SHARED: [&str; 15] = [
         "boxes",
         "call",
         "canvas",
         "compared",
+        "figures",
         "flow",
         "glyphs",
         "hough",
