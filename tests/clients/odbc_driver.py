@@ -4,6 +4,7 @@
 import datetime
 import decimal
 import os
+import subprocess
 import sys
 import uuid
 
@@ -67,14 +68,21 @@ def tables():
 
 
 def columns():
-    """SQLColumns, SQLPrimaryKeys, SQLStatistics, SQLForeignKeys."""
+    """SQLColumns, SQLPrimaryKeys, SQLForeignKeys."""
     cursor = connect().cursor()
     found = [(row.column_name, row.type_name, row.ordinal_position, row.nullable) for row in cursor.columns(table="whole")]
     equal(found, [("window_start", "timestamptz", 1, 1), ("frames", "int8", 2, 1)])
     equal([(row.column_name, row.nullable) for row in cursor.columns(table="cameras", schema="public")], [("id", 0), ("name", 0), ("height", 1)])
     equal([(row.column_name, row.pk_name) for row in cursor.primaryKeys("cameras")], [("id", "cameras_pkey")])
-    equal([row.column_name for row in cursor.statistics("cameras", unique=True) if row.column_name], ["id"])
     equal(cursor.foreignKeys("cameras").fetchall(), [])
+
+
+def statistics():
+    """In a process of its own: the driver crashes where it does not get what it expects."""
+    if len(sys.argv) > 1:
+        equal([row.column_name for row in connect().cursor().statistics("cameras", unique=True) if row.column_name], ["id"])
+        return
+    equal(subprocess.run([sys.executable, __file__, "statistics"], capture_output=True, timeout=60).returncode, 0)
 
 
 def routines():
@@ -127,7 +135,8 @@ def main():
     checks.run("parameters", parameters)
     checks.run("UseDeclareFetch", fetched)
     checks.run("SQLTables", tables)
-    checks.run("SQLColumns, keys, statistics", columns)
+    checks.run("SQLColumns, keys", columns)
+    checks.run("SQLStatistics", statistics)
     checks.run("SQLProcedures, types, what the driver knows", routines)
     checks.run("writes to a table", written)
     checks.run("errors by state", errors)
@@ -136,4 +145,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(statistics() if len(sys.argv) > 1 else main())
