@@ -40,7 +40,7 @@ fn divided(plan: LogicalPlan) -> Result<LogicalPlan> {
             LogicalPlan::Aggregate(aggregate) => Filled::of(aggregate, &node)?,
             _ => None,
         };
-        if !row_wise(&node) && !filled.as_ref().is_some_and(|filled| row_wise(&filled.input)) {
+        if !row_wise(&node) && !made_here(&node) && !filled.as_ref().is_some_and(|filled| row_wise(&filled.input)) {
             check_pixels(&node)?;
             return Ok(match filled {
                 Some(filled) => Transformed::yes(LogicalPlan::Extension(Extension { node: Arc::new(filled) })),
@@ -69,9 +69,21 @@ fn check_pixels(node: &LogicalPlan) -> Result<()> {
     Ok(())
 }
 
+/// Whether models are run on frames that the query makes of files that it names itself, with no source below: VALUES (…) of an INSERT.
+fn made_here(plan: &LogicalPlan) -> bool {
+    let runs_models = |node: &LogicalPlan| Ok(matches!(node, LogicalPlan::Extension(e) if e.node.as_any().is::<plan_infer::Infer>()));
+    row_by_row(plan, true) && plan.exists(runs_models).unwrap_or(false)
+}
+
 /// Whether a plan works row by row over sources, so that our operators run it.
 fn row_wise(plan: &LogicalPlan) -> bool {
+    row_by_row(plan, false)
+}
+
+/// Whether a plan works row by row over sources, or over `values` as well.
+fn row_by_row(plan: &LogicalPlan, values: bool) -> bool {
     let known = match plan {
+        LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => return values,
         LogicalPlan::TableScan(scan) => return source_of(scan).is_some(),
         LogicalPlan::Projection(_) | LogicalPlan::Filter(_) => plan
             .apply_expressions(|e| {
@@ -103,7 +115,7 @@ fn row_wise(plan: &LogicalPlan) -> bool {
         }
         _ => false,
     };
-    known && !plan.inputs().is_empty() && plan.inputs().into_iter().all(row_wise)
+    known && !plan.inputs().is_empty() && plan.inputs().into_iter().all(|input| row_by_row(input, values))
 }
 
 /// A part of a SELECT's logical plan that our operators run.

@@ -60,7 +60,7 @@ fn check_references(description: &Description) -> Result<()> {
         Description::UpdatingJoin(join) => join.condition.expressions().try_for_each(|e| check(e).map(|_| ())),
         Description::Lookup(lookup) => lookup.condition.expressions().try_for_each(|e| check(e).map(|_| ())),
         Description::Asof(asof) => asof.condition.expressions().try_for_each(|e| check(e).map(|_| ())),
-        Description::Infer(infer) => match infer.calls.first() {
+        Description::Infer(infer) => match infer.calls.iter().find(|call| !call.arguments.first().is_some_and(made_here)) {
             Some(call) => Err(without_pixels(&call.function).into()),
             None => Ok(()),
         },
@@ -70,6 +70,26 @@ fn check_references(description: &Description) -> Result<()> {
         },
         _ => Ok(()),
     }
+}
+
+/// Whether an expression makes a frame with its pixels, of a file.
+fn made_here(frame: &Expr) -> bool {
+    match frame {
+        Expr::Alias(alias) => made_here(&alias.expr),
+        Expr::ScalarFunction(f) => !needs_pixels(f),
+        _ => false,
+    }
+}
+
+/// Whether all frames among the columns are made there, with their pixels.
+fn makes_frames(description: &Description) -> bool {
+    let Description::Map(map) = description else { return false };
+    let frames = |columns: &Vec<Expr>| {
+        let of_frames = columns.iter().zip(map.schema.fields()).filter(|(_, field)| is_frame(field.data_type()));
+        let made: Vec<bool> = of_frames.map(|(column, _)| made_here(column)).collect();
+        !made.is_empty() && made.into_iter().all(|made| made)
+    };
+    map.columns.as_ref().is_some_and(frames)
 }
 
 fn without_pixels(function: &str) -> Error {
@@ -211,8 +231,9 @@ impl Lowering<'_> {
         if !input.pixels {
             check_references(&description)?;
         }
-        let pixels =
-            input.pixels && description.schema().fields().iter().any(|f| is_frame(f.data_type())) || keeps_thread(&input, &description);
+        let pixels = input.pixels && description.schema().fields().iter().any(|f| is_frame(f.data_type()))
+            || keeps_thread(&input, &description)
+            || makes_frames(&description);
         let exec = self.operator(description, vec![input.exec]);
         Ok(Part { exec, pixels })
     }
