@@ -85,6 +85,7 @@ async fn models_and_galleries_are_there_again_and_a_model_whose_file_is_away_is_
     assert_eq!(number(&session, known).await, 1);
     run(&session, "DROP GALLERY people; DROP MODEL \"face-embedding\"").await;
     engine.shutdown().await;
+    drop((engine, session));
     let (engine, session) = open(settings()).await;
     assert_eq!(number(&session, &models("name = 'face-embedding' AND state = 'not installed'")).await, 1);
     assert_eq!(rows(&session, "SELECT * FROM people").await.unwrap_err().sqlstate(), "42P01");
