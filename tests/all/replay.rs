@@ -179,10 +179,10 @@ async fn every_question_with_a_continuous_form_answers_the_same() {
     let expected = "alone_until_company busiest_two_seconds by_side_and_in_all cuts faces_per_second faces_smoothed faces_so_far first_seen \
         first_two_faces largest_face_per_second left_middle_right motion_at_keyframes night_motion one_second_later privacy \
         sharpest_per_three_seconds still_then_moving two_largest_faces visits \
-        alone_until_company+ busiest_two_seconds+ cuts+ faces_per_second+ faces_smoothed+ faces_so_far+ first_seen+ first_two_faces+ \
+        alone_until_company+ busiest_two_seconds+ by_side_and_in_all+ cuts+ faces_per_second+ faces_smoothed+ faces_so_far+ first_seen+ first_two_faces+ \
         frames_by_faces+ largest_face_per_second+ last_seen+ left_middle_right+ motion_at_keyframes+ night_motion+ privacy+ \
         share_of_time_occupied+ sharpest_per_three_seconds+ still_then_moving+ two_largest_faces+ visits+ \
-        busiest_two_seconds* faces_per_second* faces_so_far* frames_by_faces* largest_face_per_second* last_seen* left_middle_right* \
+        busiest_two_seconds* by_side_and_in_all* faces_per_second* faces_so_far* frames_by_faces* largest_face_per_second* last_seen* left_middle_right* \
         night_motion* share_of_time_occupied* sharpest_per_three_seconds* visits*";
     let expected = expected.split_whitespace().filter(|name| name.contains(&only));
     assert_eq!(compared, expected.collect::<Vec<_>>());
