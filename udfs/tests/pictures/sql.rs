@@ -18,16 +18,20 @@ use crate::{SIZE, formula, picture};
 
 const JPEG: &[u8] = include_bytes!("rgb420.jpg");
 /// The functions that take no frame.
-const OF_OTHERS: [&str; 10] = [
+const OF_OTHERS: [&str; 14] = [
     "box_area",
     "box_center",
     "box_iou",
     "cosine_similarity",
     "decode_picture",
+    "distance_m",
     "hamming_distance",
+    "heading",
+    "in_zone",
     "l2_distance",
     "nms",
     "point_in_polygon",
+    "speed_kmh",
     "time_to_collision",
 ];
 
