@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
@@ -9,7 +10,7 @@ use datafusion::catalog::{SchemaProvider, TableProvider};
 use datafusion::datasource::ViewTable;
 use datafusion::datasource::empty::EmptyTable;
 use framesql_udfs::figure::{FigureKind, Figures};
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockWriteGuard};
 
 use super::relation::Relation;
 use crate::error::{Error, Result};
@@ -161,6 +162,8 @@ impl Object {
 #[derive(Debug, Default)]
 pub struct Catalog {
     objects: RwLock<Vec<Object>>,
+    /// How often they have been changed.
+    version: AtomicU64,
     /// Names of objects that a transaction has dropped, which has not ended.
     reserved: RwLock<Vec<String>>,
     /// The models that statements have made: what they are is the registry's.
@@ -170,6 +173,18 @@ pub struct Catalog {
 }
 
 impl Catalog {
+    /// How often the objects have been changed. Who reads it, and the objects after it, has read them at that version or a later one.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// The objects, to be changed.
+    fn change(&self) -> RwLockWriteGuard<'_, Vec<Object>> {
+        let objects = self.objects.write();
+        self.version.fetch_add(1, Ordering::Release);
+        objects
+    }
+
     /// The object of that name, of any kind.
     pub fn object(&self, name: &str) -> Option<Object> {
         self.objects.read().iter().find(|o| o.name == name).cloned()
@@ -245,7 +260,7 @@ impl Catalog {
 
     /// Adds an object. Errs (42P07) if the name is taken.
     pub fn add(&self, object: Object) -> Result<()> {
-        let mut objects = self.objects.write();
+        let mut objects = self.change();
         if let Some(taken) = objects.iter().find(|o| o.name == object.name) {
             return Err(Error::Duplicate { kind: taken.kind().word(), name: object.name });
         }
@@ -259,7 +274,7 @@ impl Catalog {
 
     /// Puts a figure in the place of the one of its name: queries that run see the old one or the new.
     pub fn replace_figure(&self, object: Object) {
-        let mut objects = self.objects.write();
+        let mut objects = self.change();
         match objects.iter_mut().find(|o| o.name == object.name) {
             Some(old) => *old = object,
             None => objects.push(object),
@@ -269,7 +284,7 @@ impl Catalog {
 
     /// Puts an object in the place of the one of its name, if there is one: who looks sees the old one or the new.
     pub fn replace(&self, object: Object) {
-        let mut objects = self.objects.write();
+        let mut objects = self.change();
         objects.retain(|o| o.name != object.name);
         // At the end: it may read what was made after the old one.
         objects.push(object);
@@ -282,7 +297,7 @@ impl Catalog {
 
     /// Puts an object back where it stood, in the place of the one of its name, if there is one.
     pub fn insert(&self, at: usize, object: Object) {
-        let mut objects = self.objects.write();
+        let mut objects = self.change();
         objects.retain(|o| o.name != object.name);
         let at = at.min(objects.len());
         let relation = object.relation();
@@ -314,7 +329,7 @@ impl Catalog {
 
     /// Takes an object out.
     pub fn remove(&self, name: &str) -> Option<Object> {
-        let mut objects = self.objects.write();
+        let mut objects = self.change();
         let at = objects.iter().position(|o| o.name == name)?;
         let removed = objects.remove(at);
         if !removed.relation() {

@@ -10,6 +10,7 @@ mod late_row;
 pub mod models;
 pub mod outcome;
 pub mod password;
+pub mod planned;
 pub mod privileges;
 pub mod relation;
 pub mod replay;
@@ -120,6 +121,11 @@ impl Engine {
     /// The objects that SQL can read from, in the order they were made.
     pub fn relations(&self) -> Vec<Relation> {
         self.catalog.relations()
+    }
+
+    /// Another number whenever a plan may be another: an object, a role or a grant has changed.
+    pub fn version(&self) -> u64 {
+        self.catalog.version() + self.roles.version()
     }
 
     /// The models and what they did.

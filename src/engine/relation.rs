@@ -3,6 +3,7 @@
 use datafusion::arrow::datatypes::SchemaRef;
 
 use crate::plan::parse::Kind;
+pub use crate::plan::text_type::TextType;
 
 /// An object that SQL can read from.
 #[derive(Clone, Debug)]

@@ -1,6 +1,8 @@
 //! Who may come in and what each may read: roles, their verifiers, and the grants on sources, views and columns.
 
-use parking_lot::RwLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{RwLock, RwLockWriteGuard};
 
 use super::password::Verifier;
 use crate::error::{Error, Result};
@@ -41,6 +43,8 @@ pub struct Grant {
 pub struct Roles {
     roles: RwLock<Vec<Role>>,
     grants: RwLock<Vec<Grant>>,
+    /// How often they have been changed.
+    version: AtomicU64,
 }
 
 /// What a role may read of an object.
@@ -55,6 +59,18 @@ pub enum Readable {
 }
 
 impl Roles {
+    /// How often roles and grants have been changed.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Some of them, to be changed.
+    fn change<'a, T>(&self, of: &'a RwLock<T>) -> RwLockWriteGuard<'a, T> {
+        let locked = of.write();
+        self.version.fetch_add(1, Ordering::Release);
+        locked
+    }
+
     /// The role of that name.
     pub fn find(&self, name: &str) -> Option<Role> {
         self.roles.read().iter().find(|role| role.name == name).cloned()
@@ -82,7 +98,7 @@ impl Roles {
 
     /// Adds a role, or changes the one of that name. Errs (55000) if the first password is not a superuser's: nobody could come in to do more.
     pub(super) fn put(&self, role: Role) -> Result<()> {
-        let mut roles = self.roles.write();
+        let mut roles = self.change(&self.roles);
         let others = || roles.iter().filter(|other| other.name != role.name);
         let strong = |role: &Role| role.superuser && role.login && role.verifier.is_some();
         let any = role.verifier.is_some() || others().any(|other| other.verifier.is_some());
@@ -101,7 +117,7 @@ impl Roles {
 
     /// Takes a role out, with its grants. Errs (55000) if it is the last superuser with a password while others have one.
     pub(super) fn remove(&self, name: &str) -> Result<()> {
-        let mut roles = self.roles.write();
+        let mut roles = self.change(&self.roles);
         let strong = |role: &Role| role.name != name && role.superuser && role.login && role.verifier.is_some();
         let others = roles.iter().any(|role| role.name != name && role.verifier.is_some());
         if others && !roles.iter().any(strong) {
@@ -111,13 +127,13 @@ impl Roles {
             });
         }
         roles.retain(|role| role.name != name);
-        self.grants.write().retain(|grant| grant.role != name);
+        self.change(&self.grants).retain(|grant| grant.role != name);
         Ok(())
     }
 
     /// Puts a role back as it was; None is that there was none.
     pub(super) fn restore(&self, name: &str, before: Option<Role>) {
-        let mut roles = self.roles.write();
+        let mut roles = self.change(&self.roles);
         let at = roles.iter().position(|role| role.name == name);
         match (at.and_then(|at| roles.get_mut(at)), before) {
             (Some(role), Some(before)) => *role = before,
@@ -133,14 +149,14 @@ impl Roles {
 
     /// Puts the grant of an object to a role back as it was.
     pub(super) fn restore_grant(&self, role: &str, object: &str, before: Option<Grant>) {
-        let mut grants = self.grants.write();
+        let mut grants = self.change(&self.grants);
         grants.retain(|grant| grant.role != role || grant.object != object);
         grants.extend(before);
     }
 
     /// Adds a grant; columns join those that the role has already.
     pub(super) fn grant(&self, grant: Grant) {
-        let mut grants = self.grants.write();
+        let mut grants = self.change(&self.grants);
         match grants.iter_mut().find(|old| old.role == grant.role && old.object == grant.object) {
             Some(old) => {
                 old.columns = match (old.columns.take(), grant.columns) {
@@ -159,7 +175,7 @@ impl Roles {
 
     /// Takes a grant back; None is all columns.
     pub(super) fn revoke(&self, role: &str, object: &str, columns: Option<&[String]>) {
-        let mut grants = self.grants.write();
+        let mut grants = self.change(&self.grants);
         for grant in grants.iter_mut().filter(|grant| grant.role == role && grant.object == object) {
             match (&mut grant.columns, columns) {
                 (Some(of), Some(columns)) => of.retain(|column| !columns.contains(column)),
@@ -173,7 +189,7 @@ impl Roles {
 
     /// Forgets the grants on an object that has gone.
     pub(super) fn forget(&self, object: &str) {
-        self.grants.write().retain(|grant| grant.object != object);
+        self.change(&self.grants).retain(|grant| grant.object != object);
     }
 
     /// What a role that is no superuser may read of an object.

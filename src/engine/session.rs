@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::block::{self, Block};
 use super::outcome::{Notice, Outcome};
+use super::planned::Planned;
 use super::statement::CopyInto;
 use super::{Engine, privileges, statement};
 use crate::error::Result;
@@ -26,12 +27,14 @@ pub type Rewrite = Arc<dyn Fn(Box<Query>) -> Result<Box<Query>> + Send + Sync>;
 pub type Dialect = Arc<dyn Fn(&Session) -> Result<()> + Send + Sync>;
 
 /// What a statement needs and gives, known before it runs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Described {
     /// The type of each parameter `$1`, `$2`, …; None where nothing says.
     pub parameters: Vec<Option<DataType>>,
     /// The columns of the answer; None for statements without rows.
     pub columns: Option<SchemaRef>,
+    /// The plan of a query, which can be run again.
+    pub planned: Option<Arc<Planned>>,
 }
 
 /// A session. Statements run one after another; sessions run side by side.
@@ -132,6 +135,14 @@ impl Session {
     /// Runs one statement; `parameters` are the values of `$1`, `$2`, ….
     pub async fn execute(&self, statement: &Statement, parameters: Vec<ScalarValue>) -> Result<Outcome> {
         statement::execute(self, statement, parameters).await
+    }
+
+    /// Runs a statement whose query was planned when it was described, if its plan still holds; otherwise it is planned anew.
+    pub async fn execute_planned(&self, statement: &Statement, planned: Option<&Planned>, parameters: Vec<ScalarValue>) -> Result<Outcome> {
+        match planned.filter(|planned| planned.holds(self)) {
+            Some(planned) => Ok(Outcome::Rows { stream: planned.run(self, parameters).await?, tag: "SELECT" }),
+            None => self.execute(statement, parameters).await,
+        }
     }
 
     /// Begins a `COPY … FROM STDIN`: the rows come from who calls. Errs if there is no such table or column.

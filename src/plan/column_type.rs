@@ -5,11 +5,21 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::{DataType, Field, TimeUnit};
 use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, CharacterLength, DataType as SqlType, ExactNumberInfo, TimezoneInfo};
 
+use super::text_type::TextType;
 use crate::error::{Error, Result};
 use crate::frame::batch::ts_type;
 
 /// Digits of a numeric without a precision, and of its fraction: what 128 bits hold with room for money and measures.
 const NUMERIC: (u8, i8) = (38, 10);
+
+/// The type of the text that a name stands for.
+pub fn text_type(name: &SqlType) -> Option<TextType> {
+    match name {
+        SqlType::Uuid => Some(TextType::Uuid),
+        SqlType::JSON | SqlType::JSONB => Some(TextType::Json),
+        _ => None,
+    }
+}
 
 /// A type, and how many characters its text may have at most. Errs (42704) for a name that is no type, and (0A000) for one that is not kept.
 pub fn column_type(name: &SqlType) -> Result<(DataType, Option<usize>)> {
@@ -24,7 +34,7 @@ pub fn column_type(name: &SqlType) -> Result<(DataType, Option<usize>)> {
         SqlType::Float(ExactNumberInfo::None) => plain(DataType::Float64),
         SqlType::Float(ExactNumberInfo::Precision(n)) => plain(if *n <= 24 { DataType::Float32 } else { DataType::Float64 }),
         SqlType::Numeric(info) | SqlType::Decimal(info) | SqlType::Dec(info) => plain(numeric(info)?),
-        SqlType::Text => plain(DataType::Utf8),
+        SqlType::Text | SqlType::Uuid | SqlType::JSON | SqlType::JSONB => plain(DataType::Utf8),
         SqlType::Varchar(length) | SqlType::CharacterVarying(length) | SqlType::CharVarying(length) => Ok((DataType::Utf8, chars(length)?)),
         SqlType::Char(length) | SqlType::Character(length) => Ok((DataType::Utf8, Some(chars(length)?.unwrap_or(1)))),
         SqlType::Bytea => plain(DataType::Binary),
@@ -38,7 +48,7 @@ pub fn column_type(name: &SqlType) -> Result<(DataType, Option<usize>)> {
         SqlType::Custom(name, _) => Err(Error::NotFound { kind: "type", name: name.to_string() }),
         other => Err(Error::unsupported(
             format!("a column of type {}", other.to_string().to_lowercase()),
-            "The types are bool, int2, int4, int8, float4, float8, numeric, text, varchar, bytea, date, time, timestamp, timestamptz and arrays of them.",
+            "The types are bool, int2, int4, int8, float4, float8, numeric, text, varchar, bytea, date, time, timestamp, timestamptz, uuid, jsonb and arrays of them.",
         )),
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{Expr, Ident, Query, Select, SelectItem, SetExpr, TableFactor, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Ident, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableFactor, VisitMut, VisitorMut,
+};
 
 use super::column_names;
 
@@ -81,27 +83,29 @@ fn spelled(expr: &Expr) -> String {
 /// Gives a second column of the same name one of its own; the mark in it is not shown.
 fn tell_apart(projection: &mut [SelectItem]) {
     let mut seen = HashSet::new();
-    let mut stars = false;
+    // What each `*` is of; None is everything.
+    let stars: Vec<Option<String>> = projection.iter().filter_map(star).collect();
     for (at, item) in projection.iter_mut().enumerate() {
         let (key, name) = match item {
             // `t.a` and `u.a` differ, `a` and `t.a` may not.
-            SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => (
-                parts.iter().map(|part| part.value.as_str()).collect::<Vec<_>>().join("."),
-                parts.last().map(|part| part.value.clone()).unwrap_or_default(),
-            ),
+            SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => {
+                (dotted(parts), parts.last().map(|part| part.value.clone()).unwrap_or_default())
+            }
             SelectItem::UnnamedExpr(expr @ Expr::Identifier(_)) => (expr.to_string(), column_names::of_expr(expr)),
             SelectItem::UnnamedExpr(expr) => (spelled(expr), column_names::of_expr(expr)),
             SelectItem::ExprWithAlias { alias, .. } => (alias.value.clone(), alias.value.clone()),
-            SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => {
-                stars = true;
-                continue;
-            }
-            SelectItem::ExprWithAliases { .. } => continue,
+            _ => continue,
         };
-        let column = matches!(item, SelectItem::UnnamedExpr(Expr::Identifier(_) | Expr::CompoundIdentifier(_)));
-        // Beside a `*` a column is there twice; either may come first.
-        let fresh = seen.insert(key) && !(column && stars);
-        if fresh {
+        // A column beside a `*` that may hold it, before or behind, is there twice.
+        let twice = match item {
+            SelectItem::UnnamedExpr(Expr::Identifier(_)) => !stars.is_empty(),
+            SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => {
+                let of = parts.split_last().map(|(_, relation)| dotted(relation)).unwrap_or_default();
+                stars.iter().any(|star| star.as_ref().is_none_or(|star| *star == of))
+            }
+            _ => false,
+        };
+        if seen.insert(key) && !twice {
             continue;
         }
         let expr = match item {
@@ -110,17 +114,23 @@ fn tell_apart(projection: &mut [SelectItem]) {
         };
         *item = SelectItem::ExprWithAlias { expr, alias: quoted(&column_names::with_mark(&name, at + 1)) };
     }
-    if !stars {
-        return;
-    }
-    let first_star =
-        projection.iter().position(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))).unwrap_or(0);
-    for (at, item) in projection.iter_mut().enumerate().take(first_star) {
-        if let SelectItem::UnnamedExpr(expr @ (Expr::Identifier(_) | Expr::CompoundIdentifier(_))) = item {
-            let alias = quoted(&column_names::with_mark(&column_names::of_expr(expr), at + 1));
-            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+}
+
+/// The relation whose columns an item is, None for all; an outer None if it is no `*`.
+fn star(item: &SelectItem) -> Option<Option<String>> {
+    match item {
+        SelectItem::Wildcard(_) => Some(None),
+        SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) => {
+            let parts: Vec<Ident> = name.0.iter().filter_map(|part| part.as_ident().cloned()).collect();
+            Some(Some(dotted(&parts)))
         }
+        SelectItem::QualifiedWildcard(..) => Some(None),
+        _ => None,
     }
+}
+
+fn dotted(parts: &[Ident]) -> String {
+    parts.iter().map(|part| part.value.as_str()).collect::<Vec<_>>().join(".")
 }
 
 fn quoted(name: &str) -> Ident {
@@ -144,6 +154,7 @@ mod tests {
         assert_eq!(rewritten("SELECT a, t.a, 2 AS a FROM t"), "SELECT a, t.a, 2 AS \"a\u{1}3\" FROM t");
         assert_eq!(rewritten("SELECT (a + 1) * 2, t.a + 1 * 2 FROM t"), "SELECT (a + 1) * 2, t.a + 1 * 2 AS \"?column?\u{1}2\" FROM t");
         assert_eq!(rewritten("SELECT a, * FROM t"), "SELECT a AS \"a\u{1}1\", * FROM t");
+        assert_eq!(rewritten("SELECT t.*, t.a, a, u.a FROM t, u"), "SELECT t.*, t.a AS \"a\u{1}2\", a AS \"a\u{1}3\", u.a FROM t, u");
     }
 
     #[test]

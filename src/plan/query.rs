@@ -20,6 +20,7 @@ use framesql_udfs::function::functions;
 use super::argument_names::ArgumentNames;
 use super::figure::Bind;
 use super::frame_text::FrameText;
+use super::interval::Intervals;
 use super::line_crossings::CrossingsPlanner;
 use super::names::Names;
 use super::parse::Emit;
@@ -32,8 +33,8 @@ use super::window::AssignWindow;
 use super::window_function::WindowPlanner;
 use super::zone_visits::VisitsPlanner;
 use super::{
-    asof, changelog, common_expressions, event_time, infer, join, length, max_by, membership, over, pixels, previous, rewrite, sum,
-    system_time, topn_updating, unnest,
+    asof, changelog, common_expressions, event_time, infer, interval, join, length, max_by, membership, over, pixels, previous, rewrite,
+    sum, system_time, topn_updating, unnest,
 };
 use crate::error::Error;
 
@@ -71,12 +72,13 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>)
         .build();
     let here = [named("current_database", catalog), named("current_schema", "public")];
     let marks = system_time::functions().into_iter().map(Arc::new);
-    for function in functions().into_iter().chain(length::functions()).chain(marks).chain(here) {
+    for function in functions().into_iter().chain(length::functions()).chain(interval::functions()).chain(marks).chain(here) {
         // A function of ours replaces one of the same name; nothing else can go wrong.
         let _ = state.register_udf(function);
     }
-    // Of the kinds of planners this one cannot be refused.
+    // Planners of this kind cannot be refused.
     let _ = state.register_expr_planner(Arc::new(ArgumentNames));
+    let _ = state.register_expr_planner(Arc::new(Intervals));
     for function in max_by::functions().into_iter().chain([sum::function()]).chain(aggregates()) {
         let _ = state.register_udaf(function);
     }

@@ -124,7 +124,9 @@ fn ranked(plan: &LogicalPlan) -> Option<(&Window, Vec<Column>)> {
 }
 
 fn top(window: &Window, n: usize) -> Option<TopN> {
-    let [Expr::WindowFunction(rank)] = window.window_expr.as_slice() else { return None };
+    let [rank] = window.window_expr.as_slice() else { return None };
+    // Where the optimiser has simplified a key, the call keeps its name by an alias.
+    let Expr::WindowFunction(rank) = without_cast(rank) else { return None };
     let row_number = matches!(&rank.fun, WindowFunctionDefinition::WindowUDF(f) if f.name() == "row_number");
     let plain = rank.params.filter.is_none() && rank.params.null_treatment.is_none() && !rank.params.distinct;
     if !row_number || !plain || rank.params.order_by.is_empty() {

@@ -1,6 +1,6 @@
 //! The updating aggregate: each group's row is given as soon as it changes, in place of the one given before; it takes back what its input takes back.
 //!
-//! A group without rows is gone, except the one group of an aggregate without keys. With a window among the keys a group is complete when
+//! A group without rows is gone, except that of no keys at all. With a window among the keys a group is complete when
 //! the watermark reaches the window's end: its last row stays, and its state is dropped.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -71,6 +71,7 @@ impl Aggregate {
             key_rows: of(fields.get(..n_keys).unwrap_or_default())?,
             n_keys,
             ids: grouping::ids(&self.left_out),
+            lasting: BTreeSet::new(),
             shown_rows: of(fields)?,
             description: self.clone(),
             keys,
@@ -80,10 +81,9 @@ impl Aggregate {
             touched: Touched::new(self.pace),
             counters: Arc::clone(&run.counters),
         };
-        if operator.keys.is_empty() {
-            // The answer of an aggregate without keys is one row, also over nothing.
+        operator.lasting = operator.keyless()?;
+        for key in operator.lasting.clone() {
             let group = operator.group(None)?;
-            let key: Key = Arc::from([].as_slice());
             operator.touched.touch(&key);
             operator.groups.insert(key, group);
         }
@@ -109,6 +109,8 @@ pub(super) struct AggregateOperator {
     n_keys: usize,
     /// The id of each grouping set.
     ids: Vec<u64>,
+    /// The groups that are there also over no rows, and are never forgotten: the answer without keys is one row, over nothing too.
+    lasting: BTreeSet<Key>,
     shown_rows: RowConverter,
     groups: HashMap<Key, Group>,
     /// The groups by the moment at which they are complete, µs.
@@ -128,6 +130,22 @@ type Member = (Key, Option<i64>, Vec<u32>);
 impl AggregateOperator {
     fn group(&self, end_us: Option<i64>) -> Result<Group> {
         Ok(Group { n_rows: 0, values: self.functions.iter().map(Function::empty).collect::<Result<_>>()?, shown: None, end_us })
+    }
+
+    /// The group of an aggregate without keys, or those of the grouping sets that leave out every key.
+    fn keyless(&self) -> Result<BTreeSet<Key>> {
+        if self.keys.is_empty() {
+            return Ok([Arc::from([].as_slice())].into());
+        }
+        let mut all = BTreeSet::new();
+        let (keys, id) = self.description.schema.fields().split_at(self.keys.len());
+        for (left_out, set) in self.description.left_out.iter().zip(&self.ids) {
+            let Some(id) = id.first().filter(|_| left_out.iter().all(|out| *out)) else { continue };
+            let mut columns: Vec<ArrayRef> = keys.iter().map(|key| new_null_array(key.data_type(), 1)).collect();
+            columns.push(typed(Arc::new(UInt64Array::from_value(*set, 1)), id.data_type())?);
+            all.extend(self.key_rows.convert_columns(&columns)?.iter().map(|row| Key::from(row.data())));
+        }
+        Ok(all)
     }
 
     fn members(&self, rows: &RecordBatch) -> Result<Members> {
@@ -219,7 +237,7 @@ impl AggregateOperator {
         let (mut living, mut values) = (Vec::new(), vec![Vec::new(); self.functions.len()]);
         for key in keys {
             let Some(group) = self.groups.get_mut(&key) else { continue };
-            if group.n_rows <= 0 && !self.keys.is_empty() {
+            if group.n_rows <= 0 && !self.lasting.contains(&key) {
                 gone.extend(self.forget(&key));
                 continue;
             }
@@ -321,7 +339,9 @@ impl Operator for AggregateOperator {
         self.give(due, out)?;
         out.watermark(us);
         // A forgotten group leaves the answer, at the time that has come: so the answer never depends on what is remembered.
-        let forgotten: Vec<Key> = self.touched.forgotten().iter().filter_map(|key| self.forget(key)).collect();
+        let mut forgotten = self.touched.forgotten();
+        forgotten.retain(|key| !self.lasting.contains(key));
+        let forgotten: Vec<Key> = forgotten.iter().filter_map(|key| self.forget(key)).collect();
         out.changes(self.shown(&forgotten)?, RecordBatch::new_empty(Arc::clone(&self.description.schema)));
         Ok(())
     }

@@ -1,8 +1,9 @@
 //! What the rows of a table must be: values where NULL is not allowed, texts no longer than declared, one row a key.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -10,9 +11,17 @@ use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use super::table::Table;
 use crate::error::{Error, Result};
 use crate::frame::source::Source;
+use crate::plan::text_type::TextType;
 
-/// The columns as rows of the table. Errs with 23502 for a NULL that is not allowed and with 22001 for a text that is too long.
+/// The columns as rows of the table. Errs with 22P02 for a text that is no value of the column's type, with 23502 for a NULL that is not allowed and with
+/// 22001 for a text that is too long.
 pub fn checked(table: &Table, columns: Vec<ArrayRef>, n_rows: usize) -> Result<RecordBatch> {
+    let mut columns = columns;
+    for (column, values) in table.columns().iter().zip(&mut columns) {
+        if let (Some(of), Some(texts)) = (TextType::of_field(&column.field), values.as_string_opt::<i32>()) {
+            *values = Arc::new(read(of, texts)?);
+        }
+    }
     for (column, values) in table.columns().iter().zip(&columns) {
         let name = column.field.name();
         if !column.field.is_nullable() && values.null_count() > 0 {
@@ -36,6 +45,16 @@ pub fn checked(table: &Table, columns: Vec<ArrayRef>, n_rows: usize) -> Result<R
     }
     let options = RecordBatchOptions::new().with_row_count(Some(n_rows));
     Ok(RecordBatch::try_new_with_options(table.schema(), columns, &options)?)
+}
+
+/// The values of a type in the form in which they are kept. Errs with 22P02.
+fn read(of: TextType, texts: &StringArray) -> Result<StringArray> {
+    let one = |text: &str| {
+        let name = if of == TextType::Json { "json" } else { of.word() };
+        let message = || format!("invalid input syntax for type {name}: \"{text}\"");
+        of.read(text).ok_or_else(|| Error::Data { code: "22P02", message: message(), detail: None })
+    };
+    texts.iter().map(|text| text.map(one).transpose()).collect()
 }
 
 /// The keys of rows, in a form that is equal where they are; None for a table without a primary key.

@@ -3,25 +3,19 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{AsArray, BooleanArray};
-use datafusion::arrow::compute::{concat_batches, filter_record_batch};
-use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
 use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::commits::Commits;
 use super::updating::{Segment, Updating};
 use crate::error::Error;
 use crate::event::{END_OF_TIME_US, Event};
 use crate::frame::source::{EventStream, Request, Source, TimeColumn};
 use crate::metrics::JobCounters;
-
-/// Commits that are kept apart, so that one who follows sees each with its watermark; older ones are put together.
-const COMMITS_APART: usize = 256;
-/// Rows of a stored batch, once commits are put together.
-const STORED_ROWS: usize = 8192;
 
 /// What a view is made of, known when it is created.
 #[derive(Clone, Debug)]
@@ -52,22 +46,11 @@ pub struct MaterializedView {
 
 #[derive(Debug, Default)]
 struct Stored {
-    commits: VecDeque<Commit>,
-    /// How many at the front have been put together already.
-    n_full: usize,
-    /// The number of the first row that is kept: what is before it, retention has dropped.
-    first_row: u64,
+    commits: Commits,
     watermark_us: Option<i64>,
     end: Option<End>,
     /// The rows of a view that updates its answer; one that only grows has commits.
     updating: Option<Updating>,
-}
-
-#[derive(Clone, Debug)]
-struct Commit {
-    first_row: u64,
-    rows: RecordBatch,
-    watermark_us: i64,
 }
 
 /// How a view came to its end.
@@ -116,14 +99,12 @@ impl MaterializedView {
     /// Adds the rows of one firing, or of one batch: readers see all of them or none. A watermark of i64::MIN is none yet.
     pub fn commit(&self, rows: &[RecordBatch], watermark_us: i64) -> Result<()> {
         let mut stored = self.stored.lock();
-        let mut next = stored.commits.back().map_or(stored.first_row, Commit::next_row);
         for rows in rows.iter().filter(|r| r.num_rows() > 0) {
-            stored.commits.push_back(Commit { first_row: next, rows: rows.clone(), watermark_us });
-            next += rows.num_rows() as u64;
+            stored.commits.push(rows.clone(), watermark_us);
             self.counters.rows_out.add(rows.num_rows() as u64);
         }
         stored.watermark_us = stored.watermark_us.max(Some(watermark_us).filter(|us| *us != i64::MIN));
-        stored.put_together(&self.shape.schema)?;
+        stored.commits.put_together(&self.shape.schema)?;
         if let Some(updating) = &mut stored.updating {
             updating.watermark(watermark_us);
         }
@@ -133,7 +114,7 @@ impl MaterializedView {
                 let from_us = watermark_us.saturating_sub(retention_us);
                 match &mut stored.updating {
                     Some(updating) => updating.drop_before(from_us)?,
-                    None => stored.drop_before(time.index, from_us)?,
+                    None => stored.commits.drop_before(time.index, from_us)?,
                 }
             }
         }
@@ -186,7 +167,7 @@ impl MaterializedView {
         let stored = self.stored.lock();
         match &stored.updating {
             Some(updating) => updating.n_rows(),
-            None => stored.commits.iter().map(|c| c.rows.num_rows() as u64).sum(),
+            None => stored.commits.n_rows(),
         }
     }
 
@@ -195,7 +176,7 @@ impl MaterializedView {
         let stored = self.stored.lock();
         match &stored.updating {
             Some(updating) => updating.n_bytes(),
-            None => stored.commits.iter().map(|c| c.rows.get_array_memory_size() as u64).sum(),
+            None => stored.commits.n_bytes(),
         }
     }
 
@@ -209,7 +190,15 @@ impl MaterializedView {
         let stored = self.stored.lock();
         let segments = match &stored.updating {
             Some(updating) => updating.segments(),
-            None => return Ok(stored.commits.iter().map(|c| c.rows.clone()).collect()),
+            None => {
+                let pieces = stored.commits.pieces();
+                drop(stored);
+                let (rows, recent) = pieces.read(&self.shape.schema)?;
+                if let Some(recent) = recent {
+                    self.stored.lock().commits.keep(recent);
+                }
+                return Ok(rows);
+            }
         };
         drop(stored);
         segments.iter().map(Segment::read).collect()
@@ -220,8 +209,8 @@ impl MaterializedView {
         let changed = self.changed.subscribe();
         let mut stored = self.stored.lock();
         let (at, watermark_us) = match snapshot {
-            true => (stored.first_row, i64::MIN),
-            false => (stored.next_row(), stored.watermark_us.unwrap_or(i64::MIN)),
+            true => (stored.commits.first_row(), i64::MIN),
+            false => (stored.commits.next_row(), stored.watermark_us.unwrap_or(i64::MIN)),
         };
         let now_us = stored.watermark_us;
         let (mail, held) = match &mut stored.updating {
@@ -242,71 +231,6 @@ impl MaterializedView {
             follower.ready.push_back(Event::Watermark(us));
         }
         Box::pin(stream::try_unfold(follower, |mut f| async move { Ok(f.next().await?.map(|event| (event, f))) }))
-    }
-}
-
-impl Commit {
-    fn next_row(&self) -> u64 {
-        self.first_row + self.rows.num_rows() as u64
-    }
-}
-
-impl Stored {
-    fn next_row(&self) -> u64 {
-        self.commits.back().map_or(self.first_row, Commit::next_row)
-    }
-
-    /// Puts old small commits together, so that a view of a million windows is not a million batches.
-    fn put_together(&mut self, schema: &SchemaRef) -> Result<()> {
-        if self.commits.len() < self.n_full + 2 * COMMITS_APART {
-            return Ok(());
-        }
-        let newer = self.commits.split_off(self.n_full + COMMITS_APART);
-        let mut old: Vec<Commit> = self.commits.split_off(self.n_full).into();
-        let mut together = Vec::new();
-        while let Some(first) = old.first() {
-            let first_row = first.first_row;
-            let full = old.iter().scan(0, |n_rows, c| {
-                *n_rows += c.rows.num_rows();
-                Some(*n_rows)
-            });
-            let n = full.take_while(|n_rows| *n_rows <= STORED_ROWS).count().clamp(1, old.len());
-            let part: Vec<Commit> = old.drain(..n).collect();
-            let watermark_us = part.last().map_or(i64::MIN, |c| c.watermark_us);
-            let rows = match part.as_slice() {
-                [one] => one.rows.clone(),
-                several => concat_batches(schema, several.iter().map(|c| &c.rows))?,
-            };
-            together.push(Commit { first_row, rows, watermark_us });
-        }
-        // The last of them may still take its neighbours.
-        self.n_full += together.len().saturating_sub(1);
-        self.commits.extend(together);
-        self.commits.extend(newer);
-        Ok(())
-    }
-
-    /// Drops rows with an event time before that one, from the front.
-    fn drop_before(&mut self, time: usize, us: i64) -> Result<()> {
-        while let Some(front) = self.commits.front() {
-            let times = front.rows.column(time).as_primitive::<TimestampMicrosecondType>();
-            let keep: BooleanArray = times.iter().map(|t| Some(t.is_none_or(|t| t >= us))).collect();
-            let n_kept = keep.true_count();
-            if n_kept == front.rows.num_rows() {
-                break;
-            }
-            let next = front.next_row();
-            let rows = filter_record_batch(&front.rows, &keep)?;
-            let watermark_us = front.watermark_us;
-            self.commits.pop_front();
-            self.n_full = self.n_full.saturating_sub(1);
-            self.first_row = next - n_kept as u64;
-            if n_kept > 0 {
-                self.commits.push_front(Commit { first_row: self.first_row, rows, watermark_us });
-                break;
-            }
-        }
-        Ok(())
     }
 }
 
@@ -360,8 +284,7 @@ impl Follower {
                 self.watermark_us = *us;
             }
         }
-        let from = stored.commits.partition_point(|c| c.next_row() <= self.next_row);
-        for commit in stored.commits.range(from..) {
+        for commit in stored.commits.from(self.next_row) {
             let skip = usize::try_from(self.next_row.saturating_sub(commit.first_row)).unwrap_or(usize::MAX).min(commit.rows.num_rows());
             self.ready.push_back(Event::Rows(commit.rows.slice(skip, commit.rows.num_rows() - skip)));
             self.next_row = commit.next_row();

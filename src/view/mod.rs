@@ -1,6 +1,7 @@
 //! Results kept: materialized views, and those who follow them.
 
 pub mod change;
+mod commits;
 pub mod constraint;
 pub mod frozen;
 pub mod materialized;

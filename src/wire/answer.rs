@@ -67,7 +67,7 @@ pub(super) async fn simple(connection: &mut Connection, statement: Statement) ->
         return run_own(connection, own, Way::Simple).await;
     }
     let names = Names::of_statement(&statement);
-    let prepared = Prepared { statement: Some(statement), parameters: Vec::new(), columns: None, names };
+    let prepared = Prepared { statement: Some(statement), parameters: Vec::new(), columns: None, names, planned: None };
     let mut portal = Portal::new(Arc::new(prepared), Vec::new(), Vec::new());
     run(connection, &mut portal, Way::Simple).await
 }
@@ -167,7 +167,8 @@ async fn start(watch: &mut Watch<'_>, session: &Session, portal: &mut Portal) ->
         State::Bound => {}
     }
     let Some(statement) = &portal.prepared.statement else { return Ok(Some(Outcome::Done { tag: String::new() })) };
-    let outcome = watch.over(session.execute(statement, portal.parameters.clone())).await??;
+    let planned = portal.prepared.planned.as_deref();
+    let outcome = watch.over(session.execute_planned(statement, planned, portal.parameters.clone())).await??;
     match outcome {
         Outcome::Rows { stream, tag } => {
             let zone = session.variables().lock().time_zone();

@@ -17,6 +17,7 @@ use super::errors::{self, Ended};
 use super::notify::{self, Ear};
 use super::portal::Portal;
 use super::prepared::Prepared;
+use super::recent::Recent;
 use super::setting::Current;
 use super::socket::{self, Reader, Writer};
 use super::startup::{self, Reported};
@@ -41,6 +42,8 @@ pub(super) struct Connection {
     pub(super) current: Arc<Current>,
     /// Prepared statements by name; the empty name is the unnamed one.
     pub(super) prepared: HashMap<String, Arc<Prepared>>,
+    /// What was parsed last, by its text.
+    pub(super) recent: Recent,
     /// Portals by name, cursors among them, open until the transaction ends.
     pub(super) portals: HashMap<String, Portal>,
     /// What the transaction block has done so far.
@@ -99,6 +102,7 @@ pub(super) async fn serve(
         reported,
         current,
         prepared: HashMap::new(),
+        recent: Recent::default(),
         portals: HashMap::new(),
         block: Block::default(),
         ear,

@@ -4,16 +4,21 @@ use pgwire::messages::PgWireBackendMessage as Message;
 use pgwire::messages::PgWireFrontendMessage as Request;
 use pgwire::messages::copy::CopyInResponse;
 
+use super::binary_rows::BinaryRows;
 use super::connection::Connection;
 use super::errors::Ended;
+use crate::engine::statement::CopyInto;
 use crate::error::{Error, Result};
-use crate::plan::parse::{CopyIn, Statement};
+use crate::plan::parse::{CopyFormat, CopyIn, Statement};
 
 /// Receives the rows and keeps them, all or none; gives their number.
 pub(super) async fn receive(connection: &mut Connection, statement: &Statement, copy: &CopyIn) -> Result<usize, Ended> {
     let mut into = connection.session.copy_in(statement, copy).await?;
-    let n_columns = i16::try_from(into.n_columns()).unwrap_or(i16::MAX);
-    connection.writer.put(Message::CopyInResponse(CopyInResponse::new(0, n_columns, vec![0; into.n_columns()])))?;
+    let columns = into.columns();
+    let (n_columns, format) = (columns.len(), i8::from(copy.format == CopyFormat::Binary));
+    let response = CopyInResponse::new(format, i16::try_from(n_columns).unwrap_or(i16::MAX), vec![format.into(); n_columns]);
+    connection.writer.put(Message::CopyInResponse(response))?;
+    let mut binary = (copy.format == CopyFormat::Binary).then(|| BinaryRows::new(columns));
     connection.writer.flush().await?;
     let mut failed: Option<Error> = None;
     loop {
@@ -22,7 +27,7 @@ pub(super) async fn receive(connection: &mut Connection, statement: &Statement, 
             Some(Request::CopyData(data)) => {
                 // After an error the rest is read and left, so that the next statement is found behind it.
                 if failed.is_none() {
-                    failed = into.push(&data.data).err();
+                    failed = push(&mut into, binary.as_mut(), &data.data).err();
                 }
             }
             Some(Request::CopyDone(_)) => break,
@@ -36,11 +41,23 @@ pub(super) async fn receive(connection: &mut Connection, statement: &Statement, 
             Some(_) => return Err(Ended::Fatal(Error::Protocol("unexpected message during COPY from stdin".into()))),
         }
     }
-    if let Some(error) = failed {
+    if let Some(error) = failed.or_else(|| binary.and_then(|binary| binary.finish().err())) {
         return Err(error.into());
     }
     let Connection { reader, session, registered, .. } = connection;
     let timeout = session.variables().lock().statement_timeout_ms();
     let mut watch = registered.watch(reader, timeout);
     Ok(watch.over(into.finish()).await??)
+}
+
+fn push(into: &mut CopyInto, binary: Option<&mut BinaryRows>, bytes: &[u8]) -> Result<()> {
+    match binary {
+        None => into.push(bytes),
+        Some(binary) => {
+            // Counted as bytes, kept as rows.
+            into.count(bytes.len())?;
+            binary.push(bytes)?.into_iter().for_each(|row| into.push_row(row));
+            Ok(())
+        }
+    }
 }

@@ -54,6 +54,11 @@ async fn parse(connection: &mut Connection, message: Parse) -> Result<(), Ended>
     if !name.is_empty() && connection.prepared.contains_key(&name) {
         return Err(Error::Duplicate { kind: "prepared statement", name }.into());
     }
+    if let Some(prepared) = connection.recent.find(&connection.session, &message.query, &message.type_oids) {
+        connection.transaction.check()?;
+        connection.prepared.insert(name, prepared);
+        return connection.writer.put(Message::ParseComplete(ParseComplete::new()));
+    }
     let mut statements = cursor::parse(&connection.session, &message.query)?;
     let prepared = match (statements.pop(), statements.is_empty()) {
         (None, _) => Prepared::empty(),
@@ -76,7 +81,9 @@ async fn parse(connection: &mut Connection, message: Parse) -> Result<(), Ended>
             }
         }
     };
-    connection.prepared.insert(name, Arc::new(prepared));
+    let prepared = Arc::new(prepared);
+    connection.recent.put(message.query, message.type_oids, &prepared);
+    connection.prepared.insert(name, prepared);
     connection.writer.put(Message::ParseComplete(ParseComplete::new()))
 }
 

@@ -2,6 +2,7 @@
 
 mod answer;
 mod binary;
+mod binary_rows;
 mod block;
 mod cancel;
 mod catalog;
@@ -30,6 +31,7 @@ mod portal;
 mod prepared;
 mod privileges;
 mod procedures;
+mod recent;
 mod relations;
 mod rewrite;
 mod rows;

@@ -75,6 +75,9 @@ fn value(parameter: &Parameter, bytes: Option<&Bytes>, format: i16, number: usiz
     }
 }
 
+/// A numeric without a declared scale: as the planner reads one.
+pub(super) const NUMERIC: DataType = DataType::Decimal128(38, 10);
+
 /// The Arrow type that holds a Postgres type's values; text for those without one of their own.
 pub(super) fn arrow_type(data_type: &Type) -> DataType {
     let list = |element: DataType| DataType::List(Arc::new(Field::new("item", element, true)));
@@ -85,7 +88,7 @@ pub(super) fn arrow_type(data_type: &Type) -> DataType {
         Type::INT8 => DataType::Int64,
         Type::FLOAT4 => DataType::Float32,
         Type::FLOAT8 => DataType::Float64,
-        Type::NUMERIC => DataType::Decimal128(38, 10),
+        Type::NUMERIC => NUMERIC,
         Type::BYTEA => DataType::Binary,
         Type::DATE => DataType::Date32,
         Type::TIME => DataType::Time64(TimeUnit::Microsecond),
@@ -251,7 +254,7 @@ fn elements(text: &str) -> Option<Vec<Option<String>>> {
 }
 
 /// None if the bytes are not a value of the type.
-fn of_binary(data_type: &Type, bytes: Bytes) -> Option<ScalarValue> {
+pub(super) fn of_binary(data_type: &Type, bytes: Bytes) -> Option<ScalarValue> {
     let fixed = |n_bytes: usize| if bytes.len() == n_bytes { Some(bytes.clone()) } else { None };
     let us_since_1970 = |us: i64| us.saturating_add(binary::EPOCH_US);
     Some(match *data_type {

@@ -1,6 +1,7 @@
 //! Prepared statements: what a statement needs and gives, and the values that stand in for its parameters.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::sql::sqlparser::ast::{self, CastKind, Expr, Value, visit_expressions_mut};
@@ -8,6 +9,7 @@ use pgwire::api::Type;
 
 use super::columns;
 use super::parameters::Parameter;
+use crate::engine::planned::Planned;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::plan::column_names::{self as names, Names};
@@ -27,12 +29,14 @@ pub(super) struct Prepared {
     pub(super) columns: Option<SchemaRef>,
     /// What its own text names the columns.
     pub(super) names: Names,
+    /// The plan of a query.
+    pub(super) planned: Option<Arc<Planned>>,
 }
 
 impl Prepared {
     /// The statement of an empty text.
     pub(super) fn empty() -> Prepared {
-        Prepared { statement: None, parameters: Vec::new(), columns: None, names: Names::default() }
+        Prepared { statement: None, parameters: Vec::new(), columns: None, names: Names::default(), planned: None }
     }
 
     /// A statement of the connection itself: its parameters and columns are known when it runs.
@@ -69,7 +73,7 @@ impl Prepared {
         // COPY answers with data of its own and describes no columns.
         let copies = matches!(statement.body, Body::CopyQuery(..) | Body::CopySubscribe(..));
         let columns = described.columns.filter(|_| !copies);
-        Ok(Prepared { statement: Some(statement), parameters, columns, names })
+        Ok(Prepared { statement: Some(statement), parameters, columns, names, planned: described.planned })
     }
 }
 

@@ -14,6 +14,7 @@ use arrow::temporal_conversions::timestamp_us_to_datetime;
 use framesql_udfs::frame::{FrameColumn, is_frame};
 
 use super::json;
+use super::parameters::NUMERIC;
 use crate::error::{Error, Result};
 use crate::settings::TimeZone;
 
@@ -44,7 +45,7 @@ pub(super) fn write(out: &mut String, array: &dyn Array, row: usize, zone: TimeZ
         DataType::Float64 => float64(out, array.as_primitive::<Float64Type>().value(row)),
         DataType::Decimal32(..) => out.push_str(&array.as_primitive::<Decimal32Type>().value_as_string(row)),
         DataType::Decimal64(..) => out.push_str(&array.as_primitive::<Decimal64Type>().value_as_string(row)),
-        DataType::Decimal128(..) => out.push_str(&array.as_primitive::<Decimal128Type>().value_as_string(row)),
+        DataType::Decimal128(..) => numeric(out, array, row),
         DataType::Decimal256(..) => out.push_str(&array.as_primitive::<Decimal256Type>().value_as_string(row)),
         DataType::Utf8 => out.push_str(array.as_string::<i32>().value(row)),
         DataType::LargeUtf8 => out.push_str(array.as_string::<i64>().value(row)),
@@ -86,6 +87,13 @@ pub(super) fn write(out: &mut String, array: &dyn Array, row: usize, zone: TimeZ
         other => return Err(Error::Encode { code: "XX000", message: format!("a value of type {other} has no text") }),
     }
     Ok(())
+}
+
+/// A numeric without a declared scale has that of its value, as far as an array of one scale tells: no zero stands at its end.
+fn numeric(out: &mut String, array: &dyn Array, row: usize) {
+    let text = array.as_primitive::<Decimal128Type>().value_as_string(row);
+    let whole = *array.data_type() == NUMERIC && text.contains('.');
+    out.push_str(if whole { text.trim_end_matches('0').trim_end_matches('.') } else { &text });
 }
 
 fn is_list(data_type: &DataType) -> bool {

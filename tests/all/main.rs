@@ -21,6 +21,7 @@ mod model_calls;
 mod nexmark;
 mod oracle;
 mod patterns;
+mod prepared;
 mod random;
 mod replace;
 mod replay;

@@ -1,5 +1,6 @@
 //! Tables that outlive their engine, and rows that a client copies in.
 
+use datafusion::common::ScalarValue;
 use framesql::engine::session::Session;
 use framesql::plan::parse::Body;
 use framesql::settings::Settings;
@@ -68,7 +69,15 @@ async fn a_copy_brings_all_its_rows_or_none() {
         let error = copy(&session, statement, &[rows]).await.unwrap_err();
         assert_eq!((error.sqlstate(), error.detail().as_deref()), (code, Some(detail)), "{statement} {rows:?}: {error}");
     }
-    assert_eq!(copy(&session, "COPY t FROM STDIN BINARY", &[]).await.unwrap_err().sqlstate(), "0A000");
+    let binary = session.parse("COPY t (n, id) FROM STDIN BINARY").unwrap();
+    let Body::CopyIn(form) = &binary[0].body else { panic!("no COPY FROM STDIN") };
+    let mut into = session.copy_in(&binary[0], form).await.unwrap();
+    assert_eq!(into.columns().iter().map(|column| column.name().as_str()).collect::<Vec<_>>(), ["n", "id"]);
+    into.push_row(vec![ScalarValue::Int16(None), ScalarValue::Int64(Some(5))]);
+    into.push_row(vec![ScalarValue::Int16(Some(8)), ScalarValue::Int64(Some(6))]);
+    assert_eq!(into.finish().await.unwrap(), 2);
+    assert_eq!(answers::number(&session, "SELECT sum(id) FROM t WHERE n IS NULL AND id > 4").await, 5);
+    answers::run(&session, "DELETE FROM t WHERE id > 4").await;
     assert_eq!(copy(&session, "COPY nobody FROM STDIN", &[]).await.unwrap_err().sqlstate(), "42P01");
     assert_eq!(answers::number(&session, "SELECT count(*) FROM t").await, 4);
 }

@@ -12,7 +12,7 @@ const TYPES: [(&str, i32, i32, &str, &str); 15] = [
     ("int8", 20, 1016, "-9223372036854775808", "42"),
     ("float4", 700, 1021, "1.5", "-0.25"),
     ("float8", 701, 1022, "0.1", "1e+300"),
-    ("numeric", 1700, 1231, "12345.6789000000", "-0.5000000000"),
+    ("numeric", 1700, 1231, "12345.6789", "-0.5"),
     ("text", 25, 1009, "a \"quoted\", back\\slashed\nline", "é"),
     ("varchar", 1043, 1015, "abc", "NULL"),
     ("bytea", 17, 1001, "\\x00ff", "\\x"),
@@ -94,10 +94,7 @@ async fn every_type_goes_and_comes_as_text_and_as_binary() {
         assert_eq!(once(&mut client, 3802, (format, Some(&value)), 0).await, Ok(Some(json.to_vec())));
     }
     // Numbers of one array may have been written with different scales.
-    assert_eq!(
-        once(&mut client, 1231, (0, Some(b"{1.5,-0.25,3}")), 0).await,
-        Ok(Some(b"{1.5000000000,-0.2500000000,3.0000000000}".to_vec()))
-    );
+    assert_eq!(once(&mut client, 1231, (0, Some(b"{1.5,-0.25,3}")), 0).await, Ok(Some(b"{1.5,-0.25,3}".to_vec())));
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
     server.stop().await;
 }

@@ -1,11 +1,12 @@
-//! `COPY table FROM STDIN`: lines of text or CSV to rows of a table, all of them or none.
+//! `COPY table FROM STDIN`: lines of text or CSV, or rows that the client's room has read, to rows of a table, all of them or none.
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, BinaryArray, StringArray};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::arrow::util::display::FormatOptions;
+use datafusion::common::ScalarValue;
 
 use super::table_rows::{Written, columns_at, keep, table_named};
 use crate::engine::session::Session;
@@ -24,32 +25,49 @@ pub struct CopyInto {
     places: Vec<usize>,
     format: CopyFormat,
     bytes: Vec<u8>,
+    n_bytes: usize,
+    /// The values of each column that comes, in binary form.
+    values: Vec<Vec<ScalarValue>>,
 }
 
 /// Errs if there is no such table or column, and for a form that is not read.
 pub(super) fn begin(session: &Session, copy: &CopyIn) -> Result<CopyInto> {
     let table = table_named(session, &copy.table)?;
     let places = columns_at(&table, &copy.columns)?;
-    if copy.format == CopyFormat::Binary {
-        return Err(Error::unsupported("COPY FROM STDIN in binary form", "Use FORMAT text or csv."));
-    }
-    for column in places.iter().filter_map(|at| table.columns().get(*at)) {
+    for column in places.iter().filter_map(|at| table.columns().get(*at)).filter(|_| copy.format != CopyFormat::Binary) {
         if column.field.data_type().is_nested() {
-            return Err(Error::unsupported(format!("COPY of column \"{}\", which is an array", column.field.name()), "Use INSERT."));
+            return Err(Error::unsupported(
+                format!("COPY of column \"{}\", which is an array", column.field.name()),
+                "Use INSERT, or FORMAT binary.",
+            ));
         }
     }
-    Ok(CopyInto { table, places, format: copy.format, bytes: Vec::new() })
+    let values = vec![Vec::new(); places.len()];
+    Ok(CopyInto { table, places, format: copy.format, bytes: Vec::new(), n_bytes: 0, values })
 }
 
 impl CopyInto {
-    /// How many columns come.
-    pub fn n_columns(&self) -> usize {
-        self.places.len()
+    /// The columns that come.
+    pub fn columns(&self) -> Vec<FieldRef> {
+        self.places.iter().filter_map(|at| self.table.columns().get(*at)).map(|column| Arc::new(column.field.clone())).collect()
     }
 
     /// Takes bytes as they come, cut anywhere. Errs with 54000 if there are too many.
     pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        if self.bytes.len() + bytes.len() > MOST_BYTES {
+        self.count(bytes.len())?;
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Takes a row of a binary COPY: a value of its type for each column.
+    pub fn push_row(&mut self, row: Vec<ScalarValue>) {
+        self.values.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
+    }
+
+    /// Bytes have come. Errs with 54000 if there are too many.
+    pub fn count(&mut self, n_bytes: usize) -> Result<()> {
+        self.n_bytes += n_bytes;
+        if self.n_bytes > MOST_BYTES {
             let message = format!("COPY of more than {} MB into table \"{}\"", MOST_BYTES >> 20, self.table.name());
             return Err(Error::Data {
                 code: "54000",
@@ -57,14 +75,23 @@ impl CopyInto {
                 detail: Some("A table is reference data; make a source of large files.".into()),
             });
         }
-        self.bytes.extend_from_slice(bytes);
         Ok(())
     }
 
     /// Keeps the rows, and gives their number. Errs if one cannot be read (22P02, 22P04) or cannot be in the table; then none is kept.
     pub async fn finish(self) -> Result<usize> {
-        let CopyInto { table, places, format, bytes } = self;
+        let CopyInto { table, places, format, bytes, values, .. } = self;
         let _writing = table.write().await;
+        if format == CopyFormat::Binary {
+            let n_rows = values.first().map_or(0, Vec::len);
+            let mut came: Vec<Option<ArrayRef>> = vec![None; table.columns().len()];
+            for (place, values) in places.iter().zip(values) {
+                if let Some(column) = came.get_mut(*place).filter(|_| n_rows > 0) {
+                    *column = Some(ScalarValue::iter_to_array(values)?);
+                }
+            }
+            return keep_all(&table, came, n_rows).await;
+        }
         let text = String::from_utf8(bytes).map_err(|_| Error::Data {
             code: "22021",
             message: "invalid byte sequence for encoding \"UTF8\"".into(),
@@ -80,13 +107,18 @@ impl CopyInto {
             }
             _ => text_lines(&text),
         };
-        let columns = columns(&table, &places, &lines)?;
-        let n = lines.len();
-        if n > 0 {
-            keep(&table, Written { replaced: Vec::new(), columns, n_rows: n }).await?;
-        }
-        Ok(n)
+        keep_all(&table, columns(&table, &places, &lines)?, lines.len()).await
     }
+}
+
+/// Keeps the rows; None is a column that does not come, which has its default.
+async fn keep_all(table: &Arc<Table>, columns: Vec<Option<ArrayRef>>, n_rows: usize) -> Result<usize> {
+    if n_rows > 0 {
+        let filled = columns.into_iter().zip(table.columns());
+        let filled = filled.map(|(came, column)| came.map_or_else(|| column.default.to_array_of_size(n_rows), Ok));
+        keep(table, Written { replaced: Vec::new(), columns: filled.collect::<Result<_, _>>()?, n_rows }).await?;
+    }
+    Ok(n_rows)
 }
 
 /// A line: its number from 1, and its fields; None is NULL.
@@ -174,8 +206,8 @@ fn bad(table: &str, line: usize, code: &'static str, message: String, column: Op
     Error::Data { code, message, detail: Some(format!("COPY {table}, line {line}{column}")) }
 }
 
-/// All columns of the table, those that do not come with their defaults.
-fn columns(table: &Table, places: &[usize], lines: &[Line]) -> Result<Vec<ArrayRef>> {
+/// All columns of the table; None for those that do not come.
+fn columns(table: &Table, places: &[usize], lines: &[Line]) -> Result<Vec<Option<ArrayRef>>> {
     for (number, fields) in lines {
         if fields.len() > places.len() {
             return Err(bad(table.name(), *number, "22P04", "extra data after last expected column".into(), None));
@@ -187,7 +219,7 @@ fn columns(table: &Table, places: &[usize], lines: &[Line]) -> Result<Vec<ArrayR
     let mut columns = Vec::with_capacity(table.columns().len());
     for (at, column) in table.columns().iter().enumerate() {
         columns.push(match places.iter().position(|place| *place == at) {
-            None => column.default.to_array_of_size(lines.len())?,
+            None => None,
             Some(place) => {
                 let texts: Vec<Option<&str>> = lines.iter().map(|(_, fields)| fields.get(place).and_then(Option::as_deref)).collect();
                 let (values, wrong) = read(&texts, column.field.data_type())?;
@@ -195,7 +227,7 @@ fn columns(table: &Table, places: &[usize], lines: &[Line]) -> Result<Vec<ArrayR
                     let message = format!("invalid input syntax for type {}: \"{text}\"", column.sql_type.to_lowercase());
                     return Err(bad(table.name(), number, "22P02", message, Some(column.field.name())));
                 }
-                values
+                Some(values)
             }
         });
     }

@@ -15,7 +15,8 @@ use crate::engine::session::Session;
 use crate::engine::store::Change;
 use crate::error::{Error, Result};
 use crate::plan::column_names::{self, Names};
-use crate::plan::column_type::{column_type, word_of};
+use crate::plan::column_type::{column_type, text_type, word_of};
+use crate::plan::text_type::TextType;
 use crate::view::table::{Table, TableColumn};
 
 /// What may stand behind a column.
@@ -92,17 +93,23 @@ async fn declared(session: &Session, name: &str, create: &ast::CreateTable) -> R
             return Err(Error::DuplicateColumn { name: column });
         }
         let (data_type, max_chars) = column_type(&declared.data_type)?;
+        let of = text_type(&declared.data_type);
+        // Read where the rows are checked.
+        let sql_type = if of.is_some() { ast::DataType::Text } else { declared.data_type.clone() };
         let (mut nullable, mut default) = (true, ScalarValue::try_from(&data_type)?);
         for option in &declared.options {
             match &option.option {
                 ColumnOption::Null => {}
                 ColumnOption::NotNull => nullable = false,
                 ColumnOption::PrimaryKey(_) => keys.push(vec![column.clone()]),
-                ColumnOption::Default(expr) => default = constant(session, expr, &declared.data_type).await?.cast_to(&data_type)?,
+                ColumnOption::Default(expr) => default = constant(session, expr, &sql_type).await?.cast_to(&data_type)?,
                 other => return Err(Error::unsupported(format!("{other} of a column"), CLAUSES)),
             }
         }
-        let field = Field::new(column, data_type, nullable);
+        let mut field = Field::new(column, data_type, nullable);
+        if let Some(of) = of {
+            field = field.with_metadata(of.metadata());
+        }
         columns.push(TableColumn { field, sql_type: declared.data_type.to_string(), max_chars, default });
     }
     for constraint in &create.constraints {
@@ -163,11 +170,14 @@ fn of_query(rows: &RecordBatch, names: &Names) -> Result<Vec<TableColumn>> {
         if columns.iter().any(|c| *c.field.name() == name) {
             return Err(Error::DuplicateColumn { name });
         }
-        let sql_type = word_of(field.data_type()).ok_or_else(|| {
+        let of = TextType::of_field(field);
+        let sql_type = of.map(|of| of.word().to_owned()).or_else(|| word_of(field.data_type())).ok_or_else(|| {
             Error::unsupported(format!("column \"{name}\" of type {} in a table", field.data_type()), "Leave it out, or cast it to text.")
         })?;
         let default = ScalarValue::try_from(field.data_type())?;
-        columns.push(TableColumn { field: Field::new(name, field.data_type().clone(), true), sql_type, max_chars: None, default });
+        let metadata = of.map(TextType::metadata).unwrap_or_default();
+        let field = Field::new(name, field.data_type().clone(), true).with_metadata(metadata);
+        columns.push(TableColumn { field, sql_type, max_chars: None, default });
     }
     Ok(columns)
 }

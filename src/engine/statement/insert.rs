@@ -18,7 +18,8 @@ use super::create_table::check_conflict_target;
 use super::insert_picture;
 use super::returning;
 use super::table_rows::{
-    Written, column_at, columns_at, default_sql, folded, keep, name_of, planned, quoted, refuse, rows_of, says_default, table_named,
+    Written, cast_sql, column_at, columns_at, default_sql, folded, keep, name_of, planned, quoted, refuse, rows_of, says_default,
+    table_named,
 };
 use crate::engine::catalog::Body;
 use crate::engine::outcome::Outcome;
@@ -176,7 +177,7 @@ pub(super) fn check_width(n: usize, places: &[usize], named: bool) -> Result<()>
 /// A value of VALUES has the type of its column, so that a text is read as what it stands for and a parameter has a type.
 fn typed(expr: &mut ast::Expr, table: &Table, at: usize) -> Result<()> {
     let column = table.columns().get(at).ok_or_else(|| Error::Internal("a column that is not there".into()))?;
-    let value = if says_default(expr) { default_sql(column) } else { format!("CAST({expr} AS {})", column.sql_type) };
+    let value = if says_default(expr) { default_sql(column) } else { cast_sql(column, &expr.to_string()) };
     *expr = expression(&value)?;
     Ok(())
 }
@@ -293,7 +294,7 @@ async fn updated(
     for Assignment { target, value } in &update.assignments {
         let at = assigned(table, target)?;
         let column = table.columns().get(at).ok_or_else(|| Error::Internal("a column that is not there".into()))?;
-        let sql = if says_default(value) { default_sql(column) } else { format!("CAST({value} AS {})", column.sql_type) };
+        let sql = if says_default(value) { default_sql(column) } else { cast_sql(column, &value.to_string()) };
         values.push(cast(bound(&sql)?, column.field.data_type().clone()).alias(name(set.len())));
         set.push(at);
     }
@@ -339,7 +340,7 @@ pub(super) fn assignments(table: &Table, assignments: &[Assignment]) -> Result<(
             let message = format!("multiple assignments to same column \"{}\"", column.field.name());
             return Err(Error::Syntax { message, hint: None });
         }
-        let value = if says_default(value) { default_sql(column) } else { format!("CAST({value} AS {})", column.sql_type) };
+        let value = if says_default(value) { default_sql(column) } else { cast_sql(column, &value.to_string()) };
         places.push(at);
         values.push(format!("{value} AS {}", quoted(column.field.name())));
     }

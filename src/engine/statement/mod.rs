@@ -19,7 +19,7 @@ mod flush;
 mod grant;
 mod insert;
 mod insert_picture;
-mod query;
+pub(super) mod query;
 mod returning;
 mod role;
 mod set;
@@ -201,10 +201,10 @@ fn other_objects(session: &Session, statement: &ast::Statement) -> Result<Option
 
 /// What a statement needs and gives, without running it.
 pub(super) async fn describe(session: &Session, statement: &Statement) -> Result<Described> {
-    let columns = |columns: SchemaRef| Ok(Described { parameters: Vec::new(), columns: Some(columns) });
+    let columns = |columns: SchemaRef| Ok(Described { columns: Some(columns), ..Described::default() });
     match &statement.body {
         Body::Query(query) => query::describe(session, query).await,
-        Body::CopyQuery(query, _) => Ok(Described { columns: None, ..query::describe(session, query).await? }),
+        Body::CopyQuery(query, _) => Ok(Described { columns: None, planned: None, ..query::describe(session, query).await? }),
         Body::ShowObjects(kind) => columns(show::schema(session, *kind).await?),
         Body::ShowVariable(name) => columns(show::variable_schema(name)),
         Body::Subscribe(subscribe) => columns(subscribe::schema(session, subscribe).await?),
@@ -214,7 +214,7 @@ pub(super) async fn describe(session: &Session, statement: &Statement) -> Result
                 ast::Statement::Insert(insert) => (insert::describe(session, insert).await?, insert::columns(session, insert)?),
                 ast::Statement::Update(update) => (update::describe(session, update).await?, update::columns(session, update)?),
                 ast::Statement::Delete(delete) => (delete::describe(session, delete).await?, delete::columns(session, delete)?),
-                _ => return Ok(Described { parameters: Vec::new(), columns: None }),
+                _ => return Ok(Described { columns: None, ..Described::default() }),
             };
             let mut parameters = with_all(query::parameters_of(&plan)?, other);
             if let ast::Statement::Insert(insert) = other.as_ref() {
@@ -227,9 +227,9 @@ pub(super) async fn describe(session: &Session, statement: &Statement) -> Result
                     }
                 }
             }
-            Ok(Described { parameters, columns })
+            Ok(Described { parameters, columns, planned: None })
         }
-        _ => Ok(Described { parameters: Vec::new(), columns: None }),
+        _ => Ok(Described { columns: None, ..Described::default() }),
     }
 }
 

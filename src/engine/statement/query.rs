@@ -6,11 +6,13 @@ use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::joins::{CrossJoinExec, NestedLoopJoinExec};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 
+use crate::engine::planned::Planned;
 use crate::engine::session::{Described, Session};
 use crate::error::{Error, Result};
 use crate::plan::parse::{Emit, QueryText};
@@ -35,7 +37,11 @@ pub(super) async fn physical(session: &Session, query: &QueryText, parameters: V
 }
 
 /// The same for a query that is planned already.
-pub(super) async fn physical_of(session: &Session, mut plan: LogicalPlan, parameters: Vec<ScalarValue>) -> Result<Arc<dyn ExecutionPlan>> {
+pub(in crate::engine) async fn physical_of(
+    session: &Session,
+    mut plan: LogicalPlan,
+    parameters: Vec<ScalarValue>,
+) -> Result<Arc<dyn ExecutionPlan>> {
     let n_parameters = parameters_of(&plan)?.len();
     if n_parameters != parameters.len() {
         return Err(Error::Protocol(format!("the query needs {n_parameters} parameter(s), but {} were supplied", parameters.len())));
@@ -53,7 +59,12 @@ pub(super) async fn physical_of(session: &Session, mut plan: LogicalPlan, parame
             );
         }
     }
-    cooperative(lower::batch(&plan, &session.engine().run(false), &state).await?)
+    lowered(session, &plan, &state).await
+}
+
+/// The same for one that is optimised.
+pub(in crate::engine) async fn lowered(session: &Session, plan: &LogicalPlan, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>> {
+    cooperative(lower::batch(plan, &session.engine().run(false), state).await?)
 }
 
 /// A join without a key makes many batches of one that it reads: it must let others run in between, such as who cancels it.
@@ -67,21 +78,27 @@ fn cooperative(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     Ok(wrapped?.data)
 }
 
-/// Its parameters and columns.
+/// Its parameters and columns, and its plan.
 pub(super) async fn describe(session: &Session, query: &QueryText) -> Result<Described> {
-    let plan = session.plan(&query.query).await?;
+    let version = session.engine().version();
+    let plan = session.plan_committed(&query.query).await?;
     let parameters = parameters_of(&plan)?;
+    // With EMIT it is refused when it runs.
+    let planned = if query.emit == Emit::Default { Planned::new(session, plan.clone(), version).map(Arc::new) } else { None };
+    if let Some(columns) = planned.as_ref().and_then(|planned| planned.columns()) {
+        return Ok(Described { parameters, columns: Some(columns), planned });
+    }
     // The types of the analysed plan; where a parameter's type is not known yet, those that the text says.
     let columns = match session.context().state().optimize(&plan) {
         Ok(analysed) => Arc::clone(analysed.schema().inner()),
         Err(_) if !parameters.is_empty() => shown(plan.schema().inner()),
         Err(e) => return Err(e.into()),
     };
-    Ok(Described { parameters, columns: Some(columns) })
+    Ok(Described { parameters, columns: Some(columns), planned })
 }
 
 /// The types of a plan's parameters, where they are known.
-pub(super) fn parameters_of(plan: &LogicalPlan) -> Result<Vec<Option<DataType>>> {
+pub(in crate::engine) fn parameters_of(plan: &LogicalPlan) -> Result<Vec<Option<DataType>>> {
     let types = plan.get_parameter_types()?;
     let number = |name: &str| name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok()).unwrap_or(0);
     let n = types.keys().map(|name| number(name)).max().unwrap_or(0);

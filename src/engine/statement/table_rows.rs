@@ -16,6 +16,7 @@ use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::frame::source::Source;
 use crate::plan::parse::parse_query;
+use crate::plan::text_type::TextType;
 use crate::view::constraint::{check_unique, checked};
 use crate::view::table::{Table, TableColumn};
 
@@ -94,9 +95,15 @@ pub(super) fn quoted(name: &str) -> String {
 /// What a column holds where nothing is said, as SQL.
 pub(super) fn default_sql(column: &TableColumn) -> String {
     match &column.default {
-        value if value.is_null() => format!("CAST(NULL AS {})", column.sql_type),
-        value => format!("CAST('{}' AS {})", value.to_string().replace('\'', "''"), column.sql_type),
+        value if value.is_null() => cast_sql(column, "NULL"),
+        value => cast_sql(column, &format!("'{}'", value.to_string().replace('\'', "''"))),
     }
+}
+
+/// A value as the column's type. Of uuid and jsonb it is text, which is read where the rows are checked.
+pub(super) fn cast_sql(column: &TableColumn, value: &str) -> String {
+    let data_type = if TextType::of_field(&column.field).is_some() { "text" } else { &column.sql_type };
+    format!("CAST({value} AS {data_type})")
 }
 
 /// Whether an expression is the word DEFAULT.

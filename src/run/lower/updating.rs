@@ -19,7 +19,7 @@ impl Lowering<'_> {
         let input = self.lower(&node.input)?;
         let input = self.detached(input);
         let (complete, pace) = (event_time::window_key(plan), self.run.pace);
-        // The one group of an aggregate without keys is always there, and a window is remembered until it closes.
+        // The group of no keys is always there, and a window is remembered until it closes.
         let state_ttl_us = pace.state_ttl_us.filter(|_| complete.is_none() && !node.group_expr.is_empty());
         let description = aggregate::Aggregate {
             input: Arc::clone(node.input.schema()),

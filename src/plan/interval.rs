@@ -1,0 +1,133 @@
+//! An interval times a number, and divided by one, as in Postgres; DataFusion has neither.
+
+use std::sync::{Arc, LazyLock};
+
+use datafusion::arrow::array::{AsArray, IntervalMonthDayNanoArray};
+use datafusion::arrow::datatypes::{DataType, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit};
+use datafusion::common::{DFSchema, internal_err};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
+use datafusion::logical_expr::{ColumnarValue, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::sql::sqlparser::ast::BinaryOperator;
+
+use crate::error::Error;
+
+const SPAN: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
+/// What a month and a day are where a part of one is taken, as Postgres takes them.
+const DAYS_A_MONTH: f64 = 30.0;
+const NS_A_DAY: f64 = 86_400e9;
+
+static FUNCTIONS: LazyLock<[Arc<ScalarUDF>; 2]> = LazyLock::new(|| {
+    [("interval_mul", false), ("interval_div", true)].map(|(name, divides)| {
+        let signature = Signature::exact(vec![SPAN, DataType::Float64], Volatility::Immutable);
+        Arc::new(ScalarUDF::new_from_impl(Scaled { name, divides, signature }))
+    })
+});
+
+/// The two functions that the operators become.
+pub(super) fn functions() -> [Arc<ScalarUDF>; 2] {
+    FUNCTIONS.clone()
+}
+
+/// Plans `*` and `/` between an interval and a number.
+#[derive(Debug)]
+pub(super) struct Intervals;
+
+impl ExprPlanner for Intervals {
+    fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        let span = |e: &Expr| matches!(e.get_type(schema), Ok(DataType::Interval(_)));
+        // A parameter of which nothing is known is the number.
+        let number = |e: &Expr| e.get_type(schema).is_ok_and(|t| t.is_numeric() || t.is_null()) || matches!(e, Expr::Placeholder(_));
+        let [times, over] = &*FUNCTIONS;
+        let RawBinaryExpr { op, left, right } = expr;
+        Ok(match op {
+            BinaryOperator::Multiply if span(&left) && number(&right) => PlannerResult::Planned(times.call(vec![left, right])),
+            BinaryOperator::Multiply if number(&left) && span(&right) => PlannerResult::Planned(times.call(vec![right, left])),
+            BinaryOperator::Divide if span(&left) && number(&right) => PlannerResult::Planned(over.call(vec![left, right])),
+            op => PlannerResult::Original(RawBinaryExpr { op, left, right }),
+        })
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Scaled {
+    name: &'static str,
+    divides: bool,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Scaled {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(SPAN)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
+        let [spans, numbers] = arrays.as_slice() else { return internal_err!("{} takes two arguments", self.name) };
+        let (spans, numbers) = (spans.as_primitive::<IntervalMonthDayNanoType>(), numbers.as_primitive::<Float64Type>());
+        let one = |(span, number): (Option<IntervalMonthDayNano>, Option<f64>)| match span.zip(number) {
+            None => Ok(None),
+            Some((_, 0.0)) if self.divides => {
+                let message = "division by zero".to_owned();
+                Err(DataFusionError::from(Error::Data { code: "22012", message, detail: None }))
+            }
+            Some((span, number)) => {
+                let scale = |part: f64| if self.divides { part / number } else { part * number };
+                let out_of_range = || Error::Data { code: "22008", message: "interval out of range".into(), detail: None };
+                Ok(Some(scaled(span, scale).ok_or_else(out_of_range)?))
+            }
+        };
+        let scaled = spans.iter().zip(numbers.iter()).map(one).collect::<Result<IntervalMonthDayNanoArray>>()?;
+        Ok(ColumnarValue::Array(Arc::new(scaled)))
+    }
+}
+
+/// Each part by itself, as in Postgres' interval_mul: what is left of a month goes to the days, and what is left of a day to the time. None without
+/// room for it, and for a number that is none.
+fn scaled(span: IntervalMonthDayNano, scale: impl Fn(f64) -> f64) -> Option<IntervalMonthDayNano> {
+    // A sixth digit of a second is the last that counts: what is below comes of the arithmetic.
+    let exact = |part: f64| (part * 1e6).round() / 1e6;
+    let (months, days, ns) = (scale(f64::from(span.months)), scale(f64::from(span.days)), scale(span.nanoseconds as f64));
+    let of_months = exact(months.fract() * DAYS_A_MONTH);
+    let mut whole_days = days.trunc() + of_months.trunc();
+    let mut left_ns = (exact((days.fract() + of_months.fract()) * 86_400.0) * 1e9).round();
+    if left_ns.abs() >= NS_A_DAY {
+        whole_days += (left_ns / NS_A_DAY).trunc();
+        left_ns %= NS_A_DAY;
+    }
+    let fits = |part: f64, most: f64| (part.is_finite() && part.abs() <= most).then_some(part);
+    Some(IntervalMonthDayNano {
+        months: fits(months.trunc(), f64::from(i32::MAX))? as i32,
+        days: fits(whole_days, f64::from(i32::MAX))? as i32,
+        // In whole µs, the unit of Postgres.
+        nanoseconds: (fits((ns + left_ns) / 1e3, 9.2e15)?.round() as i64).checked_mul(1_000)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(months: i32, days: i32, seconds: f64) -> IntervalMonthDayNano {
+        IntervalMonthDayNano { months, days, nanoseconds: (seconds * 1e9) as i64 }
+    }
+
+    #[test]
+    fn parts_of_months_and_days_are_as_postgres_has_them() {
+        // SELECT INTERVAL '1 month' * 0.5, INTERVAL '1 mon 1 day' / 2, INTERVAL '1 day 00:00:01' * 1.5, INTERVAL '1 mon' * -0.55 in PostgreSQL 15.
+        assert_eq!(scaled(span(1, 0, 0.0), |p| p * 0.5), Some(span(0, 15, 0.0)));
+        assert_eq!(scaled(span(1, 1, 0.0), |p| p / 2.0), Some(span(0, 15, 43_200.0)));
+        assert_eq!(scaled(span(0, 1, 1.0), |p| p * 1.5), Some(span(0, 1, 43_201.5)));
+        assert_eq!(scaled(span(1, 0, 0.0), |p| p * -0.55), Some(span(0, -16, -43_200.0)));
+        assert_eq!(scaled(span(0, 0, 1.0), |p| p * 1e18), None);
+        assert_eq!(scaled(span(1, 0, 0.0), |p| p * f64::NAN), None);
+    }
+}
