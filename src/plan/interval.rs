@@ -3,9 +3,10 @@
 use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{AsArray, IntervalMonthDayNanoArray};
-use datafusion::arrow::datatypes::{DataType, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit};
+use datafusion::arrow::datatypes::{DataType, Field, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit};
 use datafusion::common::{DFSchema, internal_err};
 use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{ColumnarValue, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
@@ -36,16 +37,25 @@ pub(super) struct Intervals;
 impl ExprPlanner for Intervals {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         let span = |e: &Expr| matches!(e.get_type(schema), Ok(DataType::Interval(_)));
-        // A parameter of which nothing is known is the number.
         let number = |e: &Expr| e.get_type(schema).is_ok_and(|t| t.is_numeric() || t.is_null()) || matches!(e, Expr::Placeholder(_));
         let [times, over] = &*FUNCTIONS;
         let RawBinaryExpr { op, left, right } = expr;
         Ok(match op {
-            BinaryOperator::Multiply if span(&left) && number(&right) => PlannerResult::Planned(times.call(vec![left, right])),
-            BinaryOperator::Multiply if number(&left) && span(&right) => PlannerResult::Planned(times.call(vec![right, left])),
-            BinaryOperator::Divide if span(&left) && number(&right) => PlannerResult::Planned(over.call(vec![left, right])),
+            BinaryOperator::Multiply if span(&left) && number(&right) => PlannerResult::Planned(times.call(vec![left, known(right)])),
+            BinaryOperator::Multiply if number(&left) && span(&right) => PlannerResult::Planned(times.call(vec![right, known(left)])),
+            BinaryOperator::Divide if span(&left) && number(&right) => PlannerResult::Planned(over.call(vec![left, known(right)])),
             op => PlannerResult::Original(RawBinaryExpr { op, left, right }),
         })
+    }
+}
+
+/// A parameter of which nothing is known is a number here.
+fn known(number: Expr) -> Expr {
+    match number {
+        Expr::Placeholder(Placeholder { id, field: None }) => {
+            Expr::Placeholder(Placeholder::new_with_field(id, Some(Arc::new(Field::new("", DataType::Float64, true)))))
+        }
+        other => other,
     }
 }
 

@@ -130,7 +130,8 @@ fn elements(out: &mut BytesMut, array: &Type, elements: &ArrayRef) -> Result<()>
         return Ok(());
     }
     out.put_i32(i32::try_from(elements.len()).map_err(|_| too_long())?);
-    out.put_i32(1);
+    // A vector is counted from 0.
+    out.put_i32(i32::from(*array != Type::INT2_VECTOR));
     for row in 0..elements.len() {
         value(out, &element, elements.as_ref(), row)?;
     }

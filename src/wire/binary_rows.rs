@@ -43,10 +43,13 @@ impl BinaryRows {
         Ok(rows)
     }
 
-    /// Errs with 22P04 if the last row is not whole, or the end was not said.
+    /// Errs with 22P04 if the last row is not whole. As in Postgres the trailer may be missing.
     pub(super) fn finish(&self) -> Result<()> {
-        // Postgres' own client libraries end it; a stream without its end was cut.
-        if self.ended { Ok(()) } else { Err(bad("unexpected EOF in COPY data".into())) }
+        match (self.begun, self.ended || self.buffer.is_empty()) {
+            (true, true) => Ok(()),
+            (true, false) => Err(bad("unexpected EOF in COPY data".into())),
+            (false, _) => Err(bad("COPY file signature not recognized".into())),
+        }
     }
 
     /// Whether the header has been read.
@@ -164,6 +167,7 @@ mod tests {
         };
         assert_eq!(code(b"1,name\n2,other\n3,third\n"), "22P04");
         assert_eq!(code(&copy(&[0, 3])), "22P04");
+        assert_eq!(code(&[]), "22P04");
         assert_eq!(code(&copy(&[0, 2, 0, 0])), "22P04");
         assert_eq!(code(&copy(&[0, 2, 0, 0, 0, 1, 7, 0, 0, 0, 0, 255, 255])), "22P03");
         let mut random = fastrand::Rng::with_seed(5);

@@ -6,6 +6,7 @@ use framesql_udfs::frame::is_frame;
 use pgwire::api::Type;
 use pgwire::messages::data::{FieldDescription, RowDescription};
 
+use super::fill::VECTOR_KEY;
 use super::typed;
 use crate::error::{Error, Result};
 use crate::plan::column_names::{self as names, Names};
@@ -54,6 +55,7 @@ pub(super) fn keep(columns: &mut [Column], told: &[Column]) -> Result<()> {
     let class = |data_type: &Type| match *data_type {
         Type::CHAR | Type::NAME | Type::VARCHAR | Type::UUID => Type::TEXT,
         Type::OID_ARRAY => Type::INT4_ARRAY,
+        Type::INT2_VECTOR => Type::INT2_ARRAY,
         Type::OID | Type::REGCLASS | Type::REGTYPE | Type::REGPROC | Type::REGNAMESPACE | Type::REGROLE => Type::INT4,
         ref other => other.clone(),
     };
@@ -82,6 +84,9 @@ pub(super) fn of_field(field: &Field) -> Type {
     }
     if let Some(data_type) = typed::of_field(field).filter(|_| *field.data_type() == DataType::Utf8) {
         return data_type;
+    }
+    if field.metadata().contains_key(VECTOR_KEY) && matches!(field.data_type(), DataType::List(_)) {
+        return Type::INT2_VECTOR;
     }
     if field.metadata().contains_key(PG_OID_ALIAS_KEY) && matches!(field.data_type(), DataType::List(_)) {
         return Type::OID_ARRAY;

@@ -70,6 +70,11 @@ impl VisitorMut for Emptied {
     }
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if let Some(with) = query.with.as_mut().filter(|with| with.recursive) {
+            // A recursion over what has no rows is its first step.
+            let steps = with.cte_tables.iter_mut().map(|table| first_step(&mut table.query, self.keys)).collect::<Vec<_>>();
+            with.recursive = !steps.into_iter().all(|plain| plain);
+        }
         empty_branches(query.body.as_mut(), self.keys);
         // The columns that it was sorted by may be gone.
         if matches!(query.body.as_ref(), SetExpr::Select(select) if select.from.is_empty()) {
@@ -77,6 +82,18 @@ impl VisitorMut for Emptied {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// Leaves only what a recursion begins with if its step reads nothing, and says whether it did.
+fn first_step(query: &mut Query, keys: bool) -> bool {
+    let SetExpr::SetOperation { left, right, .. } = query.body.as_mut() else { return false };
+    if !matches!(right.as_ref(), SetExpr::Select(select) if reads_nothing(select, keys) && !aggregates(select)) {
+        return false;
+    }
+    let first =
+        std::mem::replace(left, Box::new(SetExpr::Values(ast::Values { explicit_row: false, value_keyword: false, rows: Vec::new() })));
+    query.body = first;
+    true
 }
 
 fn empty_branches(body: &mut SetExpr, keys: bool) {

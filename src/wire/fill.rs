@@ -12,6 +12,9 @@ use arrow::record_batch::RecordBatch;
 use arrow_pg::datatypes::{PG_CHAR_KEY, PG_OID_ALIAS_KEY};
 use datafusion::error::Result;
 
+/// The key under which a field of lists says that it is a vector: the old kind of array that the catalogue's own columns have.
+pub(super) const VECTOR_KEY: &str = "framesql.vector";
+
 /// What a column is filled with.
 pub(super) enum Fill {
     /// Oids.
@@ -42,6 +45,8 @@ pub(super) enum Fill {
     NullArray,
     /// Values of int2[].
     Int2Arrays(Vec<Option<Vec<i16>>>),
+    /// Values of int2vector.
+    Int2Vectors(Vec<Vec<i16>>),
     /// Values of text[].
     Arrays(Vec<Option<Vec<String>>>),
 }
@@ -69,6 +74,8 @@ pub(super) fn schema_of(columns: &Columns) -> Schema {
         Fill::Bool(_) | Fill::Flag(_) => Field::new(*name, DataType::Boolean, true),
         Fill::Text(_) | Fill::Word(_) | Fill::Null => Field::new(*name, DataType::Utf8, true),
         Fill::Int2Arrays(_) => Field::new(*name, DataType::List(Arc::new(Field::new("item", DataType::Int16, true))), true),
+        Fill::Int2Vectors(_) => Field::new(*name, DataType::List(Arc::new(Field::new("item", DataType::Int16, true))), true)
+            .with_metadata(HashMap::from([(VECTOR_KEY.to_owned(), "int2".to_owned())])),
         Fill::NullArray | Fill::Arrays(_) => Field::new(*name, text_array(), true),
         Fill::Time(_) | Fill::NullTime => Field::new(*name, ts_type(), true),
     };
@@ -136,6 +143,9 @@ fn array(fill: Fill, n_rows: usize) -> ArrayRef {
         Fill::Int2Arrays(values) => Arc::new(ListArray::from_iter_primitive::<Int16Type, _, _>(
             values.into_iter().map(|value| value.map(|value| value.into_iter().map(Some))),
         )),
+        Fill::Int2Vectors(values) => {
+            Arc::new(ListArray::from_iter_primitive::<Int16Type, _, _>(values.into_iter().map(|value| Some(value.into_iter().map(Some)))))
+        }
         Fill::Arrays(values) => Arc::new(lists(values)),
         Fill::OptionalInt4(values) => Arc::new(Int32Array::from(values)),
         Fill::NullInt4 => new_null_array(&DataType::Int32, n_rows),

@@ -42,7 +42,7 @@ pub(super) fn n_keys(listed: &[Listed]) -> usize {
 /// pg_index.
 pub(super) fn pg_index(listed: &[Listed]) -> Columns {
     let all = || keys(listed);
-    let each = |value: i16| Fill::Int2Arrays(all().map(|(_, key)| Some(vec![value; key.places.len()])).collect());
+    let each = |value: i16| Fill::Int2Vectors(all().map(|(_, key)| vec![value; key.places.len()]).collect());
     let n = || Fill::Int2(all().map(|(_, key)| key.places.len() as i16).collect());
     vec![
         ("indexrelid", Fill::Oid(all().map(|(one, _)| one.oid).collect())),
@@ -60,7 +60,7 @@ pub(super) fn pg_index(listed: &[Listed]) -> Columns {
         ("indisready", Fill::Flag(true)),
         ("indislive", Fill::Flag(true)),
         ("indisreplident", Fill::Flag(false)),
-        ("indkey", Fill::Int2Arrays(all().map(|(_, key)| Some(key.places.clone())).collect())),
+        ("indkey", Fill::Int2Vectors(all().map(|(_, key)| key.places.clone()).collect())),
         ("indcollation", each(0)),
         ("indclass", each(0)),
         ("indoption", each(0)),

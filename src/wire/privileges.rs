@@ -245,14 +245,14 @@ pub(super) fn parts(text: &str) -> Vec<String> {
     let (mut parts, mut part, mut quoted) = (Vec::new(), String::new(), false);
     for c in text.trim().chars() {
         match c {
-            '.' if !quoted => parts.push(folded(&std::mem::take(&mut part))),
+            '.' if !quoted => parts.push(folded(std::mem::take(&mut part).trim())),
             c => {
                 quoted ^= c == '"';
                 part.push(c);
             }
         }
     }
-    parts.push(folded(&part));
+    parts.push(folded(part.trim()));
     parts
 }
 

@@ -35,8 +35,8 @@ pub(super) const NAMES: [&str; 16] = [
     "pg_stat_activity",
 ];
 
-/// The oid of the one database that a connection knows.
-const DATABASE_OID: i32 = 5;
+/// The oid of the one database that a connection knows: the first of those that users make, as tools leave out what is before it.
+const DATABASE_OID: i32 = 16_384;
 
 /// The columns of one of them; None for others.
 pub(super) fn schema(name: &str) -> Option<SchemaRef> {

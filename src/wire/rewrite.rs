@@ -263,7 +263,8 @@ impl VisitorMut for Types {
                 *expr = shown;
                 return ControlFlow::Continue(());
             }
-            if matches!(inner.as_ref(), Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_)))
+            // A parameter is a name, or an oid as text.
+            if matches!(inner.as_ref(), Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_) | Value::Placeholder(_)))
                 && alias_of(data_type).as_deref() == Some("regclass")
             {
                 *expr = call(REGCLASS_OID, inner.as_ref().clone());

@@ -8,6 +8,7 @@ use arrow::record_batch::RecordBatch;
 use bytes::{BufMut, BytesMut};
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
+use pgwire::api::Type;
 
 use super::cancel::Watch;
 use super::columns::{Column, Format};
@@ -192,7 +193,10 @@ fn value(out: &mut BytesMut, scratch: &mut String, column: &Column, array: &dyn 
         return Ok(());
     }
     scratch.clear();
-    text::write(scratch, array, row, zone)?;
+    match column.data_type {
+        Type::INT2_VECTOR => text::vector(scratch, array, row, zone)?,
+        _ => text::write(scratch, array, row, zone)?,
+    }
     let length = i32::try_from(scratch.len()).map_err(|_| too_long())?;
     out.put_i32(length);
     out.put_slice(scratch.as_bytes());

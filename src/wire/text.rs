@@ -96,6 +96,18 @@ fn numeric(out: &mut String, array: &dyn Array, row: usize) {
     out.push_str(if whole { text.trim_end_matches('0').trim_end_matches('.') } else { &text });
 }
 
+/// The elements of a list with blanks between them, as vectors of the catalogue are written.
+pub(super) fn vector(out: &mut String, array: &dyn Array, row: usize, zone: TimeZone) -> Result<()> {
+    let elements = array.as_list::<i32>().value(row);
+    for at in 0..elements.len() {
+        if at > 0 {
+            out.push(' ');
+        }
+        write(out, elements.as_ref(), at, zone)?;
+    }
+    Ok(())
+}
+
 fn is_list(data_type: &DataType) -> bool {
     matches!(data_type, DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..))
 }

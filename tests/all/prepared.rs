@@ -43,6 +43,7 @@ async fn a_prepared_statement_answers_what_its_text_with_the_values_answers() {
         ("SELECT count(*), max(height) FROM people WHERE id BETWEEN $1 AND $2", vec![vec!["1", "2"], vec!["5", "2"]]),
         ("SELECT name FROM people ORDER BY height DESC LIMIT $1", vec![vec!["1"], vec!["0"], vec!["7"]]),
         ("SELECT id + $1 AS more FROM people WHERE $2 OR id = 2 ORDER BY 1", vec![vec!["10", "false"], vec!["20", "true"]]),
+        ("SELECT TIMESTAMPTZ '1970-01-01 00:00:00+00' + $1 * INTERVAL '1 second' FROM people LIMIT 1", vec![vec!["90"], vec!["0.5"]]),
         ("SELECT name FROM people WHERE id IN (SELECT id FROM people WHERE height < $1) ORDER BY id", vec![vec!["1.75"], vec!["1"]]),
         ("SELECT p.name, q.name FROM people p JOIN people q ON q.id = p.id + $1 ORDER BY p.id", vec![vec!["1"], vec!["2"]]),
     ];
