@@ -270,6 +270,7 @@ pub const SESSION_SETTINGS: &[SessionSetting] = &[
     SessionSetting { name: "transaction_read_only", default: "off", meaning: "kept for clients" },
     SessionSetting { name: "default_transaction_isolation", default: "read committed", meaning: "kept for clients" },
     SessionSetting { name: "idle_in_transaction_session_timeout", default: "0", meaning: "kept for clients" },
+    SessionSetting { name: "default_tablespace", default: "", meaning: "kept for clients" },
     SessionSetting { name: "row_security", default: "on", meaning: "kept for clients" },
 ];
 

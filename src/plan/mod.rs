@@ -8,6 +8,7 @@ pub mod checked;
 pub mod column_names;
 pub mod column_type;
 mod common_expressions;
+mod decimal_places;
 pub mod event_time;
 pub mod figure;
 mod frame_text;

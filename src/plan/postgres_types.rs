@@ -10,7 +10,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Aggregate, BinaryExpr, Expr, ExprSchemable, Extension, LogicalPlan, Projection, cast};
+use datafusion::logical_expr::{Aggregate, BinaryExpr, Expr, ExprSchemable, Extension, LogicalPlan, Operator, Projection, cast};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
 
@@ -108,11 +108,24 @@ fn cast_calls(e: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                     Some(call) => Ok(Transformed::yes(call)),
                     None => Ok(Transformed::no(e)),
                 },
-                _ => Ok(Transformed::no(e)),
+                _ => one_unit(left, *op, right, schema).map(|same| same.map_or_else(|| Transformed::no(e.clone()), Transformed::yes)),
             }
         }
         _ => Ok(Transformed::no(e)),
     })
+}
+
+/// Times of one operator in one unit: they were before a call among them, which gives ns, was cast.
+fn one_unit(left: &Expr, op: Operator, right: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
+    let unit = |e: &Expr| match e.get_type(schema) {
+        Ok(DataType::Timestamp(unit, _)) => Some(unit),
+        _ => None,
+    };
+    if !matches!((unit(left), unit(right)), (Some(l), Some(r)) if l != r) {
+        return Ok(None);
+    }
+    let shown = |e: &Expr| -> Result<Expr> { Ok(shown(&e.get_type(schema)?).map_or_else(|| e.clone(), |to| cast(e.clone(), to))) };
+    Ok(Some(Expr::BinaryExpr(BinaryExpr::new(Box::new(shown(left)?), op, Box::new(shown(right)?)))))
 }
 
 /// A projection that casts the columns, which keep their names.

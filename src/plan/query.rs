@@ -18,6 +18,7 @@ use framesql_udfs::aggregate::aggregates;
 use framesql_udfs::function::functions;
 
 use super::argument_names::ArgumentNames;
+use super::decimal_places::DecimalPlaces;
 use super::figure::Bind;
 use super::frame_text::FrameText;
 use super::interval::Intervals;
@@ -51,7 +52,7 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>)
     options.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
     options.sql_parser.map_string_types_to_utf8view = false;
     options.execution.time_zone = Some("UTC".to_owned());
-    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(Bind(names)), Arc::new(FrameText)];
+    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(Bind(names)), Arc::new(FrameText), Arc::new(DecimalPlaces)];
     rules.extend(Analyzer::new().rules);
     rules.push(Arc::new(PostgresTypesRule));
     let mut state = SessionStateBuilder::new()

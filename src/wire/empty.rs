@@ -13,8 +13,9 @@ use crate::plan::column_names as names;
 /// Relations of pg_catalog that have rows only where a table has a primary key.
 const OF_KEYS: [&str; 2] = ["pg_constraint", "pg_index"];
 
-/// Relations of pg_catalog of which framesql has no rows: it has no triggers, policies, partitions.
+/// Relations of pg_catalog of which framesql has no rows: it has no triggers, policies, partitions, and its users make no aggregates.
 const EMPTY: [&str; 27] = [
+    "pg_aggregate",
     "pg_attrdef",
     "pg_auth_members",
     "pg_db_role_setting",
@@ -33,7 +34,6 @@ const EMPTY: [&str; 27] = [
     "pg_publication_namespace",
     "pg_publication_rel",
     "pg_replication_slots",
-    "pg_rewrite",
     "pg_seclabel",
     "pg_sequence",
     "pg_shseclabel",
@@ -215,7 +215,12 @@ fn make_empty(select: &mut Select) {
         _ => None,
     };
     // What a `*` stands for is known to the planner only.
-    let Some(projection) = select.projection.iter().map(named).collect::<Option<Vec<_>>>() else { return };
+    // Beside other columns those of `t.*` are left out: of no rows nobody reads them.
+    let qualified = |item: &&SelectItem| !matches!(item, SelectItem::QualifiedWildcard(..));
+    let Some(projection) = select.projection.iter().filter(qualified).map(named).collect::<Option<Vec<_>>>() else { return };
+    if projection.is_empty() {
+        return;
+    }
     select.projection = projection;
     select.from.clear();
     select.distinct = None;

@@ -83,7 +83,7 @@ pub(super) fn schema_of(columns: &Columns) -> Schema {
 }
 
 /// Columns of the type "char": one letter, which some drivers tell from a text of one.
-const LETTERS: [&str; 19] = [
+const LETTERS: [&str; 22] = [
     "relkind",
     "relpersistence",
     "relreplident",
@@ -100,6 +100,9 @@ const LETTERS: [&str; 19] = [
     "typdelim",
     "typalign",
     "typstorage",
+    "deptype",
+    "ev_enabled",
+    "ev_type",
     "prokind",
     "provolatile",
     "proparallel",

@@ -70,6 +70,19 @@ impl VisitorMut for Forms {
                     *expr = read;
                 }
             }
+            Expr::Function(function) if last(&function.name).as_deref() == Some("to_char") => {
+                if let Some(written) = patterns::to_char(function) {
+                    *expr = written;
+                }
+            }
+            // `bpchar(x)`: a type's name is its function.
+            Expr::Function(function) if last(&function.name).as_deref() == Some("bpchar") => {
+                if let FunctionArguments::List(list) = &function.args
+                    && let [FunctionArg::Unnamed(FunctionArgExpr::Expr(of))] = list.args.as_slice()
+                {
+                    *expr = as_text(of.clone());
+                }
+            }
             // Functions of rows in a SELECT list.
             Expr::Function(function) if last(&function.name).as_deref() == Some("_pg_expandarray") => {
                 function.name = ObjectName::from(vec![Ident::new(EXPANDED)]);
@@ -100,6 +113,11 @@ impl VisitorMut for Forms {
         let plain = exprs.iter().all(|expr| matches!(expr, Expr::Value(_) | Expr::UnaryOp { .. } | Expr::Interval(_)));
         match function.as_str() {
             "unnest" => *relation = unnest(exprs, alias),
+            // Its rows have columns of their own.
+            "aclexplode" => {
+                let array_exprs = vec![calls(ACL_ITEMS, exprs)];
+                *relation = TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_offset_alias: None, with_ordinality: false };
+            }
             // The table function wants literals; the function of arrays takes what is computed.
             "generate_series" if !plain => *relation = unnest(vec![calls("generate_series", exprs)], alias),
             "string_to_array" | "current_schemas" | "current_schema" | "current_setting" | "version" | "current_database" => {

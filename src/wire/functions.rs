@@ -90,7 +90,9 @@ pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>, pid: 
     for name in NOTHING {
         context.register_udf(constant(name, ScalarValue::Utf8(None)));
     }
-    // Nothing is ever locked.
+    // Nothing is ever locked, and nobody waits for another.
+    let nobody = ScalarValue::List(ScalarValue::new_list_nullable(&[], &DataType::Int32));
+    context.register_udf(constant("pg_blocking_pids", nobody));
     context.register_udf(constant("pg_advisory_unlock_all", ScalarValue::Utf8(None)));
     for name in ZERO {
         context.register_udf(constant(name, ScalarValue::from(0i64)));

@@ -16,6 +16,9 @@ use super::fill::{Columns, Fill, some};
 pub(super) const EXPANDED: &str = "pg_expanded_array";
 /// The access method btree: clients expect a primary key to have it.
 pub(super) const BTREE_OID: i32 = 403;
+/// The oids of pg_class and pg_constraint, which clients know by heart.
+pub(super) const CLASS_OID: i32 = 1259;
+pub(super) const CONSTRAINT_OID: i32 = 2606;
 
 /// The key behind an index that is listed.
 pub(super) struct Key {
@@ -69,6 +72,19 @@ pub(super) fn pg_index(listed: &[Listed]) -> Columns {
     ]
 }
 
+/// pg_depend: an index is a part of the constraint that made it, by which tools find one from the other.
+pub(super) fn pg_depend(listed: &[Listed]) -> Columns {
+    vec![
+        ("classid", Fill::OneOid(CLASS_OID)),
+        ("objid", Fill::Oid(keys(listed).map(|(one, _)| one.oid).collect())),
+        ("objsubid", Fill::Number(0)),
+        ("refclassid", Fill::OneOid(CONSTRAINT_OID)),
+        ("refobjid", Fill::Oid(keys(listed).map(|(_, key)| key.constraint_oid).collect())),
+        ("refobjsubid", Fill::Number(0)),
+        ("deptype", Fill::Word("i")),
+    ]
+}
+
 /// pg_indexes.
 pub(super) fn pg_indexes(listed: &[Listed]) -> Columns {
     let all = || keys(listed);
@@ -112,7 +128,7 @@ pub(super) fn pg_constraint(listed: &[Listed], public_oid: i32) -> Columns {
         ("confdelsetcols", Fill::Int2Arrays(all().map(|_| None).collect())),
         ("conexclop", Fill::NullArray),
         ("conbin", Fill::Null),
-        ("tableoid", Fill::OneOid(2606)),
+        ("tableoid", Fill::OneOid(CONSTRAINT_OID)),
     ]
 }
 

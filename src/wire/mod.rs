@@ -13,6 +13,7 @@ mod copy_in;
 mod cursor;
 mod decode;
 mod describe;
+mod distinct;
 mod empty;
 mod errors;
 mod extended;
@@ -47,6 +48,7 @@ mod text;
 mod tls;
 mod transaction;
 mod typed;
+mod whole_rows;
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;

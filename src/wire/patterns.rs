@@ -1,9 +1,9 @@
-//! to_timestamp with a template of Postgres: its words become those that DataFusion reads a time by.
+//! to_timestamp and to_char with a template of Postgres: its words become those that DataFusion reads and writes a time by.
 
 use datafusion::sql::sqlparser::ast::{self, CastKind, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Value};
 
 /// The words of a template, the longer before those that they begin with, and what each is.
-const WORDS: [(&str, &str); 20] = [
+const WORDS: [(&str, &str); 21] = [
     ("YYYY", "%Y"),
     ("MONTH", "%B"),
     ("MON", "%b"),
@@ -24,6 +24,8 @@ const WORDS: [(&str, &str); 20] = [
     ("TZH:TZM", "%:z"),
     ("TZH", "%#z"),
     ("YY", "%y"),
+    // What comes behind is written without blanks around it, as it is here anyway.
+    ("FM", ""),
 ];
 
 /// A template as a format; None if it is one already, or has a word that is not known.
@@ -60,16 +62,32 @@ fn format_of(template: &str) -> Option<String> {
     Some(format)
 }
 
-/// `to_timestamp(text, 'YYYY-MM-DD')` as DataFusion's, of the type that Postgres gives it. None for other calls of it.
-pub(super) fn to_timestamp(function: &ast::Function) -> Option<Expr> {
+/// A template by which a time is written; None as above, and for names of months and days in capitals, which no format writes.
+fn written_by(template: &str) -> Option<String> {
+    let capitals = ["MONTH", "MON", "DAY", "DY"].iter().any(|name| template.contains(name));
+    // Times are shown in UTC.
+    if capitals { None } else { format_of(&template.replace("TZ", "\"UTC\"").replace("\"UTC\"H", "TZH").replace("\"UTC\"M", "TZM")) }
+}
+
+/// `to_char(time, 'YYYY-MM-DD')` as DataFusion's. None for other calls of it.
+pub(super) fn to_char(function: &ast::Function) -> Option<Expr> {
+    with_format(function, written_by).map(Expr::Function)
+}
+
+fn with_format(function: &ast::Function, read: fn(&str) -> Option<String>) -> Option<ast::Function> {
     let mut function = function.clone();
     let FunctionArguments::List(list) = &mut function.args else { return None };
     let [_, FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(template)))] = list.args.as_mut_slice() else { return None };
     let Value::SingleQuotedString(text) = &mut template.value else { return None };
-    *text = format_of(text)?;
+    *text = read(text)?;
+    Some(function)
+}
+
+/// `to_timestamp(text, 'YYYY-MM-DD')` as DataFusion's, of the type that Postgres gives it. None for other calls of it.
+pub(super) fn to_timestamp(function: &ast::Function) -> Option<Expr> {
     Some(Expr::Cast {
         kind: CastKind::DoubleColon,
-        expr: Box::new(Expr::Function(function)),
+        expr: Box::new(Expr::Function(with_format(function, format_of)?)),
         data_type: ast::DataType::Timestamp(None, ast::TimezoneInfo::WithTimeZone),
         array: false,
         format: None,
@@ -84,6 +102,9 @@ mod tests {
     fn templates_become_formats() {
         assert_eq!(format_of("YYYY-MM-DD HH24:MI:SS.US").as_deref(), Some("%Y-%m-%d %H:%M:%S.%6f"));
         assert_eq!(format_of("DD Mon YYYY\"T\"HH12:mi am").as_deref(), Some("%d %b %YT%I:%M %p"));
+        assert_eq!(written_by("FMHH24:MI TZ, Mon DD").as_deref(), Some("%H:%M UTC, %b %d"));
+        assert_eq!(written_by("TZH:TZM").as_deref(), Some("%:z"));
+        assert_eq!(written_by("DD MON"), None);
         assert_eq!((format_of("%Y-%m-%d"), format_of("Q YYYY")), (None, None));
     }
 }

@@ -16,16 +16,18 @@ use crate::engine::roles::{FIRST, Grant, Role};
 use crate::settings::SessionSetting;
 
 /// The relations below.
-pub(super) const NAMES: [&str; 16] = [
+pub(super) const NAMES: [&str; 19] = [
     "pg_attribute",
     "pg_class",
     "pg_constraint",
     "pg_database",
+    "pg_depend",
     "pg_description",
     "pg_index",
     "pg_indexes",
     "pg_matviews",
     "pg_namespace",
+    "pg_rewrite",
     "pg_roles",
     "pg_settings",
     "pg_shdescription",
@@ -33,10 +35,29 @@ pub(super) const NAMES: [&str; 16] = [
     "pg_user",
     "pg_views",
     "pg_stat_activity",
+    "pg_stat_database",
 ];
 
 /// The oid of the one database that a connection knows: the first of those that users make, as tools leave out what is before it.
 const DATABASE_OID: i32 = 16_384;
+
+/// Columns of pg_stat_database that PostgreSQL counts and framesql does not.
+const UNCOUNTED: [&str; 14] = [
+    "xact_commit",
+    "xact_rollback",
+    "blks_read",
+    "blks_hit",
+    "tup_returned",
+    "tup_fetched",
+    "tup_inserted",
+    "tup_updated",
+    "tup_deleted",
+    "conflicts",
+    "temp_files",
+    "temp_bytes",
+    "deadlocks",
+    "sessions",
+];
 
 /// The columns of one of them; None for others.
 pub(super) fn schema(name: &str) -> Option<SchemaRef> {
@@ -97,11 +118,12 @@ impl Snapshot {
             "pg_attribute" => self.listed.iter().map(|one| one.schema.fields().len()).sum(),
             "pg_class" => self.listed.len(),
             "pg_namespace" => self.namespaces.len(),
+            "pg_rewrite" => self.listed.iter().filter(|one| is_query(one)).count(),
             "pg_settings" => self.settings.len(),
             "pg_stat_activity" => self.connections.len(),
             "pg_roles" | "pg_user" => self.roles.len(),
             "pg_description" => self.descriptions.n_rows(false),
-            "pg_index" | "pg_indexes" | "pg_constraint" => keys::n_keys(&self.listed),
+            "pg_index" | "pg_indexes" | "pg_constraint" | "pg_depend" => keys::n_keys(&self.listed),
             "pg_shdescription" => self.descriptions.n_rows(true),
             "pg_tables" => self.of_kind('r').count(),
             "pg_views" => self.of_kind('v').count(),
@@ -116,11 +138,13 @@ impl Snapshot {
             "pg_class" => self.pg_class(),
             "pg_database" => self.pg_database(),
             "pg_constraint" => keys::pg_constraint(&self.listed, PUBLIC_OID),
+            "pg_depend" => keys::pg_depend(&self.listed),
             "pg_index" => keys::pg_index(&self.listed),
             "pg_indexes" => keys::pg_indexes(&self.listed),
             "pg_description" => self.descriptions.columns(false),
             "pg_shdescription" => self.descriptions.columns(true),
             "pg_namespace" => self.pg_namespace(),
+            "pg_rewrite" => self.pg_rewrite(),
             "pg_roles" => self.pg_roles(),
             "pg_user" => self.pg_user(),
             "pg_settings" => settings(&self.settings).0,
@@ -128,6 +152,7 @@ impl Snapshot {
             "pg_views" => self.views('v', "viewname", "viewowner", false),
             "pg_matviews" => self.views('m', "matviewname", "matviewowner", true),
             "pg_stat_activity" => self.pg_stat_activity(),
+            "pg_stat_database" => self.pg_stat_database(),
             _ => return None,
         })
     }
@@ -159,7 +184,7 @@ impl Snapshot {
             ("relkind", some(self.listed.iter().map(|one| one.kind))),
             ("relnatts", Fill::Int2(self.listed.iter().map(|one| one.schema.fields().len() as i16).collect())),
             ("relchecks", Fill::Number(0)),
-            ("relhasrules", Fill::Flag(false)),
+            ("relhasrules", Fill::Bool(self.listed.iter().map(is_query).collect())),
             ("relhastriggers", Fill::Flag(false)),
             ("relhassubclass", Fill::Flag(false)),
             ("relrowsecurity", Fill::Flag(false)),
@@ -173,7 +198,8 @@ impl Snapshot {
             ("relacl", Fill::Arrays(self.listed.iter().map(|one| self.access(one)).collect())),
             ("reloptions", Fill::Arrays(self.options.clone())),
             ("relpartbound", Fill::Null),
-            ("tableoid", Fill::OneOid(1259)),
+            ("tableoid", Fill::OneOid(keys::CLASS_OID)),
+            ("xmin", Fill::Number(0)),
         ]
     }
 
@@ -233,6 +259,21 @@ impl Snapshot {
         ]
     }
 
+    /// The rule behind every view, as Postgres has it: that it is read by its query.
+    fn pg_rewrite(&self) -> Columns {
+        let views: Vec<i32> = self.listed.iter().filter(|one| is_query(one)).map(|one| one.oid).collect();
+        vec![
+            ("oid", Fill::Oid(views.clone())),
+            ("rulename", Fill::Word("_RETURN")),
+            ("ev_class", Fill::Oid(views)),
+            ("ev_type", Fill::Word("1")),
+            ("ev_enabled", Fill::Word("O")),
+            ("is_instead", Fill::Flag(true)),
+            ("ev_qual", Fill::Null),
+            ("ev_action", Fill::Null),
+        ]
+    }
+
     fn pg_database(&self) -> Columns {
         vec![
             ("oid", Fill::OneOid(DATABASE_OID)),
@@ -254,6 +295,18 @@ impl Snapshot {
             ("datcollversion", Fill::Null),
             ("datacl", Fill::NullArray),
         ]
+    }
+
+    /// How many are connected. Of pages and transactions nothing is counted: framesql has no pages.
+    fn pg_stat_database(&self) -> Columns {
+        let mut columns = vec![
+            ("datid", Fill::OneOid(DATABASE_OID)),
+            ("datname", Fill::Text(vec![Some(self.database.clone())])),
+            ("numbackends", Fill::Int4(vec![i32::try_from(self.connections.len()).unwrap_or(i32::MAX)])),
+        ];
+        columns.extend(UNCOUNTED.map(|name| (name, Fill::Number(0))));
+        columns.push(("stats_reset", Fill::NullTime));
+        columns
     }
 
     fn pg_roles(&self) -> Columns {
@@ -345,6 +398,11 @@ impl Snapshot {
             ("backend_type", Fill::Word("client backend")),
         ]
     }
+}
+
+/// Whether rows come from a query.
+fn is_query(one: &Listed) -> bool {
+    matches!(one.kind, 'v' | 'm')
 }
 
 /// pg_settings, and the function behind it.

@@ -8,11 +8,13 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion_pg_catalog::sql::rules::{self, SqlStatementRewriteRule};
 
+use super::distinct::DistinctOn;
 use super::empty::{self, aggregates, plain_groups};
-use super::forms::{CatalogForms, Forms};
+use super::forms::{CatalogForms, Forms, calls};
 use super::functions::{REGCLASS_OID, REGCLASS_TEXT, REGNAMESPACE_TEXT};
 use super::order::Ordered;
 use super::relations::NAMES;
+use super::whole_rows::WholeRows;
 use crate::error::{Error, Result};
 use crate::plan::column_names as names;
 
@@ -26,9 +28,11 @@ pub(super) fn rewrite(mut query: Box<Query>, keys: impl Fn() -> bool) -> Result<
         let _ = query.visit(&mut empty::Emptied { keys: keys() });
         let _ = query.visit(&mut Arrays);
         let _ = query.visit(&mut Single);
+        let _ = query.visit(&mut DistinctOn);
         let _ = query.visit(&mut CatalogForms);
     }
     let _ = query.visit(&mut Ordered);
+    let _ = query.visit(&mut WholeRows);
     let _ = query.visit(&mut Forms);
     let _ = query.visit(&mut Types);
     let mut statement = Statement::Query(query);
@@ -118,9 +122,19 @@ impl VisitorMut for Arrays {
         if let SetExpr::Select(select) = query.body.as_mut()
             && let [SelectItem::UnnamedExpr(of) | SelectItem::ExprWithAlias { expr: of, .. }] = select.projection.as_mut_slice()
         {
+            // The rows of a function are its array.
+            if let Expr::Function(rows) = of
+                && select.from.is_empty()
+                && last(&rows.name).as_deref() == Some("generate_series")
+            {
+                *expr = of.clone();
+                return ControlFlow::Continue(());
+            }
             *of = call("array_agg", of.clone());
             query.order_by = None;
-            *expr = Expr::Subquery(query.clone());
+            // Of no rows it is an empty array, where the aggregate is NULL.
+            let nothing = calls("make_array", Vec::new());
+            *expr = calls("coalesce", vec![Expr::Subquery(query.clone()), nothing]);
         }
         ControlFlow::Continue(())
     }

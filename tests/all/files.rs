@@ -22,9 +22,9 @@ pub(crate) fn ending(folders: &[&str], endings: &[&str]) -> Vec<PathBuf> {
     all.filter(|p| endings.iter().any(|e| p.extension().is_some_and(|x| x == *e))).collect()
 }
 
-/// The questions of users over the bundled clip: those of the Nexmark benchmark, of a drive, of zones and of tracks have tests of their own.
+/// The questions of users over the bundled clip: those of the Nexmark benchmark, of a drive, of zones, of tracks and of models that are pulled have tests of their own.
 pub(crate) fn questions() -> Vec<PathBuf> {
-    let own = ["queries/nexmark", "queries/driving", "queries/zones", "queries/tracks"];
+    let own = ["queries/nexmark", "queries/driving", "queries/zones", "queries/tracks", "queries/models"];
     ending(&["queries"], &["sql"]).into_iter().filter(|path| !own.iter().any(|own| path.starts_with(own))).collect()
 }
 

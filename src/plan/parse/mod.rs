@@ -4,6 +4,7 @@ pub mod columns;
 mod dialect;
 mod partition;
 pub(super) mod pattern;
+mod qualified;
 mod reader;
 pub(super) mod table_argument;
 mod version;
@@ -338,6 +339,7 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
         version::mark(&dialect, &mut words);
         table_argument::mark(&mut words);
         select_tables(&mut words);
+        qualified::unqualify(&mut words);
         partition::name_session_keys(&mut words);
         mark_emit(&mut words);
         pattern::mark(&mut words)?;
@@ -438,6 +440,8 @@ fn rollback_for_abort(tokens: &mut [TokenWithSpan]) {
 
 /// `TABLE t` as a query is short for `SELECT * FROM t`; sqlparser's reading of it swallows what follows.
 fn select_tables(tokens: &mut Vec<TokenWithSpan>) {
+    // A column may be called so: `SELECT relname AS table FROM …`.
+    const CLAUSES: [&str; 8] = ["from", "where", "group", "having", "order", "limit", "union", "window"];
     const BEFORE: [&str; 9] = ["as", "all", "distinct", "union", "except", "intersect", "explain", "analyze", "verbose"];
     let mut at = 0;
     while at + 1 < tokens.len() {
@@ -445,7 +449,8 @@ fn select_tables(tokens: &mut Vec<TokenWithSpan>) {
             None | Some(Token::LParen) => true,
             Some(before) => BEFORE.iter().any(|word| is_word(before, word)),
         };
-        if begins && is_word(&tokens[at].token, "table") && matches!(tokens[at + 1].token, Token::Word(_)) {
+        let named = matches!(tokens[at + 1].token, Token::Word(_)) && !CLAUSES.iter().any(|clause| is_word(&tokens[at + 1].token, clause));
+        if begins && is_word(&tokens[at].token, "table") && named {
             let span = tokens[at].span;
             let words = [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")];
             tokens.splice(at..=at, words.map(|token| TokenWithSpan { token, span }));
