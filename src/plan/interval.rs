@@ -1,14 +1,16 @@
-//! An interval times a number, and divided by one, as in Postgres; DataFusion has neither.
+//! Intervals as in Postgres: times a number, divided by one, and compared by how long they are; DataFusion compares days without looking at hours.
 
 use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{AsArray, IntervalMonthDayNanoArray};
-use datafusion::arrow::datatypes::{DataType, Field, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit};
+use datafusion::arrow::datatypes::{DataType, Field, Float64Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit};
 use datafusion::common::{DFSchema, internal_err};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
-use datafusion::logical_expr::{ColumnarValue, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use crate::error::Error;
@@ -25,9 +27,29 @@ static FUNCTIONS: LazyLock<[Arc<ScalarUDF>; 2]> = LazyLock::new(|| {
     })
 });
 
-/// The two functions that the operators become.
-pub(super) fn functions() -> [Arc<ScalarUDF>; 2] {
-    FUNCTIONS.clone()
+/// How long an interval is, µs.
+static LENGTH: LazyLock<Arc<ScalarUDF>> =
+    LazyLock::new(|| Arc::new(ScalarUDF::new_from_impl(Length { signature: Signature::exact(vec![SPAN], Volatility::Immutable) })));
+
+/// The name of that function.
+pub(super) const LENGTH_US: &str = "interval_us";
+
+/// The functions that the operators become.
+pub(super) fn functions() -> [Arc<ScalarUDF>; 3] {
+    let [times, over] = FUNCTIONS.clone();
+    [times, over, Arc::clone(&LENGTH)]
+}
+
+/// A comparison of two intervals as one of their lengths; None for other operators.
+pub(super) fn compared(left: &Expr, op: Operator, right: &Expr) -> Option<Expr> {
+    let compares = matches!(op, Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq)
+        || matches!(op, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom);
+    compares.then(|| Expr::BinaryExpr(BinaryExpr::new(Box::new(length(left)), op, Box::new(length(right)))))
+}
+
+/// The length of an interval.
+pub(super) fn length(span: &Expr) -> Expr {
+    LENGTH.call(vec![span.clone()])
 }
 
 /// Plans `*` and `/` between an interval and a number.
@@ -100,6 +122,39 @@ impl ScalarUDFImpl for Scaled {
     }
 }
 
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Length {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Length {
+    fn name(&self) -> &str {
+        LENGTH_US
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Int64)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
+        let Some(spans) = arrays.first() else { return internal_err!("{LENGTH_US} takes one argument") };
+        let lengths = spans.as_primitive::<IntervalMonthDayNanoType>().unary::<_, Int64Type>(length_us);
+        Ok(ColumnarValue::Array(Arc::new(lengths)))
+    }
+}
+
+/// A month is 30 days and a day 24 hours where intervals are compared, as in Postgres' interval_cmp_value.
+fn length_us(span: IntervalMonthDayNano) -> i64 {
+    let days = i128::from(span.months) * 30 + i128::from(span.days);
+    let us = days * 86_400_000_000 + i128::from(span.nanoseconds / 1_000);
+    i64::try_from(us).unwrap_or(if us < 0 { i64::MIN } else { i64::MAX })
+}
+
 /// Each part by itself, as in Postgres' interval_mul: what is left of a month goes to the days, and what is left of a day to the time. None without
 /// room for it, and for a number that is none.
 fn scaled(span: IntervalMonthDayNano, scale: impl Fn(f64) -> f64) -> Option<IntervalMonthDayNano> {
@@ -128,6 +183,13 @@ mod tests {
 
     fn span(months: i32, days: i32, seconds: f64) -> IntervalMonthDayNano {
         IntervalMonthDayNano { months, days, nanoseconds: (seconds * 1e9) as i64 }
+    }
+
+    #[test]
+    fn the_longer_is_the_greater() {
+        assert!(length_us(span(0, 0, 90_000.0)) > length_us(span(0, 1, 0.0)));
+        assert_eq!(length_us(span(1, 0, 0.0)), length_us(span(0, 30, 0.0)));
+        assert!(length_us(span(0, -1, 0.0)) < 0);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, ExprSchemable, Join, LogicalPlan, Operator};
 use serde::{Deserialize, Serialize};
 
+use super::interval::LENGTH_US;
 use super::{event_time, system_time};
 use crate::error::Error;
 
@@ -264,6 +265,7 @@ impl Bounds<'_> {
         match expr {
             Expr::Alias(alias) => self.apart(&alias.expr),
             Expr::Cast(cast) => self.apart(&cast.expr),
+            Expr::ScalarFunction(length) if length.func.name() == LENGTH_US => self.apart(length.args.first()?),
             Expr::BinaryExpr(b) if b.op == Operator::Minus => {
                 let ((a, shift_a), (b, shift_b)) = (self.time(&b.left)?, self.time(&b.right)?);
                 Some((a, b, shift_a.checked_sub(shift_b)?))
@@ -291,6 +293,8 @@ fn constant_us(expr: &Expr) -> Option<i64> {
             ScalarValue::DurationMillisecond(Some(ms)) => ms.checked_mul(1_000),
             ScalarValue::DurationMicrosecond(Some(us)) => Some(*us),
             ScalarValue::DurationNanosecond(Some(ns)) => whole(*ns),
+            // The length of an interval.
+            ScalarValue::Int64(Some(us)) => Some(*us),
             _ => None,
         },
         _ => None,

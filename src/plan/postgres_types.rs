@@ -10,11 +10,11 @@ use datafusion::error::Result;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Aggregate, BinaryExpr, Expr, ExprSchemable, Extension, LogicalPlan, Operator, Projection, cast};
+use datafusion::logical_expr::{Aggregate, Between, BinaryExpr, Expr, ExprSchemable, Extension, LogicalPlan, Operator, Projection, cast};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
 
-use super::checked;
+use super::{checked, interval};
 use crate::frame::batch::ts_type;
 
 /// TIMESTAMPTZ is µs UTC, whatever DataFusion's default is.
@@ -102,6 +102,11 @@ fn cast_calls(e: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             None => Ok(Transformed::no(e)),
         },
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            if [left, right].iter().any(|e| is_span(e, schema))
+                && let Some(compared) = interval::compared(left, *op, right)
+            {
+                return Ok(Transformed::yes(compared));
+            }
             let type_of = |e: &Expr| e.get_type(schema).ok().filter(checked::is_integer);
             match (type_of(left), type_of(right)) {
                 (Some(l), Some(r)) if l == r => match checked::call(left, *op, right) {
@@ -111,8 +116,17 @@ fn cast_calls(e: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 _ => one_unit(left, *op, right, schema).map(|same| same.map_or_else(|| Transformed::no(e.clone()), Transformed::yes)),
             }
         }
+        Expr::Between(between) if is_span(&between.expr, schema) => {
+            let length = |e: &Expr| Box::new(interval::length(e));
+            let (expr, low, high) = (length(&between.expr), length(&between.low), length(&between.high));
+            Ok(Transformed::yes(Expr::Between(Between::new(expr, between.negated, low, high))))
+        }
         _ => Ok(Transformed::no(e)),
     })
+}
+
+fn is_span(e: &Expr, schema: &DFSchema) -> bool {
+    matches!(e.get_type(schema), Ok(DataType::Interval(_)))
 }
 
 /// Times of one operator in one unit: they were before a call among them, which gives ns, was cast.

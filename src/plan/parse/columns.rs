@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use super::{is_word, parser_error, syntax};
 use crate::capture::datagen::Values;
 use crate::error::{Error, Result};
-use crate::plan::column_type::column_type;
+use crate::plan::column_type::{column_type, text_type};
 
 /// Reads `name type, …`. Errs with 42601 if it cannot be read, and as `column_type` does.
 pub fn columns(text: &str) -> Result<Vec<Field>> {
@@ -30,7 +30,12 @@ pub fn generated_columns(text: &str) -> Result<Vec<(Field, Option<Values>)>> {
     loop {
         let name = parser.parse_identifier().map_err(parser_error)?;
         let name = if name.quote_style.is_some() { name.value } else { name.value.to_lowercase() };
-        let (data_type, max_chars) = column_type(&parser.parse_data_type().map_err(parser_error)?)?;
+        let named = parser.parse_data_type().map_err(parser_error)?;
+        if text_type(&named).is_some() {
+            let what = format!("a column of type {} of a source", named.to_string().to_lowercase());
+            return Err(Error::unsupported(what, "Write text: what a file holds is not checked."));
+        }
+        let (data_type, max_chars) = column_type(&named)?;
         if max_chars.is_some() {
             return Err(Error::unsupported(format!("a length of column \"{name}\" of a source"), "Write text."));
         }
