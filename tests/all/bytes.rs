@@ -1,6 +1,7 @@
 //! Bytes that are no protocol, at the listener: sessions as clients send them, changed by a seeded hand, must not end the server, hang it, or leave anything behind.
 //!
 //! `BYTES_ROUNDS=1000000 cargo test --test all bytes` goes on for an hour; `BYTES_SEED` begins elsewhere. A round that fails is printed with its seed.
+//! `BYTES_CONNECTIONS=10000 cargo test --test all dropped -- --nocapture` opens and drops so many, and tells what memory they left behind.
 
 use std::time::Duration;
 
@@ -16,7 +17,9 @@ const ROUNDS: u64 = 1500;
 /// A session that has not ended so long after its last byte hangs.
 const LIMIT: Duration = Duration::from_secs(30);
 /// Connections that are opened and dropped at each step of their lives.
-const DROPPED: usize = 400;
+const DROPPED: u64 = 400;
+/// What the memory of the process may differ by between some hundred connections and thousands.
+const GROWN_BYTES: usize = 32 << 20;
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -191,6 +194,13 @@ async fn no_bytes_end_the_server_or_hang_it() {
     assert_eq!(faults.get(), 0);
 }
 
+/// The memory that the process has now, as Linux tells it; asked for by hand only.
+fn resident_bytes() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("BYTES_CONNECTIONS needs Linux");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("the process has memory");
+    line.split_whitespace().nth(1).and_then(|kb| kb.parse::<usize>().ok()).expect("a number of kB") << 10
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_are_dropped_leave_nothing_behind() {
     let server = server().await;
@@ -203,11 +213,27 @@ async fn connections_that_are_dropped_leave_nothing_behind() {
         [startup("framesql"), query("SELECT count(*) FROM generate_series(1, 1000) AS a(i), generate_series(1, 10000000000) AS b(j)")]
             .concat(),
     ];
-    for at in 0..DROPPED {
+    let n_dropped = number("BYTES_CONNECTIONS", DROPPED) as usize;
+    // The first hundreds fill what is kept for good: names, functions, threads.
+    let mut before = None;
+    for at in 0..n_dropped {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         stream.write_all(&steps[at % steps.len()]).await.unwrap();
+        // No more at once than are let in.
+        if at % 100 == 99 {
+            drop(stream);
+            alone(&mut client).await;
+        }
+        if at + 1 == DROPPED as usize && n_dropped > at + 1 {
+            before = Some(resident_bytes());
+        }
     }
     alone(&mut client).await;
+    if let Some(before) = before {
+        let grown = resident_bytes().saturating_sub(before);
+        println!("{n_dropped} connections, {} MB before, {} MB more at the end", before >> 20, grown >> 20);
+        assert!(grown < GROWN_BYTES, "{grown} bytes stay behind");
+    }
     assert_eq!(client.rows("SELECT count(*) FROM t").await, ["2"]);
     assert_eq!(client.rows("INSERT INTO t VALUES (7, 'free') RETURNING id + 1 AS next, name").await, ["8|free"]);
     server.stop().await;

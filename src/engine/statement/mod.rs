@@ -214,7 +214,7 @@ pub(super) async fn describe(session: &Session, statement: &Statement) -> Result
                 ast::Statement::Insert(insert) => (insert::describe(session, insert).await?, insert::columns(session, insert)?),
                 ast::Statement::Update(update) => (update::describe(session, update).await?, update::columns(session, update)?),
                 ast::Statement::Delete(delete) => (delete::describe(session, delete).await?, delete::columns(session, delete)?),
-                _ => return Ok(Described { columns: None, ..Described::default() }),
+                _ => return Ok(Described::default()),
             };
             let mut parameters = with_all(query::parameters_of(&plan)?, other);
             if let ast::Statement::Insert(insert) = other.as_ref() {
@@ -229,7 +229,7 @@ pub(super) async fn describe(session: &Session, statement: &Statement) -> Result
             }
             Ok(Described { parameters, columns, planned: None })
         }
-        _ => Ok(Described { columns: None, ..Described::default() }),
+        _ => Ok(Described::default()),
     }
 }
 

@@ -17,11 +17,13 @@ use serde_json::Value;
 /// Name, width and height, layout, mean and std as the references have them, the outputs that a converted graph keeps (none: the file is ONNX already).
 type Pulled = (&'static str, (u32, u32), Layout, f32, f32, &'static [&'static str]);
 
-const MODELS: [Pulled; 4] = [
+const MODELS: [Pulled; 6] = [
     ("nanodet", (416, 416), Layout::Nchw, 116.0, 57.0, &["Identity", "Identity_1", "Identity_2", "Identity_3", "Identity_4", "Identity_5"]),
     ("faceres", (224, 224), Layout::Nhwc, -1024.0, 8.0, &["global_pooling/Mean", "conv_pw_7_relu/clip_by_value"]),
     ("centernet", (512, 512), Layout::Nhwc, 0.0, 1.0, &["tower_0/wh", "tower_0/keypoints"]),
     ("yunet", (640, 384), Layout::Nchw, 0.0, 1.0, &[]),
+    ("text-detection", (640, 480), Layout::Nchw, 127.5, 127.5, &[]),
+    ("text-recognition", (320, 48), Layout::Nchw, 127.5, 127.5, &[]),
 ];
 
 /// What two runtimes may differ by, as a share of the greatest value.

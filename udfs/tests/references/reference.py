@@ -12,14 +12,16 @@ import numpy
 import onnxruntime
 
 # What is taken from each value, and what the rest is divided by; none for all others.
-SCALES = {"nanodet": (116, 57), "faceres": (-1024, 8)}
+SCALES = {"nanodet": (116, 57), "faceres": (-1024, 8), "text-detection": (127.5, 127.5), "text-recognition": (127.5, 127.5)}
+# Of models that take pictures of any size, the one that main.rs gives them.
+SHAPES = {"text-detection": [1, 3, 480, 640], "text-recognition": [1, 3, 48, 320]}
 
 
 def main(folder):
     for path in sorted(Path(folder).glob("*.onnx")):
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         inputs = session.get_inputs()
-        shape = [side if isinstance(side, int) else 1 for side in inputs[0].shape]
+        shape = SHAPES.get(path.stem) or [side if isinstance(side, int) else 1 for side in inputs[0].shape]
         if len(inputs) != 1 or len(shape) != 4 or 3 not in (shape[1], shape[3]) or shape[2] < 8:
             print(f"{path.name}: its input is {shape}, which is no picture of fixed size")
             continue
