@@ -4,7 +4,7 @@ use arrow::array::ArrayRef;
 use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
-use super::neighbourhood::mirrored;
+use super::neighbourhood::{mirrored, padded};
 use crate::frame::frame_type;
 use crate::pixels::{luma, mapped};
 
@@ -26,7 +26,19 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
 
 fn amounts(luma: &[u8], width: usize) -> Vec<u8> {
     let height = luma.len() / width.max(1);
-    let at = |x: isize, y: isize| i32::from(luma[mirrored(y, height) * width + mirrored(x, width)]);
-    let one = |x: isize, y: isize| (at(x - 1, y) + at(x + 1, y) + at(x, y - 1) + at(x, y + 1) - 4 * at(x, y)).unsigned_abs().min(255) as u8;
-    (0..height as isize).flat_map(|y| (0..width as isize).map(move |x| (x, y))).map(|(x, y)| one(x, y)).collect()
+    let line = |y: isize| {
+        let from = mirrored(y, height) * width;
+        luma[from..from + width].iter()
+    };
+    let mut wide = Vec::with_capacity(width + 2);
+    let mut made = Vec::with_capacity(luma.len());
+    for y in 0..height as isize {
+        padded(line(y).as_slice(), 1, 1, mirrored, i32::from, &mut wide);
+        let around = wide.windows(3).zip(line(y - 1).zip(line(y + 1)));
+        made.extend(
+            around
+                .map(|(w, (above, under))| (w[0] + w[2] + i32::from(*above) + i32::from(*under) - 4 * w[1]).unsigned_abs().min(255) as u8),
+        );
+    }
+    made
 }

@@ -55,26 +55,47 @@ pub(super) fn nearest(at: isize, length: usize) -> usize {
     at.clamp(0, length as isize - 1).max(0) as usize
 }
 
+/// A row with `half` pixels more on either side. What is done to all its samples at once, at one distance after the other, the compiler does to many in a step.
+pub(super) fn padded<T: Copy>(
+    line: &[u8],
+    n: usize,
+    half: usize,
+    border: fn(isize, usize) -> usize,
+    of: impl Fn(u8) -> T,
+    out: &mut Vec<T>,
+) {
+    let width = line.len() / n.max(1);
+    out.clear();
+    let mut outside = |x: isize| {
+        let from = border(x, width) * n;
+        line[from..from + n].iter().map(|sample| of(*sample)).collect::<Vec<T>>()
+    };
+    let before: Vec<T> = (-(half as isize)..0).flat_map(&mut outside).collect();
+    let behind: Vec<T> = (width as isize..(width + half) as isize).flat_map(&mut outside).collect();
+    out.extend(before);
+    out.extend(line.iter().map(|sample| of(*sample)));
+    out.extend(behind);
+}
+
 /// Each sample with its row and its column weighted by one kernel of odd length, whose weights sum to 1; rounded to the nearest.
 pub(super) fn weighted(samples: &Samples, kernel: &[f32], border: fn(isize, usize) -> usize) -> Samples {
     let Samples { width, height, n, ref data } = *samples;
-    let half = (kernel.len() / 2) as isize;
+    let half = kernel.len() / 2;
     let row = width * n;
     // Along the rows into floats, then along the columns, so that nothing is rounded twice.
     let mut across = vec![0.0_f32; data.len()];
-    let columns: Vec<Vec<usize>> = (0..width as isize).map(|x| (-half..=half).map(|d| border(x + d, width) * n).collect()).collect();
+    let mut wide = Vec::with_capacity(row + 2 * half * n);
     for (line, out) in data.chunks_exact(row.max(1)).zip(across.chunks_exact_mut(row.max(1))) {
-        for (x, from) in columns.iter().enumerate() {
-            for c in 0..n {
-                out[x * n + c] = from.iter().zip(kernel).map(|(at, weight)| f32::from(line[at + c]) * weight).sum();
-            }
+        padded(line, n, half, border, f32::from, &mut wide);
+        for (d, weight) in kernel.iter().enumerate() {
+            out.iter_mut().zip(&wide[d * n..]).for_each(|(sum, value)| *sum += value * weight);
         }
     }
     let mut sums = vec![0.0_f32; row];
     let mut made = Vec::with_capacity(data.len());
     for y in 0..height as isize {
         sums.fill(0.0);
-        for (d, weight) in (-half..=half).zip(kernel) {
+        for (d, weight) in (-(half as isize)..=half as isize).zip(kernel) {
             let from = border(y + d, height) * row;
             sums.iter_mut().zip(&across[from..from + row]).for_each(|(sum, value)| *sum += value * weight);
         }
@@ -84,16 +105,18 @@ pub(super) fn weighted(samples: &Samples, kernel: &[f32], border: fn(isize, usiz
 }
 
 /// Each sample with the least or the greatest of its square neighbourhood; what lies outside does not count.
-pub(super) fn extreme(samples: &Samples, side: usize, of: fn(u8, u8) -> u8) -> Samples {
+pub(super) fn extreme(samples: &Samples, side: usize, of: impl Fn(u8, u8) -> u8) -> Samples {
     let Samples { width, height, n, ref data } = *samples;
     let (half, row) = (side / 2, width * n);
     let mut across = Vec::with_capacity(data.len());
+    let mut wide = Vec::with_capacity(row + 2 * half * n);
     for line in data.chunks_exact(row.max(1)) {
-        for x in 0..width {
-            let (from, to) = (x.saturating_sub(half), (x + half).min(width - 1));
-            for c in 0..n {
-                across.push((from..=to).map(|x| line[x * n + c]).reduce(of).unwrap_or(0));
-            }
+        // The nearest sample inside is in the neighbourhood as it is.
+        padded(line, n, half, nearest, |sample| sample, &mut wide);
+        let first = across.len();
+        across.extend_from_slice(&wide[..row]);
+        for d in 1..side {
+            across[first..].iter_mut().zip(&wide[d * n..]).for_each(|(a, b)| *a = of(*a, *b));
         }
     }
     let mut made = Vec::with_capacity(data.len());
@@ -108,8 +131,57 @@ pub(super) fn extreme(samples: &Samples, side: usize, of: fn(u8, u8) -> u8) -> S
     Samples { width, height, n, data: made }
 }
 
+/// The side up to which the samples of a neighbourhood are counted in a byte.
+const COUNTED_IN_A_BYTE: usize = 15;
+
 /// Each sample with the median of its square neighbourhood, the border repeated.
 pub(super) fn median(samples: &Samples, side: usize) -> Samples {
+    if side <= COUNTED_IN_A_BYTE { median_by_bits(samples, side) } else { median_by_histogram(samples, side) }
+}
+
+/// The median bit by bit, from the highest: a bit is set if no more than half of the neighbourhood is below what it would make. All samples of a row at once.
+fn median_by_bits(samples: &Samples, side: usize) -> Samples {
+    let Samples { width, height, n, ref data } = *samples;
+    let (half, row, middle) = (side / 2, width * n, (side * side / 2) as u8);
+    // The rows of the neighbourhood, one after the other; each comes and goes once.
+    let mut rows: std::collections::VecDeque<Vec<u8>> = std::collections::VecDeque::with_capacity(side);
+    let wide = |y: isize| {
+        let from = nearest(y, height) * row;
+        let mut out = Vec::with_capacity(row + 2 * half * n);
+        padded(&data[from..from + row], n, half, nearest, |sample| sample, &mut out);
+        out
+    };
+    let mut made = Vec::with_capacity(data.len());
+    let (mut tried, mut below) = (vec![0_u8; row], vec![0_u8; row]);
+    for y in 0..height as isize {
+        if y == 0 {
+            rows.extend((-(half as isize)..=half as isize).map(wide));
+        } else {
+            rows.pop_front();
+            rows.push_back(wide(y + half as isize));
+        }
+        let mut found = vec![0_u8; row];
+        for bit in (0..8).rev().map(|bit| 1_u8 << bit) {
+            tried.iter_mut().zip(&found).for_each(|(tried, found)| *tried = found | bit);
+            below.fill(0);
+            for line in &rows {
+                for d in 0..side {
+                    let neighbours = below.iter_mut().zip(&tried).zip(&line[d * n..]);
+                    neighbours.for_each(|((below, tried), sample)| *below += u8::from(sample < tried));
+                }
+            }
+            found
+                .iter_mut()
+                .zip(&tried)
+                .zip(&below)
+                .for_each(|((found, tried), below)| *found = if *below <= middle { *tried } else { *found });
+        }
+        made.extend(found);
+    }
+    Samples { width, height, n, data: made }
+}
+
+fn median_by_histogram(samples: &Samples, side: usize) -> Samples {
     let Samples { width, height, n, ref data } = *samples;
     let half = (side / 2) as isize;
     let middle = (side * side / 2) as u32;
@@ -144,14 +216,18 @@ pub(super) fn median(samples: &Samples, side: usize) -> Samples {
 /// The change of luma across and down at every pixel, Sobel's 3 by 3.
 pub(super) fn gradients(luma: &[u8], width: usize, border: fn(isize, usize) -> usize) -> Vec<(i32, i32)> {
     let height = luma.len() / width.max(1);
-    let at = |x: isize, y: isize| i32::from(luma[border(y, height) * width + border(x, width)]);
     let mut made = Vec::with_capacity(luma.len());
+    let [mut above, mut here, mut under] = [(); 3].map(|()| Vec::with_capacity(width + 2));
     for y in 0..height as isize {
-        for x in 0..width as isize {
-            let column = |x: isize| at(x, y - 1) + 2 * at(x, y) + at(x, y + 1);
-            let row = |y: isize| at(x - 1, y) + 2 * at(x, y) + at(x + 1, y);
-            made.push((column(x + 1) - column(x - 1), row(y + 1) - row(y - 1)));
+        for (line, dy) in [(&mut above, -1), (&mut here, 0), (&mut under, 1)] {
+            let from = border(y + dy, height) * width;
+            padded(&luma[from..from + width], 1, 1, border, i32::from, line);
         }
+        let rows = above.windows(3).zip(here.windows(3)).zip(under.windows(3));
+        made.extend(rows.map(|((a, h), u)| {
+            let across = (a[2] - a[0]) + 2 * (h[2] - h[0]) + (u[2] - u[0]);
+            (across, (u[0] + 2 * u[1] + u[2]) - (a[0] + 2 * a[1] + a[2]))
+        }));
     }
     made
 }
@@ -176,6 +252,21 @@ mod tests {
         assert!(extreme(&dot, 3, u8::min).data.iter().all(|v| *v == 10));
         assert!(median(&dot, 3).data.iter().all(|v| *v == 10));
         assert_eq!(weighted(&dot, &[0.0, 1.0, 0.0], mirrored), dot);
+    }
+
+    #[test]
+    fn both_medians_are_one() {
+        let mut state = 4_u32;
+        // The numbers of Numerical Recipes.
+        let mut random = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        for (width, height, n, side) in [(7, 5, 3, 3), (20, 9, 1, 5), (3, 3, 3, 15), (1, 1, 1, 7), (2, 30, 3, 13)] {
+            let data = (0..width * height * n).map(|_| if random() < 128 { random() } else { 7 }).collect();
+            let samples = Samples { width, height, n, data };
+            assert_eq!(median_by_bits(&samples, side), median_by_histogram(&samples, side), "{width}x{height}, {side}");
+        }
     }
 
     #[test]
