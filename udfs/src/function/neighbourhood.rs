@@ -167,7 +167,8 @@ fn median_by_bits(samples: &Samples, side: usize) -> Samples {
             for line in &rows {
                 for d in 0..side {
                     let neighbours = below.iter_mut().zip(&tried).zip(&line[d * n..]);
-                    neighbours.for_each(|((below, tried), sample)| *below += u8::from(sample < tried));
+                    // There are at most 225: nothing wraps, and without a check for it many are counted in a step.
+                    neighbours.for_each(|((below, tried), sample)| *below = below.wrapping_add(u8::from(sample < tried)));
                 }
             }
             found
