@@ -9,6 +9,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_plan::execute_stream;
+use datafusion::prelude::SessionContext;
 
 use super::catalog::{Body, Catalog};
 use super::session::Session;
@@ -33,8 +34,20 @@ struct Generic {
     plan: LogicalPlan,
     /// The types that the parameters have in it.
     parameters: Vec<Option<DataType>>,
+    runner: Arc<Runner>,
+}
+
+/// What runs the generic plans of a session: a copy of all that it knows by name, so there is one for all of them.
+#[derive(Debug)]
+pub(super) struct Runner {
     state: SessionState,
     task: Arc<TaskContext>,
+}
+
+impl Runner {
+    pub(super) fn of(context: &SessionContext) -> Runner {
+        Runner { state: context.state(), task: context.task_ctx() }
+    }
 }
 
 impl Planned {
@@ -70,8 +83,8 @@ impl Planned {
         if !parameters.is_empty() {
             plan = plan.with_param_values(parameters)?;
         }
-        let physical = statement::query::lowered(session, &plan, &generic.state).await?;
-        Ok(execute_stream(physical, Arc::clone(&generic.task))?)
+        let physical = statement::query::lowered(session, &plan, &generic.runner.state).await?;
+        Ok(execute_stream(physical, Arc::clone(&generic.runner.task))?)
     }
 }
 
@@ -81,10 +94,11 @@ impl Generic {
         if !lasting(plan, session.engine().catalog()).ok()? {
             return None;
         }
-        let state = session.context().state();
-        let plan = query::optimise(&state, plan).ok().filter(|plan| lasting(plan, session.engine().catalog()).unwrap_or(false))?;
+        let plan = query::optimise(&session.context().state(), plan)
+            .ok()
+            .filter(|plan| lasting(plan, session.engine().catalog()).unwrap_or(false))?;
         let parameters = statement::query::parameters_of(&plan).ok()?;
-        Some(Generic { plan, parameters, state, task: session.context().task_ctx() })
+        Some(Generic { plan, parameters, runner: session.runner() })
     }
 
     /// Whether the values are of its types: nothing casts them any more.

@@ -1,7 +1,7 @@
 //! One user's connection to the engine: its settings, its SQL, its answers.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::ScalarValue;
@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::block::{self, Block};
 use super::outcome::{Notice, Outcome};
-use super::planned::Planned;
+use super::planned::{Planned, Runner};
 use super::statement::CopyInto;
 use super::{Engine, privileges, statement};
 use crate::error::Result;
@@ -46,6 +46,7 @@ pub struct Session {
     notices: Mutex<Vec<Notice>>,
     rewrite: Mutex<Option<Rewrite>>,
     background: AtomicBool,
+    runner: OnceLock<Arc<Runner>>,
     /// The transaction block, if one is open.
     pub(super) block: Mutex<Option<Block>>,
 }
@@ -70,6 +71,7 @@ impl Session {
             notices: Mutex::default(),
             rewrite: Mutex::default(),
             background: AtomicBool::new(false),
+            runner: OnceLock::new(),
             block: Mutex::default(),
         }
     }
@@ -92,6 +94,11 @@ impl Session {
     /// DataFusion's context of this session; wire registers its catalogue and functions here.
     pub fn context(&self) -> &SessionContext {
         &self.context
+    }
+
+    /// What runs the plans that it keeps. Made at the first of them, when its functions are registered.
+    pub(super) fn runner(&self) -> Arc<Runner> {
+        Arc::clone(self.runner.get_or_init(|| Arc::new(Runner::of(&self.context))))
     }
 
     /// The session's settings (SET, SHOW).

@@ -9,7 +9,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, ExprSchemable, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, cast,
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
@@ -41,15 +41,16 @@ pub(super) fn functions() -> [Arc<ScalarUDF>; 3] {
 }
 
 /// A comparison of two intervals as one of their lengths; None for other operators.
-pub(super) fn compared(left: &Expr, op: Operator, right: &Expr) -> Option<Expr> {
+pub(super) fn compared(left: &Expr, op: Operator, right: &Expr, schema: &DFSchema) -> Option<Expr> {
     let compares = matches!(op, Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq)
         || matches!(op, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom);
-    compares.then(|| Expr::BinaryExpr(BinaryExpr::new(Box::new(length(left)), op, Box::new(length(right)))))
+    compares.then(|| Expr::BinaryExpr(BinaryExpr::new(Box::new(length(left, schema)), op, Box::new(length(right, schema)))))
 }
 
-/// The length of an interval.
-pub(super) fn length(span: &Expr) -> Expr {
-    LENGTH.call(vec![span.clone()])
+/// The length of an interval. Types are coerced already: what is one of another unit, or a duration, is cast here.
+pub(super) fn length(span: &Expr, schema: &DFSchema) -> Expr {
+    let known = span.get_type(schema).is_ok_and(|of| of == SPAN);
+    LENGTH.call(vec![if known { span.clone() } else { cast(span.clone(), SPAN) }])
 }
 
 /// Plans `*` and `/` between an interval and a number.

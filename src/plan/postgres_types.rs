@@ -103,7 +103,7 @@ fn cast_calls(e: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         },
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
             if [left, right].iter().any(|e| is_span(e, schema))
-                && let Some(compared) = interval::compared(left, *op, right)
+                && let Some(compared) = interval::compared(left, *op, right, schema)
             {
                 return Ok(Transformed::yes(compared));
             }
@@ -117,7 +117,7 @@ fn cast_calls(e: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             }
         }
         Expr::Between(between) if is_span(&between.expr, schema) => {
-            let length = |e: &Expr| Box::new(interval::length(e));
+            let length = |e: &Expr| Box::new(interval::length(e, schema));
             let (expr, low, high) = (length(&between.expr), length(&between.low), length(&between.high));
             Ok(Transformed::yes(Expr::Between(Between::new(expr, between.negated, low, high))))
         }

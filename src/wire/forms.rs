@@ -13,9 +13,14 @@ use super::patterns;
 use super::procedures::PROCEDURE_OID;
 use super::rewrite::{call, last, null, single};
 use super::typed::{JSONB, UUID};
+use crate::error::Error;
 
 /// Expressions and relations of any query.
-pub(super) struct Forms;
+#[derive(Default)]
+pub(super) struct Forms {
+    /// What it met that cannot be written otherwise.
+    pub(super) refused: Option<Error>,
+}
 
 impl VisitorMut for Forms {
     type Break = ();
@@ -70,11 +75,11 @@ impl VisitorMut for Forms {
                     *expr = read;
                 }
             }
-            Expr::Function(function) if last(&function.name).as_deref() == Some("to_char") => {
-                if let Some(written) = patterns::to_char(function) {
-                    *expr = written;
-                }
-            }
+            Expr::Function(function) if last(&function.name).as_deref() == Some("to_char") => match patterns::to_char(function) {
+                Ok(Some(written)) => *expr = written,
+                Ok(None) => {}
+                Err(error) => self.refused = self.refused.take().or(Some(error)),
+            },
             // `bpchar(x)`: a type's name is its function.
             Expr::Function(function) if last(&function.name).as_deref() == Some("bpchar") => {
                 if let FunctionArguments::List(list) = &function.args
@@ -443,7 +448,7 @@ mod tests {
             ("SELECT typinput = 'pg_catalog.array_in'::regproc", "SELECT typinput = 'array_in'"),
         ] {
             let mut query = parse_query(sql).unwrap().query;
-            let _ = query.visit(&mut Forms);
+            let _ = query.visit(&mut Forms::default());
             assert_eq!(query.to_string(), expected);
         }
     }

@@ -2,8 +2,10 @@
 
 use datafusion::sql::sqlparser::ast::{self, CastKind, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Value};
 
+use crate::error::{Error, Result};
+
 /// The words of a template, the longer before those that they begin with, and what each is.
-const WORDS: [(&str, &str); 21] = [
+const WORDS: [(&str, &str); 20] = [
     ("YYYY", "%Y"),
     ("MONTH", "%B"),
     ("MON", "%b"),
@@ -24,9 +26,10 @@ const WORDS: [(&str, &str); 21] = [
     ("TZH:TZM", "%:z"),
     ("TZH", "%#z"),
     ("YY", "%y"),
-    // What comes behind is written without blanks around it, as it is here anyway.
-    ("FM", ""),
 ];
+
+/// What is a number with zeros before it.
+const NUMBERS: [&str; 7] = ["m", "d", "j", "H", "I", "M", "S"];
 
 /// A template as a format; None if it is one already, or has a word that is not known.
 fn format_of(template: &str) -> Option<String> {
@@ -46,10 +49,18 @@ fn format_of(template: &str) -> Option<String> {
             rest = rest.get(first.len_utf8()..)?;
             continue;
         }
+        // The number behind it has no zeros before it.
+        let short = rest.get(..2).is_some_and(|begin| begin.eq_ignore_ascii_case("FM"));
+        if short {
+            rest = rest.get(2..)?;
+        }
         let known = |(word, _): &&(&str, &str)| rest.get(..word.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(word));
         match WORDS.iter().find(known) {
             Some((word, meaning)) => {
-                format.push_str(meaning);
+                match meaning.strip_prefix('%').filter(|number| short && NUMBERS.contains(number)) {
+                    Some(number) => format.push_str(&format!("%-{number}")),
+                    None => format.push_str(meaning),
+                }
                 rest = rest.get(word.len()..)?;
             }
             None if first == 'T' => {
@@ -69,9 +80,25 @@ fn written_by(template: &str) -> Option<String> {
     if capitals { None } else { format_of(&template.replace("TZ", "\"UTC\"").replace("\"UTC\"H", "TZH").replace("\"UTC\"M", "TZM")) }
 }
 
-/// `to_char(time, 'YYYY-MM-DD')` as DataFusion's. None for other calls of it.
-pub(super) fn to_char(function: &ast::Function) -> Option<Expr> {
-    with_format(function, written_by).map(Expr::Function)
+/// `to_char(time, 'YYYY-MM-DD')` as DataFusion's, which would write a word that it does not know as it is. None for a format of DataFusion's own, and for a
+/// template that is no constant. Errs for a word that nothing writes (0A000).
+pub(super) fn to_char(function: &ast::Function) -> Result<Option<Expr>> {
+    let Some(template) = template(function) else { return Ok(None) };
+    match with_format(function, written_by) {
+        Some(written) => Ok(Some(Expr::Function(written))),
+        None if template.contains('%') => Ok(None),
+        None => Err(Error::unsupported(
+            format!("to_char by the template '{template}'"),
+            "The words are YYYY, YY, MM, Mon, Month, DD, DDD, Dy, Day, HH24, HH12, MI, SS, MS, US, AM and TZ, FM before any of them, and text in double quotes.",
+        )),
+    }
+}
+
+/// The template of a call, if it is a constant.
+fn template(function: &ast::Function) -> Option<&str> {
+    let FunctionArguments::List(list) = &function.args else { return None };
+    let [_, FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(template)))] = list.args.as_slice() else { return None };
+    if let Value::SingleQuotedString(text) = &template.value { Some(text) } else { None }
 }
 
 fn with_format(function: &ast::Function, read: fn(&str) -> Option<String>) -> Option<ast::Function> {
@@ -102,7 +129,7 @@ mod tests {
     fn templates_become_formats() {
         assert_eq!(format_of("YYYY-MM-DD HH24:MI:SS.US").as_deref(), Some("%Y-%m-%d %H:%M:%S.%6f"));
         assert_eq!(format_of("DD Mon YYYY\"T\"HH12:mi am").as_deref(), Some("%d %b %YT%I:%M %p"));
-        assert_eq!(written_by("FMHH24:MI TZ, Mon DD").as_deref(), Some("%H:%M UTC, %b %d"));
+        assert_eq!(written_by("FMHH24:MI TZ, Mon DD").as_deref(), Some("%-H:%M UTC, %b %d"));
         assert_eq!(written_by("TZH:TZM").as_deref(), Some("%:z"));
         assert_eq!(written_by("DD MON"), None);
         assert_eq!((format_of("%Y-%m-%d"), format_of("Q YYYY")), (None, None));

@@ -18,7 +18,7 @@ use super::whole_rows::WholeRows;
 use crate::error::{Error, Result};
 use crate::plan::column_names as names;
 
-/// Rewrites a query; `keys` says whether a table has a primary key. Errs only for our own mistakes.
+/// Rewrites a query; `keys` says whether a table has a primary key. Errs for a template of a time that nothing writes (0A000).
 pub(super) fn rewrite(mut query: Box<Query>, keys: impl Fn() -> bool) -> Result<Box<Query>> {
     let mut reader = Reader::default();
     let _ = ast::Visit::visit(&query, &mut reader);
@@ -33,7 +33,11 @@ pub(super) fn rewrite(mut query: Box<Query>, keys: impl Fn() -> bool) -> Result<
     }
     let _ = query.visit(&mut Ordered);
     let _ = query.visit(&mut WholeRows);
-    let _ = query.visit(&mut Forms);
+    let mut forms = Forms::default();
+    let _ = query.visit(&mut forms);
+    if let Some(error) = forms.refused {
+        return Err(error);
+    }
     let _ = query.visit(&mut Types);
     let mut statement = Statement::Query(query);
     let always: [&dyn SqlStatementRewriteRule; 9] = [

@@ -107,6 +107,18 @@ async fn a_right_that_is_taken_away_is_missed_by_what_was_prepared() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn times_are_written_by_the_templates_of_postgres_or_refused() {
+    let server = server().await;
+    let mut client = server.client().await;
+    let written = "SELECT to_char(TIMESTAMPTZ '2026-05-01 13:07:09.25+00', 'FMDD Mon YYYY, HH24:MI:SS.MS TZ \"at\" HH12')";
+    assert_eq!(client.rows(written).await, ["1 May 2026, 13:07:09.250 UTC at 01"]);
+    for template in ["DD MON", "Q YYYY", "J"] {
+        assert_eq!(client.code(&format!("SELECT to_char(now(), '{template}')")).await, "0A000", "{template}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_time_of_a_prepared_statement_is_that_of_its_run() {
     let server = server().await;
     let mut client = server.client().await;
