@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::datatypes::{FieldRef, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::session_state::SessionState;
@@ -33,7 +33,7 @@ pub struct Planned {
 struct Generic {
     plan: LogicalPlan,
     /// The types that the parameters have in it.
-    parameters: Vec<Option<DataType>>,
+    parameters: Vec<Option<FieldRef>>,
     runner: Arc<Runner>,
 }
 
@@ -103,7 +103,8 @@ impl Generic {
 
     /// Whether the values are of its types: nothing casts them any more.
     fn takes(&self, values: &[ScalarValue]) -> bool {
-        let fits = |(known, value): (&Option<DataType>, &ScalarValue)| known.as_ref().is_some_and(|known| *known == value.data_type());
+        let fits =
+            |(known, value): (&Option<FieldRef>, &ScalarValue)| known.as_ref().is_some_and(|known| *known.data_type() == value.data_type());
         values.len() == self.parameters.len() && self.parameters.iter().zip(values).all(fits)
     }
 }

@@ -2,6 +2,7 @@
 
 use datafusion::arrow::datatypes::SchemaRef;
 
+pub use crate::plan::array_text::elements;
 use crate::plan::parse::Kind;
 pub use crate::plan::text_type::TextType;
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::datatypes::{FieldRef, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
@@ -29,8 +29,8 @@ pub type Dialect = Arc<dyn Fn(&Session) -> Result<()> + Send + Sync>;
 /// What a statement needs and gives, known before it runs.
 #[derive(Clone, Debug, Default)]
 pub struct Described {
-    /// The type of each parameter `$1`, `$2`, …; None where nothing says.
-    pub parameters: Vec<Option<DataType>>,
+    /// Each parameter `$1`, `$2`, … as the column that it stands for, or beside; None where nothing says.
+    pub parameters: Vec<Option<FieldRef>>,
     /// The columns of the answer; None for statements without rows.
     pub columns: Option<SchemaRef>,
     /// The plan of a query, which can be run again.

@@ -21,6 +21,17 @@ pub fn text_type(name: &SqlType) -> Option<TextType> {
     }
 }
 
+/// The type by which a value of a column is cast: text for what is checked where the rows are, and the type itself else.
+pub fn cast_type(name: &SqlType) -> SqlType {
+    match name {
+        name if text_type(name).is_some() => SqlType::Text,
+        SqlType::Array(ArrayElemTypeDef::SquareBracket(item, n)) => {
+            SqlType::Array(ArrayElemTypeDef::SquareBracket(Box::new(cast_type(item)), *n))
+        }
+        other => other.clone(),
+    }
+}
+
 /// A type, and how many characters its text may have at most. Errs (42704) for a name that is no type, and (0A000) for one that is not kept.
 pub fn column_type(name: &SqlType) -> Result<(DataType, Option<usize>)> {
     let plain = |data_type| Ok((data_type, None));
@@ -43,7 +54,8 @@ pub fn column_type(name: &SqlType) -> Result<(DataType, Option<usize>)> {
         SqlType::Timestamp(_, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone) => plain(ts_type()),
         SqlType::Timestamp(_, _) => plain(DataType::Timestamp(TimeUnit::Microsecond, None)),
         SqlType::Array(ArrayElemTypeDef::SquareBracket(item, _)) => {
-            plain(DataType::List(Arc::new(Field::new("item", column_type(item)?.0, true))))
+            let metadata = text_type(item).map(TextType::metadata).unwrap_or_default();
+            plain(DataType::List(Arc::new(Field::new("item", column_type(item)?.0, true).with_metadata(metadata))))
         }
         SqlType::Custom(name, _) => Err(Error::NotFound { kind: "type", name: name.to_string() }),
         other => Err(Error::unsupported(
@@ -94,7 +106,10 @@ pub fn word_of(data_type: &DataType) -> Option<String> {
         DataType::Time64(TimeUnit::Microsecond) => "time".into(),
         DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => "timestamptz".into(),
         DataType::Timestamp(TimeUnit::Microsecond, None) => "timestamp".into(),
-        DataType::List(item) => format!("{}[]", word_of(item.data_type())?),
+        DataType::List(item) => match TextType::of_field(item) {
+            Some(of) => format!("{}[]", of.word()),
+            None => format!("{}[]", word_of(item.data_type())?),
+        },
         _ => return None,
     })
 }

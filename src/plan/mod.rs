@@ -1,6 +1,7 @@
 //! SQL to a plan: what must happen.
 
 mod argument_names;
+pub mod array_text;
 pub mod asof;
 mod bin;
 pub mod changelog;
@@ -16,6 +17,8 @@ pub mod grouping;
 pub mod infer;
 mod interval;
 pub mod join;
+mod json;
+mod json_text;
 mod length;
 pub mod line_crossings;
 mod max_by;
@@ -42,6 +45,7 @@ pub mod topn_updating;
 pub mod track;
 pub mod tracked;
 pub mod unnest;
+mod uuid_literals;
 pub mod window;
 mod window_function;
 mod window_of_window;

@@ -22,6 +22,7 @@ use super::decimal_places::DecimalPlaces;
 use super::figure::Bind;
 use super::frame_text::FrameText;
 use super::interval::Intervals;
+use super::json::{self, JsonOperators};
 use super::line_crossings::CrossingsPlanner;
 use super::names::Names;
 use super::parse::Emit;
@@ -30,6 +31,7 @@ use super::postgres_types::{PostgresTypes, PostgresTypesRule};
 use super::topn_updating::TopN;
 use super::track::TrackPlanner;
 use super::unnest::UnnestPlanner;
+use super::uuid_literals::UuidLiterals;
 use super::window::AssignWindow;
 use super::window_function::WindowPlanner;
 use super::zone_visits::VisitsPlanner;
@@ -52,7 +54,8 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>)
     options.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
     options.sql_parser.map_string_types_to_utf8view = false;
     options.execution.time_zone = Some("UTC".to_owned());
-    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(Bind(names)), Arc::new(FrameText), Arc::new(DecimalPlaces)];
+    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> =
+        vec![Arc::new(Bind(names)), Arc::new(FrameText), Arc::new(DecimalPlaces), Arc::new(UuidLiterals)];
     rules.extend(Analyzer::new().rules);
     rules.push(Arc::new(PostgresTypesRule));
     let mut state = SessionStateBuilder::new()
@@ -73,13 +76,16 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>)
         .build();
     let here = [named("current_database", catalog), named("current_schema", "public")];
     let marks = system_time::functions().into_iter().map(Arc::new);
-    for function in functions().into_iter().chain(length::functions()).chain(interval::functions()).chain(marks).chain(here) {
+    for function in
+        functions().into_iter().chain(length::functions()).chain(interval::functions()).chain(json::functions()).chain(marks).chain(here)
+    {
         // A function of ours replaces one of the same name; nothing else can go wrong.
         let _ = state.register_udf(function);
     }
     // Planners of this kind cannot be refused.
     let _ = state.register_expr_planner(Arc::new(ArgumentNames));
     let _ = state.register_expr_planner(Arc::new(Intervals));
+    let _ = state.register_expr_planner(Arc::new(JsonOperators));
     for function in max_by::functions().into_iter().chain([sum::function()]).chain(aggregates()) {
         let _ = state.register_udaf(function);
     }

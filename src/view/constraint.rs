@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringArray};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, ListArray, StringArray};
+use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -20,6 +21,13 @@ pub fn checked(table: &Table, columns: Vec<ArrayRef>, n_rows: usize) -> Result<R
     for (column, values) in table.columns().iter().zip(&mut columns) {
         if let (Some(of), Some(texts)) = (TextType::of_field(&column.field), values.as_string_opt::<i32>()) {
             *values = Arc::new(read(of, texts)?);
+        }
+        if let DataType::List(item) = column.field.data_type()
+            && let (Some(of), Some(lists)) = (TextType::of_field(item), values.as_list_opt::<i32>())
+            && let Some(texts) = lists.values().as_string_opt::<i32>()
+        {
+            let texts = Arc::new(read(of, texts)?);
+            *values = Arc::new(ListArray::try_new(Arc::clone(item), lists.offsets().clone(), texts, lists.nulls().cloned())?);
         }
     }
     for (column, values) in table.columns().iter().zip(&columns) {

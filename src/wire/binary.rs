@@ -122,7 +122,7 @@ fn time_us(array: &dyn Array, row: usize) -> i64 {
 
 /// One dimension, whether there are NULLs, the element's type, the length, the first index, then the elements with their lengths.
 fn elements(out: &mut BytesMut, array: &Type, elements: &ArrayRef) -> Result<()> {
-    let element = if *array == Type::OID_ARRAY { Type::OID } else { columns::of_type(elements.data_type()) };
+    let element = columns::element_of(array).unwrap_or_else(|| columns::of_type(elements.data_type()));
     out.put_i32(i32::from(!elements.is_empty()));
     out.put_i32(i32::from(elements.null_count() > 0));
     out.put_u32(element.oid());

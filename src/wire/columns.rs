@@ -116,9 +116,7 @@ pub(super) fn of_type(data_type: &DataType) -> Type {
         frames if is_frame(frames) => Type::TEXT,
         DataType::Struct(_) | DataType::Map(..) => Type::JSONB,
         DataType::Dictionary(_, values) => of_type(values),
-        DataType::List(element) | DataType::LargeList(element) | DataType::FixedSizeList(element, _) => {
-            array_of(&of_type(element.data_type()))
-        }
+        DataType::List(element) | DataType::LargeList(element) | DataType::FixedSizeList(element, _) => array_of(&of_field(element)),
         _ => Type::TEXT,
     }
 }
@@ -139,6 +137,7 @@ pub(super) fn array_of(element: &Type) -> Type {
         Type::TIMESTAMP => Type::TIMESTAMP_ARRAY,
         Type::TIMESTAMPTZ => Type::TIMESTAMPTZ_ARRAY,
         Type::INTERVAL => Type::INTERVAL_ARRAY,
+        Type::UUID => Type::UUID_ARRAY,
         Type::JSONB => Type::JSONB_ARRAY,
         Type::TEXT => Type::TEXT_ARRAY,
         _ => Type::JSONB,
@@ -147,7 +146,7 @@ pub(super) fn array_of(element: &Type) -> Type {
 
 /// The element type of an array type.
 pub(super) fn element_of(array: &Type) -> Option<Type> {
-    const ELEMENTS: [Type; 15] = [
+    const ELEMENTS: [Type; 16] = [
         Type::BOOL,
         Type::INT2,
         Type::INT4,
@@ -161,13 +160,13 @@ pub(super) fn element_of(array: &Type) -> Option<Type> {
         Type::TIMESTAMP,
         Type::TIMESTAMPTZ,
         Type::INTERVAL,
+        Type::UUID,
         Type::JSONB,
         Type::TEXT,
     ];
     match *array {
         // What clients send and framesql does not.
         Type::OID_ARRAY => Some(Type::OID),
-        Type::UUID_ARRAY => Some(Type::UUID),
         Type::JSON_ARRAY => Some(Type::JSON),
         Type::VARCHAR_ARRAY | Type::NAME_ARRAY | Type::CHAR_ARRAY | Type::BPCHAR_ARRAY => Some(Type::TEXT),
         _ => ELEMENTS.into_iter().find(|element| array_of(element) == *array),

@@ -12,8 +12,21 @@ use super::keys::EXPANDED;
 use super::patterns;
 use super::procedures::PROCEDURE_OID;
 use super::rewrite::{call, last, null, single};
-use super::typed::{JSONB, UUID};
+use super::typed::{JSONB, JSONBS, UUID, UUIDS};
 use crate::error::Error;
+
+/// Functions that give rows of one JSON value, each with the one that gives a list, and how the column is called in FROM.
+const ROWS_OF_JSON: [(&str, &str, &str); 3] = [
+    ("_array_elements", "jsonb_elements", "value"),
+    ("_array_elements_text", "jsonb_elements_text", "value"),
+    ("_object_keys", "jsonb_keys", "jsonb_object_keys"),
+];
+
+/// The list's function, and the column's name.
+fn rows_of_json(function: &str) -> Option<(&'static str, &'static str)> {
+    let of = function.strip_prefix("jsonb").or_else(|| function.strip_prefix("json"))?;
+    ROWS_OF_JSON.iter().find(|(name, ..)| *name == of).map(|(_, list, column)| (*list, *column))
+}
 
 /// Expressions and relations of any query.
 #[derive(Default)]
@@ -93,6 +106,12 @@ impl VisitorMut for Forms {
                 function.name = ObjectName::from(vec![Ident::new(EXPANDED)]);
                 *expr = call("unnest", expr.clone());
             }
+            Expr::Function(function) if last(&function.name).is_some_and(|name| rows_of_json(&name).is_some()) => {
+                if let Some((list, _)) = last(&function.name).as_deref().and_then(rows_of_json) {
+                    function.name = ObjectName::from(vec![Ident::new(list)]);
+                    *expr = call("unnest", expr.clone());
+                }
+            }
             Expr::Function(function) if last(&function.name).as_deref() == Some("aclexplode") => {
                 function.name = ObjectName::from(vec![Ident::new(ACL_ITEMS)]);
                 *expr = call("unnest", expr.clone());
@@ -118,6 +137,9 @@ impl VisitorMut for Forms {
         let plain = exprs.iter().all(|expr| matches!(expr, Expr::Value(_) | Expr::UnaryOp { .. } | Expr::Interval(_)));
         match function.as_str() {
             "unnest" => *relation = unnest(exprs, alias),
+            "string_to_array" | "current_schemas" | "current_schema" | "current_setting" | "version" | "current_database" => {
+                *relation = one_row(calls(&function, exprs), &function, alias);
+            }
             // Its rows have columns of their own.
             "aclexplode" => {
                 let array_exprs = vec![calls(ACL_ITEMS, exprs)];
@@ -125,13 +147,19 @@ impl VisitorMut for Forms {
             }
             // The table function wants literals; the function of arrays takes what is computed.
             "generate_series" if !plain => *relation = unnest(vec![calls("generate_series", exprs)], alias),
-            "string_to_array" | "current_schemas" | "current_schema" | "current_setting" | "version" | "current_database" => {
-                *relation = one_row(calls(&function, exprs), &function, alias);
+            of_json => {
+                if let Some((list, column)) = rows_of_json(of_json) {
+                    *relation = unnest(vec![calls(list, exprs)], alias.or_else(|| Some(named_column(of_json, column))));
+                }
             }
-            _ => {}
         }
         ControlFlow::Continue(())
     }
+}
+
+fn named_column(table: &str, column: &str) -> TableAlias {
+    let columns = vec![ast::TableAliasColumnDef { name: Ident::new(column), data_type: None }];
+    TableAlias { explicit: true, name: Ident::new(table), columns, at: None }
 }
 
 /// The column of `AS i` is i too.
@@ -233,6 +261,8 @@ fn cast(inner: &Expr, data_type: &ast::DataType) -> Option<Expr> {
         }),
         ast::DataType::Array(ast::ArrayElemTypeDef::SquareBracket(element, _)) => match element.as_ref() {
             ast::DataType::Custom(name, _) if last(name).as_deref() == Some("regtype") => Some(call(REGTYPES_TEXT, inner.clone())),
+            ast::DataType::Uuid => Some(call(UUIDS, inner.clone())),
+            ast::DataType::JSON | ast::DataType::JSONB => Some(call(JSONBS, inner.clone())),
             _ => None,
         },
         _ => None,

@@ -15,7 +15,7 @@ use datafusion_pg_catalog::pg_catalog::{create_current_schema_udf, create_curren
 use pgwire::api::Type;
 
 use super::catalog::PgCatalog;
-use super::{columns, notify, shapes, sleep, typed};
+use super::{build_json, columns, notify, shapes, sleep, typed};
 
 /// What version() says: clients read the number behind the name.
 const VERSION: &str = concat!("PostgreSQL 16.4 (framesql ", env!("CARGO_PKG_VERSION"), ")");
@@ -128,7 +128,7 @@ pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>, pid: 
         text(oids.map(|oid| oid.map(name)))
     }));
     context.register_udf(sleep::udf());
-    for udf in typed::udfs().into_iter().chain(shapes::udfs(catalog)) {
+    for udf in typed::udfs().into_iter().chain(build_json::udfs()).chain(shapes::udfs(catalog)) {
         context.register_udf(udf);
     }
     context.register_udf(create_current_schema_udf());

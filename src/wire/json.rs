@@ -12,7 +12,7 @@ use crate::settings::TimeZone;
 
 /// Appends a value, `null` included. Errs for types that have no text.
 pub(super) fn write(out: &mut String, array: &dyn Array, row: usize) -> Result<()> {
-    if array.is_null(row) {
+    if array.is_null(row) || array.data_type().is_null() {
         out.push_str("null");
         return Ok(());
     }

@@ -4,6 +4,7 @@ mod answer;
 mod binary;
 mod binary_rows;
 mod block;
+mod build_json;
 mod cancel;
 mod catalog;
 mod columns;

@@ -10,6 +10,7 @@ use pgwire::api::Type;
 use pgwire::messages::extendedquery::Bind;
 
 use super::{binary, columns, typed};
+use crate::engine::relation::elements;
 use crate::error::{Error, Result};
 
 /// The type of a parameter, as the client declared it or as the statement needs it.
@@ -23,14 +24,14 @@ pub(super) struct Parameter {
 
 impl Parameter {
     /// `oid` 0 leaves it to the statement. Errs for a type that framesql has not (42704).
-    pub(super) fn new(oid: u32, needed: Option<DataType>) -> Result<Parameter> {
-        let data_type = match (oid, &needed) {
-            (0, Some(needed)) => columns::of_type(needed),
+    pub(super) fn new(oid: u32, needed: Option<&Field>) -> Result<Parameter> {
+        let data_type = match (oid, needed) {
+            (0, Some(needed)) => columns::of_field(needed),
             (0, None) => Type::TEXT,
             _ => Type::from_oid(oid).ok_or_else(|| Error::NotFound { kind: "type", name: oid.to_string() })?,
         };
-        let data_type = if data_type == Type::UNKNOWN { needed.as_ref().map_or(Type::TEXT, columns::of_type) } else { data_type };
-        Ok(Parameter { data_type, needed })
+        let data_type = if data_type == Type::UNKNOWN { needed.map_or(Type::TEXT, columns::of_field) } else { data_type };
+        Ok(Parameter { data_type, needed: needed.map(|needed| needed.data_type().clone()) })
     }
 }
 
@@ -112,7 +113,10 @@ fn of_text(data_type: &Type, target: &DataType, text: &str) -> Result<ScalarValu
         return Ok(ScalarValue::List(ScalarValue::new_list_nullable(&values, &of)));
     }
     match target {
-        DataType::Utf8 => Ok(ScalarValue::Utf8(Some(text.to_owned()))),
+        DataType::Utf8 => match typed::of_type(data_type) {
+            Some(of) => Ok(ScalarValue::Utf8(Some(of.read(text).ok_or_else(unreadable)?))),
+            None => Ok(ScalarValue::Utf8(Some(text.to_owned()))),
+        },
         DataType::Utf8View => Ok(ScalarValue::Utf8View(Some(text.to_owned()))),
         DataType::Binary => Ok(ScalarValue::Binary(Some(bytea(text).ok_or_else(unreadable)?))),
         DataType::Decimal128(..) if data_type == &Type::NUMERIC => decimal(text.trim()).ok_or_else(unreadable),
@@ -210,49 +214,6 @@ fn of_one_scale(values: Vec<ScalarValue>) -> Option<Vec<ScalarValue>> {
     values.into_iter().map(scaled).collect()
 }
 
-/// The elements of `{a,"b c",NULL}`. None for anything else, arrays in arrays included.
-fn elements(text: &str) -> Option<Vec<Option<String>>> {
-    let inner = text.trim().strip_prefix('{')?.strip_suffix('}')?;
-    let mut items = Vec::new();
-    if inner.trim().is_empty() {
-        return Some(items);
-    }
-    let mut characters = inner.chars().peekable();
-    loop {
-        while characters.next_if(|c| c.is_whitespace()).is_some() {}
-        let mut item = String::new();
-        let quoted = characters.next_if_eq(&'"').is_some();
-        if quoted {
-            loop {
-                match characters.next()? {
-                    '"' => break,
-                    '\\' => item.push(characters.next()?),
-                    c => item.push(c),
-                }
-            }
-            while characters.next_if(|c| c.is_whitespace()).is_some() {}
-        } else {
-            while let Some(c) = characters.next_if(|c| *c != ',') {
-                match c {
-                    '{' | '}' | '"' => return None,
-                    '\\' => item.push(characters.next()?),
-                    c => item.push(c),
-                }
-            }
-            item.truncate(item.trim_end().len());
-            if item.is_empty() {
-                return None;
-            }
-        }
-        items.push(if !quoted && item.eq_ignore_ascii_case("null") { None } else { Some(item) });
-        match characters.next() {
-            None => return Some(items),
-            Some(',') => {}
-            Some(_) => return None,
-        }
-    }
-}
-
 /// None if the bytes are not a value of the type.
 pub(super) fn of_binary(data_type: &Type, bytes: Bytes) -> Option<ScalarValue> {
     let fixed = |n_bytes: usize| if bytes.len() == n_bytes { Some(bytes.clone()) } else { None };
@@ -330,7 +291,6 @@ mod tests {
         );
         assert!(read(Type::INT4_ARRAY, "{1,NULL,3}").is_some());
         assert_eq!(read(Type::INT4_ARRAY, "{1,{2}}"), None);
-        assert_eq!(elements("{a,\"b \\\"c\",null,\"null\"}").unwrap(), [Some("a".into()), Some("b \"c".into()), None, Some("null".into())]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{Field, SchemaRef};
 use datafusion::sql::sqlparser::ast::{self, CastKind, Expr, Value, visit_expressions_mut};
 use pgwire::api::Type;
 
@@ -58,7 +58,7 @@ impl Prepared {
         }
         let mut described = session.describe(&statement).await?;
         let types: Vec<_> =
-            declared.iter().enumerate().map(|(at, oid)| cast_of(*oid, described.parameters.get(at).and_then(Option::as_ref))).collect();
+            declared.iter().enumerate().map(|(at, oid)| cast_of(*oid, described.parameters.get(at).and_then(Option::as_deref))).collect();
         if types.iter().any(Option::is_some) {
             // DataFusion has no place for declarations: it guesses from what stands beside a parameter.
             cast_parameters(&mut statement, &types);
@@ -66,7 +66,7 @@ impl Prepared {
         }
         let n_parameters = described.parameters.len().max(declared.len());
         let parameter = |at: usize| {
-            let needed = described.parameters.get(at).cloned().flatten().filter(|needed| !needed.is_null());
+            let needed = described.parameters.get(at).and_then(Option::as_deref).filter(|needed| !needed.data_type().is_null());
             Parameter::new(declared.get(at).copied().unwrap_or(0), needed)
         };
         let parameters = (0..n_parameters).map(parameter).collect::<Result<_>>()?;
@@ -125,7 +125,7 @@ async fn listed(session: &Session, statement: &Statement, declared: &mut Vec<u32
     }
     let found = session.describe(&single).await?;
     for number in numbers {
-        let element = found.parameters.get(number - 1).and_then(Option::as_ref).map_or(Type::TEXT, columns::of_type);
+        let element = found.parameters.get(number - 1).and_then(Option::as_deref).map_or(Type::TEXT, columns::of_field);
         declared.resize(declared.len().max(number), 0);
         if let Some(place) = declared.get_mut(number - 1) {
             *place = columns::array_of(&element).oid();
@@ -154,7 +154,7 @@ fn type_of_sql(data_type: &ast::DataType) -> Option<Type> {
         let element = type_of_sql(element)?;
         return match element {
             Type::OID => Some(Type::OID_ARRAY),
-            Type::UUID => Some(Type::UUID_ARRAY),
+            Type::JSON => Some(Type::JSONB_ARRAY),
             element => Some(columns::array_of(&element)).filter(|array| *array != Type::JSONB),
         };
     }
@@ -182,9 +182,9 @@ fn type_of_sql(data_type: &ast::DataType) -> Option<Type> {
 }
 
 /// The cast that a declared parameter needs; None where the statement has found the same, or a type that loses nothing.
-fn cast_of(oid: u32, found: Option<&DataType>) -> Option<ast::DataType> {
+fn cast_of(oid: u32, found: Option<&Field>) -> Option<ast::DataType> {
     let declared = Type::from_oid(oid).filter(|data_type| *data_type != Type::UNKNOWN)?;
-    let found = found.filter(|found| !found.is_null()).map(columns::of_type);
+    let found = found.filter(|found| !found.data_type().is_null()).map(columns::of_field);
     let integer = |data_type: &Type| matches!(*data_type, Type::INT2 | Type::INT4 | Type::INT8);
     let text = |data_type: &Type| matches!(*data_type, Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME);
     let lossless = found.is_some_and(|found| found == declared || integer(&found) && integer(&declared) || text(&declared));
@@ -227,6 +227,8 @@ fn sql_type(data_type: &Type) -> Option<ast::DataType> {
         Type::TIMESTAMP => ast::DataType::Timestamp(None, ast::TimezoneInfo::None),
         Type::TIMESTAMPTZ => ast::DataType::Timestamp(None, utc),
         Type::INTERVAL => ast::DataType::Interval { fields: None, precision: None },
+        Type::UUID => ast::DataType::Uuid,
+        Type::JSON | Type::JSONB => ast::DataType::JSONB,
         _ => {
             let element = columns::element_of(data_type)?;
             ast::DataType::Array(ast::ArrayElemTypeDef::SquareBracket(Box::new(sql_type(&element)?), None))

@@ -1,4 +1,4 @@
-//! Functions whose answers have a shape: arrays of oids and of types, privileges as rows, JSON of values, and texts that others are made of.
+//! Functions whose answers have a shape: arrays of oids and of types, privileges as rows, and texts that others are made of.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +20,6 @@ use pgwire::api::Type;
 use super::catalog::{OWNER_OID, PgCatalog};
 use super::fill::of_privilege;
 use super::functions::{ACL_ITEMS, OID_ARRAY, REGTYPES_TEXT, format_type};
-use super::json;
 
 type Answer = Arc<dyn Fn(&[ArrayRef], usize) -> Result<ArrayRef> + Send + Sync>;
 
@@ -30,12 +29,10 @@ pub(super) fn udfs(catalog: &Arc<PgCatalog>) -> Vec<ScalarUDF> {
     let text_list = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)));
     let items = DataType::List(Arc::new(Field::new_list_field(DataType::Struct(item_fields()), true)));
     let oids = DataType::List(Arc::new(Field::new_list_field(DataType::Int32, true)));
-    let all: [(&'static str, DataType, Answer); 8] = [
+    let all: [(&'static str, DataType, Answer); 6] = [
         (ACL_ITEMS, items, Arc::new(move |arrays, n_rows| acl_items(arrays, n_rows, |role| held.role_oid(role)))),
         (OID_ARRAY, oids, Arc::new(oid_array)),
         (REGTYPES_TEXT, text_list, Arc::new(regtypes)),
-        ("json_build_object", DataType::Utf8, Arc::new(build_object)),
-        ("jsonb_build_object", DataType::Utf8, Arc::new(build_object)),
         ("like_escape", DataType::Utf8, Arc::new(like_escape)),
         ("to_regtype", DataType::Int32, Arc::new(to_regtype)),
         ("pg_char_to_encoding", DataType::Int32, Arc::new(encoding)),
@@ -185,32 +182,6 @@ fn regtypes(arrays: &[ArrayRef], _: usize) -> Result<ArrayRef> {
     }
     let lists: ListArray = out.finish();
     Ok(Arc::new(lists))
-}
-
-fn build_object(arrays: &[ArrayRef], n_rows: usize) -> Result<ArrayRef> {
-    if !arrays.len().is_multiple_of(2) {
-        return exec_err!("argument list must have even number of elements");
-    }
-    let mut objects = Vec::with_capacity(n_rows);
-    for row in 0..n_rows {
-        let mut out = String::from("{");
-        for pair in arrays.chunks(2) {
-            let [key, value] = pair else { continue };
-            if out.len() > 1 {
-                out.push_str(", ");
-            }
-            let key = cast(key, &DataType::Utf8)?;
-            if key.is_null(row) {
-                return exec_err!("null value not allowed for object key");
-            }
-            json::write(&mut out, key.as_ref(), row)?;
-            out.push_str(": ");
-            json::write(&mut out, value.as_ref(), row)?;
-        }
-        out.push('}');
-        objects.push(out);
-    }
-    Ok(Arc::new(StringArray::from(objects)))
 }
 
 /// A pattern of LIKE with another escape character, as one with the backslash.

@@ -2,28 +2,32 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, ListBuilder, StringArray, StringBuilder};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::exec_err;
+use datafusion::common::{exec_err, internal_err};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
 };
 use pgwire::api::Type;
 
-use crate::engine::relation::TextType;
+use crate::engine::relation::{TextType, elements};
 use crate::error::Error;
 
-/// What `x::uuid` and `x::jsonb` become.
+/// What `x::uuid` and `x::jsonb` become, and `x::uuid[]` and `x::jsonb[]`.
 pub(super) const UUID: &str = "uuid";
 pub(super) const JSONB: &str = "jsonb";
+pub(super) const UUIDS: &str = "uuid_array";
+pub(super) const JSONBS: &str = "jsonb_array";
 
-/// Both functions.
-pub(super) fn udfs() -> [ScalarUDF; 2] {
-    TextType::ALL.map(|(of, name)| {
+/// The functions.
+pub(super) fn udfs() -> [ScalarUDF; 4] {
+    let all =
+        [(UUID, TextType::Uuid, false), (JSONB, TextType::Json, false), (UUIDS, TextType::Uuid, true), (JSONBS, TextType::Json, true)];
+    all.map(|(name, of, listed)| {
         let signature = Signature::one_of(vec![TypeSignature::Any(1)], Volatility::Immutable);
-        ScalarUDF::new_from_impl(Typed { name, of, signature })
+        ScalarUDF::new_from_impl(Typed { name, of, listed, signature })
     })
 }
 
@@ -35,11 +39,31 @@ pub(super) fn of_field(field: &Field) -> Option<Type> {
     })
 }
 
+/// What the values of a Postgres type are checked as.
+pub(super) fn of_type(data_type: &Type) -> Option<TextType> {
+    match *data_type {
+        Type::UUID => Some(TextType::Uuid),
+        Type::JSON | Type::JSONB => Some(TextType::Json),
+        _ => None,
+    }
+}
+
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Typed {
     name: &'static str,
     of: TextType,
+    /// Whether the values are arrays of the type.
+    listed: bool,
     signature: Signature,
+}
+
+impl Typed {
+    fn gives(&self) -> DataType {
+        if !self.listed {
+            return DataType::Utf8;
+        }
+        DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true).with_metadata(self.of.metadata())))
+    }
 }
 
 impl ScalarUDFImpl for Typed {
@@ -52,27 +76,65 @@ impl ScalarUDFImpl for Typed {
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Utf8)
+        Ok(self.gives())
     }
 
     fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        Ok(Arc::new(Field::new(self.name, DataType::Utf8, true).with_metadata(self.of.metadata())))
+        let field = Field::new(self.name, self.gives(), true);
+        Ok(Arc::new(if self.listed { field } else { field.with_metadata(self.of.metadata()) }))
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let arrays = ColumnarValue::values_to_arrays(&arguments.args)?;
         let Some(first) = arrays.first() else { return exec_err!("a value is needed") };
-        // A struct or list is shown as jsonb anyway.
-        let texts = if matches!(first.data_type(), DataType::Struct(_) | DataType::List(_)) {
-            written(first)?
-        } else {
-            cast(first, &DataType::Utf8)?
+        let found: ArrayRef = match first.data_type() {
+            DataType::List(_) | DataType::Null if self.listed => {
+                let lists = cast(first, &self.gives())?;
+                let lists = lists.as_list::<i32>();
+                let values = self.checked(lists.values())?;
+                let DataType::List(field) = self.gives() else { return internal_err!("{} gives lists", self.name) };
+                Arc::new(ListArray::try_new(field, lists.offsets().clone(), values, lists.nulls().cloned())?)
+            }
+            _ if self.listed => self.read_lists(cast(first, &DataType::Utf8)?.as_string::<i32>())?,
+            // A struct or list is shown as jsonb anyway.
+            DataType::Struct(_) | DataType::List(_) => self.checked(&written(first)?)?,
+            _ => self.checked(first)?,
         };
-        let checked = texts.as_string::<i32>().iter().map(|text| {
-            let value = text.map(|text| self.of.read(text).ok_or_else(|| unreadable(self.name, text)));
-            value.transpose().map_err(DataFusionError::from)
-        });
-        Ok(ColumnarValue::Array(Arc::new(checked.collect::<Result<StringArray>>()?)))
+        Ok(ColumnarValue::Array(found))
+    }
+}
+
+impl Typed {
+    fn checked(&self, values: &ArrayRef) -> Result<ArrayRef> {
+        let texts = cast(values, &DataType::Utf8)?;
+        let one = |text: Option<&str>| text.map(|text| self.one(text)).transpose();
+        Ok(Arc::new(texts.as_string::<i32>().iter().map(one).collect::<Result<StringArray>>()?))
+    }
+
+    fn one(&self, text: &str) -> Result<String> {
+        self.of.read(text).ok_or_else(|| {
+            let name = if self.of == TextType::Json { "json" } else { self.of.word() };
+            unreadable(format!("invalid input syntax for type {name}: \"{text}\""))
+        })
+    }
+
+    /// Arrays that are written as text.
+    fn read_lists(&self, texts: &StringArray) -> Result<ArrayRef> {
+        let mut lists = ListBuilder::new(StringBuilder::new());
+        if let DataType::List(field) = self.gives() {
+            lists = lists.with_field(field);
+        }
+        for text in texts {
+            if let Some(text) = text {
+                let items = elements(text).ok_or_else(|| unreadable(format!("malformed array literal: \"{text}\"")))?;
+                for item in items {
+                    let value = item.map(|item| self.one(&item)).transpose()?;
+                    lists.values().append_option(value);
+                }
+            }
+            lists.append(text.is_some());
+        }
+        Ok(Arc::new(lists.finish()))
     }
 }
 
@@ -84,9 +146,8 @@ fn written(values: &ArrayRef) -> Result<ArrayRef> {
     Ok(Arc::new((0..values.len()).map(one).collect::<crate::error::Result<StringArray>>()?))
 }
 
-fn unreadable(name: &str, text: &str) -> Error {
-    let name = if name == JSONB { "json" } else { name };
-    Error::Encode { code: "22P02", message: format!("invalid input syntax for type {name}: \"{text}\"") }
+fn unreadable(message: String) -> DataFusionError {
+    Error::Encode { code: "22P02", message }.into()
 }
 
 /// The 16 bytes of a uuid's binary form; None if the text is none.

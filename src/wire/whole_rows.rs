@@ -8,8 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::forms::calls;
-use super::rewrite::{call, last, quoted};
-use super::typed::JSONB;
+use super::rewrite::{last, quoted};
 use crate::plan::column_names as names;
 
 /// The functions that take one.
@@ -69,7 +68,7 @@ impl VisitorMut for Calls {
                 let label = Expr::Value(Value::SingleQuotedString(column.clone()).with_empty_span());
                 [label, Expr::CompoundIdentifier(vec![quoted(name), quoted(column)])]
             };
-            *expr = call(JSONB, calls("named_struct", columns.iter().flat_map(field).collect()));
+            *expr = calls("jsonb_build_object", columns.iter().flat_map(field).collect());
         }
         ControlFlow::Continue(())
     }
@@ -89,7 +88,7 @@ mod tests {
         };
         assert_eq!(
             rewritten("SELECT row_to_json(t) AS j FROM (SELECT 1 AS a, count(*) FROM u) t"),
-            "SELECT jsonb(named_struct('a', \"t\".\"a\", 'count', \"t\".\"count\")) AS j FROM (SELECT 1 AS a, count(*) FROM u) t"
+            "SELECT jsonb_build_object('a', \"t\".\"a\", 'count', \"t\".\"count\") AS j FROM (SELECT 1 AS a, count(*) FROM u) t"
         );
         for same in ["SELECT row_to_json(u) FROM (SELECT 1 AS a) t", "SELECT row_to_json(t) FROM (SELECT * FROM u) t"] {
             assert_eq!(rewritten(same), same);

@@ -15,6 +15,7 @@ mod files;
 mod function_page;
 mod idle;
 mod joins;
+mod json;
 mod limits;
 mod media;
 mod model_calls;

@@ -5,7 +5,7 @@ use framesql::settings::Settings;
 use crate::client::{Client, Server, bind, execute, message, parse};
 
 /// The oid of a type and of its array, a value as text, and another.
-const TYPES: [(&str, i32, i32, &str, &str); 15] = [
+const TYPES: [(&str, i32, i32, &str, &str); 17] = [
     ("bool", 16, 1000, "t", "f"),
     ("int2", 21, 1005, "-7", "32767"),
     ("int4", 23, 1007, "-70000", "2147483647"),
@@ -20,6 +20,8 @@ const TYPES: [(&str, i32, i32, &str, &str); 15] = [
     ("time", 1083, 1183, "12:34:56.789", "00:00:00"),
     ("timestamp", 1114, 1115, "2026-05-01 12:34:56.789", "1969-12-31 23:59:59.999999"),
     ("timestamptz", 1184, 1185, "2026-05-01 12:34:56.789+00", "1969-12-31 23:59:59.999999+00"),
+    ("uuid", 2950, 2951, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "00000000-0000-0000-0000-000000000000"),
+    ("jsonb", 3802, 3807, "{\"a\": [1, \"x, y\"]}", "null"),
     ("interval", 1186, 1187, "1 mon 2 days 03:04:05.6", "-00:00:01"),
 ];
 

@@ -15,7 +15,7 @@ use crate::engine::session::Session;
 use crate::engine::store::Change;
 use crate::error::{Error, Result};
 use crate::plan::column_names::{self, Names};
-use crate::plan::column_type::{column_type, text_type, word_of};
+use crate::plan::column_type::{cast_type, column_type, text_type, word_of};
 use crate::plan::text_type::TextType;
 use crate::view::table::{Table, TableColumn};
 
@@ -94,8 +94,7 @@ async fn declared(session: &Session, name: &str, create: &ast::CreateTable) -> R
         }
         let (data_type, max_chars) = column_type(&declared.data_type)?;
         let of = text_type(&declared.data_type);
-        // Read where the rows are checked.
-        let sql_type = if of.is_some() { ast::DataType::Text } else { declared.data_type.clone() };
+        let sql_type = cast_type(&declared.data_type);
         let (mut nullable, mut default) = (true, ScalarValue::try_from(&data_type)?);
         for option in &declared.options {
             match &option.option {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
 use datafusion::arrow::compute::{concat, take};
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::MemTable;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -140,8 +140,8 @@ async fn plan(session: &Session, insert: &ast::Insert, table: &Table) -> Result<
     Ok((LogicalPlan::Projection(Projection::try_new(columns, Arc::new(source))?), n_parameters))
 }
 
-/// The types of the parameters that stand by themselves in VALUES: those of their columns.
-pub(super) fn parameter_types(session: &Session, insert: &ast::Insert) -> Result<Vec<(usize, DataType)>> {
+/// The parameters that stand by themselves in VALUES, with their columns.
+pub(super) fn parameter_types(session: &Session, insert: &ast::Insert) -> Result<Vec<(usize, FieldRef)>> {
     if gallery(session, insert)?.is_some() {
         return Ok(Vec::new());
     }
@@ -155,7 +155,7 @@ pub(super) fn parameter_types(session: &Session, insert: &ast::Insert) -> Result
             if let ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::Placeholder(name), .. }) = expr
                 && let (Ok(number), Some(column)) = (name.trim_start_matches('$').parse::<usize>(), table.columns().get(*at))
             {
-                types.push((number, column.field.data_type().clone()));
+                types.push((number, Arc::new(column.field.clone())));
             }
         }
     }

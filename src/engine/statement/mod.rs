@@ -32,7 +32,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, StringArray};
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
@@ -218,12 +218,12 @@ pub(super) async fn describe(session: &Session, statement: &Statement) -> Result
             };
             let mut parameters = with_all(query::parameters_of(&plan)?, other);
             if let ast::Statement::Insert(insert) = other.as_ref() {
-                for (number, data_type) in insert::parameter_types(session, insert)? {
+                for (number, field) in insert::parameter_types(session, insert)? {
                     if let Some(place) = parameters
                         .get_mut(number.saturating_sub(1))
-                        .filter(|place| place.as_ref().is_none_or(|known| *known == DataType::Utf8))
+                        .filter(|place| place.as_ref().is_none_or(|known| *known.data_type() == DataType::Utf8))
                     {
-                        *place = Some(data_type);
+                        *place = Some(field);
                     }
                 }
             }
@@ -234,7 +234,7 @@ pub(super) async fn describe(session: &Session, statement: &Statement) -> Result
 }
 
 /// With those parameters that no plan knows, as they stand in ON CONFLICT.
-fn with_all(mut parameters: Vec<Option<DataType>>, statement: &ast::Statement) -> Vec<Option<DataType>> {
+fn with_all(mut parameters: Vec<Option<FieldRef>>, statement: &ast::Statement) -> Vec<Option<FieldRef>> {
     let _ = ast::visit_expressions(statement, |expr| {
         if let ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::Placeholder(name), .. }) = expr
             && let Ok(number) = name.trim_start_matches('$').parse::<u16>()

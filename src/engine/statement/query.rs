@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::execution::SendableRecordBatchStream;
@@ -97,12 +97,12 @@ pub(super) async fn describe(session: &Session, query: &QueryText) -> Result<Des
     Ok(Described { parameters, columns: Some(columns), planned })
 }
 
-/// The types of a plan's parameters, where they are known.
-pub(in crate::engine) fn parameters_of(plan: &LogicalPlan) -> Result<Vec<Option<DataType>>> {
-    let types = plan.get_parameter_types()?;
+/// A plan's parameters as the columns that they stand for, where those are known.
+pub(in crate::engine) fn parameters_of(plan: &LogicalPlan) -> Result<Vec<Option<FieldRef>>> {
+    let fields = plan.get_parameter_fields()?;
     let number = |name: &str| name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok()).unwrap_or(0);
-    let n = types.keys().map(|name| number(name)).max().unwrap_or(0);
-    let of = |at: usize| types.iter().find(|(name, _)| number(name) == at).and_then(|(_, data_type)| data_type.clone());
+    let n = fields.keys().map(|name| number(name)).max().unwrap_or(0);
+    let of = |at: usize| fields.iter().find(|(name, _)| number(name) == at).and_then(|(_, field)| field.clone());
     Ok((1..=n).map(of).collect())
 }
 

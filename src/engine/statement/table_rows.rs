@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::compute::{concat, concat_batches, interleave};
+use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::LogicalPlan;
@@ -100,9 +101,13 @@ pub(super) fn default_sql(column: &TableColumn) -> String {
     }
 }
 
-/// A value as the column's type. Of uuid and jsonb it is text, which is read where the rows are checked.
+/// A value as the column's type. Of uuid and jsonb it is text, which is read where the rows are checked, and so it is in arrays.
 pub(super) fn cast_sql(column: &TableColumn, value: &str) -> String {
-    let data_type = if TextType::of_field(&column.field).is_some() { "text" } else { &column.sql_type };
+    let data_type = match column.field.data_type() {
+        DataType::List(item) if TextType::of_field(item).is_some() => "text[]",
+        _ if TextType::of_field(&column.field).is_some() => "text",
+        _ => &column.sql_type,
+    };
     format!("CAST({value} AS {data_type})")
 }
 
