@@ -3,7 +3,7 @@
 
     benches/peer/mota.py FRAMESQL FOLDER    the program, and the folder with TUD-Campus/gt.txt, TUD-Campus.det.txt and the same of TUD-Stadtmitte
 
-It fails where the default method is below SORT's own figures (Bewley's program on the same detections), or below the other method.
+It fails where a method is below SORT's own figures (Bewley's program on the same detections), or the default one below the other.
 """
 
 import csv
@@ -82,7 +82,7 @@ def main(program, folder):
         for method, (mota, idf1, *counts) in zip(METHODS, scores):
             print(f"| {clip} | {method} | {mota:.3f} | {idf1:.3f} | {' | '.join(str(int(count)) for count in counts)} | {least} |")
         sort, bytetrack = (round(one.iloc[0], 3) for one in scores)
-        failed |= bytetrack < least or bytetrack < sort
+        failed |= not least <= sort <= bytetrack
     return 1 if failed else 0
 
 

@@ -61,7 +61,7 @@ impl Track {
     fn new(bbox: &Bbox, us: i64) -> Track {
         let (seen, h) = (measured(bbox), f64::from(bbox.h).max(1.0));
         let state = matrix(8, 1, |row, _| if row < 4 { seen[row][0] } else { 0.0 });
-        let variance = |at: usize| square(h * if at < 4 { 0.03 } else { 4.7 });
+        let variance = |at: usize| square(h * [0.03, 0.03, 0.03, 0.03, 4.7, 4.7, 2.0, 2.0][at]);
         let covariance = matrix(8, 8, |row, column| if row == column { variance(row) } else { 0.0 });
         Track { id: None, seen_at: us, n_hits: 1, state, covariance }
     }

@@ -13,6 +13,8 @@ const STRAYED: f64 = 0.5;
 const TURNED: f64 = 0.78;
 /// How fast it may be when it is first seen: standard deviation, in heights a second.
 const AT_FIRST: f64 = 4.7;
+/// How fast it may grow or shrink then, likewise: things pass a camera faster than they come nearer.
+const GROWING_AT_FIRST: f64 = 2.0;
 
 /// How many numbers a filter is.
 pub const N_NUMBERS: usize = 20;
@@ -26,8 +28,8 @@ struct Quantity {
 }
 
 impl Quantity {
-    fn new(at: f64, height: f64) -> Quantity {
-        Quantity { at, speed: 0.0, variances: [square(MEASURED * height), 0.0, square(AT_FIRST * height)] }
+    fn new(at: f64, at_first: f64, height: f64) -> Quantity {
+        Quantity { at, speed: 0.0, variances: [square(MEASURED * height), 0.0, square(at_first * height)] }
     }
 
     /// Constant velocity, with white noise on both: x' = F x, P' = F P Fᵀ + Q.
@@ -69,8 +71,9 @@ fn quantities(bbox: &Box) -> [f64; 4] {
 impl BoxFilter {
     /// Something seen for the first time.
     pub fn new(bbox: &Box) -> BoxFilter {
-        let seen = quantities(bbox);
-        BoxFilter(seen.map(|at| Quantity::new(at, seen[3].max(1.0))))
+        let [cx, cy, w, h] = quantities(bbox);
+        let seen = [(cx, AT_FIRST), (cy, AT_FIRST), (w, GROWING_AT_FIRST), (h, GROWING_AT_FIRST)];
+        BoxFilter(seen.map(|(at, at_first)| Quantity::new(at, at_first, h.max(1.0))))
     }
 
     /// So many seconds later, unseen.
