@@ -27,6 +27,11 @@ impl Dialect for FramesqlDialect {
         true
     }
 
+    /// With names that are expressions the parser reads every argument twice, and calls in calls as many times as two to the power of their depth.
+    fn supports_named_fn_args_with_expr_name(&self) -> bool {
+        false
+    }
+
     as_in_postgres! {
         identifier_quote_style(name: &str) -> Option<char>;
         is_delimited_identifier_start(character: char) -> bool;
@@ -49,7 +54,6 @@ impl Dialect for FramesqlDialect {
         supports_comment_on() -> bool;
         supports_load_extension() -> bool;
         supports_named_fn_args_with_colon_operator() -> bool;
-        supports_named_fn_args_with_expr_name() -> bool;
         supports_empty_projections() -> bool;
         supports_nested_comments() -> bool;
         supports_string_escape_constant() -> bool;
