@@ -104,7 +104,7 @@ pub const PROCESS_SETTINGS: &[ProcessSetting] = &[
     ProcessSetting {
         name: "FRAMESQL_MODEL_TIME_LIMIT",
         default: "60 s",
-        meaning: "an inference of a model that takes longer is an error, told when it is over (s, or a number with a unit)",
+        meaning: "an inference of a model that takes longer is stopped, and an error (s, or a number with a unit)",
     },
     ProcessSetting {
         name: "ORT_DYLIB_PATH",

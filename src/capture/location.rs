@@ -65,7 +65,7 @@ pub(super) fn path_of(url: &str) -> Result<PathBuf> {
         Ok(parsed) if parsed.scheme() == "file" => parsed.to_file_path().map_err(|()| unreadable(url)),
         // One letter is a drive, not a scheme.
         Ok(parsed) if parsed.scheme().len() > 1 => {
-            Err(Error::unsupported(format!("source scheme \"{}:\"", parsed.scheme()), "Use file:///path/to/clip.mp4 or pattern:."))
+            Err(Error::unsupported(format!("\"{}:\" in an address", parsed.scheme()), "Use a file: file:///path/to/clip.mp4."))
         }
         _ => Ok(PathBuf::from(url)),
     }

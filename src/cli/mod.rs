@@ -13,12 +13,16 @@ mod stop;
 mod table;
 
 use std::process::ExitCode;
+use std::thread;
 
 use clap::{Parser, Subcommand};
-use tokio::runtime::Runtime;
+use tokio::runtime::Builder;
 use tracing_subscriber::EnvFilter;
 
 use crate::error::{Error, Result};
+
+/// The stack of every thread that plans or runs statements: enough for the deepest that is read. What is not used of it is no memory.
+const STACK_BYTES: usize = 256 << 20;
 
 /// A SQL streaming query engine for video.
 #[derive(Parser, Debug)]
@@ -47,7 +51,14 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    match start(cli.command) {
+    let work = move || start(cli.command);
+    let started = thread::Builder::new().name("main".into()).stack_size(STACK_BYTES).spawn(work);
+    let ended = match started.map(thread::JoinHandle::join) {
+        Ok(Ok(ended)) => ended,
+        Ok(Err(_)) => Err(Error::Internal("the program has panicked".into())),
+        Err(e) => Err(Error::io("could not start a thread", e)),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of the output has seen enough: `framesql run … | head`.
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
@@ -59,7 +70,11 @@ pub fn main() -> ExitCode {
 }
 
 fn start(command: Command) -> Result<()> {
-    let runtime = Runtime::new().map_err(|e| Error::io("could not start the threads of the program", e))?;
+    let runtime = Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(STACK_BYTES)
+        .build()
+        .map_err(|e| Error::io("could not start the threads of the program", e))?;
     match command {
         Command::Demo(demo) => runtime.block_on(demo.run()),
         Command::Serve(serve) => runtime.block_on(serve.run()),

@@ -92,6 +92,12 @@ impl Models {
 fn all_named(names: &[String]) -> Result<Vec<&'static Entry>> {
     let mut found: Vec<&Entry> = Vec::new();
     for name in names {
+        // `text` reads by two of them, text-detection and text-recognition.
+        let parts = entries().iter().filter(|e| e.name.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('-')));
+        if entry(name).is_err() && parts.clone().next().is_some() {
+            found.extend(parts);
+            continue;
+        }
         let entry = entry(name).map_err(|_| {
             let all = entries().iter().map(|e| e.name.as_str()).collect::<Vec<_>>().join(", ");
             let hint = if embedded().iter().any(|model| model.name == *name) {

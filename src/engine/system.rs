@@ -181,6 +181,11 @@ fn sources(system: &System) -> Columns {
 /// The started objects' columns, and behind their rows those that could not be started; the error is NULL for what has started.
 fn with_missing(started: Columns, missing: &[NotStarted]) -> Columns {
     let n_started = started.first().map_or(0, |(_, column)| column.len());
+    with_errors(started, vec![None; n_started], missing)
+}
+
+/// The same, where what has started may have failed since.
+fn with_errors(started: Columns, failed: Vec<Option<String>>, missing: &[NotStarted]) -> Columns {
     let of = |name: &str, like: &ArrayRef| match name {
         "name" => text(missing.iter().map(|o| without_key(&o.name))),
         "kind" => text(missing.iter().map(|o| o.kind.word())),
@@ -196,7 +201,7 @@ fn with_missing(started: Columns, missing: &[NotStarted]) -> Columns {
             (name, concat(&[&column, &more]).expect("both parts are of one type"))
         })
         .collect();
-    let errors = std::iter::repeat_n(None, n_started).chain(missing.iter().map(|o| Some(o.error.as_str())));
+    let errors = failed.into_iter().chain(missing.iter().map(|o| Some(o.error.clone())));
     all.push(("error", Arc::new(StringArray::from_iter(errors))));
     all
 }
@@ -253,7 +258,8 @@ fn views(system: &System) -> Columns {
         ("materialized", Arc::new(BooleanArray::from_iter(all.iter().map(|o| Some(matches!(o.body, Body::Materialized(_))))))),
         ("definition", text(all.iter().map(|o| &o.definition))),
     ];
-    with_missing(started, &system.missing.of(&[Kind::View, Kind::MaterializedView]))
+    let failed = all.iter().map(|o| if let Body::Materialized(view) = &o.body { error_of(view) } else { None }).collect();
+    with_errors(started, failed, &system.missing.of(&[Kind::View, Kind::MaterializedView]))
 }
 
 fn state(view: &MaterializedView) -> &'static str {
@@ -262,6 +268,14 @@ fn state(view: &MaterializedView) -> &'static str {
         Some(End::Whole) => "finished",
         Some(End::Failed { .. }) => "failed",
         Some(End::Dropped) => "dropped",
+    }
+}
+
+/// Why it has failed, if it has.
+fn error_of(view: &MaterializedView) -> Option<String> {
+    match view.ending() {
+        Some(End::Failed { message, .. }) => Some(message),
+        _ => None,
     }
 }
 
@@ -285,16 +299,12 @@ fn view_stats(system: &System) -> Columns {
 
 fn jobs(system: &System) -> Columns {
     let all = system.jobs.all();
-    let error = |view: &MaterializedView| match view.ending() {
-        Some(End::Failed { message, .. }) => Some(message),
-        _ => None,
-    };
     let reads = |job: &super::job::Job| job.sources.iter().map(|s| s.name().to_owned()).collect::<Vec<_>>().join(", ");
     vec![
         ("view", text(all.iter().map(|j| &j.0))),
         ("sources", text(all.iter().map(|(_, j)| reads(j)))),
         ("state", text(all.iter().map(|(_, j)| state(&j.view)))),
-        ("error", Arc::new(StringArray::from_iter(all.iter().map(|(_, j)| error(&j.view))))),
+        ("error", Arc::new(StringArray::from_iter(all.iter().map(|(_, j)| error_of(&j.view))))),
     ]
 }
 

@@ -172,8 +172,18 @@ impl Call {
             ))),
         };
         let partition = self.partition.iter().map(|key| column("PARTITION BY", key)).collect::<Result<Vec<Column>>>()?;
-        let order = self.order.iter().map(|key| column("ORDER BY", &key.expr)).collect::<Result<Vec<Column>>>()?;
-        let Some((time, first)) = order.first().zip(self.order.first()) else {
+        let mut order = self.order.iter().map(|key| column("ORDER BY", &key.expr)).collect::<Result<Vec<Column>>>()?;
+        let mut options: Vec<_> = self.order.iter().map(|key| key.options).collect();
+        if order.is_empty() {
+            // Where one column is a time there is no other order of events.
+            let times = schema.iter().filter(|(_, field)| matches!(field.data_type(), DataType::Timestamp(_, Some(_))));
+            let times: Vec<Column> = times.map(|(qualifier, field)| Column::new(qualifier.cloned(), field.name())).collect();
+            if let [time] = times.as_slice() {
+                order.push(time.clone());
+                options.push(Default::default());
+            }
+        }
+        let Some((time, first)) = order.first().zip(options.first()) else {
             return Err(Error::refused(
                 format!("{name} without ORDER BY has no order in which rows follow one another"),
                 "Write ORDER BY ts, the event time, behind the table and its PARTITION BY.",
@@ -181,7 +191,7 @@ impl Call {
             .into());
         };
         let (_, field) = schema.qualified_field_from_column(time)?;
-        if !matches!(field.data_type(), DataType::Timestamp(_, Some(_))) || first.options.asc == Some(false) {
+        if !matches!(field.data_type(), DataType::Timestamp(_, Some(_))) || first.asc == Some(false) {
             return Err(Error::refused(
                 format!("the first column of {name}'s ORDER BY is the event time, ascending, not {}", time.name),
                 "Write ORDER BY ts, and behind it what tells rows of one time apart: ORDER BY ts, frame_no.",
@@ -189,10 +199,10 @@ impl Call {
             .into());
         }
         let index = |column: &Column| schema.index_of_column(column);
-        let keys = order.iter().zip(&self.order).map(|(column, key)| {
-            let descending = key.options.asc == Some(false);
+        let keys = order.iter().zip(&options).map(|(column, key)| {
+            let descending = key.asc == Some(false);
             // As in Postgres: NULLs are the largest.
-            Ok(Order { column: index(column)?, descending, nulls_first: key.options.nulls_first.unwrap_or(descending) })
+            Ok(Order { column: index(column)?, descending, nulls_first: key.nulls_first.unwrap_or(descending) })
         });
         let order = keys.collect::<Result<Vec<_>>>()?;
         let partition = partition.iter().map(index).collect::<Result<Vec<_>>>()?;

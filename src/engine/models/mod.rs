@@ -52,7 +52,7 @@ pub struct Embedded {
 
 /// The models that are part of the program.
 pub fn embedded() -> Vec<Embedded> {
-    let all = Models::new().list().into_iter().filter(|listed| listed.state == "embedded");
+    let all = Models::default().list().into_iter().filter(|listed| listed.state == "embedded");
     let one = |listed: Listed| {
         let (name, task) = (listed.description.name.clone(), listed.description.task);
         let what = format!("what {} runs (version {})", caller(&name, task), listed.version);
@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn a_model_that_is_not_installed_says_what_to_type_and_one_that_is_damaged_is_not_run() {
         let user = tempfile::tempdir().unwrap();
-        let (models, homes) = (Models::new(), Homes(vec![user.path().into()]));
+        let (models, homes) = (Models::default(), Homes(vec![user.path().into()]));
         homes.offer(&models).unwrap();
         let error = Error::from(models.get("objects").unwrap_err());
         assert_eq!((error.sqlstate(), error.hint().as_deref()), ("55000", Some("Run framesql models pull objects.")));

@@ -112,18 +112,29 @@ impl CreateModel<'_> {
         Ok(description)
     }
 
-    /// `coco80`, names with commas between them, or a file with a name a line.
+    /// `coco80`, names with commas between them (one name has one behind it), or a file with a name a line.
     fn labels(&self, value: &str, fence: &[PathBuf]) -> Result<Vec<String>> {
         if let Some(known) = labels::named(value) {
             return Ok(known);
         }
         let kept = |names: Vec<&str>| names.into_iter().map(|name| name.trim().to_owned()).collect();
         if value.contains(',') {
-            return Ok(kept(value.split(',').collect()));
+            // A comma at the end has no name behind it: it tells one name from a file.
+            return Ok(kept(value.trim_end().trim_end_matches(',').split(',').collect()));
+        }
+        // A word that looks like no file and is none: a detector of one class.
+        if !value.contains(['/', '.', ':']) && !Path::new(value).exists() {
+            return Ok(kept(vec![value]));
         }
         let file = location::file(value, fence)?;
         let text = std::fs::read_to_string(&file).map_err(|e| Error::io(format!("could not read file \"{}\"", file.display()), e))?;
-        Ok(kept(text.trim_end().lines().collect()))
+        // Some editors begin a file of UTF-8 with a mark.
+        let text = text.trim_start_matches('\u{feff}').trim_end();
+        if text.is_empty() {
+            let message = format!("file \"{}\" has no labels", file.display());
+            return Err(Error::Option { message, hint: Some("It has a name a line.".into()) });
+        }
+        Ok(kept(text.lines().collect()))
     }
 }
 

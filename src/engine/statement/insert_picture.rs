@@ -59,6 +59,10 @@ async fn faces(session: &Session, insert: &ast::Insert) -> Result<LogicalPlan> {
     };
     let state = session.context().state();
     let function = |name: &str| -> Result<Arc<ScalarUDF>> { Ok(state.udf(name)?) };
+    if places.iter().all(|place| *place != 1) {
+        let message = "a row of a gallery is a name and a picture, and no picture is given".into();
+        return Err(Error::Option { message, hint: Some("Write INSERT INTO people (name, picture) VALUES (…).".into()) });
+    }
     let (name, picture) = (value(0)?.0, value(1)?);
     let frame = match picture {
         (frame, data_type) if is_frame(&data_type) => frame,

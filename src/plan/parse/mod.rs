@@ -1,6 +1,7 @@
 //! SQL text to statements: our own recursive descent for framesql's statements, sqlparser for the queries inside them.
 
 pub mod columns;
+mod depth;
 mod dialect;
 mod partition;
 pub(super) mod pattern;
@@ -335,6 +336,7 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
             part.iter().filter(|t| !matches!(t.token, Token::Whitespace(_) | Token::EOF)).cloned().collect();
         let (Some(first), Some(last)) = (words.first(), words.last()) else { continue };
         let text = slice(sql, &offsets, first.span.start, last.span.end).trim().to_owned();
+        depth::check(&words)?;
         drop_table_keywords(&mut words);
         version::mark(&dialect, &mut words);
         table_argument::mark(&mut words);

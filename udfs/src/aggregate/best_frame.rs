@@ -16,7 +16,7 @@ sql_aggregate!(
     state: [frame_type(), DataType::Float64, DataType::Binary], accumulator: || Ok(Box::new(Best { file: false, best: None })),
     syntax: "best_frame(frame, score float8) -> FRAME",
     description: "The frame with the greatest score, as a reference without its pixels, which do not outlive the row: it prints as source#frame_no and size. best_jpeg gives its picture. Of several with the same score the earliest. Rows whose frame or score is NULL or not a number do not count; NULL where none counts.",
-    example: "SELECT best_frame(frame, sharpness(frame)) FROM clip WHERE frame_no < 50"
+    example: "SELECT best_frame(frame, sharpness(frame)) FROM clip WHERE frame_no < 100"
 );
 
 /// The best row so far, with its file where one is asked for.

@@ -15,7 +15,7 @@ sql_aggregate!(
     state: [DataType::Binary], accumulator: || Ok(Box::new(Votes::default())),
     syntax: "vote(text text, score float8) -> text",
     description: "The text whose scores have the greatest sum: what a plate or a sign says that was read many times, each time with another doubt. Of several with the same sum the first in order. Rows whose text or score is NULL or not a number do not count; NULL where none counts.",
-    example: "SELECT vote(code.text, 1) FROM clip CROSS JOIN UNNEST(read_codes(frame)) AS code WHERE frame_no % 50 = 0"
+    example: "SELECT vote(CASE WHEN face.box['x'] < 640 THEN 'left' ELSE 'right' END, face.score) FROM clip CROSS JOIN UNNEST(detect_faces(frame)) AS face"
 );
 
 /// The sum and the number of each text's scores.

@@ -4,7 +4,7 @@ use arrow::array::ArrayRef;
 use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
-use super::neighbourhood::{Samples, nearest, side, weighted};
+use super::neighbourhood::{Samples, mean, nearest, side};
 use crate::frame::frame_type;
 use crate::pixels::{luma, mapped};
 
@@ -29,7 +29,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
 
 fn compare(luma: &[u8], width: usize, size: usize, below: f64) -> Vec<u8> {
     let samples = Samples { width, height: luma.len() / width.max(1), n: 1, data: luma.to_vec() };
-    let means = weighted(&samples, &vec![1.0 / size as f32; size], nearest);
+    let means = mean(&samples, size, nearest);
     // OpenCV compares whole numbers, with what is below rounded up.
     let below = below.ceil().clamp(-256.0, 256.0) as i32;
     luma.iter().zip(&means.data).map(|(v, mean)| if i32::from(*v) > i32::from(*mean) - below { 255 } else { 0 }).collect()

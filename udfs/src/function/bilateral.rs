@@ -1,11 +1,14 @@
 //! `bilateral(frame [, size int4 [, sigma_color float8 [, sigma_space float8]]]) -> FRAME`: the picture smoothed, its edges kept.
 
+use std::array::from_fn;
+
 use arrow::array::ArrayRef;
 use datafusion_common::{Result, exec_err};
 
 use super::call::{Arguments, Decoder, sql_function};
-use super::neighbourhood::{Samples, mirrored, side};
+use super::neighbourhood::{Samples, mirrored, padded, rounded, side};
 use crate::frame::frame_type;
+use crate::interrupt;
 
 sql_function!(
     Bilateral, "bilateral", arguments: [Frame, Int, Float, Float], required: 1, returns: frame_type(),
@@ -29,35 +32,63 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
     })
 }
 
-/// Tomasi and Manduchi (ICCV 1998).
+/// Pixels of a row that are worked on together: what is done to all, the compiler does to many in a step.
+const TOGETHER: usize = 64;
+
+/// The red, the green or the blue of these pixels.
+fn together(line: &[u8], at: usize) -> &[u8; TOGETHER] {
+    line.get(at..).and_then(|line| line.first_chunk()).unwrap_or(&[0; TOGETHER])
+}
+
+/// Tomasi and Manduchi (ICCV 1998). Of a picture in RGB.
 fn smoothed(samples: &Samples, side: usize, sigma_color: f64, sigma_space: f64) -> Samples {
     let &Samples { width, height, n, ref data } = samples;
     let falling = |of: f64, sigma: f64| (-0.5 * of / (sigma * sigma)).exp() as f32;
-    let by_color: Vec<f32> = (0..=3 * 255_i32).map(|d| falling(f64::from(d * d), sigma_color)).collect();
+    let by_color: [f32; 3 * 255 + 1] = from_fn(|d| falling((d * d) as f64, sigma_color));
     let half = (side / 2) as isize;
     let circle: Vec<(isize, isize, f32)> = (-half..=half)
         .flat_map(|dy| (-half..=half).map(move |dx| (dx, dy)))
         .filter(|(dx, dy)| dx * dx + dy * dy <= half * half)
         .map(|(dx, dy)| (dx, dy, falling((dx * dx + dy * dy) as f64, sigma_space)))
         .collect();
-    let columns: Vec<usize> = (-half..width as isize + half).map(|x| mirrored(x, width) * n).collect();
+    // The colours one by one, rows with as many pixels more as a neighbourhood and a last step need.
+    let wide = width + 2 * half as usize + TOGETHER;
+    let mut planes: [Vec<u8>; 3] = from_fn(|_| Vec::with_capacity(wide * height));
+    let mut padding = Vec::new();
+    for line in data.chunks_exact((width * n).max(1)) {
+        padded(line, n, half as usize, mirrored, |sample| sample, &mut padding);
+        padding.resize(wide * n, 0);
+        planes.iter_mut().enumerate().for_each(|(c, plane)| plane.extend(padding.as_chunks::<3>().0.iter().map(|pixel| pixel[c])));
+    }
     let mut made = Vec::with_capacity(data.len());
     for y in 0..height as isize {
-        let rows: Vec<usize> = (-half..=half).map(|dy| mirrored(y + dy, height) * width * n).collect();
-        for x in 0..width {
-            let here = (y as usize * width + x) * n;
-            let [r, g, b] = [data[here], data[here + 1], data[here + 2]];
-            let (mut weights, mut sums) = (0.0_f32, [0.0_f32; 3]);
+        if interrupt::asked() {
+            break;
+        }
+        let rows: Vec<usize> = (-half..=half).map(|dy| mirrored(y + dy, height) * wide).collect();
+        for x in (0..width).step_by(TOGETHER) {
+            let colors = |dx: isize, dy: isize| {
+                let at = rows[(dy + half) as usize] + (x as isize + dx + half) as usize;
+                planes.each_ref().map(|plane| together(plane, at))
+            };
+            let [r, g, b] = colors(0, 0);
+            let (mut weights, mut sums) = ([0.0_f32; TOGETHER], [[0.0_f32; TOGETHER]; 3]);
             for (dx, dy, by_space) in &circle {
-                let at = rows[(dy + half) as usize] + columns[(x as isize + dx + half) as usize];
-                let near = [data[at], data[at + 1], data[at + 2]];
-                let unlike = usize::from(near[0].abs_diff(r)) + usize::from(near[1].abs_diff(g)) + usize::from(near[2].abs_diff(b));
-                let weight = by_space * by_color[unlike];
-                weights += weight;
-                sums.iter_mut().zip(near).for_each(|(sum, value)| *sum += weight * f32::from(value));
+                let near = colors(*dx, *dy);
+                let unlike = |a: u8, b: u8| u16::from(a.abs_diff(b));
+                let unlike: [u16; TOGETHER] = from_fn(|i| unlike(near[0][i], r[i]) + unlike(near[1][i], g[i]) + unlike(near[2][i], b[i]));
+                let weight = unlike.map(|unlike| by_space * by_color[usize::from(unlike)]);
+                (0..TOGETHER).for_each(|i| weights[i] += weight[i]);
+                for (sums, near) in sums.iter_mut().zip(near) {
+                    (0..TOGETHER).for_each(|i| sums[i] += weight[i] * f32::from(near[i]));
+                }
             }
-            made.extend(sums.map(|sum| (sum / weights).round_ties_even().clamp(0.0, 255.0) as u8));
+            for i in 0..TOGETHER.min(width - x) {
+                made.extend(sums.each_ref().map(|sums| rounded(sums[i] / weights[i])));
+            }
         }
     }
+    // All of it is there, unless nobody waits for it.
+    made.resize(data.len(), 0);
     Samples { width, height, n, data: made }
 }

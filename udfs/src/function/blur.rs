@@ -4,7 +4,7 @@ use arrow::array::ArrayRef;
 use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
-use super::neighbourhood::{Samples, mirrored, side, weighted};
+use super::neighbourhood::{Samples, mean, mirrored, side};
 use crate::frame::frame_type;
 
 sql_function!(
@@ -20,6 +20,6 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
         let given = if arguments.given(1) { arguments.int(1, row) } else { Some(5) };
         let Some(side) = side("blur", given)? else { return Ok(None) };
         let samples = Samples::rgb(&decoder.decode(picture)?)?;
-        Ok(Some(weighted(&samples, &vec![1.0 / side as f32; side], mirrored).into_picture()))
+        Ok(Some(mean(&samples, side, mirrored).into_picture()))
     })
 }

@@ -13,7 +13,7 @@ sql_function!(
     Brightness, "brightness", arguments: [Frame], required: 1, returns: DataType::Float64,
     syntax: "brightness(frame) -> float8",
     description: "How bright the picture is: the mean of its luma (as grayscale gives it), from 0, black, to 255, white. NULL for a NULL frame or a picture that cannot be decoded.",
-    example: "SELECT frame_no FROM clip WHERE brightness(frame) < 20"
+    example: "SELECT frame_no, brightness(frame) FROM clip WHERE frame_no % 30 = 0"
 );
 
 fn run(arguments: &Arguments) -> Result<ArrayRef> {

@@ -11,6 +11,7 @@ use datafusion_expr::{ColumnarValue, ScalarFunctionArgs};
 use super::boxes::{is_box, is_boxes, is_point};
 use crate::detection::{detection_type, detections_type};
 use crate::frame::{FrameBuilder, FrameColumn, FrameId, FrameView, Picture, PixelFormat, frame_type, is_frame};
+use crate::interrupt;
 use crate::pixels::{Damaged, decoded, sized};
 
 /// What an argument may be.
@@ -197,10 +198,15 @@ impl Arguments {
     /// any other error is the query's.
     pub(super) fn frames<T>(&self, mut each: impl FnMut(usize, &FrameView<'_>) -> Result<Option<T>>) -> Result<Vec<Option<T>>> {
         let frames = FrameColumn::try_new(self.array(0)?.as_ref())?;
-        let one = |row| match frames.get(row).map(|view| each(row, &view)) {
-            None => Ok(None),
-            Some(Err(error)) if Damaged::caused(&error) => Ok(None),
-            Some(result) => result,
+        let one = |row| {
+            let found = frames.get(row).map(|view| each(row, &view));
+            // A picture that was left half done is never shown.
+            interrupt::check()?;
+            match found {
+                None => Ok(None),
+                Some(Err(error)) if Damaged::caused(&error) => Ok(None),
+                Some(result) => result,
+            }
         };
         (0..self.n_rows).map(one).collect()
     }

@@ -27,56 +27,87 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
 }
 
 /// The tangent of an eighth of a half turn, in 1/32768: what is flatter is an edge that goes down, and so on (as OpenCV rounds it).
-const TANGENT: i64 = 13_573;
+const TANGENT: i32 = 13_573;
+/// No gradient is stronger: the sum of its two amounts, each at most 4 times 255.
+const STRONGEST: i16 = 2040;
+
+/// A row's gradients, and how strong they are with one more, 0, at either end.
+#[derive(Default)]
+struct Line {
+    across: Vec<i16>,
+    down: Vec<i16>,
+    strength: Vec<i16>,
+}
+
+impl Line {
+    fn set(&mut self, across: &[i16], down: &[i16]) {
+        self.across.clear();
+        self.across.extend_from_slice(across);
+        self.down.clear();
+        self.down.extend_from_slice(down);
+        self.strength.clear();
+        self.strength.push(0);
+        self.strength.extend(across.iter().zip(down).map(|(dx, dy)| dx.wrapping_abs().wrapping_add(dy.wrapping_abs())));
+        self.strength.push(0);
+    }
+}
 
 /// Canny (IEEE PAMI 8, 1986): maxima across the gradient, the strong ones followed along the weak ones.
 pub(super) fn edges(luma: &[u8], width: usize, low: f64, high: f64) -> Vec<u8> {
     let height = luma.len() / width.max(1);
-    let gradients = gradients(luma, width, nearest);
-    let strength: Vec<i32> = gradients.iter().map(|(dx, dy)| dx.abs() + dy.abs()).collect();
-    let inside = |x: isize, y: isize| {
-        let (x, y) = (usize::try_from(x).ok()?, usize::try_from(y).ok()?);
-        (x < width && y < height).then_some(y * width + x)
-    };
-    let at = |x: isize, y: isize| inside(x, y).map_or(0, |at| strength[at]);
-    let above = |strength: i32, limit: f64| f64::from(strength) > limit.floor();
-    // 0 is no edge, 1 a weak one, 2 a strong one that is still to be followed.
-    let mut kind = vec![0_u8; luma.len()];
+    let least = |limit: f64| (0..=STRONGEST).find(|strength| f64::from(*strength) > limit.floor()).unwrap_or(STRONGEST + 1);
+    let (low, high) = (least(low), least(high));
+    // 0 is no edge, 1 a weak one, 2 a strong one that is still to be followed. One pixel more on every side is none: no neighbour is outside.
+    let wide = width + 2;
+    let mut kind = vec![0_u8; wide * (height + 2)];
     let mut open = Vec::new();
-    for y in 0..height as isize {
-        for x in 0..width as isize {
-            let Some(here) = inside(x, y) else { continue };
-            let m = strength[here];
-            if !above(m, low) {
-                continue;
-            }
-            let (dx, dy) = gradients[here];
-            let (across, down) = (i64::from(dx.abs()), i64::from(dy.abs()) << 15);
-            let flat = across * TANGENT;
-            let most = if down < flat {
-                m > at(x - 1, y) && m >= at(x + 1, y)
-            } else if down > flat + (across << 16) {
-                m > at(x, y - 1) && m >= at(x, y + 1)
-            } else {
-                let side = if (dx < 0) == (dy < 0) { 1 } else { -1 };
-                m > at(x - side, y - 1) && m > at(x + side, y + 1)
-            };
-            if most {
-                kind[here] = 1;
-                if above(m, high) {
-                    kind[here] = 2;
-                    open.push((x, y));
+    let [mut above, mut here] = [(); 2].map(|()| Line { strength: vec![0; wide], ..Line::default() });
+    let mut under = Line::default();
+    let mut first = 0;
+    let mut next = |across: &[i16], down: &[i16]| {
+        under.set(across, down);
+        for (x, gradient) in here.across.iter().zip(&here.down).enumerate() {
+            let m = here.strength[x + 1];
+            if m >= low && most(gradient, [&above, &here, &under].map(|line| &line.strength[x..x + 3])) {
+                kind[first + x + 1] = 1 + u8::from(m >= high);
+                if m >= high {
+                    open.push(first + x + 1);
                 }
             }
         }
-    }
-    while let Some((x, y)) = open.pop() {
-        for (dx, dy) in [(-1, -1), (0, -1), (1, -1), (-1, 0), (1, 0), (-1, 1), (0, 1), (1, 1)] {
-            if let Some(next) = inside(x + dx, y + dy).filter(|at| kind[*at] == 1) {
-                kind[next] = 2;
-                open.push((x + dx, y + dy));
+        std::mem::swap(&mut above, &mut here);
+        std::mem::swap(&mut here, &mut under);
+        first += wide;
+    };
+    gradients(luma, width, nearest, &mut next);
+    next(&vec![0; width], &vec![0; width]);
+    while let Some(at) = open.pop() {
+        for near in [at - wide - 1, at - wide, at - wide + 1, at - 1, at + 1, at + wide - 1, at + wide, at + wide + 1] {
+            if kind[near] == 1 {
+                kind[near] = 2;
+                open.push(near);
             }
         }
     }
-    kind.iter().map(|kind| if *kind == 2 { 255 } else { 0 }).collect()
+    let mut made = Vec::with_capacity(luma.len());
+    for row in kind.chunks_exact(wide).skip(1).take(height) {
+        made.extend(row[1..=width].iter().map(|kind| if *kind == 2 { 255 } else { 0 }));
+    }
+    made
+}
+
+/// Whether no neighbour across the edge has a stronger gradient than the middle one of three by three.
+fn most((dx, dy): (&i16, &i16), [above, here, under]: [&[i16]; 3]) -> bool {
+    let m = here[1];
+    let (across, down) = (i32::from(dx.wrapping_abs()), i32::from(dy.wrapping_abs()) << 15);
+    let flat = across * TANGENT;
+    if down < flat {
+        m > here[0] && m >= here[2]
+    } else if down > flat + (across << 16) {
+        m > above[1] && m >= under[1]
+    } else if (*dx < 0) == (*dy < 0) {
+        m > above[0] && m > under[2]
+    } else {
+        m > above[2] && m > under[0]
+    }
 }

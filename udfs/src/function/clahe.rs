@@ -4,7 +4,7 @@ use arrow::array::ArrayRef;
 use datafusion_common::{Result, exec_err};
 
 use super::call::{Arguments, Decoder, sql_function};
-use super::neighbourhood::mirrored;
+use super::neighbourhood::{mirrored, rounded};
 use crate::frame::frame_type;
 use crate::pixels::{luma, mapped};
 
@@ -38,13 +38,14 @@ fn equalized(luma: &[u8], width: usize, limit: f64, tiles: usize) -> Vec<u8> {
     let whole = width.is_multiple_of(tiles) && height.is_multiple_of(tiles);
     let tile = |side: usize| if whole { side / tiles } else { (side + tiles - side % tiles) / tiles };
     let (across, down) = (tile(width), tile(height));
+    let places: Vec<usize> = (0..across * tiles).map(|x| mirrored(x as isize, width)).collect();
     let tables: Vec<[u8; 256]> = (0..tiles * tiles)
         .map(|at| {
             let (left, top) = (at % tiles * across, at / tiles * down);
             let mut counts = [0_u32; 256];
             for y in top..top + down {
                 let row = mirrored(y as isize, height) * width;
-                (left..left + across).for_each(|x| counts[usize::from(luma[row + mirrored(x as isize, width)])] += 1);
+                (left..left + across).for_each(|x| counts[usize::from(luma[row + places[x]])] += 1);
             }
             table(counts, (across * down) as u32, limit)
         })
@@ -62,7 +63,7 @@ fn equalized(luma: &[u8], width: usize, limit: f64, tiles: usize) -> Vec<u8> {
         for (value, (left, right, beside)) in line.iter().zip(&columns) {
             let of = |row: usize, column: usize| f32::from(tables[row * tiles + column][usize::from(*value)]);
             let row = |row: usize| of(row, *left) * (1.0 - beside) + of(row, *right) * beside;
-            made.push((row(upper) * (1.0 - below) + row(lower) * below).round_ties_even().clamp(0.0, 255.0) as u8);
+            made.push(rounded(row(upper) * (1.0 - below) + row(lower) * below));
         }
     }
     made

@@ -8,14 +8,14 @@ use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
 use super::lists::{boxes, list_of, lists, point_type, points, struct_of, structs};
-use super::regions::{Region, labels, regions};
+use super::regions::{Region, regions};
 use crate::detection::{Box, box_type};
 use crate::pixels::upright_luma;
 
 sql_function!(
     Contours, "contours", arguments: [Frame, Float], required: 1, returns: contours_type(),
     syntax: "contours(frame [, min_area float8]) -> struct(points struct(x float4, y float4)[], area float8, length float8, box BOX)[]",
-    description: "The outlines of the regions of pixels that are not black and touch by side or corner, from the top down, as the outer ones of OpenCV's findContours with CHAIN_APPROX_SIMPLE: the pixels at which the outline turns, what it encloses (contourArea), how long it is (arcLength), and its box. Holes have none. Outlines that enclose less than min_area, 0 unless \
+    description: "The outlines of the regions of pixels that are not black and touch by side or corner, from the top down, as the outer ones of OpenCV's findContours with RETR_CCOMP and CHAIN_APPROX_SIMPLE (a region in another's hole has one, too): the pixels at which the outline turns, what it encloses (contourArea), how long it is (arcLength), and its box. Holes have none. Outlines that enclose less than min_area, 0 unless \
 given, are left out. An empty list for a black picture; NULL for a NULL frame or min_area, or a picture that cannot be decoded.",
     example: "SELECT outline.area, cardinality(outline.points) FROM clip CROSS JOIN UNNEST(contours(threshold(frame, 200), 100)) AS outline WHERE frame_no = 100"
 );
@@ -58,54 +58,61 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
 }
 
 fn outlines(luma: &[u8], width: usize) -> Vec<Outline> {
-    let labels = labels(luma, width);
-    let one = |(at, region): (usize, Region)| {
-        let label = at as u32 + 1;
-        let row = labels.get(region.top * width..(region.top + 1) * width).unwrap_or(&[]);
-        let first = row.iter().position(|l| *l == label).unwrap_or(region.left);
-        let points = turns(&border(&labels, width, label, (first as i32, region.top as i32)));
+    // One pixel more on every side, which is black: no neighbour is outside.
+    let wide = width + 2;
+    let mut framed = vec![0; wide];
+    for line in luma.chunks_exact(width.max(1)) {
+        framed.push(0);
+        framed.extend_from_slice(line);
+        framed.push(0);
+    }
+    framed.resize(framed.len() + wide, 0);
+    let one = |region: Region| {
+        let points = turns(&framed, wide, (region.start, region.top));
         let ends = || points.iter().zip(points.iter().cycle().skip(1));
         let twice: i64 = ends().map(|(a, b)| i64::from(a.0) * i64::from(b.1) - i64::from(b.0) * i64::from(a.1)).sum();
         let length = ends().map(|(a, b)| f64::from(a.0 - b.0).hypot(f64::from(a.1 - b.1))).sum();
         let bbox = Box { x: region.left as f32, y: region.top as f32, w: region.width() as f32, h: region.height() as f32 };
         Outline { area: twice.abs() as f64 / 2.0, length, bbox, points }
     };
-    regions(luma, width).into_iter().enumerate().map(one).collect()
+    regions(luma, width).into_iter().map(one).collect()
 }
 
 /// The eight neighbours, clockwise from the left as the picture is seen.
 const AROUND: [(i32, i32); 8] = [(-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1), (0, 1), (-1, 1)];
 
-/// The pixels of a region's outer border, one after another, from its first pixel (Suzuki and Abe 1985).
-fn border(labels: &[u32], width: usize, label: u32, start: (i32, i32)) -> Vec<(i32, i32)> {
-    let holds = |(x, y): (i32, i32)| {
-        let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) else { return false };
-        x < width && labels.get(y * width + x) == Some(&label)
-    };
-    let beside = |(x, y): (i32, i32), at: usize| AROUND.get(at % 8).map_or((x, y), |(dx, dy)| (x + dx, y + dy));
-    let Some(first) = (0..8).find(|at| holds(beside(start, *at))) else { return vec![start] };
+/// The pixels at which a region's outer border turns, one after another, from its first pixel (Suzuki and Abe 1985). `framed` has rows of `wide`, one black pixel on
+/// every side, and what is not black beside a region is part of it.
+fn turns(framed: &[u8], wide: usize, (x, y): (usize, usize)) -> Vec<(i32, i32)> {
+    let steps = AROUND.map(|(dx, dy)| dy as isize * wide as isize + dx as isize);
+    let beside = |at: usize, way: usize| at.wrapping_add_signed(steps[way % 8]);
+    let holds = |at: usize| framed.get(at).is_some_and(|v| *v > 0);
+    let start = (y + 1) * wide + x + 1;
+    let mut place = (x as i32, y as i32);
+    let Some(first) = (0..8).find(|way| holds(beside(start, *way))) else { return vec![place] };
     let last = beside(start, first);
     let (mut here, mut came_from) = (start, first);
-    let mut border = Vec::new();
+    let mut turns = Vec::new();
+    // The ways out of the first pixel and into the one that it is at.
+    let (mut out, mut into) = (None, None);
     loop {
-        border.push(here);
         // The other way round, from the one behind that it came from.
-        let Some(next) = (1..=8).map(|step| (came_from + 8 - step) % 8).find(|at| holds(beside(here, *at))) else { return border };
-        let there = beside(here, next);
-        if there == start && here == last {
-            return border;
+        let Some(way) = (1..=8).map(|step| (came_from + 8 - step) % 8).find(|way| holds(beside(here, *way))) else { return turns };
+        if into != Some(way) {
+            turns.push(place);
         }
-        (here, came_from) = (there, (next + 4) % 8);
+        out = out.or(Some(way));
+        let there = beside(here, way);
+        if there == start && here == last {
+            // It was not known yet whether it turns at the first one.
+            if out == Some(way) {
+                turns.remove(0);
+            }
+            return turns;
+        }
+        place = (place.0 + AROUND[way].0, place.1 + AROUND[way].1);
+        (here, came_from, into) = (there, (way + 4) % 8, Some(way));
     }
-}
-
-/// Those of a closed chain of neighbours at which it turns.
-fn turns(border: &[(i32, i32)]) -> Vec<(i32, i32)> {
-    let n = border.len();
-    let at = |index: usize| border.get(index % n.max(1)).copied().unwrap_or_default();
-    let step = |a: (i32, i32), b: (i32, i32)| (b.0 - a.0, b.1 - a.1);
-    let turned = |index: usize| n < 3 || step(at(index + n - 1), at(index)) != step(at(index), at(index + 1));
-    (0..n).filter(|index| turned(*index)).map(at).collect()
 }
 
 #[cfg(test)]

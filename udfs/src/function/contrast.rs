@@ -13,7 +13,7 @@ sql_function!(
     Contrast, "contrast", arguments: [Frame], required: 1, returns: DataType::Float64,
     syntax: "contrast(frame) -> float8",
     description: "How far apart light and dark are: the standard deviation of the luma, 0 for a picture of one brightness, at most 127.5. NULL for a NULL frame or a picture that cannot be decoded.",
-    example: "SELECT frame_no FROM clip WHERE contrast(frame) < 10"
+    example: "SELECT frame_no, contrast(frame) FROM clip WHERE frame_no % 30 = 0"
 );
 
 fn run(arguments: &Arguments) -> Result<ArrayRef> {

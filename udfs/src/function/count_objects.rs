@@ -17,7 +17,7 @@ sql_function!(
     description: "How many things of that label the model named objects finds in a picture, at its own least score: the length of \
 detect_objects(frame, ARRAY[label]). 0 where there is none, and for a label that the model does not have. NULL for a NULL frame, a picture that cannot \
 be decoded, or a NULL label. The model runs once a frame for all labels.",
-    example: "SELECT ts, count_objects(frame, 'person') AS people, count_objects(frame, 'car') AS cars FROM clip"
+    example: "SELECT ts, count_objects(frame, 'person') AS people, count_objects(frame, 'car') AS cars FROM clip WHERE frame_no % 25 = 0"
 );
 
 /// How it runs its model.

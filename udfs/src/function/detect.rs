@@ -16,7 +16,7 @@ pixels of the picture as displayed and cut at its edges, landmarks where the mod
 unless given; below 0.1 (or the model's own, if that is less) it counts as that. Of boxes of one class that overlap by more than the model's iou the \
 surest stays. NULL for a NULL frame, a picture that cannot be decoded, or a NULL min_score; an empty list where nothing is found. It runs once a frame \
 however often and by however many queries it is asked for.",
-    example: "SELECT ts, car.score, car.box FROM clip CROSS JOIN UNNEST(detect(frame, 'objects', 0.4)) AS car WHERE car.label = 'car'"
+    example: "SELECT ts, thing.label, thing.score, thing.box FROM clip CROSS JOIN UNNEST(detect(frame, 'objects', 0.4)) AS thing WHERE frame_no = 100"
 );
 
 /// How it runs its model.

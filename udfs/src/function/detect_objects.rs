@@ -17,7 +17,7 @@ sql_function!(
 ('person', 'bicycle', 'car', 'bus', 'truck', 'dog' ...). Only those with one of the labels, where labels are given; a label that the model does not have \
 finds nothing. min_score is the model's own unless given; what scores below 0.1 is never kept, so a lower one is as 0.1. NULL for a NULL frame, a picture that cannot be decoded, NULL labels or a NULL min_score; an \
 empty list where nothing is found. It is detect(frame, 'objects') with a filter: the model runs once a frame for all of them.",
-    example: "SELECT ts, cardinality(detect_objects(frame, ARRAY['car', 'bus', 'truck'])) AS vehicles FROM clip"
+    example: "SELECT ts, thing.label, thing.score FROM clip CROSS JOIN UNNEST(detect_objects(frame, ARRAY['person', 'car'])) AS thing WHERE frame_no % 25 = 0"
 );
 
 /// How it runs its model.

@@ -20,7 +20,7 @@ one person mostly have a cosine_similarity above 0.55. The face is turned uprigh
 input (224x224); a face without landmarks, or a box, is cut as a square around its middle, 1.3 times its longer side, black outside the picture. NULL for a \
 NULL frame, a picture that cannot be decoded, and a NULL face or an empty box. It runs once a face however often and by however many queries it is asked for: \
 results are kept by frame and face.",
-    example: "SELECT ts, face_embedding(frame, face) FROM clip CROSS JOIN UNNEST(detect_faces(frame, 0.8)) AS face"
+    example: "SELECT ts, face_embedding(frame, face) FROM clip CROSS JOIN UNNEST(detect_faces(frame, 0.8)) AS face WHERE frame_no = 100"
 );
 
 /// How it runs its model.

@@ -1,11 +1,15 @@
 //! Where points of one picture are in the next: Lucas and Kanade (IJCAI 1981), from coarse to fine (Bouguet 2001).
 
+use std::array::from_fn;
+
 use super::neighbourhood::mirrored;
 
 /// From one point of the grid to the next, px.
 const STEP: usize = 16;
 /// Half the side of a window, without its middle, px.
 const HALF: isize = 7;
+/// The side of a window with one more pixel on every side, px.
+const WIDE: usize = 2 * HALF as usize + 3;
 /// Pictures of a pyramid at most, each half as large as the one before.
 const N_LEVELS: usize = 3;
 /// Steps at most by which a point is moved on one level.
@@ -47,18 +51,17 @@ impl Level {
     fn half(&self) -> Level {
         let (width, height) = (self.width.div_ceil(2), self.height.div_ceil(2));
         const WEIGHTS: [f32; 5] = [1.0 / 16.0, 4.0 / 16.0, 6.0 / 16.0, 4.0 / 16.0, 1.0 / 16.0];
+        // Where the five of each pixel are: found once, as it takes a division.
+        let around = |at: usize, length: usize| [-2, -1, 0, 1, 2].map(|d| mirrored(2 * at as isize + d, length));
+        let columns: Vec<[usize; 5]> = (0..width).map(|x| around(x, self.width)).collect();
         let mut across = Vec::with_capacity(width * self.height);
         for line in self.data.chunks_exact(self.width.max(1)) {
-            for x in 0..width as isize {
-                across.push((-2..=2).zip(WEIGHTS).map(|(d, w)| line[mirrored(2 * x + d, self.width)] * w).sum::<f32>());
-            }
+            across.extend(columns.iter().map(|five| five.iter().zip(WEIGHTS).map(|(x, w)| line[*x] * w).sum::<f32>()));
         }
         let mut data = Vec::with_capacity(width * height);
-        for y in 0..height as isize {
-            let rows: [usize; 5] = [-2, -1, 0, 1, 2].map(|d| mirrored(2 * y + d, self.height) * width);
-            for x in 0..width {
-                data.push(rows.iter().zip(WEIGHTS).map(|(row, w)| across[row + x] * w).sum::<f32>());
-            }
+        for y in 0..height {
+            let rows = around(y, self.height).map(|y| &across[y * width..][..width]);
+            data.extend((0..width).map(|x| rows.iter().zip(WEIGHTS).map(|(row, w)| row[x] * w).sum::<f32>()));
         }
         Level { width, height, data }
     }
@@ -66,7 +69,8 @@ impl Level {
     /// The value between four pixels; outside it is that of the nearest.
     fn at(&self, x: f32, y: f32) -> f32 {
         let (x, y) = (x.clamp(0.0, (self.width - 1) as f32), y.clamp(0.0, (self.height - 1) as f32));
-        let (left, top) = (x as usize, y as usize);
+        // Inside, and so of 32 bits, of which the cast is shorter.
+        let (left, top) = (x as i32 as usize, y as i32 as usize);
         let (right, bottom) = ((left + 1).min(self.width - 1), (top + 1).min(self.height - 1));
         let (fx, fy) = (x - left as f32, y - top as f32);
         let row = |y: usize| self.data[y * self.width + left] * (1.0 - fx) + self.data[y * self.width + right] * fx;
@@ -116,14 +120,17 @@ fn follow(before: &Levels, now: &Levels, point: (f32, f32)) -> Option<(f32, f32)
 fn step(before: &Level, now: &Level, at: (f32, f32), guess: (f32, f32)) -> Option<(f32, f32)> {
     let window = || (-HALF..=HALF).flat_map(|dy| (-HALF..=HALF).map(move |dx| (dx as f32, dy as f32)));
     let n = (2 * HALF + 1).pow(2) as f32;
+    // One more on every side, for the gradients: each value is one of five windows and found once.
+    let values: [[f32; WIDE]; WIDE] =
+        from_fn(|row| from_fn(|column| before.at(at.0 + (column as isize - HALF - 1) as f32, at.1 + (row as isize - HALF - 1) as f32)));
     let mut patch = Vec::with_capacity(n as usize);
     let (mut xx, mut xy, mut yy) = (0.0_f32, 0.0_f32, 0.0_f32);
-    for (dx, dy) in window() {
-        let (x, y) = (at.0 + dx, at.1 + dy);
-        let ix = (before.at(x + 1.0, y) - before.at(x - 1.0, y)) / 2.0;
-        let iy = (before.at(x, y + 1.0) - before.at(x, y - 1.0)) / 2.0;
-        (xx, xy, yy) = (xx + ix * ix, xy + ix * iy, yy + iy * iy);
-        patch.push((before.at(x, y), ix, iy));
+    for [above, here, under] in values.array_windows() {
+        for x in 1..WIDE - 1 {
+            let (ix, iy) = ((here[x + 1] - here[x - 1]) / 2.0, (under[x] - above[x]) / 2.0);
+            (xx, xy, yy) = (xx + ix * ix, xy + ix * iy, yy + iy * iy);
+            patch.push((here[x], ix, iy));
+        }
     }
     let least = (xx + yy - ((xx - yy).powi(2) + 4.0 * xy * xy).sqrt()) / 2.0;
     if least / n < TEXTURE {

@@ -16,6 +16,11 @@ const EDGES: (f64, f64) = (50.0, 150.0);
 const LEAST: f64 = 0.18;
 /// How far a lane's line leans at least and at most: columns a row.
 const LEAN: (f64, f64) = (0.35, 3.5);
+/// How far apart the lines of a lane are at the lower border, of the width; and at the upper row, of that: further away they meet.
+const APART: (f64, f64) = (0.3, 1.4);
+const MEETING: (f64, f64) = (0.03, 0.65);
+/// The strongest lines of a side that are looked at for one that makes a lane with the other side's.
+const CANDIDATES: usize = 4;
 /// How near to a line its edges are, of the width; and where it bends.
 const BESIDE: f64 = 0.03;
 const BENT: f64 = 0.05;
@@ -32,6 +37,12 @@ pub(super) struct Side {
 }
 
 impl Side {
+    /// Whether it still leans as a lane's line on that side does.
+    fn leans(&self, right: bool) -> bool {
+        let lean = (self.lower.0 - self.upper.0) / (self.lower.1 - self.upper.1).max(1.0);
+        (lean > 0.0) == right && (LEAN.0..=LEAN.1).contains(&lean.abs())
+    }
+
     /// Its two ends in a picture that is so many times as large, the lower one first.
     pub(super) fn ends(&self, across: f64, down: f64) -> [f32; 4] {
         [self.lower.0 * across, self.lower.1 * down, self.upper.0 * across, self.upper.1 * down].map(|v| v as f32)
@@ -85,19 +96,33 @@ pub(super) fn lane(luma: &[u8], width: usize) -> Lane {
     let least = (LEAST * (bottom - top) as f64) as u32;
     let found = lines(&edges, width, least);
     let last = (height - 1) as f64;
-    let side = |right: bool| {
+    let sides = |right: bool| -> Vec<Side> {
         let middle = width as f64 / 2.0;
-        let leans = |line: &Line| {
+        let leans = |line: &&Line| {
             let lean = -line.theta.tan();
-            let place = line.x_at(last)?;
-            let ours = (lean > 0.0) == right && (place > middle) == right && (LEAN.0..=LEAN.1).contains(&lean.abs());
+            let ours = |place: f64| (lean > 0.0) == right && (place > middle) == right && (LEAN.0..=LEAN.1).contains(&lean.abs());
             // What starts far outside the picture is the next lane's.
-            (ours && place.abs() < 1.5 * width as f64).then_some(())
+            line.x_at(last).is_some_and(|place| ours(place) && place.abs() < 1.5 * width as f64)
         };
-        let strongest = found.iter().find(|line| leans(line).is_some())?;
-        fitted(&points, strongest, (top as f64, last), width as f64)
+        let fitted = |line| fitted(&points, line, (top as f64, last), width as f64);
+        found.iter().filter(leans).take(CANDIDATES).filter_map(fitted).filter(|side| side.leans(right)).collect()
     };
-    Lane { left: side(false), right: side(true), ..none }
+    let (left, right) = (sides(false), sides(true));
+    let pairs = left.iter().enumerate().flat_map(|(i, l)| right.iter().enumerate().map(move |(j, r)| (i + j, *l, *r)));
+    let pair = pairs.filter(|(_, left, right)| are_a_lane(left, right, width as f64)).min_by_key(|(rank, ..)| *rank);
+    match (pair, left.first().copied(), right.first().copied()) {
+        (Some((_, left, right)), ..) => Lane { left: Some(left), right: Some(right), ..none },
+        // Two that are no lane: the one that more edges stand for.
+        (None, Some(left), Some(right)) if left.n_edges < right.n_edges => Lane { right: Some(right), ..none },
+        (None, Some(left), Some(_)) => Lane { left: Some(left), ..none },
+        (None, left, right) => Lane { left, right, ..none },
+    }
+}
+
+/// Whether two lines are those of one lane: so far apart at the lower border, and nearer to each other further away.
+fn are_a_lane(left: &Side, right: &Side, width: f64) -> bool {
+    let (near, far) = (right.lower.0 - left.lower.0, right.upper.0 - left.upper.0);
+    (APART.0 * width..=APART.1 * width).contains(&near) && (MEETING.0 * near..=MEETING.1 * near).contains(&far)
 }
 
 /// A straight line through the edges beside one, and how far a parabola through those a little further away bends from it.

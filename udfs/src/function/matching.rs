@@ -1,5 +1,7 @@
 //! Where a small picture of luma correlates best with a large one: everywhere, or from coarse to fine where that would take too long.
 
+use crate::interrupt;
+
 /// Products of pixels in one search at most; a larger one is made at half the size first.
 const MOST_PRODUCTS: usize = 1 << 27;
 /// How far from twice the place found at half the size the best one may be, px.
@@ -51,6 +53,9 @@ fn search(whole: &Luma, part: &Luma, columns: (usize, usize), rows: (usize, usiz
     let mut best: Option<((usize, usize), f64)> = None;
     let mut products = vec![0_u64; columns.1 - columns.0];
     for y in rows.0..rows.1 {
+        if interrupt::asked() {
+            break;
+        }
         products.fill(0);
         for (line, of_part) in (y..).zip(part.data.chunks_exact(part.width)) {
             let row = &whole.data[line * whole.width..][..whole.width];

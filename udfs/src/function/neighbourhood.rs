@@ -1,8 +1,11 @@
-//! Pictures by the neighbours of each pixel: means, extremes, medians and gradients over interleaved samples, borders as OpenCV has them.
+//! Pictures by the neighbours of each pixel: means, extremes and gradients over interleaved samples, borders as OpenCV has them.
+
+use std::collections::VecDeque;
 
 use datafusion_common::{Result, exec_err};
 
 use crate::frame::Picture;
+use crate::interrupt;
 use crate::pixels::{Damaged, Order, Pixels, render};
 use arrow::buffer::Buffer;
 
@@ -56,50 +59,116 @@ pub(super) fn nearest(at: isize, length: usize) -> usize {
 }
 
 /// A row with `half` pixels more on either side. What is done to all its samples at once, at one distance after the other, the compiler does to many in a step.
-pub(super) fn padded<T: Copy>(
-    line: &[u8],
+pub(super) fn padded<S: Copy, T>(
+    line: &[S],
     n: usize,
     half: usize,
     border: fn(isize, usize) -> usize,
-    of: impl Fn(u8) -> T,
+    of: impl Fn(S) -> T,
     out: &mut Vec<T>,
 ) {
     let width = line.len() / n.max(1);
     out.clear();
-    let mut outside = |x: isize| {
+    let outside = |out: &mut Vec<T>, x: isize| {
         let from = border(x, width) * n;
-        line[from..from + n].iter().map(|sample| of(*sample)).collect::<Vec<T>>()
+        out.extend(line[from..from + n].iter().map(|sample| of(*sample)));
     };
-    let before: Vec<T> = (-(half as isize)..0).flat_map(&mut outside).collect();
-    let behind: Vec<T> = (width as isize..(width + half) as isize).flat_map(&mut outside).collect();
-    out.extend(before);
+    (-(half as isize)..0).for_each(|x| outside(out, x));
     out.extend(line.iter().map(|sample| of(*sample)));
-    out.extend(behind);
+    (width as isize..(width + half) as isize).for_each(|x| outside(out, x));
 }
 
-/// Each sample with its row and its column weighted by one kernel of odd length, whose weights sum to 1; rounded to the nearest.
+/// The nearest whole number of 0 to 255, the even one of two. From 2^23 on a float has no fraction: adding that rounds, and a call of a function is many times slower.
+pub(super) fn rounded(value: f32) -> u8 {
+    (value + 8_388_608.0).to_bits() as u8
+}
+
+/// Samples of a row that are summed together: their sums stay in registers.
+const TOGETHER: usize = 32;
+
+/// The sum of lines, each with its weight, and what becomes of it. The lines are not shorter than `out`, which is whole chunks.
+fn summed<T>(lines: &[(&[f32], f32)], of: impl Fn(f32) -> T, out: &mut [T]) {
+    for (at, out) in out.as_chunks_mut::<TOGETHER>().0.iter_mut().enumerate() {
+        let mut sums = [0.0_f32; TOGETHER];
+        for (line, weight) in lines {
+            sums.iter_mut().zip(&line[at * TOGETHER..][..TOGETHER]).for_each(|(sum, value)| *sum += value * weight);
+        }
+        *out = sums.map(&of);
+    }
+}
+
+/// Each sample with its row and its column weighted by one kernel of odd length, whose weights are not negative and sum to 1; rounded to the nearest.
 pub(super) fn weighted(samples: &Samples, kernel: &[f32], border: fn(isize, usize) -> usize) -> Samples {
     let Samples { width, height, n, ref data } = *samples;
-    let half = kernel.len() / 2;
-    let row = width * n;
-    // Along the rows into floats, then along the columns, so that nothing is rounded twice.
-    let mut across = vec![0.0_f32; data.len()];
-    let mut wide = Vec::with_capacity(row + 2 * half * n);
-    for (line, out) in data.chunks_exact(row.max(1)).zip(across.chunks_exact_mut(row.max(1))) {
-        padded(line, n, half, border, f32::from, &mut wide);
-        for (d, weight) in kernel.iter().enumerate() {
-            out.iter_mut().zip(&wide[d * n..]).for_each(|(sum, value)| *sum += value * weight);
+    let (half, row) = (kernel.len() / 2, width * n);
+    let chunks = row.next_multiple_of(TOGETHER);
+    let mut wide = Vec::new();
+    let mut across = |y: isize| {
+        let from = border(y, height) * row;
+        padded(&data[from..from + row], n, half, border, f32::from, &mut wide);
+        wide.resize(chunks + 2 * half * n, 0.0);
+        let lines: Vec<(&[f32], f32)> = kernel.iter().enumerate().map(|(d, weight)| (&wide[d * n..], *weight)).collect();
+        let mut sums = vec![0.0; chunks];
+        summed(&lines, |sum| sum, &mut sums);
+        sums
+    };
+    // Along the rows into floats, then along the columns, so that nothing is rounded twice. A row comes and goes once: few are held, near the processor.
+    let mut rows: VecDeque<Vec<f32>> = VecDeque::with_capacity(kernel.len());
+    let mut made = Vec::with_capacity(data.len());
+    let mut line = vec![0; chunks];
+    for y in 0..height as isize {
+        if y == 0 {
+            rows.extend((-(half as isize)..half as isize).map(&mut across));
         }
+        if interrupt::asked() {
+            break;
+        }
+        rows.push_back(across(y + half as isize));
+        let lines: Vec<(&[f32], f32)> = rows.iter().map(Vec::as_slice).zip(kernel.iter().copied()).collect();
+        summed(&lines, rounded, &mut line);
+        made.extend_from_slice(&line[..row]);
+        rows.pop_front();
     }
-    let mut sums = vec![0.0_f32; row];
+    // All of it is there, unless nobody waits for it.
+    made.resize(data.len(), 0);
+    Samples { width, height, n, data: made }
+}
+
+/// Each sample with the mean of its square neighbourhood, rounded to the nearest.
+pub(super) fn mean(samples: &Samples, side: usize, border: fn(isize, usize) -> usize) -> Samples {
+    let Samples { width, height, n, ref data } = *samples;
+    let (half, row, area) = (side / 2, width * n, (side * side) as f32);
+    let line = |y: isize| &data[border(y, height) * row..][..row];
+    // The sums of the columns: at most 255 times 255, so that nothing wraps, here or below.
+    let mut columns = vec![0_u16; row];
+    let (mut wide, mut twice, mut sums) = (Vec::new(), Vec::new(), vec![0_i32; row]);
     let mut made = Vec::with_capacity(data.len());
     for y in 0..height as isize {
-        sums.fill(0.0);
-        for (d, weight) in (-(half as isize)..=half as isize).zip(kernel) {
-            let from = border(y + d, height) * row;
-            sums.iter_mut().zip(&across[from..from + row]).for_each(|(sum, value)| *sum += value * weight);
+        if y == 0 {
+            for dy in -(half as isize)..=half as isize {
+                columns.iter_mut().zip(line(dy)).for_each(|(sum, sample)| *sum = sum.wrapping_add(u16::from(*sample)));
+            }
+        } else {
+            let change = line(y + half as isize).iter().zip(line(y - 1 - half as isize));
+            let steps = columns.iter_mut().zip(change);
+            steps.for_each(|(sum, (new, old))| *sum = sum.wrapping_add(u16::from(*new)).wrapping_sub(u16::from(*old)));
         }
-        made.extend(sums.iter().map(|sum| sum.round_ties_even().clamp(0.0, 255.0) as u8));
+        padded(&columns, n, half, border, i32::from, &mut wide);
+        // Sums of 1, 2, 4, … columns; those that make up the side, one behind the other.
+        sums.fill(0);
+        let (mut length, mut behind) = (1, 0);
+        while length <= side {
+            if side & length > 0 {
+                sums.iter_mut().zip(&wide[behind * n..]).for_each(|(sum, part)| *sum = sum.wrapping_add(*part));
+                behind += length;
+            }
+            twice.clear();
+            twice.extend(wide.iter().zip(&wide[wide.len().min(length * n)..]).map(|(a, b)| a.wrapping_add(*b)));
+            std::mem::swap(&mut wide, &mut twice);
+            length *= 2;
+        }
+        // A quotient is never half way between two whole numbers, and further from it than a float's error.
+        made.extend(sums.iter().map(|sum| rounded(*sum as f32 / area)));
     }
     Samples { width, height, n, data: made }
 }
@@ -121,6 +190,9 @@ pub(super) fn extreme(samples: &Samples, side: usize, of: impl Fn(u8, u8) -> u8)
     }
     let mut made = Vec::with_capacity(data.len());
     for y in 0..height {
+        if interrupt::asked() {
+            break;
+        }
         let (from, to) = (y.saturating_sub(half), (y + half).min(height - 1));
         let first = made.len();
         made.extend_from_slice(&across[from * row..(from + 1) * row]);
@@ -128,109 +200,31 @@ pub(super) fn extreme(samples: &Samples, side: usize, of: impl Fn(u8, u8) -> u8)
             made[first..].iter_mut().zip(&across[other * row..(other + 1) * row]).for_each(|(a, b)| *a = of(*a, *b));
         }
     }
+    // All of it is there, unless nobody waits for it.
+    made.resize(data.len(), 0);
     Samples { width, height, n, data: made }
 }
 
-/// The side up to which the samples of a neighbourhood are counted in a byte.
-const COUNTED_IN_A_BYTE: usize = 15;
-
-/// Each sample with the median of its square neighbourhood, the border repeated.
-pub(super) fn median(samples: &Samples, side: usize) -> Samples {
-    if side <= COUNTED_IN_A_BYTE { median_by_bits(samples, side) } else { median_by_histogram(samples, side) }
-}
-
-/// The median bit by bit, from the highest: a bit is set if no more than half of the neighbourhood is below what it would make. All samples of a row at once.
-fn median_by_bits(samples: &Samples, side: usize) -> Samples {
-    let Samples { width, height, n, ref data } = *samples;
-    let (half, row, middle) = (side / 2, width * n, (side * side / 2) as u8);
-    // The rows of the neighbourhood, one after the other; each comes and goes once.
-    let mut rows: std::collections::VecDeque<Vec<u8>> = std::collections::VecDeque::with_capacity(side);
-    let wide = |y: isize| {
-        let from = nearest(y, height) * row;
-        let mut out = Vec::with_capacity(row + 2 * half * n);
-        padded(&data[from..from + row], n, half, nearest, |sample| sample, &mut out);
-        out
-    };
-    let mut made = Vec::with_capacity(data.len());
-    let (mut tried, mut below) = (vec![0_u8; row], vec![0_u8; row]);
-    for y in 0..height as isize {
-        if y == 0 {
-            rows.extend((-(half as isize)..=half as isize).map(wide));
-        } else {
-            rows.pop_front();
-            rows.push_back(wide(y + half as isize));
-        }
-        let mut found = vec![0_u8; row];
-        for bit in (0..8).rev().map(|bit| 1_u8 << bit) {
-            tried.iter_mut().zip(&found).for_each(|(tried, found)| *tried = found | bit);
-            below.fill(0);
-            for line in &rows {
-                for d in 0..side {
-                    let neighbours = below.iter_mut().zip(&tried).zip(&line[d * n..]);
-                    // There are at most 225: nothing wraps, and without a check for it many are counted in a step.
-                    neighbours.for_each(|((below, tried), sample)| *below = below.wrapping_add(u8::from(sample < tried)));
-                }
-            }
-            found
-                .iter_mut()
-                .zip(&tried)
-                .zip(&below)
-                .for_each(|((found, tried), below)| *found = if *below <= middle { *tried } else { *found });
-        }
-        made.extend(found);
-    }
-    Samples { width, height, n, data: made }
-}
-
-fn median_by_histogram(samples: &Samples, side: usize) -> Samples {
-    let Samples { width, height, n, ref data } = *samples;
-    let half = (side / 2) as isize;
-    let middle = (side * side / 2) as u32;
-    let mut made = vec![0; data.len()];
-    for c in 0..n {
-        let at = |x: isize, y: isize| usize::from(data[(nearest(y, height) * width + nearest(x, width)) * n + c]);
-        for y in 0..height as isize {
-            // One histogram a row, a column in and a column out a step (Huang 1979).
-            let mut counts = [0_u32; 256];
-            for dy in -half..=half {
-                (-half..=half).for_each(|dx| counts[at(dx, y + dy)] += 1);
-            }
-            for x in 0..width as isize {
-                if x > 0 {
-                    for dy in -half..=half {
-                        counts[at(x - half - 1, y + dy)] -= 1;
-                        counts[at(x + half, y + dy)] += 1;
-                    }
-                }
-                let mut seen = 0;
-                let found = counts.iter().position(|count| {
-                    seen += count;
-                    seen > middle
-                });
-                made[(y as usize * width + x as usize) * n + c] = found.unwrap_or(0) as u8;
-            }
-        }
-    }
-    Samples { width, height, n, data: made }
-}
-
-/// The change of luma across and down at every pixel, Sobel's 3 by 3.
-pub(super) fn gradients(luma: &[u8], width: usize, border: fn(isize, usize) -> usize) -> Vec<(i32, i32)> {
+/// The change of luma across and down, Sobel's 3 by 3: `each` gets those of a row, one row after the other.
+pub(super) fn gradients(luma: &[u8], width: usize, border: fn(isize, usize) -> usize, mut each: impl FnMut(&[i16], &[i16])) {
     let height = luma.len() / width.max(1);
-    let mut made = Vec::with_capacity(luma.len());
-    let [mut above, mut here, mut under] = [(); 3].map(|()| Vec::with_capacity(width + 2));
+    let line = |y: isize| luma[border(y, height) * width..][..width].iter().map(|sample| i16::from(*sample));
+    let [mut sums, mut changes, mut wide_sums, mut wide_changes, mut across, mut down] = [(); 6].map(|()| Vec::new());
     for y in 0..height as isize {
-        for (line, dy) in [(&mut above, -1), (&mut here, 0), (&mut under, 1)] {
-            let from = border(y + dy, height) * width;
-            padded(&luma[from..from + width], 1, 1, border, i32::from, line);
-        }
-        let rows = above.windows(3).zip(here.windows(3)).zip(under.windows(3));
-        made.extend(rows.map(|((a, h), u)| {
-            let across = (a[2] - a[0]) + 2 * (h[2] - h[0]) + (u[2] - u[0]);
-            (across, (u[0] + 2 * u[1] + u[2]) - (a[0] + 2 * a[1] + a[2]))
-        }));
+        // At most 1020: nothing wraps.
+        let weigh = |a: i16, h: i16, u: i16| a.wrapping_add(h.wrapping_mul(2)).wrapping_add(u);
+        sums.clear();
+        sums.extend(line(y - 1).zip(line(y)).zip(line(y + 1)).map(|((a, h), u)| weigh(a, h, u)));
+        changes.clear();
+        changes.extend(line(y - 1).zip(line(y + 1)).map(|(a, u)| u.wrapping_sub(a)));
+        padded(&sums, 1, 1, border, |v| v, &mut wide_sums);
+        padded(&changes, 1, 1, border, |v| v, &mut wide_changes);
+        across.clear();
+        across.extend(wide_sums.windows(3).map(|w| w[2].wrapping_sub(w[0])));
+        down.clear();
+        down.extend(wide_changes.windows(3).map(|w| weigh(w[0], w[1], w[2])));
+        each(&across, &down);
     }
-    made
 }
 
 #[cfg(test)]
@@ -245,28 +239,38 @@ mod tests {
     }
 
     #[test]
-    fn a_dot_grows_shrinks_and_is_no_median() {
+    fn a_dot_grows_and_shrinks() {
         let mut data = vec![10; 25];
         data[12] = 200;
         let dot = Samples { width: 5, height: 5, n: 1, data };
         assert_eq!(extreme(&dot, 3, u8::max).data.iter().filter(|v| **v == 200).count(), 9);
         assert!(extreme(&dot, 3, u8::min).data.iter().all(|v| *v == 10));
-        assert!(median(&dot, 3).data.iter().all(|v| *v == 10));
         assert_eq!(weighted(&dot, &[0.0, 1.0, 0.0], mirrored), dot);
     }
 
     #[test]
-    fn both_medians_are_one() {
-        let mut state = 4_u32;
-        // The numbers of Numerical Recipes.
-        let mut random = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 24) as u8
-        };
-        for (width, height, n, side) in [(7, 5, 3, 3), (20, 9, 1, 5), (3, 3, 3, 15), (1, 1, 1, 7), (2, 30, 3, 13)] {
-            let data = (0..width * height * n).map(|_| if random() < 128 { random() } else { 7 }).collect();
+    fn a_mean_is_exact() {
+        for (width, height, n, side) in [(7, 5, 3, 3), (20, 9, 1, 5), (1, 1, 3, 7), (2, 30, 3, 13), (9, 1, 1, 255), (3, 4, 3, 1)] {
+            let data: Vec<u8> = (0..width * height * n).map(|at| (at * at * 97 % 251) as u8).collect();
             let samples = Samples { width, height, n, data };
-            assert_eq!(median_by_bits(&samples, side), median_by_histogram(&samples, side), "{width}x{height}, {side}");
+            for border in [mirrored, nearest] {
+                let half = (side / 2) as isize;
+                let at = |x: isize, y: isize, c: usize| u32::from(samples.data[(border(y, height) * width + border(x, width)) * n + c]);
+                let sum = |x: isize, y: isize, c: usize| -> u32 {
+                    (y - half..=y + half).flat_map(|y| (x - half..=x + half).map(move |x| (x, y))).map(|(x, y)| at(x, y, c)).sum()
+                };
+                let area = (side * side) as u32;
+                let naive = |at: usize| (sum((at / n % width) as isize, (at / n / width) as isize, at % n) + area / 2) / area;
+                let expected: Vec<u8> = (0..width * height * n).map(|at| naive(at) as u8).collect();
+                assert_eq!(mean(&samples, side, border).data, expected, "{width}x{height}, {side}");
+            }
+        }
+    }
+
+    #[test]
+    fn values_are_rounded_to_the_nearest() {
+        for value in (0..=2040).map(|eighths| eighths as f32 / 8.0) {
+            assert_eq!(rounded(value), value.round_ties_even() as u8, "{value}");
         }
     }
 

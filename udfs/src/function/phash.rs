@@ -50,6 +50,7 @@ fn hash(luma: &[u8]) -> i64 {
     let mut sorted = waves.clone();
     sorted.sort_by(f64::total_cmp);
     let median = (sorted[KEPT * KEPT / 2 - 1] + sorted[KEPT * KEPT / 2]) / 2.0;
-    let bits = waves.iter().fold(0_u64, |bits, wave| bits << 1 | u64::from(*wave > median));
+    // Of a picture of one colour every wave but the first is nothing, up to what rounding leaves of it.
+    let bits = waves.iter().fold(0_u64, |bits, wave| bits << 1 | u64::from(*wave > median + 1e-6));
     i64::from_ne_bytes(bits.to_ne_bytes())
 }

@@ -22,7 +22,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
     let files = arguments.pictures(|row, picture| {
         let width = arguments.int(1, row);
         if width.is_some_and(|w| w < 1) {
-            return exec_err!("ppm needs a width of at least 1");
+            return exec_err!("mean_frame and ppm need a width of at least 1");
         }
         let (full, height) = picture.displayed();
         let to = width.and_then(|w| u32::try_from(w).ok()).filter(|w| *w < full);

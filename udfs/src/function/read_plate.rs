@@ -20,7 +20,7 @@ sql_function!(
 surest and largest that can be a plate: at least four of its characters are letters A to Z or digits, one a digit; all others, blanks and hyphens too, are left out and small letters \
 made large, so that one plate is spelled in one way. score is how sure its characters are in the mean. What is read differs from frame to frame: vote(text, score) over the frames of a track \
 takes the best of it. NULL for a NULL frame or box, a picture that cannot be decoded, a box that has no area or lies outside, and where there is no plate.",
-    example: "SELECT ts, read_plate(frame, car.box)['text'] AS plate FROM clip CROSS JOIN UNNEST(detect_objects(frame, ARRAY['car'])) AS car"
+    example: "SELECT ts, read_plate(draw_text(frame, 'ABC 1234', 40, 40, 'white', 64), [0, 0, 640, 360]) AS plate FROM clip WHERE frame_no = 100"
 );
 
 /// How it runs its model.

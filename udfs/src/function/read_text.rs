@@ -24,7 +24,7 @@ Chinese characters), how sure the characters are in the mean (0 to 1; below 0.5 
 one clockwise, box their least box, both in pixels of the whole picture. A box is found more surely than a small part of a large picture. It takes the models text-detection and \
 text-recognition (PP-OCRv4), and a second or so of a processor for a picture: ask for some frames only. An empty list where there is none. NULL for a NULL frame or box, a picture \
 that cannot be decoded, and a box that has no area or lies outside.",
-    example: "SELECT ts, line.text, line.score, line.box FROM clip CROSS JOIN UNNEST(read_text(frame)) AS line WHERE frame_no = 100"
+    example: "SELECT ts, line.text, line.score, line.box FROM clip CROSS JOIN UNNEST(read_text(draw_text(frame, 'GATE 7', 40, 40, 'white', 64))) AS line WHERE frame_no = 100"
 );
 
 /// How it runs its model.

@@ -3,6 +3,8 @@
 /// Pixels that touch one another, by side or by corner.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Region {
+    /// The column of its first pixel, which is in its first row.
+    pub(super) start: usize,
     /// Its first column.
     pub(super) left: usize,
     /// Its first row.
@@ -20,8 +22,10 @@ pub(super) struct Region {
 }
 
 impl Region {
-    fn of(x: usize, y: usize) -> Region {
-        Region { left: x, top: y, right: x, bottom: y, area: 1, sum_x: x as u64, sum_y: y as u64 }
+    /// The pixels of a row from one column to another.
+    fn of(left: usize, right: usize, y: usize) -> Region {
+        let (area, ends) = (right - left + 1, (left + right) as u64);
+        Region { start: left, left, top: y, right, bottom: y, area, sum_x: ends * area as u64 / 2, sum_y: (y * area) as u64 }
     }
 
     fn add(&mut self, other: &Region) {
@@ -52,68 +56,50 @@ impl Region {
 
 /// The regions of the samples that are not 0, in the order of their first pixels. `samples` has rows of `width`.
 pub(super) fn regions(samples: &[u8], width: usize) -> Vec<Region> {
-    let labels = labels(samples, width);
+    // Pixels side by side in a row are one thing: there are far fewer of these than pixels. Each has a parent that it touches, an earlier one.
+    let mut runs: Vec<Region> = Vec::new();
+    let mut parents: Vec<usize> = Vec::new();
+    let mut above = 0;
+    for (y, line) in samples.chunks(width.max(1)).enumerate() {
+        let first = runs.len();
+        let mut x = 0;
+        while let Some(left) = line[x..].iter().position(|v| *v > 0).map(|gap| x + gap) {
+            x = line[left..].iter().position(|v| *v == 0).map_or(line.len(), |length| left + length);
+            let this = runs.len();
+            parents.push(this);
+            // Those of the row above that end before this one do so before the next ones, too.
+            while above < first && runs[above].right + 1 < left {
+                above += 1;
+            }
+            for other in (above..first).take_while(|other| runs[*other].left <= x) {
+                let (a, b) = (root(&mut parents, this), root(&mut parents, other));
+                parents[a.max(b)] = a.min(b);
+            }
+            runs.push(Region::of(left, x - 1, y));
+        }
+        above = first;
+    }
     let mut found: Vec<Region> = Vec::new();
-    for (at, label) in labels.iter().enumerate().filter(|(_, label)| **label > 0) {
-        let pixel = Region::of(at % width.max(1), at / width.max(1));
-        match found.get_mut(*label as usize - 1) {
-            Some(region) => region.add(&pixel),
-            // Labels ascend in the order of their first pixels.
-            None => found.push(pixel),
+    // Where the region of a run is that is the first of one.
+    let mut numbers = vec![0; runs.len()];
+    for (at, run) in runs.iter().enumerate() {
+        match root(&mut parents, at) {
+            root if root == at => {
+                numbers[at] = found.len();
+                found.push(*run);
+            }
+            root => found[numbers[root]].add(run),
         }
     }
     found
 }
 
-/// The number of each sample's region, from 1 in the order of first pixels; 0 for a sample that is 0.
-pub(super) fn labels(samples: &[u8], width: usize) -> Vec<u32> {
-    let width = width.max(1);
-    let mut labels = vec![0_u32; samples.len()];
-    // A label's parent is the one that it was found to be the same as, a smaller one.
-    let mut parents: Vec<u32> = vec![0];
-    for at in 0..samples.len() {
-        if samples[at] == 0 {
-            continue;
-        }
-        let (x, above) = (at % width, at.checked_sub(width));
-        let mut label = 0;
-        let beside =
-            [(x > 0).then(|| at - 1), above.filter(|_| x > 0).map(|up| up - 1), above, above.filter(|_| x + 1 < width).map(|up| up + 1)];
-        for near in beside.into_iter().flatten().map(|near| labels[near]).filter(|near| *near > 0) {
-            let (a, b) = (root(&mut parents, label), root(&mut parents, near));
-            if a == 0 {
-                label = b;
-            } else {
-                parents[a.max(b) as usize] = a.min(b);
-                label = a.min(b);
-            }
-        }
-        if label == 0 {
-            label = parents.len() as u32;
-            parents.push(label);
-        }
-        labels[at] = label;
-    }
-    // Numbered anew without gaps.
-    let mut numbers = vec![0_u32; parents.len()];
-    let mut n = 0;
-    for label in labels.iter_mut().filter(|label| **label > 0) {
-        let root = root(&mut parents, *label) as usize;
-        if numbers[root] == 0 {
-            n += 1;
-            numbers[root] = n;
-        }
-        *label = numbers[root];
-    }
-    labels
-}
-
-/// The least label that is the same; the way to it is made shorter.
-fn root(parents: &mut [u32], label: u32) -> u32 {
-    let mut at = label;
-    while parents[at as usize] != at {
-        parents[at as usize] = parents[parents[at as usize] as usize];
-        at = parents[at as usize];
+/// The first run that is of the same region; the way to it is made shorter.
+fn root(parents: &mut [usize], run: usize) -> usize {
+    let mut at = run;
+    while parents[at] != at {
+        parents[at] = parents[parents[at]];
+        at = parents[at];
     }
     at
 }
@@ -138,5 +124,7 @@ mod tests {
         assert_eq!(regions(&samples, 6)[0].centre(), (0.5, 0.0));
         assert!(regions(&[], 0).is_empty() && regions(&[0; 6], 3).is_empty());
         assert_eq!(regions(&[1; 6], 3).len(), 1);
+        // The first pixel is not the leftmost one.
+        assert_eq!(regions(&[0, 1, 1, 0], 2).iter().map(|r| (r.start, r.left, r.area)).collect::<Vec<_>>(), [(1, 0, 2)]);
     }
 }

@@ -4,7 +4,7 @@ use arrow::array::ArrayRef;
 use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
-use super::neighbourhood::{gradients, mirrored};
+use super::neighbourhood::{gradients, mirrored, rounded};
 use crate::frame::frame_type;
 use crate::pixels::{luma, mapped};
 
@@ -20,8 +20,16 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
     arguments.derive(|_, picture| {
         let gray = luma(&decoder.decode(picture)?)?;
         let width = gray.width as usize;
-        Ok(Some(mapped(&gray, |luma| {
-            gradients(luma, width, mirrored).iter().map(|(dx, dy)| f64::from(dx * dx + dy * dy).sqrt().round().min(255.0) as u8).collect()
-        })?))
+        Ok(Some(mapped(&gray, |luma| lengths(luma, width))?))
     })
+}
+
+fn lengths(luma: &[u8], width: usize) -> Vec<u8> {
+    let mut made = Vec::with_capacity(luma.len());
+    gradients(luma, width, mirrored, |across, down| {
+        // A square is below 2^24, which a float holds; its root is never half way between two whole numbers.
+        let square = |d: i16| f32::from(d) * f32::from(d);
+        made.extend(across.iter().zip(down).map(|(dx, dy)| rounded((square(*dx) + square(*dy)).sqrt().min(255.0))));
+    });
+    made
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 
@@ -13,10 +14,15 @@ use super::runtime::{self, Runtime};
 use super::text::TextModel;
 use super::{Model, yunet};
 
+/// How long one inference may take where nothing else is said.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
 /// The registry. Two registries know nothing of each other. A model that is replaced while queries run serves them until their next batch:
 /// from there on they run the new one. A model that is removed serves to their end the queries that have begun.
 #[derive(Debug)]
 pub struct Models {
+    /// How long one inference may take.
+    limit: Duration,
     runtime: RwLock<Arc<dyn Runtime>>,
     entries: RwLock<BTreeMap<String, Entry>>,
 }
@@ -95,13 +101,13 @@ fn read(name: &str, files: &[PathBuf], hint: &str) -> Result<Vec<u8>, ModelError
 
 impl Default for Models {
     fn default() -> Models {
-        Models::new()
+        Models::new(LIMIT)
     }
 }
 
 impl Models {
-    /// The embedded models, and tract for those that come.
-    pub fn new() -> Models {
+    /// The embedded models, and tract for those that come, of which one inference may take so long.
+    pub fn new(limit: Duration) -> Models {
         let faces: Arc<dyn Model> = yunet::embedded();
         let description = ModelDescription {
             sha256: faces.sha256().to_owned(),
@@ -114,13 +120,14 @@ impl Models {
             ..ModelDescription::new(faces.name(), Task::Detection, yunet::LONGEST_SIDE, yunet::LONGEST_SIDE)
         };
         let entry = Entry { description: Arc::new(description), version: 1, state: State::Embedded(Arc::clone(&faces)) };
-        Models { runtime: RwLock::new(runtime::tract()), entries: RwLock::new(BTreeMap::from([(faces.name().to_owned(), entry)])) }
+        let entries = RwLock::new(BTreeMap::from([(faces.name().to_owned(), entry)]));
+        Models { limit, runtime: RwLock::new(runtime::tract(limit)), entries }
     }
 
     /// Runs the models that are loaded from now on by ONNX Runtime, from that library. Errs with a sentence if it cannot be used: then
     /// tract goes on. A process keeps the first library that it has loaded.
     pub fn use_onnxruntime(&self, library: &Path) -> Result<(), String> {
-        let found = runtime::onnxruntime(library)?;
+        let found = runtime::onnxruntime(library, self.limit)?;
         *self.runtime.write() = found;
         Ok(())
     }

@@ -101,6 +101,19 @@ pub(crate) fn no_number() -> Vec<u8> {
     graph.file(&[1, 3, 8, 8], &["mean"])
 }
 
+/// `[1, 3, 8, 8]` in, one number out after 64 products of matrices of that side.
+pub(crate) fn long_work(side: i64) -> Vec<u8> {
+    let mut graph = Graph::default();
+    graph.node("ReduceMean", &["picture"], "mean", &[("axes", &[1, 2, 3]), ("keepdims", &[1])]);
+    graph.ints("shape", &[1, 1, side, side]);
+    graph.node("Expand", &["mean", "shape"], "product0", &[]);
+    for at in 0..64 {
+        graph.node("MatMul", &[&format!("product{at}"), "product0"], &format!("product{}", at + 1), &[]);
+    }
+    graph.node("ReduceMean", &["product64"], "result", &[("axes", &[2, 3]), ("keepdims", &[0])]);
+    graph.file(&[1, 3, 8, 8], &["result"])
+}
+
 /// A detector in YOLOX's layout of two classes, `[1, 3, 32, 32]` in (0 to 255), 16 + 4 + 1 cells out: a box as large as each cell, with the cell's mean
 /// brightness as its score, of the class 0 if it is more red than blue, of the class 1 if not.
 pub(crate) fn bright_cells() -> Vec<u8> {

@@ -6,6 +6,7 @@ mod graph;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::buffer::Buffer;
 use framesql_udfs::detection::Detection;
@@ -16,7 +17,7 @@ use framesql_udfs::model::models::Models;
 use framesql_udfs::model::onnx::sha256;
 use framesql_udfs::model::output::Output;
 
-use graph::{bright_cells, mean_and_picture, mean_colour, no_number};
+use graph::{bright_cells, long_work, mean_and_picture, mean_colour, no_number};
 
 fn picture(width: u32, height: u32, pixel: impl Fn(u32, u32) -> [u8; 3]) -> Picture {
     let bytes: Vec<u8> = (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).flat_map(|(x, y)| pixel(x, y)).collect();
@@ -38,7 +39,7 @@ fn detector() -> ModelDescription {
 }
 
 fn refused(description: ModelDescription, file: Vec<u8>) -> String {
-    let models = Models::new();
+    let models = Models::default();
     let name = description.name.clone();
     let error = models.insert(description, file).unwrap_err();
     assert!(matches!(models.get(&name), Err(ModelError::NotFound { .. })), "a model that is refused is there");
@@ -48,7 +49,7 @@ fn refused(description: ModelDescription, file: Vec<u8>) -> String {
 
 #[test]
 fn a_classifier_gives_every_class_the_surest_first() {
-    let models = Models::new();
+    let models = Models::default();
     let labels = ["red", "green", "blue"].map(str::to_owned).to_vec();
     let description = ModelDescription { labels, std: [255.0; 3], ..colours("colours", Task::Classification) };
     models.insert(description, mean_colour()).unwrap();
@@ -62,7 +63,7 @@ fn a_classifier_gives_every_class_the_surest_first() {
 
 #[test]
 fn an_embedder_gives_one_vector_and_a_raw_model_all_its_outputs() {
-    let models = Models::new();
+    let models = Models::default();
     models.insert(colours("vector", Task::Embedding), mean_colour()).unwrap();
     models.insert(colours("all", Task::Raw), mean_and_picture()).unwrap();
     let shot = picture(8, 8, |x, _| [if x < 4 { 100 } else { 50 }, 0, 200]);
@@ -81,7 +82,7 @@ fn an_embedder_gives_one_vector_and_a_raw_model_all_its_outputs() {
 
 #[test]
 fn a_detector_finds_boxes_in_pixels_of_the_picture() {
-    let models = Models::new();
+    let models = Models::default();
     models.insert(detector(), bright_cells()).unwrap();
     // Twice the size of the input, and a third lower: the letterbox's lower part is gray. A white-red field covers one cell of stride 8.
     let shot = picture(64, 40, |x, y| if (16..32).contains(&x) && y < 16 { [255, 200, 100] } else { [0; 3] });
@@ -133,19 +134,19 @@ fn damaged_files_are_refused_or_run_and_nothing_panics() {
         let mut bytes = file.clone();
         let at = step * 7919 % bytes.len();
         bytes[at] ^= 1 << (step % 8);
-        let models = Models::new();
+        let models = Models::default();
         if models.insert(detector(), bytes).is_ok() {
             run(&models, "cells", &picture(32, 32, |x, y| [x as u8, y as u8, 0]));
         }
     }
     for length in (0..file.len()).step_by(37) {
-        let _ = Models::new().insert(detector(), file[..length].to_vec());
+        let _ = Models::default().insert(detector(), file[..length].to_vec());
     }
 }
 
 #[test]
 fn a_model_is_replaced_under_a_higher_version_and_the_old_one_goes_on() {
-    let models = Models::new();
+    let models = Models::default();
     models.insert(colours("m", Task::Embedding), mean_colour()).unwrap();
     let old = models.get("m").unwrap();
     models.insert(colours("m", Task::Raw), mean_and_picture()).unwrap();
@@ -161,7 +162,7 @@ fn a_model_is_replaced_under_a_higher_version_and_the_old_one_goes_on() {
 
 #[test]
 fn two_registries_do_not_meet_and_the_embedded_model_stays() {
-    let (one, other) = (Models::new(), Models::new());
+    let (one, other) = (Models::default(), Models::default());
     one.insert(colours("m", Task::Raw), mean_colour()).unwrap();
     assert!(other.get("m").is_err());
     let names =
@@ -192,7 +193,7 @@ impl Drop for Temporary {
 
 #[test]
 fn an_offered_model_is_loaded_at_its_first_use_and_only_if_it_is_the_one_that_was_named() {
-    let models = Models::new();
+    let models = Models::default();
     let described = |sha256: String| ModelDescription { sha256, ..colours("m", Task::Embedding) };
     let hint = "Run framesql models pull m.";
     let file = Temporary::new("offered.onnx", &mean_colour());
@@ -217,15 +218,25 @@ fn an_offered_model_is_loaded_at_its_first_use_and_only_if_it_is_the_one_that_wa
 
 #[test]
 fn a_library_that_is_none_leaves_tract() {
-    let models = Models::new();
+    let models = Models::default();
     let file = Temporary::new("library.so", b"no library");
     assert!(models.use_onnxruntime(&file.0).is_err());
     assert_eq!(models.runtime(), "tract");
 }
 
 #[test]
+fn a_graph_that_takes_too_long_or_too_much_is_stopped() {
+    let models = Models::new(Duration::from_millis(30));
+    let error = models.insert(colours("slow", Task::Embedding), long_work(512)).unwrap_err();
+    assert!(error.to_string().contains("it took longer than 0.0 s for one picture"), "{error}");
+    models.insert(colours("quick", Task::Embedding), mean_colour()).unwrap();
+    // A matrix of 16384 by 16384 has 1 GB.
+    assert!(refused(colours("large", Task::Embedding), long_work(16_384)).contains("has more than 67108864 numbers"));
+}
+
+#[test]
 fn many_threads_use_one_model_at_once() {
-    let models = Models::new();
+    let models = Models::default();
     models.insert(colours("m", Task::Embedding), mean_colour()).unwrap();
     std::thread::scope(|scope| {
         for thread in 0..4_u8 {

@@ -95,13 +95,13 @@ fn compared(models: &Models, folder: &Path) -> usize {
 
 #[test]
 fn tract_gives_what_the_references_give() {
-    assert!(compared(&Models::new(), &folder()) > 0, "the folder has no model with a reference beside it");
+    assert!(compared(&Models::default(), &folder()) > 0, "the folder has no model with a reference beside it");
 }
 
 #[test]
 fn onnx_runtime_gives_what_the_references_give() {
     let library = std::env::var_os("ORT_DYLIB_PATH").expect("ORT_DYLIB_PATH names the library of ONNX Runtime");
-    let models = Models::new();
+    let models = Models::default();
     models.use_onnxruntime(Path::new(&library)).unwrap();
     assert!(compared(&models, &folder()) > 0, "the folder has no model with a reference beside it");
 }

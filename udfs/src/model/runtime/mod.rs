@@ -8,11 +8,17 @@ use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use super::output::Tensor;
 
 /// The most numbers that an input or an output may have: 256 MB of float4. A graph of more is refused when it is loaded, or when it says so.
 pub(crate) const MAX_ELEMENTS: usize = 1 << 26;
+
+/// The shortest limit that is kept while a graph runs: a thread is not woken more exactly.
+const LEAST_LIMIT: Duration = Duration::from_millis(20);
 
 /// Something that loads graphs. Errors are sentences without the model's name.
 pub(crate) trait Runtime: Debug + Send + Sync {
@@ -36,14 +42,36 @@ pub(crate) trait GraphSession: Send {
     fn run(&mut self, shape: &[usize], input: &[f32]) -> Result<Vec<Tensor>, String>;
 }
 
-/// The default: pure Rust, always there.
-pub(crate) fn tract() -> Arc<dyn Runtime> {
-    Arc::new(tract::Tract)
+/// The default: pure Rust, always there. A graph that runs longer than `limit` is stopped.
+pub(crate) fn tract(limit: Duration) -> Arc<dyn Runtime> {
+    Arc::new(tract::Tract { limit })
 }
 
-/// ONNX Runtime from that library. Errs if it is none, or too old; a process keeps the first library it has loaded.
-pub(crate) fn onnxruntime(library: &Path) -> Result<Arc<dyn Runtime>, String> {
-    Ok(Arc::new(guarded(|| onnxruntime::OnnxRuntime::load(library))?))
+/// ONNX Runtime from that library, with the same limit. Errs if it is none, or too old; a process keeps the first library it has loaded.
+pub(crate) fn onnxruntime(library: &Path, limit: Duration) -> Result<Arc<dyn Runtime>, String> {
+    Ok(Arc::new(guarded(|| onnxruntime::OnnxRuntime::load(library, limit))?))
+}
+
+/// Runs `work`, and calls `stop` on another thread if it takes longer than the limit. Where no thread can be started it has none.
+fn within<T>(limit: Duration, stop: impl FnOnce() + Send, work: impl FnOnce() -> T) -> T {
+    let (done, waits) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        let watch = move || {
+            if let Err(RecvTimeoutError::Timeout) = waits.recv_timeout(limit.max(LEAST_LIMIT)) {
+                stop();
+            }
+        };
+        // The handle is not needed: the scope waits for it, and it ends with the work.
+        let _ = thread::Builder::new().name("limit".into()).spawn_scoped(scope, watch);
+        let result = work();
+        drop(done);
+        result
+    })
+}
+
+/// What a graph that was stopped errs with.
+fn stopped(limit: Duration) -> String {
+    format!("it took longer than {:.1} s for one picture", limit.as_secs_f64())
 }
 
 /// Calls into a runtime: a panic inside is an error of this call.

@@ -3,21 +3,24 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use ort::environment::Environment;
-use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
+use ort::session::{RunOptions, Session};
 use ort::value::{TensorElementType, TensorRef, ValueType};
 use parking_lot::Mutex;
 
 use super::super::output::Tensor;
-use super::{Graph, GraphSession, Runtime, bounded};
+use super::{Graph, GraphSession, Runtime, bounded, stopped, tract, within};
 
 /// The library allows one environment a process, for as long as the process lives: it is no state of an engine, as the code it was loaded with is none.
 static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
 
 pub(super) struct OnnxRuntime {
     environment: Environment,
+    limit: Duration,
 }
 
 impl fmt::Debug for OnnxRuntime {
@@ -28,7 +31,10 @@ impl fmt::Debug for OnnxRuntime {
 
 struct OrtGraph {
     environment: Environment,
+    limit: Duration,
     file: Arc<[u8]>,
+    /// Whether what it makes of its first input is known to have room.
+    bounded: Mutex<bool>,
     input: Vec<Option<usize>>,
     /// The session that was opened to look at the graph: the first who asks gets it.
     first: Mutex<Option<Session>>,
@@ -40,23 +46,26 @@ impl fmt::Debug for OrtGraph {
     }
 }
 
-struct OrtSession(Session);
+struct OrtSession {
+    graph: Arc<OrtGraph>,
+    session: Session,
+}
 
 fn said<T, R>(result: Result<T, ort::Error<R>>) -> Result<T, String> {
     result.map_err(|e| e.to_string().lines().next().unwrap_or_default().trim_end_matches('.').to_owned())
 }
 
 impl OnnxRuntime {
-    pub(super) fn load(library: &Path) -> Result<OnnxRuntime, String> {
+    pub(super) fn load(library: &Path, limit: Duration) -> Result<OnnxRuntime, String> {
         let mut environment = ENVIRONMENT.lock();
         if let Some(environment) = &*environment {
-            return Ok(OnnxRuntime { environment: environment.clone() });
+            return Ok(OnnxRuntime { environment: environment.clone(), limit });
         }
         let builder = ort::init_from(library).map_err(|e| e.to_string())?;
         // What it would write to the terminal comes back as an error of the call.
         let built = said(builder.with_name("framesql").with_telemetry(false).with_logger(Arc::new(|_, _, _, _, _| {})).build())?;
         *environment = Some(built.clone());
-        Ok(OnnxRuntime { environment: built })
+        Ok(OnnxRuntime { environment: built, limit })
     }
 }
 
@@ -82,7 +91,8 @@ impl Runtime for OnnxRuntime {
             return Err("its input is not of 32-bit floats".into());
         };
         let input = shape.iter().map(|side| usize::try_from(*side).ok()).collect();
-        Ok(Arc::new(OrtGraph { environment: self.environment.clone(), file, input, first: Mutex::new(Some(session)) }))
+        let (environment, first) = (self.environment.clone(), Mutex::new(Some(session)));
+        Ok(Arc::new(OrtGraph { environment, limit: self.limit, file, bounded: Mutex::new(false), input, first }))
     }
 }
 
@@ -97,14 +107,34 @@ impl Graph for OrtGraph {
             Some(session) => session,
             None => open(&self.environment, &self.file)?,
         };
-        Ok(Box::new(OrtSession(session)))
+        Ok(Box::new(OrtSession { graph: self, session }))
+    }
+}
+
+impl OrtGraph {
+    /// Errs if an array that it makes of such an input has more numbers than one may have: ONNX Runtime would take the memory and say nothing.
+    fn check(&self, shape: &[usize]) -> Result<(), String> {
+        let mut known = self.bounded.lock();
+        if !*known {
+            tract::check_sizes(&self.file, shape)?;
+            *known = true;
+        }
+        Ok(())
     }
 }
 
 impl GraphSession for OrtSession {
     fn run(&mut self, shape: &[usize], input: &[f32]) -> Result<Vec<Tensor>, String> {
+        self.graph.check(shape)?;
         let tensor = said(TensorRef::from_array_view((shape.to_vec(), input)))?;
-        let outputs = said(self.0.run(ort::inputs![tensor]))?;
+        let (options, over) = (said(RunOptions::new())?, AtomicBool::new(false));
+        let stop = || {
+            over.store(true, Ordering::Release);
+            // It errs for nothing that could be done about it.
+            let _ = options.terminate();
+        };
+        let outputs = within(self.graph.limit, stop, || said(self.session.run_with_options(ort::inputs![tensor], &options)));
+        let outputs = if over.load(Ordering::Acquire) { return Err(stopped(self.graph.limit)) } else { outputs? };
         let one = |(name, value): (&str, ort::value::ValueRef<'_>)| {
             let ValueType::Tensor { ty, shape, .. } = value.dtype() else { return Err(format!("output {name} is no array of numbers")) };
             let shape: Vec<usize> = shape.iter().map(|side| usize::try_from(*side).unwrap_or(0)).collect();

@@ -3,29 +3,35 @@
 use std::collections::VecDeque;
 use std::io::Cursor;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tract_onnx::prelude::{
-    DatumType, Framework, InferenceFact, InferenceModel, InferenceModelExt, IntoRunnable, Tensor as TractTensor, TractResult,
-    TypedRunnableModel, tvec,
+    DatumType, Framework, InferenceFact, InferenceModel, InferenceModelExt, IntoRunnable, Tensor as TractTensor, TractError, TractResult,
+    TypedModel, TypedRunnableModel, tvec,
 };
 use tract_onnx::tract_core::internal::DimLike;
+use tract_onnx::tract_core::plan;
 use tract_onnx::tract_hir::infer::{DimFact, Factoid};
 
 use super::super::output::Tensor;
-use super::{Graph, GraphSession, Runtime, bounded};
+use super::{Graph, GraphSession, Runtime, bounded, guarded, stopped, within};
 
 /// Plans of one graph that are kept, the last used first: pictures of one model mostly have one shape.
 const MAX_PLANS: usize = 8;
 
 #[derive(Debug)]
-pub(super) struct Tract;
+pub(super) struct Tract {
+    pub(super) limit: Duration,
+}
 
 #[derive(Debug)]
 struct TractGraph {
     model: InferenceModel,
     input: Vec<Option<usize>>,
     outputs: Vec<String>,
+    limit: Duration,
     plans: Mutex<VecDeque<(Vec<usize>, Arc<TypedRunnableModel>)>>,
 }
 
@@ -59,7 +65,7 @@ impl Runtime for Tract {
         let input = if fact.shape.is_open() { Vec::new() } else { fact.shape.dims().map(dim).collect() };
         let name = |outlet| model.outlet_label(outlet).unwrap_or_default().to_owned();
         let outputs = said(model.output_outlets())?.iter().map(|o| name(*o)).collect();
-        Ok(Arc::new(TractGraph { model, input, outputs, plans: Mutex::default() }))
+        Ok(Arc::new(TractGraph { model, input, outputs, limit: self.limit, plans: Mutex::default() }))
     }
 }
 
@@ -85,13 +91,7 @@ impl TractGraph {
         }
         let fact = InferenceFact::dt_shape(DatumType::F32, shape.to_vec());
         let typed = said(self.model.clone().with_input_fact(0, fact).and_then(|model| model.into_optimized()))?;
-        for node in &typed.nodes {
-            for output in &node.outputs {
-                if let Some(shape) = output.fact.shape.as_concrete() {
-                    bounded(&format!("what {} makes", node.name), shape)?;
-                }
-            }
-        }
+        sizes(&typed)?;
         let plan = said(typed.into_runnable())?;
         plans.push_front((shape.to_vec(), Arc::clone(&plan)));
         plans.truncate(MAX_PLANS);
@@ -99,11 +99,43 @@ impl TractGraph {
     }
 }
 
+/// Errs for a graph that makes an array of more numbers than one may have.
+fn sizes(typed: &TypedModel) -> Result<(), String> {
+    for node in &typed.nodes {
+        for output in &node.outputs {
+            if let Some(shape) = output.fact.shape.as_concrete() {
+                bounded(&format!("what {} makes", node.name), shape)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The same of a file and an input of that shape, for a runtime that does not tell; nothing is known of a graph that tract does not read.
+pub(super) fn check_sizes(file: &[u8], shape: &[usize]) -> Result<(), String> {
+    let fact = InferenceFact::dt_shape(DatumType::F32, shape.to_vec());
+    let read = || tract_onnx::onnx().model_for_read(&mut Cursor::new(file))?.with_input_fact(0, fact)?.into_typed();
+    // A panic of tract's says no more than an error of its own.
+    guarded(|| said(read())).map_or(Ok(()), |typed| sizes(&typed))
+}
+
 impl GraphSession for TractSession {
     fn run(&mut self, shape: &[usize], input: &[f32]) -> Result<Vec<Tensor>, String> {
         let plan = self.0.plan(shape)?;
         let tensor = said(TractTensor::from_shape(shape, input))?;
-        let outputs = said(plan.run(tvec![tensor.into()]))?;
+        let over = AtomicBool::new(false);
+        let mut state = said(plan.spawn())?;
+        let outputs = within(
+            self.0.limit,
+            || over.store(true, Ordering::Release),
+            || {
+                state.run_plan_with_eval(tvec![tensor.into()], |context, op, node, inputs| {
+                    // Between two steps it can be stopped.
+                    if over.load(Ordering::Acquire) { Err(TractError::msg("stopped")) } else { plan::eval(context, op, node, inputs) }
+                })
+            },
+        );
+        let outputs = if over.load(Ordering::Acquire) { return Err(stopped(self.0.limit)) } else { said(outputs)? };
         let names = self.0.outputs.iter().map(String::as_str).chain(std::iter::repeat(""));
         let one = |(name, value): (&str, &tract_onnx::prelude::TValue)| {
             bounded(&format!("output {name}"), value.shape())?;
