@@ -62,7 +62,7 @@ async fn the_page_of_functions_has_every_example_and_its_answer() {
     .await;
     answers::run(&session, "CREATE VIEW clip AS SELECT * FROM lobby WHERE frame_no BETWEEN 50 AND 120").await;
     if pulled.is_some() {
-        answers::run(&session, "INSERT INTO people SELECT 'Ann', frame FROM clip WHERE frame_no = 75").await;
+        answers::run(&session, "INSERT INTO people SELECT 'Eileen', frame FROM clip WHERE frame_no = 75").await;
     }
     let page_file = files::root().join("docs/functions.md");
     let before = std::fs::read_to_string(&page_file).unwrap_or_default();
