@@ -28,7 +28,7 @@ pub enum Error {
         /// The name as the user wrote it.
         name: String,
     },
-    /// A name is taken (42P07).
+    /// A name is taken: 42P07 for relations, see the code.
     #[error("{kind} \"{name}\" already exists")]
     Duplicate {
         /// The kind of the object that has the name.
@@ -211,6 +211,8 @@ impl Error {
             Error::NotFound { kind: "schema", .. } => "3F000",
             Error::NotFound { .. } => "42704",
             Error::Duplicate { kind: "role" | "model", .. } => "42710",
+            Error::Duplicate { kind: "prepared statement", .. } => "42P05",
+            Error::Duplicate { kind: "cursor", .. } => "42P03",
             Error::Duplicate { .. } => "42P07",
             Error::DuplicateColumn { .. } => "42701",
             Error::WrongKind { .. } => "42809",

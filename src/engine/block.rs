@@ -71,6 +71,8 @@ pub(super) struct Block {
     savepoints: Vec<Savepoint>,
     /// What views and tables held at the block's first query, if it is to see nothing else.
     snapshot: Option<Vec<Arc<Frozen>>>,
+    /// Whether it has read or written: then it goes on as it has begun.
+    queried: bool,
 }
 
 impl Block {
@@ -109,6 +111,11 @@ impl Session {
     /// Whether a block is open.
     pub(super) fn in_block(&self) -> bool {
         self.block.lock().is_some()
+    }
+
+    /// Whether the block has read or written.
+    pub(super) fn queried(&self) -> bool {
+        self.block.lock().as_ref().is_some_and(|block| block.queried || !block.tables.is_empty())
     }
 
     /// Errs (25001) in a block, for what nothing undoes.
@@ -225,8 +232,13 @@ impl Session {
     /// The plan with what this block sees in place of what others do.
     pub(super) fn as_seen(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
         self.freeze()?;
-        let block = self.block.lock();
-        let Some(block) = block.as_ref().filter(|block| !block.tables.is_empty() || block.snapshot.is_some()) else { return Ok(plan) };
+        let mut block = self.block.lock();
+        let Some(block) = block.as_mut() else { return Ok(plan) };
+        block.queried = true;
+        let block: &Block = block;
+        if block.tables.is_empty() && block.snapshot.is_none() {
+            return Ok(plan);
+        }
         let seen = plan.transform_up_with_subqueries(|node| match node {
             LogicalPlan::TableScan(mut scan) => match source_of(&scan).and_then(|source| block.seen(&source)) {
                 Some(source) => {

@@ -67,7 +67,7 @@ pub(super) async fn simple(connection: &mut Connection, statement: Statement) ->
         return run_own(connection, own, Way::Simple).await;
     }
     let names = Names::of_statement(&statement);
-    let prepared = Prepared { statement: Some(statement), parameters: Vec::new(), columns: None, names, planned: None };
+    let prepared = Prepared { names, ..Prepared::own(statement) };
     let mut portal = Portal::new(Arc::new(prepared), Vec::new(), Vec::new());
     run(connection, &mut portal, Way::Simple).await
 }
@@ -87,6 +87,10 @@ pub(super) async fn portal(connection: &mut Connection, portal: &mut Portal, lim
         Some(_) if !matches!(portal.state, State::Bound) => Err(already_run().into()),
         Some(own) => {
             portal.state = State::Done;
+            if let (Own::Declare { name, hold, .. }, Some(read)) = (&own, &portal.prepared.read) {
+                let cursor = Portal { hold: *hold, ..Portal::new(Arc::clone(read), portal.parameters.clone(), Vec::new()) };
+                return declare(connection, name, cursor).await;
+            }
             // A statement like EXECUTE may run another portal, which may not be one like itself: boxed, this needs no room of its own size.
             Box::pin(run_own(connection, own, way)).await
         }
@@ -257,24 +261,9 @@ async fn run_own(connection: &mut Connection, own: Own, way: Way<'_>) -> Result<
             "DEALLOCATE ALL"
         }
         Own::Declare { name, hold, statement } => {
-            if !hold && !connection.transaction.open() {
-                return Err(Error::OutsideTransaction { statement: "DECLARE CURSOR".into() }.into());
-            }
-            if connection.portals.contains_key(&name) {
-                return Err(Error::Duplicate { kind: "cursor", name }.into());
-            }
             let prepared = Prepared::plan(&connection.session, statement, &[]).await?;
-            let uncommitted = connection.transaction.open();
-            let mut cursor = Portal { hold, uncommitted, ..Portal::new(Arc::new(prepared), Vec::new(), Vec::new()) };
-            let Connection { reader, writer, session, registered, .. } = connection;
-            let timeout = session.variables().lock().statement_timeout_ms();
-            // It starts here, so that it reads what is there now, however late it is fetched from.
-            if start(&mut registered.watch(reader, timeout), session, &mut cursor).await?.is_some() {
-                return Err(Error::State { message: format!("cursor \"{name}\" has no rows to fetch"), hint: None }.into());
-            }
-            notices(session, writer)?;
-            connection.portals.insert(name, cursor);
-            "DECLARE CURSOR"
+            let cursor = Portal { hold, ..Portal::new(Arc::new(prepared), Vec::new(), Vec::new()) };
+            return declare(connection, &name, cursor).await;
         }
         Own::Fetch { name, limit, patience } => return fetch(connection, &name, limit, Some((way, patience))).await,
         Own::Move { name, limit } => return fetch(connection, &name, limit, None).await,
@@ -348,6 +337,27 @@ async fn evaluate(session: &Session, prepared: &Prepared, name: &str, parameters
         });
     }
     Ok(values)
+}
+
+/// Opens a cursor.
+async fn declare(connection: &mut Connection, name: &str, mut cursor: Portal) -> Result<(), Ended> {
+    let open = connection.transaction.open();
+    if !cursor.hold && !open {
+        return Err(Error::OutsideTransaction { statement: "DECLARE CURSOR".into() }.into());
+    }
+    if connection.portals.contains_key(name) {
+        return Err(Error::Duplicate { kind: "cursor", name: name.to_owned() }.into());
+    }
+    cursor.uncommitted = open;
+    let Connection { reader, writer, session, registered, portals, .. } = connection;
+    let timeout = session.variables().lock().statement_timeout_ms();
+    // It starts here, so that it reads what is there now, however late it is fetched from.
+    if start(&mut registered.watch(reader, timeout), session, &mut cursor).await?.is_some() {
+        return Err(Error::State { message: format!("cursor \"{name}\" has no rows to fetch"), hint: None }.into());
+    }
+    notices(session, writer)?;
+    portals.insert(name.to_owned(), cursor);
+    complete(writer, "DECLARE CURSOR")
 }
 
 /// Goes on with a cursor; `shown` is how its rows are sent, None to pass over them.

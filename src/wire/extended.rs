@@ -71,13 +71,16 @@ async fn parse(connection: &mut Connection, message: Parse) -> Result<(), Ended>
             if !matches!(own, Some(Own::Transaction(_))) {
                 connection.transaction.check()?;
             }
-            if own.is_some() {
-                Prepared::own(statement)
-            } else {
-                let Connection { reader, session, registered, .. } = connection;
-                let timeout = session.variables().lock().statement_timeout_ms();
-                let mut watch = registered.watch(reader, timeout);
-                watch.over(Prepared::plan(session, statement, &message.type_oids)).await??
+            let Connection { reader, session, registered, .. } = connection;
+            let timeout = session.variables().lock().statement_timeout_ms();
+            let mut watch = registered.watch(reader, timeout);
+            match own {
+                None => watch.over(Prepared::plan(session, statement, &message.type_oids)).await??,
+                Some(Own::Declare { statement: read, .. }) => {
+                    let read = watch.over(Prepared::plan(session, read, &message.type_oids)).await??;
+                    Prepared::declare(statement, read)
+                }
+                Some(_) => Prepared::own(statement),
             }
         }
     };

@@ -142,7 +142,10 @@ fn folded(name: &ast::Ident) -> String {
 fn inner(statement: &ast::Statement) -> Result<Statement> {
     match statement {
         ast::Statement::Query(query) => Ok(of_query(query)),
-        _ => Err(Error::unsupported("PREPARE of a statement that is no query", "Send the statement by itself.")),
+        ast::Statement::Insert(_) | ast::Statement::Update(_) | ast::Statement::Delete(_) => {
+            Ok(Statement { text: statement.to_string(), body: Body::Other(Box::new(statement.clone())) })
+        }
+        _ => Err(Error::unsupported("PREPARE of a statement that is no query, INSERT, UPDATE or DELETE", "Send the statement by itself.")),
     }
 }
 

@@ -31,17 +31,24 @@ pub(super) struct Prepared {
     pub(super) names: Names,
     /// The plan of a query.
     pub(super) planned: Option<Arc<Planned>>,
+    /// What the cursor reads that the statement declares.
+    pub(super) read: Option<Arc<Prepared>>,
 }
 
 impl Prepared {
     /// The statement of an empty text.
     pub(super) fn empty() -> Prepared {
-        Prepared { statement: None, parameters: Vec::new(), columns: None, names: Names::default(), planned: None }
+        Prepared { statement: None, parameters: Vec::new(), columns: None, names: Names::default(), planned: None, read: None }
     }
 
     /// A statement of the connection itself: its parameters and columns are known when it runs.
     pub(super) fn own(statement: Statement) -> Prepared {
         Prepared { statement: Some(statement), ..Prepared::empty() }
+    }
+
+    /// DECLARE: its parameters are those of the query that its cursor reads.
+    pub(super) fn declare(statement: Statement, read: Prepared) -> Prepared {
+        Prepared { parameters: read.parameters.clone(), read: Some(Arc::new(read)), ..Prepared::own(statement) }
     }
 
     /// Plans a statement; `declared` are the type oids that the client gave, 0 where it leaves them to the statement.
@@ -73,14 +80,13 @@ impl Prepared {
         // COPY answers with data of its own and describes no columns.
         let copies = matches!(statement.body, Body::CopyQuery(..) | Body::CopySubscribe(..));
         let columns = described.columns.filter(|_| !copies);
-        Ok(Prepared { statement: Some(statement), parameters, columns, names, planned: described.planned })
+        Ok(Prepared { statement: Some(statement), parameters, columns, names, planned: described.planned, read: None })
     }
 }
 
 /// The types that the client declares, and where it does not those that the text itself gives: `$1::int4`, `LIMIT $1`.
 fn said(statement: &Statement, declared: &[u32]) -> Vec<u32> {
     let mut types = declared.to_vec();
-    let (Body::Query(query) | Body::CopyQuery(query, _)) = &statement.body else { return types };
     let mut say = |number: usize, oid: u32| {
         let Some(at) = number.checked_sub(1).filter(|at| *at < MAX_PARAMETERS) else { return };
         types.resize(types.len().max(number), 0);
@@ -88,15 +94,25 @@ fn said(statement: &Statement, declared: &[u32]) -> Vec<u32> {
             *place = oid;
         }
     };
-    let _ = ast::visit_expressions(&query.query, |expr| {
+    let cast = |expr: &Expr| {
         if let Expr::Cast { expr: inner, data_type, .. } = expr
             && let (Some(number), Some(cast)) = (placeholder(inner), type_of_sql(data_type))
         {
             say(number, cast.oid());
         }
         ControlFlow::<()>::Continue(())
-    });
-    if let Some(ast::LimitClause::LimitOffset { limit, offset, .. }) = &query.query.limit_clause {
+    };
+    let explained = if let Body::Explain { statement, .. } = &statement.body { &statement.body } else { &statement.body };
+    let query = match explained {
+        Body::Query(query) | Body::CopyQuery(query, _) => &query.query,
+        Body::Other(other) if takes_values(other) => {
+            let _ = ast::visit_expressions(other, cast);
+            return types;
+        }
+        _ => return types,
+    };
+    let _ = ast::visit_expressions(query, cast);
+    if let Some(ast::LimitClause::LimitOffset { limit, offset, .. }) = &query.limit_clause {
         let offset = offset.as_ref().map(|offset| &offset.value);
         limit.iter().chain(offset).filter_map(placeholder).for_each(|number| say(number, Type::INT8.oid()));
     }
@@ -106,18 +122,14 @@ fn said(statement: &Statement, declared: &[u32]) -> Vec<u32> {
 /// `x = ANY($1)` without a declaration: an array of what x is, which the planner finds for `x = $1`.
 async fn listed(session: &Session, statement: &Statement, declared: &mut Vec<u32>) -> Result<()> {
     let mut single = statement.clone();
-    let (Body::Query(query) | Body::CopyQuery(query, _)) = &mut single.body else { return Ok(()) };
     let mut numbers = Vec::new();
-    let _ = visit_expressions_mut(&mut query.query, |expr: &mut Expr| {
-        let (Expr::AnyOp { left, compare_op, right, .. } | Expr::AllOp { left, compare_op, right }) = expr else {
-            return ControlFlow::<()>::Continue(());
-        };
+    expressions_mut(&mut single.body, |expr: &mut Expr| {
+        let (Expr::AnyOp { left, compare_op, right, .. } | Expr::AllOp { left, compare_op, right }) = expr else { return };
         let bare = if let Expr::Nested(inner) = right.as_ref() { inner } else { right };
         if let Some(number) = placeholder(bare).filter(|number| (1..=MAX_PARAMETERS).contains(number)) {
             numbers.push(number);
             *expr = Expr::BinaryOp { left: left.clone(), op: compare_op.clone(), right: bare.clone() };
         }
-        ControlFlow::Continue(())
     });
     numbers.retain(|number| declared.get(number - 1).copied().unwrap_or(0) == 0);
     if numbers.is_empty() {
@@ -193,20 +205,43 @@ fn cast_of(oid: u32, found: Option<&Field>) -> Option<ast::DataType> {
 
 /// Puts a cast around every parameter that has a type in the list.
 pub(super) fn cast_parameters(statement: &mut Statement, types: &[Option<ast::DataType>]) {
-    let query = match &mut statement.body {
-        Body::Query(query) | Body::CopyQuery(query, _) => &mut query.query,
-        _ => return,
-    };
-    let _ = visit_expressions_mut(query, |expr: &mut Expr| {
+    expressions_mut(&mut statement.body, |expr: &mut Expr| {
         let number = placeholder(expr);
         let data_type = number.and_then(|number| types.get(number.checked_sub(1)?)?.clone());
         if let Some(data_type) = data_type {
             let inner = Box::new(expr.clone());
             *expr = Expr::Cast { kind: CastKind::DoubleColon, expr: inner, data_type, array: false, format: None };
         }
-        ControlFlow::<()>::Continue(())
     });
-    statement.text = query.to_string();
+    if let Body::Query(query) | Body::CopyQuery(query, _) = &statement.body {
+        statement.text = query.query.to_string();
+    }
+}
+
+/// Goes over the expressions of a statement that may have parameters, those inside others first.
+fn expressions_mut(body: &mut Body, mut visit: impl FnMut(&mut Expr)) {
+    let visit = |expr: &mut Expr| {
+        visit(expr);
+        ControlFlow::<()>::Continue(())
+    };
+    let explained = match body {
+        Body::Explain { statement, .. } => &mut statement.body,
+        other => other,
+    };
+    let _ = match explained {
+        Body::Query(query) | Body::CopyQuery(query, _) => visit_expressions_mut(&mut query.query, visit),
+        Body::Other(other) if takes_values(other) => visit_expressions_mut(other, visit),
+        _ => return,
+    };
+}
+
+/// Whether values stand in a statement that is no query.
+fn takes_values(statement: &ast::Statement) -> bool {
+    match statement {
+        ast::Statement::Insert(_) | ast::Statement::Update(_) | ast::Statement::Delete(_) => true,
+        ast::Statement::CreateTable(create) => create.query.is_some(),
+        _ => false,
+    }
 }
 
 /// A Postgres type as SQL writes it; None for those that are text to framesql.

@@ -31,6 +31,7 @@ mod rooms;
 mod row_files;
 mod rows;
 mod sql;
+mod statements;
 mod streams;
 mod tables;
 mod tracks;

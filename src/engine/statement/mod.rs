@@ -208,12 +208,19 @@ pub(super) async fn describe(session: &Session, statement: &Statement) -> Result
         Body::ShowObjects(kind) => columns(show::schema(session, *kind).await?),
         Body::ShowVariable(name) => columns(show::variable_schema(name)),
         Body::Subscribe(subscribe) => columns(subscribe::schema(session, subscribe).await?),
-        Body::Explain { .. } => columns(explain::schema()),
+        Body::Explain { statement, .. } => {
+            let parameters = match &statement.body {
+                Body::Query(query) => query::describe(session, query).await?.parameters,
+                _ => Vec::new(),
+            };
+            Ok(Described { parameters, columns: Some(explain::schema()), planned: None })
+        }
         Body::Other(other) => {
             let (plan, columns) = match other.as_ref() {
                 ast::Statement::Insert(insert) => (insert::describe(session, insert).await?, insert::columns(session, insert)?),
                 ast::Statement::Update(update) => (update::describe(session, update).await?, update::columns(session, update)?),
                 ast::Statement::Delete(delete) => (delete::describe(session, delete).await?, delete::columns(session, delete)?),
+                ast::Statement::CreateTable(ast::CreateTable { query: Some(query), .. }) => (session.plan(query).await?, None),
                 _ => return Ok(Described::default()),
             };
             let mut parameters = with_all(query::parameters_of(&plan)?, other);

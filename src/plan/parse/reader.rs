@@ -22,7 +22,8 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(dialect: &'a FramesqlDialect, tokens: Vec<TokenWithSpan>) -> Reader<'a> {
+    pub(super) fn new(dialect: &'a FramesqlDialect, mut tokens: Vec<TokenWithSpan>) -> Reader<'a> {
+        modes::drop_deferrable(&mut tokens);
         Reader { parser: Parser::new(dialect).with_tokens_with_locations(tokens.clone()), tokens }
     }
 

@@ -87,3 +87,18 @@ fn every_statement_of_ours_is_read() {
     }
     assert_eq!(parse("CREATE SOURCE x 'y'").unwrap_err().sqlstate(), "42601");
 }
+
+#[test]
+fn a_transaction_may_be_deferrable() {
+    use datafusion::sql::sqlparser::ast::Statement as Sql;
+    for (sql, n_modes) in [
+        ("BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE", 2),
+        ("START TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY, NOT DEFERRABLE", 2),
+        ("BEGIN TRANSACTION DEFERRABLE, READ ONLY", 1),
+        ("BEGIN NOT DEFERRABLE", 0),
+    ] {
+        let all = parse(sql).unwrap();
+        let Body::Other(other) = &all[0].body else { panic!("{sql}") };
+        assert!(matches!(other.as_ref(), Sql::StartTransaction { modes, .. } if modes.len() == n_modes), "{sql}: {other:?}");
+    }
+}

@@ -1,10 +1,28 @@
 //! SET TRANSACTION: the modes of a transaction, and of those to come.
 
-use datafusion::sql::sqlparser::tokenizer::Token;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::Reader;
 use crate::error::Result;
-use crate::plan::parse::Body;
+use crate::plan::parse::{Body, is_word};
+
+/// BEGIN and START TRANSACTION without `[NOT] DEFERRABLE`, which sqlparser does not read: no transaction of ours waits before it reads.
+pub(super) fn drop_deferrable(tokens: &mut Vec<TokenWithSpan>) {
+    let word = |token: Option<&TokenWithSpan>, word: &str| token.is_some_and(|token| is_word(&token.token, word));
+    if !["begin", "start"].iter().any(|first| word(tokens.first(), first)) {
+        return;
+    }
+    while let Some(at) = tokens.iter().position(|token| is_word(&token.token, "deferrable")) {
+        let first = if at > 0 && word(tokens.get(at - 1), "not") { at - 1 } else { at };
+        let comma = |at: usize| tokens.get(at).is_some_and(|token| token.token == Token::Comma);
+        // One comma goes with it: that before, or if it stands first that behind.
+        let (from, to) = match first.checked_sub(1).filter(|before| comma(*before)) {
+            Some(before) => (before, at + 1),
+            None => (first, at + 1 + usize::from(comma(at + 1))),
+        };
+        tokens.drain(from..to);
+    }
+}
 
 impl Reader<'_> {
     /// `TRANSACTION mode [[,] mode …]`.
