@@ -19,7 +19,7 @@ pub(super) async fn run(session: &Session, statement: &Statement, format: Format
     let (mut stream, layout) = match outcome? {
         // A command tag among the rows of a csv or json file would spoil it.
         Outcome::Done { tag } => return if format == Format::Table { print::line(&tag) } else { Ok(()) },
-        Outcome::Copy { stream, format } => (stream, Layout::copy(format)?),
+        Outcome::Copy { stream, form } => (stream, Layout::copy(&form)?),
         Outcome::Rows { stream, .. } => (stream, Layout::of(format, matches!(statement.body, Body::Subscribe(_)))),
     };
     let mut writer = Writer::new(layout, &stream.schema(), &Names::of_statement(statement));

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use super::lines;
 use crate::error::{Error, Result};
 use crate::plan::column_names::{Names, shown};
-use crate::plan::parse::CopyFormat;
+use crate::plan::parse::copy::{CopyForm, CopyFormat, CopyHeader};
 use crate::wire;
 
 /// What `--format` chooses.
@@ -50,11 +50,14 @@ impl Layout {
         }
     }
 
-    /// What COPY TO STDOUT asks for. Errs for binary (0A000).
-    pub(super) fn copy(format: CopyFormat) -> Result<Layout> {
-        match format {
+    /// What COPY TO STDOUT asks for. Errs for binary, and for a form of its own (0A000).
+    pub(super) fn copy(form: &CopyForm) -> Result<Layout> {
+        if !form.plain() {
+            return Err(Error::unsupported("an option of COPY on a terminal", "FORMAT is, and HEADER of csv; psql knows the others."));
+        }
+        match form.format {
             CopyFormat::Text => Ok(Layout::CopyText),
-            CopyFormat::Csv { header } => Ok(Layout::Csv { header }),
+            CopyFormat::Csv => Ok(Layout::Csv { header: form.header != CopyHeader::None }),
             CopyFormat::Binary => Err(Error::unsupported("COPY in binary on a terminal", "Use FORMAT text or csv.")),
         }
     }

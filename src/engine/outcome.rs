@@ -2,7 +2,7 @@
 
 use datafusion::execution::SendableRecordBatchStream;
 
-use crate::plan::parse::CopyFormat;
+use crate::plan::parse::copy::CopyForm;
 
 /// The answer to one statement. Dropping the stream cancels what makes it.
 pub enum Outcome {
@@ -18,7 +18,7 @@ pub enum Outcome {
         /// The rows.
         stream: SendableRecordBatchStream,
         /// How they are written.
-        format: CopyFormat,
+        form: CopyForm,
     },
     /// Done, with the command tag: "CREATE SOURCE".
     Done {

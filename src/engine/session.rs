@@ -16,7 +16,8 @@ use super::planned::{Planned, Runner};
 use super::statement::CopyInto;
 use super::{Engine, privileges, statement};
 use crate::error::Result;
-use crate::plan::parse::{self, CopyIn, Statement};
+use crate::plan::parse::copy::CopyIn;
+use crate::plan::parse::{self, Statement};
 use crate::plan::query;
 use crate::settings::Variables;
 

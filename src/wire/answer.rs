@@ -135,9 +135,9 @@ async fn advance(connection: &mut Connection, portal: &mut Portal, way: Way<'_>)
     if let Some(outcome) = start(&mut watch, session, portal).await? {
         notices(session, writer)?;
         match outcome {
-            Outcome::Copy { stream, format } => {
+            Outcome::Copy { stream, form } => {
                 let zone = session.variables().lock().time_zone();
-                let n_rows = copy::send(&mut watch, writer, &mut Rows::new(stream, zone), &names, format).await?;
+                let n_rows = copy::send(&mut watch, writer, &mut Rows::new(stream, zone), &names, &form).await?;
                 complete(writer, &format!("COPY {n_rows}"))?;
             }
             Outcome::Done { tag } => {
@@ -154,8 +154,8 @@ async fn advance(connection: &mut Connection, portal: &mut Portal, way: Way<'_>)
     let subscribe_as = session.variables().lock().show("subscribe_as")?;
     let copied = portal.prepared.statement.as_ref().and_then(|statement| own::copied(statement, &subscribe_as));
     let State::Running { rows, tag } = &mut portal.state else { return Err(already_run().into()) };
-    if let (Way::Simple, Some(format)) = (way, copied) {
-        let n_rows = copy::send(&mut watch, writer, rows, &names, format).await?;
+    if let (Way::Simple, Some(form)) = (way, copied) {
+        let n_rows = copy::send(&mut watch, writer, rows, &names, &form).await?;
         complete(writer, &format!("COPY {n_rows}"))?;
     } else {
         send_rows(&mut watch, writer, rows, portal.prepared.columns.as_ref(), &names, tag, way).await?;

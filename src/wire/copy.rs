@@ -1,7 +1,7 @@
 //! COPY TO STDOUT: rows as text, csv or Postgres' binary form, one message a row, as they come.
 
 use arrow::array::Array;
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use bytes::{BufMut, BytesMut};
 use pgwire::messages::PgWireBackendMessage as Message;
@@ -14,7 +14,7 @@ use super::socket::Writer;
 use super::{binary, columns, text};
 use crate::error::Result;
 use crate::plan::column_names::{self as names, Names};
-use crate::plan::parse::CopyFormat;
+use crate::plan::parse::copy::{CopyForm, CopyFormat, CopyHeader};
 use crate::settings::TimeZone;
 
 /// What a binary COPY begins with: a signature, no flags, no extension.
@@ -26,27 +26,32 @@ pub(super) async fn send(
     writer: &mut Writer,
     rows: &mut Rows,
     names: &Names,
-    format: CopyFormat,
+    form: &CopyForm,
 ) -> Result<usize, Ended> {
-    let zone = rows.zone();
+    let (zone, format) = (rows.zone(), form.format);
     let schema = rows.schema();
     let n_columns = schema.fields().len();
+    let shown: Vec<&str> = schema
+        .fields()
+        .iter()
+        .enumerate()
+        .map(|(at, field)| names.of(at, n_columns).unwrap_or_else(|| names::without_mark(field.name())))
+        .collect();
+    let lines = Lines { form, forced: form.force_quote.among(&shown)? };
     let code = i16::from(format == CopyFormat::Binary);
     writer.put(Message::CopyOutResponse(CopyOutResponse::new(code as i8, n_columns as i16, vec![code; n_columns])))?;
-    match format {
-        CopyFormat::Csv { header: true } => message(writer.buffer(), |out| {
-            header(out, &schema, names);
+    if form.header != CopyHeader::None {
+        message(writer.buffer(), |out| {
+            lines.header(out, &shown);
             Ok(())
-        })?,
-        CopyFormat::Text | CopyFormat::Csv { .. } | CopyFormat::Binary => {}
+        })?;
     }
     // With the first row, as Postgres sends it: there are clients that look for both in one message.
     let mut head = (format == CopyFormat::Binary).then_some(BINARY_HEADER);
     let types: Vec<_> = schema.fields().iter().map(|field| columns::of_field(field)).collect();
     let sent = rows.each(watch, writer, None, Patience::All, |out, scratch, batch, row| {
         message(out, |out| match format {
-            CopyFormat::Text => text_line(out, scratch, batch, row, zone),
-            CopyFormat::Csv { .. } => csv_line(out, scratch, batch, row, zone),
+            CopyFormat::Text | CopyFormat::Csv => lines.row(out, scratch, batch, row, zone),
             CopyFormat::Binary => {
                 out.put_slice(head.take().unwrap_or_default());
                 out.put_i16(batch.num_columns() as i16);
@@ -72,17 +77,6 @@ fn message(out: &mut BytesMut, body: impl FnOnce(&mut BytesMut) -> Result<()>) -
     rows::framed(out, body)
 }
 
-fn header(out: &mut BytesMut, schema: &Schema, names: &Names) {
-    let n_columns = schema.fields().len();
-    for (at, field) in schema.fields().iter().enumerate() {
-        if at > 0 {
-            out.put_u8(b',');
-        }
-        csv_value(out, names.of(at, n_columns).unwrap_or_else(|| names::without_mark(field.name())), n_columns);
-    }
-    out.put_u8(b'\n');
-}
-
 /// Reads a value as text; false for NULL.
 fn read(scratch: &mut String, array: &dyn Array, row: usize, zone: TimeZone) -> Result<bool> {
     scratch.clear();
@@ -93,63 +87,84 @@ fn read(scratch: &mut String, array: &dyn Array, row: usize, zone: TimeZone) -> 
     Ok(true)
 }
 
-fn text_line(out: &mut BytesMut, scratch: &mut String, batch: &RecordBatch, row: usize, zone: TimeZone) -> Result<()> {
-    for (at, array) in batch.columns().iter().enumerate() {
-        if at > 0 {
-            out.put_u8(b'\t');
-        }
-        if read(scratch, array.as_ref(), row, zone)? {
-            text_value(out, scratch);
-        } else {
-            out.put_slice(b"\\N");
-        }
-    }
-    out.put_u8(b'\n');
-    Ok(())
+/// How rows become lines.
+struct Lines<'a> {
+    form: &'a CopyForm,
+    /// Which columns are always in quotes.
+    forced: Vec<bool>,
 }
 
-fn text_value(out: &mut BytesMut, value: &str) {
-    for byte in value.bytes() {
-        let escaped = match byte {
-            b'\\' => b'\\',
-            b'\n' => b'n',
-            b'\r' => b'r',
-            b'\t' => b't',
-            8 => b'b',
-            12 => b'f',
-            11 => b'v',
-            plain => {
-                out.put_u8(plain);
-                continue;
+impl Lines<'_> {
+    fn header(&self, out: &mut BytesMut, names: &[&str]) {
+        for (at, name) in names.iter().enumerate() {
+            self.delimit(out, at);
+            self.value(out, name, false, names.len());
+        }
+        out.put_u8(b'\n');
+    }
+
+    fn row(&self, out: &mut BytesMut, scratch: &mut String, batch: &RecordBatch, row: usize, zone: TimeZone) -> Result<()> {
+        for (at, array) in batch.columns().iter().enumerate() {
+            self.delimit(out, at);
+            if read(scratch, array.as_ref(), row, zone)? {
+                self.value(out, scratch, self.forced.get(at).copied().unwrap_or(false), batch.num_columns());
+            } else {
+                out.put_slice(self.form.null.as_bytes());
             }
-        };
-        out.put_slice(&[b'\\', escaped]);
+        }
+        out.put_u8(b'\n');
+        Ok(())
     }
-}
 
-fn csv_line(out: &mut BytesMut, scratch: &mut String, batch: &RecordBatch, row: usize, zone: TimeZone) -> Result<()> {
-    for (at, array) in batch.columns().iter().enumerate() {
+    fn delimit(&self, out: &mut BytesMut, at: usize) {
         if at > 0 {
-            out.put_u8(b',');
-        }
-        // NULL is nothing, an empty text is quoted.
-        if read(scratch, array.as_ref(), row, zone)? {
-            csv_value(out, scratch, batch.num_columns());
+            out.put_u8(self.form.delimiter as u8);
         }
     }
-    out.put_u8(b'\n');
-    Ok(())
-}
 
-fn csv_value(out: &mut BytesMut, value: &str, n_columns: usize) {
-    // `\.` alone on a line would end the data.
-    let quoted = value.is_empty() || value.contains([',', '"', '\n', '\r']) || n_columns == 1 && value == "\\.";
-    if !quoted {
-        return out.put_slice(value.as_bytes());
+    fn value(&self, out: &mut BytesMut, value: &str, forced: bool, n_columns: usize) {
+        match self.form.format {
+            CopyFormat::Csv => self.csv_value(out, value, forced, n_columns),
+            _ => self.text_value(out, value),
+        }
     }
-    out.put_u8(b'"');
-    out.put_slice(value.replace('"', "\"\"").as_bytes());
-    out.put_u8(b'"');
+
+    fn text_value(&self, out: &mut BytesMut, value: &str) {
+        for byte in value.bytes() {
+            let escaped = match byte {
+                b'\\' => b'\\',
+                b'\n' => b'n',
+                b'\r' => b'r',
+                b'\t' => b't',
+                8 => b'b',
+                12 => b'f',
+                11 => b'v',
+                other if other == self.form.delimiter as u8 => other,
+                plain => {
+                    out.put_u8(plain);
+                    continue;
+                }
+            };
+            out.put_slice(&[b'\\', escaped]);
+        }
+    }
+
+    fn csv_value(&self, out: &mut BytesMut, value: &str, forced: bool, n_columns: usize) {
+        let CopyForm { delimiter, quote, escape, null, .. } = self.form;
+        // What stands for NULL is quoted to be told from it; `\.` alone on a line would end the data.
+        let alone = n_columns == 1 && value == "\\.";
+        if !forced && !alone && value != null && !value.contains([*delimiter, *quote, '\n', '\r']) {
+            return out.put_slice(value.as_bytes());
+        }
+        out.put_u8(*quote as u8);
+        for byte in value.bytes() {
+            if byte == *quote as u8 || byte == *escape as u8 {
+                out.put_u8(*escape as u8);
+            }
+            out.put_u8(byte);
+        }
+        out.put_u8(*quote as u8);
+    }
 }
 
 #[cfg(test)]
@@ -164,9 +179,19 @@ mod tests {
 
     #[test]
     fn values_are_escaped_as_copy_reads_them() {
-        assert_eq!(written(|out| text_value(out, "a\tb\\c\nd")), "a\\tb\\\\c\\nd");
-        for (value, csv) in [("a", "a"), ("", "\"\""), ("a,b", "\"a,b\""), ("a\"b", "\"a\"\"b\""), ("\\.", "\"\\.\"")] {
-            assert_eq!(written(|out| csv_value(out, value, 1)), csv);
+        let text = |form: &CopyForm, value: &str| written(|out| Lines { form, forced: Vec::new() }.text_value(out, value));
+        let form = CopyForm::default();
+        assert_eq!(text(&form, "a\tb\\c\nd|"), "a\\tb\\\\c\\nd|");
+        assert_eq!(text(&CopyForm { delimiter: '|', ..form.clone() }, "a|b\t"), "a\\|b\\t");
+        let csv = CopyForm { format: CopyFormat::Csv, delimiter: ',', null: String::new(), ..form };
+        let value = |form: &CopyForm, value: &str, forced| written(|out| Lines { form, forced: Vec::new() }.csv_value(out, value, forced, 1));
+        for (plain, quoted) in [("a", "a"), ("", "\"\""), ("a,b", "\"a,b\""), ("a\"b", "\"a\"\"b\""), ("\\.", "\"\\.\"")] {
+            assert_eq!(value(&csv, plain, false), quoted);
+        }
+        assert_eq!(value(&csv, "a", true), "\"a\"");
+        let other = CopyForm { delimiter: ';', null: "NULL".into(), quote: '\'', escape: '\\', ..csv };
+        for (plain, quoted) in [("", ""), ("a,b", "a,b"), ("NULL", "'NULL'"), ("it's;\\", "'it\\'s;\\\\'")] {
+            assert_eq!(value(&other, plain, false), quoted);
         }
     }
 }

@@ -9,16 +9,17 @@ use super::connection::Connection;
 use super::errors::Ended;
 use crate::engine::statement::CopyInto;
 use crate::error::{Error, Result};
-use crate::plan::parse::{CopyFormat, CopyIn, Statement};
+use crate::plan::parse::Statement;
+use crate::plan::parse::copy::{CopyFormat, CopyIn};
 
 /// Receives the rows and keeps them, all or none; gives their number.
 pub(super) async fn receive(connection: &mut Connection, statement: &Statement, copy: &CopyIn) -> Result<usize, Ended> {
     let mut into = connection.session.copy_in(statement, copy).await?;
     let columns = into.columns();
-    let (n_columns, format) = (columns.len(), i8::from(copy.format == CopyFormat::Binary));
+    let (n_columns, format) = (columns.len(), i8::from(copy.form.format == CopyFormat::Binary));
     let response = CopyInResponse::new(format, i16::try_from(n_columns).unwrap_or(i16::MAX), vec![format.into(); n_columns]);
     connection.writer.put(Message::CopyInResponse(response))?;
-    let mut binary = (copy.format == CopyFormat::Binary).then(|| BinaryRows::new(columns));
+    let mut binary = (copy.form.format == CopyFormat::Binary).then(|| BinaryRows::new(columns));
     connection.writer.flush().await?;
     let mut failed: Option<Error> = None;
     loop {

@@ -10,7 +10,8 @@ use super::rows::Patience;
 use super::transaction::{self, Control};
 use super::{cursor, notify};
 use crate::error::{Error, Result};
-use crate::plan::parse::{Body, CopyFormat, Emit, QueryText, Statement};
+use crate::plan::parse::copy::CopyForm;
+use crate::plan::parse::{Body, Emit, QueryText, Statement};
 
 /// What one of them asks for.
 #[derive(Debug)]
@@ -180,7 +181,7 @@ fn limit(direction: &ast::FetchDirection) -> Result<Option<usize>> {
     }
 }
 
-/// The format in which a bare SUBSCRIBE of the simple protocol is copied, unless it is to answer with rows.
-pub(super) fn copied(statement: &Statement, subscribe_as: &str) -> Option<CopyFormat> {
-    (matches!(statement.body, Body::Subscribe(_)) && subscribe_as != "rows").then_some(CopyFormat::Text)
+/// The form in which a bare SUBSCRIBE of the simple protocol is copied, unless it is to answer with rows.
+pub(super) fn copied(statement: &Statement, subscribe_as: &str) -> Option<CopyForm> {
+    (matches!(statement.body, Body::Subscribe(_)) && subscribe_as != "rows").then(CopyForm::default)
 }

@@ -6,9 +6,10 @@ use super::query;
 use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
 use crate::error::Result;
-use crate::plan::parse::{CopyFormat, QueryText};
+use crate::plan::parse::QueryText;
+use crate::plan::parse::copy::CopyForm;
 
 /// Starts the query.
-pub(super) async fn run(session: &Session, query: &QueryText, parameters: Vec<ScalarValue>, format: CopyFormat) -> Result<Outcome> {
-    Ok(Outcome::Copy { stream: query::run(session, query, parameters).await?, format })
+pub(super) async fn run(session: &Session, query: &QueryText, parameters: Vec<ScalarValue>, form: CopyForm) -> Result<Outcome> {
+    Ok(Outcome::Copy { stream: query::run(session, query, parameters).await?, form })
 }

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, BinaryArray, StringArray};
+use datafusion::arrow::array::{Array, ArrayRef, BinaryArray, ListArray, StringArray};
+use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::arrow::util::display::FormatOptions;
 use datafusion::common::ScalarValue;
 
+use super::copy_lines::{Line, bad, csv, text_lines};
 use super::table_rows::{Written, columns_at, keep, table_named};
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::frame::source::Source;
-use crate::plan::parse::{CopyFormat, CopyIn};
+use crate::plan::array_text::elements;
+use crate::plan::parse::copy::{CopyForm, CopyFormat, CopyHeader, CopyIn};
 use crate::view::table::Table;
 
 /// Bytes that one COPY may bring: a table is held in memory.
@@ -23,7 +26,7 @@ pub struct CopyInto {
     table: Arc<Table>,
     /// The columns of the table in the order in which they come.
     places: Vec<usize>,
-    format: CopyFormat,
+    form: CopyForm,
     bytes: Vec<u8>,
     n_bytes: usize,
     /// The values of each column that comes, in binary form.
@@ -34,16 +37,8 @@ pub struct CopyInto {
 pub(super) fn begin(session: &Session, copy: &CopyIn) -> Result<CopyInto> {
     let table = table_named(session, &copy.table)?;
     let places = columns_at(&table, &copy.columns)?;
-    for column in places.iter().filter_map(|at| table.columns().get(*at)).filter(|_| copy.format != CopyFormat::Binary) {
-        if column.field.data_type().is_nested() {
-            return Err(Error::unsupported(
-                format!("COPY of column \"{}\", which is an array", column.field.name()),
-                "Use INSERT, or FORMAT binary.",
-            ));
-        }
-    }
     let values = vec![Vec::new(); places.len()];
-    Ok(CopyInto { table, places, format: copy.format, bytes: Vec::new(), n_bytes: 0, values })
+    Ok(CopyInto { table, places, form: copy.form.clone(), bytes: Vec::new(), n_bytes: 0, values })
 }
 
 impl CopyInto {
@@ -80,9 +75,9 @@ impl CopyInto {
 
     /// Keeps the rows, and gives their number. Errs if one cannot be read (22P02, 22P04) or cannot be in the table; then none is kept.
     pub async fn finish(self) -> Result<usize> {
-        let CopyInto { table, places, format, bytes, values, .. } = self;
+        let CopyInto { table, places, form, bytes, values, .. } = self;
         let _writing = table.write().await;
-        if format == CopyFormat::Binary {
+        if form.format == CopyFormat::Binary {
             let n_rows = values.first().map_or(0, Vec::len);
             let mut came: Vec<Option<ArrayRef>> = vec![None; table.columns().len()];
             for (place, values) in places.iter().zip(values) {
@@ -97,16 +92,23 @@ impl CopyInto {
             message: "invalid byte sequence for encoding \"UTF8\"".into(),
             detail: None,
         })?;
-        let lines = match format {
-            CopyFormat::Csv { header } => {
-                let mut lines = csv(&text, table.name())?;
-                if header && !lines.is_empty() {
-                    lines.remove(0);
-                }
-                lines
+        let names: Vec<&str> = places.iter().filter_map(|at| table.columns().get(*at)).map(|c| c.field.name().as_str()).collect();
+        let (not_null, null) = (form.force_not_null.among(&names)?, form.force_null.among(&names)?);
+        let mut lines = if form.format == CopyFormat::Csv { csv(&text, &form, table.name())? } else { text_lines(&text, &form, table.name())? };
+        if form.header != CopyHeader::None && !lines.is_empty() {
+            let (_, head) = lines.remove(0);
+            if form.header == CopyHeader::Match {
+                check_header(&head, &names, table.name())?;
             }
-            _ => text_lines(&text),
-        };
+        }
+        for (at, field) in lines.iter_mut().flat_map(|(_, fields)| fields.iter_mut().enumerate()) {
+            let forced = |list: &[bool]| list.get(at).copied().unwrap_or(false);
+            match field {
+                None if forced(&not_null) => *field = Some(form.null.clone()),
+                Some(text) if *text == form.null && forced(&null) => *field = None,
+                _ => {}
+            }
+        }
         keep_all(&table, columns(&table, &places, &lines)?, lines.len()).await
     }
 }
@@ -121,89 +123,20 @@ async fn keep_all(table: &Arc<Table>, columns: Vec<Option<ArrayRef>>, n_rows: us
     Ok(n_rows)
 }
 
-/// A line: its number from 1, and its fields; None is NULL.
-type Line = (usize, Vec<Option<String>>);
-
-/// Tabs between fields, `\N` for NULL, a backslash before what would be read otherwise; `\.` is the end.
-fn text_lines(text: &str) -> Vec<Line> {
-    let lines = text.split_terminator('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
-    let fields = |line: &str| line.split('\t').map(|field| (field != "\\N").then(|| unescaped(field))).collect();
-    lines.take_while(|line| *line != "\\.").enumerate().map(|(at, line)| (at + 1, fields(line))).collect()
-}
-
-fn unescaped(field: &str) -> String {
-    if !field.contains('\\') {
-        return field.to_owned();
+/// Errs (22P04) if the first line does not name the columns that come.
+fn check_header(head: &[Option<String>], names: &[&str], table: &str) -> Result<()> {
+    if head.len() != names.len() {
+        let message = format!("wrong number of fields in header line: field count is {}, expected {}", head.len(), names.len());
+        return Err(bad(table, 1, "22P04", message, None));
     }
-    let (mut out, mut chars) = (String::with_capacity(field.len()), field.chars());
-    while let Some(c) = chars.next() {
-        match if c == '\\' {
-            chars.next()
-        } else {
-            out.push(c);
-            continue;
-        } {
-            Some('b') => out.push('\u{8}'),
-            Some('f') => out.push('\u{c}'),
-            Some('n') => out.push('\n'),
-            Some('r') => out.push('\r'),
-            Some('t') => out.push('\t'),
-            Some('v') => out.push('\u{b}'),
-            Some(other) => out.push(other),
-            None => out.push('\\'),
+    for (at, (got, expected)) in head.iter().zip(names).enumerate() {
+        let got = got.as_deref().unwrap_or_default();
+        if got != *expected {
+            let message = format!("column name mismatch in header line field {}: got \"{got}\", expected \"{expected}\"", at + 1);
+            return Err(bad(table, 1, "22P04", message, None));
         }
     }
-    out
-}
-
-/// Commas between fields, quotes around those that hold one, two quotes for one; an empty field without quotes is NULL.
-fn csv(text: &str, table: &str) -> Result<Vec<Line>> {
-    let (mut lines, mut fields) = (Vec::new(), Vec::new());
-    let (mut field, mut quoted, mut open) = (String::new(), false, false);
-    let (mut number, mut first) = (1, 1);
-    let mut chars = text.chars().peekable();
-    let ended = |field: &mut String, quoted: &mut bool| {
-        let text = std::mem::take(field);
-        (std::mem::take(quoted) || !text.is_empty()).then_some(text)
-    };
-    while let Some(c) = chars.next() {
-        number += usize::from(c == '\n');
-        match c {
-            '"' if open => {
-                if chars.next_if_eq(&'"').is_some() {
-                    field.push('"');
-                } else {
-                    open = false;
-                }
-            }
-            _ if open => field.push(c),
-            '"' => (quoted, open) = (true, true),
-            ',' => fields.push(ended(&mut field, &mut quoted)),
-            '\r' if chars.peek() == Some(&'\n') => {}
-            '\n' => {
-                fields.push(ended(&mut field, &mut quoted));
-                lines.push((first, std::mem::take(&mut fields)));
-                first = number;
-            }
-            _ => field.push(c),
-        }
-    }
-    if open {
-        return Err(bad(table, first, "22P04", "unterminated CSV quoted field".into(), None));
-    }
-    if !field.is_empty() || quoted || !fields.is_empty() {
-        fields.push(ended(&mut field, &mut quoted));
-        lines.push((first, fields));
-    }
-    if lines.last().is_some_and(|(_, fields)| fields.as_slice() == [Some("\\.".to_owned())]) {
-        lines.pop();
-    }
-    Ok(lines)
-}
-
-fn bad(table: &str, line: usize, code: &'static str, message: String, column: Option<&str>) -> Error {
-    let column = column.map(|column| format!(", column {column}")).unwrap_or_default();
-    Error::Data { code, message, detail: Some(format!("COPY {table}, line {line}{column}")) }
+    Ok(())
 }
 
 /// All columns of the table; None for those that do not come.
@@ -224,7 +157,10 @@ fn columns(table: &Table, places: &[usize], lines: &[Line]) -> Result<Vec<Option
                 let texts: Vec<Option<&str>> = lines.iter().map(|(_, fields)| fields.get(place).and_then(Option::as_deref)).collect();
                 let (values, wrong) = read(&texts, column.field.data_type())?;
                 if let Some((number, text)) = wrong.and_then(|row| Some((lines.get(row)?.0, texts.get(row).copied().flatten()?))) {
-                    let message = format!("invalid input syntax for type {}: \"{text}\"", column.sql_type.to_lowercase());
+                    let message = match column.field.data_type() {
+                        DataType::List(_) if elements(text).is_none() => format!("malformed array literal: \"{text}\""),
+                        _ => format!("invalid input syntax for type {}: \"{text}\"", column.sql_type.to_lowercase()),
+                    };
                     return Err(bad(table.name(), number, "22P02", message, Some(column.field.name())));
                 }
                 Some(values)
@@ -240,6 +176,18 @@ fn read(texts: &[Option<&str>], data_type: &DataType) -> Result<(ArrayRef, Optio
         let bytes: Vec<Option<Vec<u8>>> = texts.iter().map(|text| text.and_then(hex)).collect();
         let wrong = texts.iter().zip(&bytes).position(|(text, bytes)| text.is_some() && bytes.is_none());
         return Ok((Arc::new(BinaryArray::from_iter(bytes)), wrong));
+    }
+    if let DataType::List(item) = data_type {
+        let lists: Vec<Option<Vec<Option<String>>>> = texts.iter().map(|text| text.and_then(elements)).collect();
+        let malformed = texts.iter().zip(&lists).position(|(text, list)| text.is_some() && list.is_none());
+        let items: Vec<Option<&str>> = lists.iter().flatten().flatten().map(Option::as_deref).collect();
+        let offsets = OffsetBuffer::from_lengths(lists.iter().map(|list| list.as_ref().map_or(0, Vec::len)));
+        let nulls = NullBuffer::from_iter(lists.iter().map(Option::is_some));
+        let (values, wrong) = read(&items, item.data_type())?;
+        // The row in which the item that cannot be read stands: the first that ends behind it.
+        let row = wrong.and_then(|at| offsets.iter().skip(1).position(|end| usize::try_from(*end).is_ok_and(|end| end > at)));
+        let read = ListArray::try_new(Arc::clone(item), offsets, values, Some(nulls))?;
+        return Ok((Arc::new(read), malformed.into_iter().chain(row).min()));
     }
     let trimmed = texts.iter().map(|text| text.map(|text| if *data_type == DataType::Utf8 { text } else { text.trim() }));
     let array: ArrayRef = Arc::new(StringArray::from_iter(trimmed));
@@ -257,21 +205,19 @@ fn hex(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::arrow::array::AsArray;
+    use datafusion::arrow::datatypes::{Field, Int32Type};
+
     use super::*;
 
     #[test]
-    fn csv_tells_an_empty_text_from_null_and_counts_lines() {
-        let lines = csv("1,\"\",\r\n2,\"a\n\"\"b\",x\n3", "t").unwrap();
-        let text = |t: &str| Some(t.to_owned());
-        assert_eq!(lines[0], (1, vec![text("1"), text(""), None]));
-        assert_eq!(lines[1], (2, vec![text("2"), text("a\n\"b"), text("x")]));
-        assert_eq!(lines[2], (4, vec![text("3")]));
-        assert_eq!(csv("\"a", "t").unwrap_err().sqlstate(), "22P04");
-    }
-
-    #[test]
-    fn text_has_its_escapes_and_its_end() {
-        let lines = text_lines("a\\tb\t\\N\t\\\\N\n\\.\nmore\n");
-        assert_eq!(lines, [(1, vec![Some("a\tb".to_owned()), None, Some("\\N".to_owned())])]);
+    fn arrays_are_read_and_the_row_is_named_that_holds_none() {
+        let list = DataType::List(Arc::new(Field::new_list_field(DataType::Int32, true)));
+        let (values, wrong) = read(&[Some("{1,NULL}"), None, Some("{}"), Some("{3}")], &list).unwrap();
+        assert_eq!(wrong, None);
+        assert_eq!(values.as_list::<i32>().value(0).as_primitive::<Int32Type>().iter().collect::<Vec<_>>(), [Some(1), None]);
+        assert!(values.is_null(1) && values.is_valid(2));
+        assert_eq!(read(&[Some("{1}"), Some("{}"), Some("{2,x}")], &list).unwrap().1, Some(2));
+        assert_eq!(read(&[Some("{1}"), Some("1")], &list).unwrap().1, Some(1));
     }
 }

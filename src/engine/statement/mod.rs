@@ -4,6 +4,7 @@ mod alter_view;
 mod comment;
 mod copy;
 mod copy_in;
+mod copy_lines;
 mod create_figure;
 mod create_gallery;
 mod create_model;
@@ -45,7 +46,8 @@ use super::privileges;
 use super::roles::Grant;
 use super::session::{Described, Session};
 use crate::error::{Error, Result};
-use crate::plan::parse::{Body, Commented, CopyIn, Kind, Statement};
+use crate::plan::parse::copy::CopyIn;
+use crate::plan::parse::{Body, Commented, Kind, Statement};
 
 pub use copy_in::CopyInto;
 
@@ -85,8 +87,8 @@ pub(super) async fn execute(session: &Session, statement: &Statement, parameters
         Body::SetVariable { name, value } => set::run(session, name, value.as_deref()),
         Body::SetTransaction { session: later, isolation, read_only } => set::transaction(session, *later, *isolation, *read_only),
         Body::Subscribe(subscribe) => Ok(Outcome::Rows { stream: subscribe::run(session, subscribe).await?, tag: "SUBSCRIBE" }),
-        Body::CopySubscribe(subscribe, format) => Ok(Outcome::Copy { stream: subscribe::run(session, subscribe).await?, format: *format }),
-        Body::CopyQuery(query, format) => copy::run(session, query, parameters, *format).await,
+        Body::CopySubscribe(subscribe, form) => Ok(Outcome::Copy { stream: subscribe::run(session, subscribe).await?, form: form.clone() }),
+        Body::CopyQuery(query, form) => copy::run(session, query, parameters, form.clone()).await,
         Body::Flush => flush::run(session).await,
         Body::Explain { analyze, statement } => explain::run(session, statement, *analyze, parameters).await,
         Body::Query(query) => Ok(Outcome::Rows { stream: query::run(session, query, parameters).await?, tag: "SELECT" }),

@@ -1,6 +1,7 @@
 //! SQL text to statements: our own recursive descent for framesql's statements, sqlparser for the queries inside them.
 
 pub mod columns;
+pub mod copy;
 mod depth;
 mod dialect;
 mod partition;
@@ -16,6 +17,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Toke
 use framesql_udfs::figure::FigureKind;
 
 use crate::error::{Error, Result};
+use copy::{CopyForm, CopyIn};
 use dialect::FramesqlDialect;
 use reader::Reader;
 
@@ -124,32 +126,6 @@ pub struct Subscribe {
     pub snapshot: bool,
     /// Whether watermarks without rows are shown.
     pub progress: bool,
-}
-
-/// How COPY TO STDOUT writes rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum CopyFormat {
-    /// Tab separated, `\N` for NULL.
-    #[default]
-    Text,
-    /// Comma separated, with a header line if asked for.
-    Csv {
-        /// Whether the first line names the columns.
-        header: bool,
-    },
-    /// Postgres' binary COPY.
-    Binary,
-}
-
-/// `COPY table [(column, …)] FROM STDIN [WITH (FORMAT text | csv, HEADER)]`.
-#[derive(Clone, Debug)]
-pub struct CopyIn {
-    /// The table.
-    pub table: String,
-    /// The columns in the order in which they come; none is all.
-    pub columns: Vec<String>,
-    /// How the rows are written.
-    pub format: CopyFormat,
 }
 
 /// What a comment is about.
@@ -305,9 +281,9 @@ pub enum Body {
     /// SUBSCRIBE by itself.
     Subscribe(Subscribe),
     /// `COPY (SUBSCRIBE …) TO STDOUT`.
-    CopySubscribe(Subscribe, CopyFormat),
-    /// `COPY (query) TO STDOUT`, `COPY relation TO STDOUT`.
-    CopyQuery(QueryText, CopyFormat),
+    CopySubscribe(Subscribe, CopyForm),
+    /// `COPY (query) TO STDOUT`, `COPY relation [(column, …)] TO STDOUT`.
+    CopyQuery(QueryText, CopyForm),
     /// `COPY table [(column, …)] FROM STDIN`.
     CopyIn(CopyIn),
     /// FLUSH.
