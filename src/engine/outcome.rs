@@ -30,6 +30,8 @@ pub enum Outcome {
 /// A message beside the answer.
 #[derive(Clone, Debug)]
 pub struct Notice {
+    /// Its SQLSTATE.
+    pub code: &'static str,
     /// What the user should know.
     pub message: String,
     /// What to do about it.

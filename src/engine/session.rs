@@ -127,7 +127,12 @@ impl Session {
     }
 
     pub(super) fn notice(&self, message: impl Into<String>, hint: Option<&str>) {
-        self.notices.lock().push(Notice { message: message.into(), hint: hint.map(str::to_owned) });
+        self.notices.lock().push(Notice { code: "00000", message: message.into(), hint: hint.map(str::to_owned) });
+    }
+
+    /// IF NOT EXISTS, of what there is: the notice has the code that the error would have.
+    pub(super) fn skips(&self, code: &'static str, message: String) {
+        self.notices.lock().push(Notice { code, message, hint: None });
     }
 
     /// Reads a script of one or more statements.

@@ -23,7 +23,7 @@ use super::socket::{self, Reader, Writer};
 use super::startup::{self, Reported};
 use super::tls::Tls;
 use super::transaction::Transaction;
-use super::{catalog, extended, simple};
+use super::{catalog, extended, position, simple};
 use crate::engine::Engine;
 use crate::engine::session::Session;
 use crate::error::Error;
@@ -54,6 +54,8 @@ pub(super) struct Connection {
     idle: bool,
     /// After an error of the extended protocol nothing is read until Sync.
     pub(super) skipping: bool,
+    /// The text that the message at hand brings, and where in it the statement begins that is answered.
+    pub(super) asked: Option<(String, usize)>,
 }
 
 /// What all connections of a listener are let in by.
@@ -108,6 +110,7 @@ pub(super) async fn serve(
         ear,
         idle: true,
         skipping: false,
+        asked: None,
     };
     let ended = tokio::select! {
         ended = connection.run() => ended,
@@ -125,7 +128,7 @@ pub(super) async fn serve(
 
 async fn goodbye(writer: &mut Writer, error: &Error) {
     // If it has gone in the meantime there is nobody left to tell.
-    if writer.put(errors::response("FATAL", error)).is_ok() {
+    if writer.put(errors::response("FATAL", error, None)).is_ok() {
         let _ = writer.flush().await;
     }
     writer.close().await;
@@ -164,36 +167,58 @@ impl Connection {
     async fn run(&mut self) -> Result<(), Ended> {
         loop {
             let message = tokio::select! {
-                message = self.reader.next() => message?,
+                message = self.reader.next() => message,
                 message = self.ear.next(), if self.idle && !self.transaction.open() => {
                     self.tell(message)?;
                     self.writer.flush().await?;
                     continue;
                 }
             };
-            let Some(message) = message else { return Ok(()) };
             self.idle = false;
+            let message = match message {
+                // A text of bytes that are none ends its statement and nothing more.
+                Err(Ended::Failed(e)) => {
+                    let simple = self.reader.unreadable() == b'Q';
+                    if simple || !self.skipping {
+                        self.skipping = !simple;
+                        self.asked = None;
+                        self.failed(&e).await?;
+                    }
+                    continue;
+                }
+                message => message?,
+            };
+            let Some(message) = message else { return Ok(()) };
             if matches!(message, PgWireFrontendMessage::Terminate(_)) {
                 return Ok(());
             }
             match self.answer(message).await {
                 Ok(()) => {}
-                Err(Ended::Failed(e)) => {
-                    self.transaction.failed();
-                    self.writer.put(errors::response("ERROR", &e))?;
-                    if self.skipping {
-                        // Seen by the client with the answer to its Sync, or now if it waits for this one.
-                        self.writer.flush().await?;
-                    } else {
-                        self.ready().await?;
-                    }
-                }
+                Err(Ended::Failed(e)) => self.failed(&e).await?,
                 Err(ended) => return Err(ended),
             }
         }
     }
 
+    /// Tells the client that its statement has failed.
+    async fn failed(&mut self, error: &Error) -> Result<(), Ended> {
+        self.transaction.failed();
+        let position = self.asked.take().and_then(|(sql, from)| position::of(error, &sql, from));
+        self.writer.put(errors::response("ERROR", error, position))?;
+        if self.skipping {
+            // Seen by the client with the answer to its Sync, or now if it waits for this one.
+            self.writer.flush().await
+        } else {
+            self.ready().await
+        }
+    }
+
     async fn answer(&mut self, message: PgWireFrontendMessage) -> Result<(), Ended> {
+        self.asked = match &message {
+            PgWireFrontendMessage::Query(query) => Some((query.query.clone(), 0)),
+            PgWireFrontendMessage::Parse(parse) => Some((parse.query.clone(), 0)),
+            _ => None,
+        };
         match message {
             PgWireFrontendMessage::Query(query) => {
                 self.skipping = false;

@@ -139,13 +139,13 @@ impl Body {
         Ok(self.take(4)?.get_i32())
     }
 
-    /// Text up to its zero byte.
+    /// Text up to its zero byte. Errs with 22021 if it is none.
     fn text(&mut self) -> Result<String> {
         let end = self.0.iter().position(|b| *b == 0).ok_or_else(|| Error::Protocol("invalid string in message".into()))?;
         let text = self.take(end + 1)?;
         match std::str::from_utf8(text.get(..end).unwrap_or_default()) {
             Ok(text) => Ok(text.to_owned()),
-            Err(_) => Err(Error::Protocol("invalid byte sequence for encoding \"UTF8\"".into())),
+            Err(_) => Err(Error::Encode { code: "22021", message: "invalid byte sequence for encoding \"UTF8\"".into() }),
         }
     }
 

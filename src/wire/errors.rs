@@ -41,18 +41,19 @@ fn state_of(code: &str) -> &'static str {
     }
 }
 
-/// ErrorResponse, after which the connection goes on (`ERROR`) or ends (`FATAL`).
-pub(super) fn response(severity: &str, error: &Error) -> PgWireBackendMessage {
+/// ErrorResponse, after which the connection goes on (`ERROR`) or ends (`FATAL`). The position is that of a character of the query, from 1.
+pub(super) fn response(severity: &str, error: &Error, position: Option<usize>) -> PgWireBackendMessage {
     let mut info = ErrorInfo::new(severity.to_owned(), error.sqlstate().to_owned(), error.to_string());
     info.severity_nonlocalized = Some(severity.to_owned());
     info.detail = error.detail();
     info.hint = error.hint();
+    info.position = position.map(|position| position.to_string());
     PgWireBackendMessage::ErrorResponse(info.into())
 }
 
 /// NoticeResponse.
 pub(super) fn notice(notice: Notice) -> PgWireBackendMessage {
-    message("NOTICE", "00000", notice.message, notice.hint)
+    message("NOTICE", notice.code, notice.message, notice.hint)
 }
 
 /// A WARNING with a code.

@@ -96,6 +96,12 @@ fn bind(connection: &mut Connection, message: Bind) -> Result<(), Ended> {
     if !name.is_empty() && connection.portals.contains_key(&name) {
         return Err(Error::Duplicate { kind: "cursor", name }.into());
     }
+    // As many formats as columns; one for all, or none, always goes.
+    if message.result_column_format_codes.len() > 1
+        && let Some((schema, names)) = answers(connection, &prepared)?
+    {
+        columns::of(&schema, &names, &message.result_column_format_codes)?;
+    }
     let values = parameters::read(&prepared.parameters, &message)?;
     connection.portals.insert(name, Portal::new(prepared, values, message.result_column_format_codes));
     connection.writer.put(Message::BindComplete(BindComplete::new()))

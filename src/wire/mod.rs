@@ -30,6 +30,7 @@ mod own;
 mod parameters;
 mod patterns;
 mod portal;
+mod position;
 mod prepared;
 mod privileges;
 mod procedures;

@@ -15,6 +15,7 @@ use super::functions::{REGCLASS_OID, REGCLASS_TEXT, REGNAMESPACE_TEXT};
 use super::order::Ordered;
 use super::relations::NAMES;
 use super::whole_rows::WholeRows;
+use crate::engine::relation::elements;
 use crate::error::{Error, Result};
 use crate::plan::column_names as names;
 
@@ -267,6 +268,15 @@ impl VisitorMut for Types {
                     **element = ast::DataType::Integer(None);
                 } else if let Some(text) = plain(element) {
                     **element = text;
+                }
+                // The rule for literals reads no NULL, no quotes and nothing but numbers and texts.
+                if let Expr::Value(literal) = inner.as_ref()
+                    && let Value::SingleQuotedString(text) = &literal.value
+                    && let Some(items) = elements(text)
+                {
+                    let item = |item: Option<String>| item.map_or(Value::Null, Value::SingleQuotedString).with_empty_span();
+                    let elem = items.into_iter().map(|one| Expr::Value(item(one))).collect();
+                    **inner = Expr::Array(ast::Array { elem, named: true });
                 }
                 return ControlFlow::Continue(());
             }

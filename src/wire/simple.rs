@@ -14,7 +14,14 @@ pub(super) async fn query(connection: &mut Connection, sql: &str) -> Result<(), 
     if statements.is_empty() {
         return connection.writer.put(Message::EmptyQueryResponse(EmptyQueryResponse::new()));
     }
+    let mut from = 0;
     for statement in statements {
+        // Where it stands, for who is told where it is wrong.
+        from += sql.get(from..).and_then(|rest| rest.find(&statement.text)).unwrap_or(0);
+        if let Some((_, begins)) = &mut connection.asked {
+            *begins = from;
+        }
+        from += statement.text.len();
         answer::simple(connection, statement).await?;
     }
     Ok(())

@@ -24,6 +24,8 @@ pub(super) struct Reader {
     started: bool,
     let_in: bool,
     ended: bool,
+    /// The type of the message that was read last.
+    kind: u8,
 }
 
 /// What the client is told.
@@ -62,7 +64,7 @@ pub(super) async fn open(mut stream: TcpStream, tls: Option<&Tls>) -> Result<(Re
 fn halves(read: Box<dyn AsyncRead + Send + Unpin>, write: Box<dyn AsyncWrite + Send + Unpin>, first: &[u8]) -> (Reader, Writer) {
     let mut buffer = BytesMut::with_capacity(8 << 10);
     buffer.extend_from_slice(first);
-    let reader = Reader { half: read, buffer, started: false, let_in: false, ended: false };
+    let reader = Reader { half: read, buffer, started: false, let_in: false, ended: false, kind: 0 };
     (reader, Writer { half: write, buffer: BytesMut::with_capacity(8 << 10) })
 }
 
@@ -98,9 +100,19 @@ impl Reader {
         }
     }
 
+    /// The type of the last message, if its text was none.
+    pub(super) fn unreadable(&self) -> u8 {
+        self.kind
+    }
+
     fn buffered(&mut self) -> Result<Option<PgWireFrontendMessage>, Ended> {
+        self.kind = self.buffer.first().copied().unwrap_or(0);
         let message = if self.started { decode::next(&mut self.buffer, self.let_in) } else { decode::first(&mut self.buffer) };
-        message.map_err(Ended::Fatal)
+        message.map_err(|error| match error {
+            // The message was whole: what comes behind it can be read.
+            error @ Error::Encode { .. } if self.let_in => Ended::Failed(error),
+            error => Ended::Fatal(error),
+        })
     }
 
     /// Ends when the client closes its side; what it sends before that is kept for `next`.

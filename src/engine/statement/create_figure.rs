@@ -22,7 +22,7 @@ pub(super) async fn create(session: &Session, statement: &Statement, create: &Cr
     let done = || Ok(Outcome::Done { tag: format!("CREATE {}", kind.word().to_uppercase()) });
     match engine.catalog.object(name) {
         Some(taken) if create.if_not_exists => {
-            session.notice(format!("{} \"{name}\" already exists, skipping", taken.kind().word()), None);
+            session.skips("42P07", format!("{} \"{name}\" already exists, skipping", taken.kind().word()));
             return done();
         }
         Some(taken) if !create.or_replace => return Err(Error::Duplicate { kind: taken.kind().word(), name: name.clone() }),

@@ -35,7 +35,7 @@ impl CreateModel<'_> {
         let done = || Ok(Outcome::Done { tag: "CREATE MODEL".into() });
         if engine.catalog.model(self.name).is_some() {
             if self.if_not_exists {
-                session.notice(format!("model \"{}\" already exists, skipping", self.name), None);
+                session.skips("42710", format!("model \"{}\" already exists, skipping", self.name));
                 return done();
             }
             if !self.or_replace {

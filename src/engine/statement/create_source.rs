@@ -38,7 +38,7 @@ pub(super) async fn run(
     let _changing = engine.changing.lock().await;
     let done = || Ok(Outcome::Done { tag: "CREATE SOURCE".into() });
     if if_not_exists && engine.catalog.find(name).is_some() {
-        session.notice(format!("relation \"{name}\" already exists, skipping"), None);
+        session.skips("42P07", format!("relation \"{name}\" already exists, skipping"));
         return done();
     }
     engine.catalog.check_free(name)?;

@@ -47,7 +47,7 @@ impl CreateView<'_> {
         let changing = engine.changing.lock().await;
         let old = match engine.catalog.object(self.name) {
             Some(_) if self.if_not_exists => {
-                session.notice(format!("relation \"{}\" already exists, skipping", self.name), None);
+                session.skips("42P07", format!("relation \"{}\" already exists, skipping", self.name));
                 return done();
             }
             Some(taken) if !self.or_replace => return Err(Error::Duplicate { kind: taken.kind().word(), name: self.name.to_owned() }),

@@ -25,7 +25,7 @@ pub(super) fn create(session: &Session, create: &CreateRole) -> Result<Outcome> 
         let name = folded(name)?;
         if session.engine().roles().find(&name).is_some() {
             if create.if_not_exists {
-                session.notice(format!("role \"{name}\" already exists, skipping"), None);
+                session.skips("42710", format!("role \"{name}\" already exists, skipping"));
                 continue;
             }
             return Err(Error::Duplicate { kind: "role", name });
