@@ -24,16 +24,13 @@ pub(super) fn check_statement(session: &Session, statement: &Statement) -> Resul
         return Ok(());
     }
     match &statement.body {
-        Body::Query(_) | Body::CopyQuery(..) | Body::Explain { .. } | Body::Flush => Ok(()),
+        Body::Query(_) | Body::CopyQuery(..) | Body::Explain { .. } | Body::Flush | Body::Maintain { .. } => Ok(()),
         Body::ShowObjects(_) | Body::ShowVariable(_) | Body::SetVariable { .. } | Body::SetTransaction { .. } => Ok(()),
         Body::Subscribe(subscribe) | Body::CopySubscribe(subscribe, _) => match &subscribe.of {
             Subscribed::View(name) => check_object(session, name),
             Subscribed::Query(_) => Ok(()),
         },
-        _ => {
-            let words: Vec<&str> = statement.text.split_whitespace().take(2).collect();
-            check_superuser(session, &words.join(" ").to_uppercase())
-        }
+        _ => check_superuser(session, &statement.verb()),
     }
 }
 
@@ -45,6 +42,7 @@ fn check_writes(session: &Session, statement: &Statement) -> Result<()> {
             | Body::CopyQuery(..)
             | Body::Explain { .. }
             | Body::Flush
+            | Body::Maintain { .. }
             | Body::Subscribe(_)
             | Body::CopySubscribe(..)
             | Body::ShowObjects(_)
@@ -56,8 +54,7 @@ fn check_writes(session: &Session, statement: &Statement) -> Result<()> {
     if reads || session.in_background() || session.variables().lock().show(setting)? != "on" {
         return Ok(());
     }
-    let words: Vec<&str> = statement.text.split_whitespace().take(2).collect();
-    let message = format!("cannot execute {} in a read-only transaction", words.join(" ").to_uppercase());
+    let message = format!("cannot execute {} in a read-only transaction", statement.verb());
     Err(Error::Data { code: "25006", message, detail: None })
 }
 

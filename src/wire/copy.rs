@@ -184,7 +184,8 @@ mod tests {
         assert_eq!(text(&form, "a\tb\\c\nd|"), "a\\tb\\\\c\\nd|");
         assert_eq!(text(&CopyForm { delimiter: '|', ..form.clone() }, "a|b\t"), "a\\|b\\t");
         let csv = CopyForm { format: CopyFormat::Csv, delimiter: ',', null: String::new(), ..form };
-        let value = |form: &CopyForm, value: &str, forced| written(|out| Lines { form, forced: Vec::new() }.csv_value(out, value, forced, 1));
+        let value =
+            |form: &CopyForm, value: &str, forced| written(|out| Lines { form, forced: Vec::new() }.csv_value(out, value, forced, 1));
         for (plain, quoted) in [("a", "a"), ("", "\"\""), ("a,b", "\"a,b\""), ("a\"b", "\"a\"\"b\""), ("\\.", "\"\\.\"")] {
             assert_eq!(value(&csv, plain, false), quoted);
         }

@@ -21,6 +21,7 @@ mod extended;
 mod fill;
 mod forms;
 mod functions;
+mod inferred;
 mod information;
 mod json;
 mod keys;

@@ -3,14 +3,14 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, SchemaRef};
+use arrow::datatypes::{Field, FieldRef, SchemaRef};
 use datafusion::sql::sqlparser::ast::{self, CastKind, Expr, Value, visit_expressions_mut};
 use pgwire::api::Type;
 
-use super::columns;
 use super::parameters::Parameter;
+use super::{columns, inferred};
 use crate::engine::planned::Planned;
-use crate::engine::session::Session;
+use crate::engine::session::{Described, Session};
 use crate::error::{Error, Result};
 use crate::plan::column_names::{self as names, Names};
 use crate::plan::parse::{Body, Statement};
@@ -56,20 +56,38 @@ impl Prepared {
         let names = Names::of_statement(&statement);
         let mut declared = said(&statement, declared);
         listed(session, &statement, &mut declared).await?;
-        let declared = &declared;
+        inferred::alone(&statement).into_iter().for_each(|(number, data_type)| say(&mut declared, number, data_type.oid()));
         if declared.iter().any(|oid| *oid != 0) {
             // An array that is compared with is nothing to the planner before it has its type.
             let arrays: Vec<_> =
                 declared.iter().map(|oid| Type::from_oid(*oid).filter(is_array).and_then(|array| sql_type(&array))).collect();
             cast_parameters(&mut statement, &arrays);
         }
-        let mut described = session.describe(&statement).await?;
+        let first = session.describe(&statement).await;
+        let unknown = first.as_ref().map_or(true, |described| {
+            let untyped = |(at, field): (usize, &Option<FieldRef>)| {
+                declared.get(at).copied().unwrap_or(0) == 0 && field.as_ref().is_none_or(|field| field.data_type().is_null())
+            };
+            described.parameters.iter().enumerate().any(untyped)
+        });
+        if unknown {
+            let undeclared = |number: usize| declared.get(number - 1).copied().unwrap_or(0) == 0;
+            let found = inferred::beside(session, &statement, undeclared).await;
+            found.into_iter().for_each(|(number, data_type)| say(&mut declared, number, data_type.oid()));
+        }
+        // What cannot be planned may be once its parameters have their types.
+        let (mut described, failed) = match first {
+            Ok(described) => (described, None),
+            Err(error) => (Described::default(), Some(error)),
+        };
         let types: Vec<_> =
             declared.iter().enumerate().map(|(at, oid)| cast_of(*oid, described.parameters.get(at).and_then(Option::as_deref))).collect();
         if types.iter().any(Option::is_some) {
             // DataFusion has no place for declarations: it guesses from what stands beside a parameter.
             cast_parameters(&mut statement, &types);
             described = session.describe(&statement).await?;
+        } else if let Some(error) = failed {
+            return Err(error);
         }
         let n_parameters = described.parameters.len().max(declared.len());
         let parameter = |at: usize| {
@@ -87,36 +105,29 @@ impl Prepared {
 /// The types that the client declares, and where it does not those that the text itself gives: `$1::int4`, `LIMIT $1`.
 fn said(statement: &Statement, declared: &[u32]) -> Vec<u32> {
     let mut types = declared.to_vec();
-    let mut say = |number: usize, oid: u32| {
-        let Some(at) = number.checked_sub(1).filter(|at| *at < MAX_PARAMETERS) else { return };
-        types.resize(types.len().max(number), 0);
-        if let Some(place @ 0) = types.get_mut(at) {
-            *place = oid;
-        }
-    };
-    let cast = |expr: &Expr| {
+    expressions(&statement.body, |expr| {
         if let Expr::Cast { expr: inner, data_type, .. } = expr
             && let (Some(number), Some(cast)) = (placeholder(inner), type_of_sql(data_type))
         {
-            say(number, cast.oid());
+            say(&mut types, number, cast.oid());
         }
-        ControlFlow::<()>::Continue(())
-    };
-    let explained = if let Body::Explain { statement, .. } = &statement.body { &statement.body } else { &statement.body };
-    let query = match explained {
-        Body::Query(query) | Body::CopyQuery(query, _) => &query.query,
-        Body::Other(other) if takes_values(other) => {
-            let _ = ast::visit_expressions(other, cast);
-            return types;
-        }
-        _ => return types,
-    };
-    let _ = ast::visit_expressions(query, cast);
-    if let Some(ast::LimitClause::LimitOffset { limit, offset, .. }) = &query.limit_clause {
+    });
+    if let Body::Query(query) | Body::CopyQuery(query, _) = explained(&statement.body)
+        && let Some(ast::LimitClause::LimitOffset { limit, offset, .. }) = &query.query.limit_clause
+    {
         let offset = offset.as_ref().map(|offset| &offset.value);
-        limit.iter().chain(offset).filter_map(placeholder).for_each(|number| say(number, Type::INT8.oid()));
+        limit.iter().chain(offset).filter_map(placeholder).for_each(|number| say(&mut types, number, Type::INT8.oid()));
     }
     types
+}
+
+/// A parameter is of that type, unless something else has been said.
+fn say(types: &mut Vec<u32>, number: usize, oid: u32) {
+    let Some(at) = number.checked_sub(1).filter(|at| *at < MAX_PARAMETERS) else { return };
+    types.resize(types.len().max(number), 0);
+    if let Some(place @ 0) = types.get_mut(at) {
+        *place = oid;
+    }
 }
 
 /// `x = ANY($1)` without a declaration: an array of what x is, which the planner finds for `x = $1`.
@@ -150,7 +161,8 @@ fn is_array(data_type: &Type) -> bool {
     columns::element_of(data_type).is_some()
 }
 
-fn placeholder(expr: &Expr) -> Option<usize> {
+/// The number of a parameter.
+pub(super) fn placeholder(expr: &Expr) -> Option<usize> {
     match expr {
         Expr::Value(value) => match &value.value {
             Value::Placeholder(name) => name.trim_start_matches('$').parse().ok(),
@@ -218,8 +230,29 @@ pub(super) fn cast_parameters(statement: &mut Statement, types: &[Option<ast::Da
     }
 }
 
-/// Goes over the expressions of a statement that may have parameters, those inside others first.
-fn expressions_mut(body: &mut Body, mut visit: impl FnMut(&mut Expr)) {
+/// What EXPLAIN explains, or the statement itself.
+fn explained(body: &Body) -> &Body {
+    match body {
+        Body::Explain { statement, .. } => &statement.body,
+        other => other,
+    }
+}
+
+/// Goes over the expressions of a statement that may have parameters, those first that hold others.
+pub(super) fn expressions(body: &Body, mut visit: impl FnMut(&Expr)) {
+    let visit = |expr: &Expr| {
+        visit(expr);
+        ControlFlow::<()>::Continue(())
+    };
+    let _ = match explained(body) {
+        Body::Query(query) | Body::CopyQuery(query, _) => ast::visit_expressions(&query.query, visit),
+        Body::Other(other) if takes_values(other) => ast::visit_expressions(other, visit),
+        _ => return,
+    };
+}
+
+/// The same to change them, those inside others first.
+pub(super) fn expressions_mut(body: &mut Body, mut visit: impl FnMut(&mut Expr)) {
     let visit = |expr: &mut Expr| {
         visit(expr);
         ControlFlow::<()>::Continue(())

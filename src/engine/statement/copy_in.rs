@@ -94,7 +94,8 @@ impl CopyInto {
         })?;
         let names: Vec<&str> = places.iter().filter_map(|at| table.columns().get(*at)).map(|c| c.field.name().as_str()).collect();
         let (not_null, null) = (form.force_not_null.among(&names)?, form.force_null.among(&names)?);
-        let mut lines = if form.format == CopyFormat::Csv { csv(&text, &form, table.name())? } else { text_lines(&text, &form, table.name())? };
+        let mut lines =
+            if form.format == CopyFormat::Csv { csv(&text, &form, table.name())? } else { text_lines(&text, &form, table.name())? };
         if form.header != CopyHeader::None && !lines.is_empty() {
             let (_, head) = lines.remove(0);
             if form.header == CopyHeader::Match {

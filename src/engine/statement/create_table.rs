@@ -30,7 +30,7 @@ pub(super) async fn run(session: &Session, text: &str, create: &ast::CreateTable
     let name = name_of(&create.name)?;
     let done = |tag: &str| Ok(Outcome::Done { tag: tag.to_owned() });
     if create.if_not_exists && engine.catalog.find(&name).is_some() {
-        session.notice(format!("relation \"{name}\" already exists, skipping"), None);
+        session.skips("42P07", format!("relation \"{name}\" already exists, skipping"));
         return done("CREATE TABLE");
     }
     engine.catalog.check_free(&name)?;
@@ -41,11 +41,13 @@ pub(super) async fn run(session: &Session, text: &str, create: &ast::CreateTable
             (columns, primary_key, None, text.to_owned())
         }
         Some(query) => {
-            refuse(!create.columns.is_empty(), "column definitions beside AS", "Name the columns in the query: SELECT a AS b.")?;
+            let typed = create.columns.iter().any(|c| c.data_type != ast::DataType::Unspecified || !c.options.is_empty());
+            refuse(typed, "column definitions beside AS", "Name the columns only, or in the query: SELECT a AS b.")?;
             let plan = session.plan(query).await?;
             let rows = rows_of(session, plan, parameters).await?;
             let names = Names::of_query(query);
-            let columns = of_query(&rows, &names)?;
+            let said: Vec<String> = create.columns.iter().map(|column| folded(&column.name)).collect();
+            let columns = of_query(&rows, &names, &said)?;
             // At the next start the rows are read from their file, the query is not run again.
             let list: Vec<String> = columns.iter().map(|c| format!("{} {}", quoted(c.field.name()), c.sql_type)).collect();
             (columns, Vec::new(), Some(rows), format!("CREATE TABLE {} ({})", quoted(&name), list.join(", ")))
@@ -162,10 +164,15 @@ async fn constant(session: &Session, expr: &ast::Expr, data_type: &ast::DataType
     Ok(ScalarValue::try_from_array(column.as_ref(), 0)?)
 }
 
-fn of_query(rows: &RecordBatch, names: &Names) -> Result<Vec<TableColumn>> {
+/// The columns of a query's rows; `said` are names that go before those of the query.
+fn of_query(rows: &RecordBatch, names: &Names, said: &[String]) -> Result<Vec<TableColumn>> {
     let (schema, mut columns) = (rows.schema(), Vec::<TableColumn>::new());
+    if said.len() > schema.fields().len() {
+        return Err(Error::Syntax { message: "too many column names were specified".into(), hint: None });
+    }
     for (at, field) in schema.fields().iter().enumerate() {
-        let name = names.of(at, schema.fields().len()).unwrap_or_else(|| column_names::without_mark(field.name())).to_owned();
+        let own = || names.of(at, schema.fields().len()).unwrap_or_else(|| column_names::without_mark(field.name()));
+        let name = said.get(at).map_or_else(own, String::as_str).to_owned();
         if columns.iter().any(|c| *c.field.name() == name) {
             return Err(Error::DuplicateColumn { name });
         }

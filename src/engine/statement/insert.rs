@@ -12,7 +12,9 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, ScalarValue, TableReference};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Projection, cast, lit};
-use datafusion::sql::sqlparser::ast::{self, Assignment, AssignmentTarget, ConflictTarget, OnConflictAction, OnInsert, SetExpr};
+use datafusion::sql::sqlparser::ast::{
+    self, Assignment, AssignmentTarget, ConflictTarget, ObjectName, OnConflictAction, OnInsert, SelectItem, SetExpr,
+};
 
 use super::create_table::check_conflict_target;
 use super::insert_picture;
@@ -120,6 +122,19 @@ async fn plan(session: &Session, insert: &ast::Insert, table: &Table) -> Result<
                     }
                 }
             }
+            if let SetExpr::Select(select) = query.body.as_mut() {
+                // A parameter that stands by itself is what its column is.
+                for (item, at) in select.projection.iter_mut().zip(&places) {
+                    match item {
+                        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } if number_of(expr).is_some() => {
+                            typed(expr, table, *at)?;
+                        }
+                        SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. } => {}
+                        // Nobody knows yet for how many columns it stands.
+                        _ => break,
+                    }
+                }
+            }
             session.plan(&query).await?
         }
     };
@@ -140,7 +155,7 @@ async fn plan(session: &Session, insert: &ast::Insert, table: &Table) -> Result<
     Ok((LogicalPlan::Projection(Projection::try_new(columns, Arc::new(source))?), n_parameters))
 }
 
-/// The parameters that stand by themselves in VALUES, with their columns.
+/// The parameters that stand by themselves for a column, with their columns.
 pub(super) fn parameter_types(session: &Session, insert: &ast::Insert) -> Result<Vec<(usize, FieldRef)>> {
     if gallery(session, insert)?.is_some() {
         return Ok(Vec::new());
@@ -148,18 +163,43 @@ pub(super) fn parameter_types(session: &Session, insert: &ast::Insert) -> Result
     let table = target(session, insert)?;
     let names: Vec<String> = insert.columns.iter().filter_map(|c| c.0.last()?.as_ident()).map(folded).collect();
     let places = columns_at(&table, &names)?;
-    let Some(SetExpr::Values(values)) = insert.source.as_ref().map(|query| query.body.as_ref()) else { return Ok(Vec::new()) };
-    let mut types = Vec::new();
-    for row in &values.rows {
-        for (expr, at) in row.iter().zip(&places) {
-            if let ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::Placeholder(name), .. }) = expr
-                && let (Ok(number), Some(column)) = (name.trim_start_matches('$').parse::<usize>(), table.columns().get(*at))
-            {
-                types.push((number, Arc::new(column.field.clone())));
-            }
-        }
+    let expr = |item: &SelectItem| match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr.clone()),
+        _ => None,
+    };
+    let rows: Vec<Vec<ast::Expr>> = match insert.source.as_ref().map(|query| query.body.as_ref()) {
+        Some(SetExpr::Values(values)) => values.rows.iter().map(|row| row.to_vec()).collect(),
+        Some(SetExpr::Select(select)) => vec![select.projection.iter().map_while(expr).collect()],
+        _ => Vec::new(),
+    };
+    let mut types: Vec<(usize, FieldRef)> =
+        rows.iter().flat_map(|row| row.iter().zip(&places)).filter_map(|(expr, at)| of_column(expr, &table, *at)).collect();
+    if let Some(OnInsert::OnConflict(ast::OnConflict { action: OnConflictAction::DoUpdate(update), .. })) = &insert.on {
+        types.extend(assigned_types(&table, &update.assignments)?);
     }
     Ok(types)
+}
+
+/// The same of SET.
+pub(super) fn assigned_types(table: &Table, assignments: &[Assignment]) -> Result<Vec<(usize, FieldRef)>> {
+    let mut types = Vec::new();
+    for (target, value) in assignments.iter().map(single).collect::<Result<Vec<_>>>()?.into_iter().flatten() {
+        types.extend(of_column(&value, table, assigned(table, &target)?));
+    }
+    Ok(types)
+}
+
+fn of_column(expr: &ast::Expr, table: &Table, at: usize) -> Option<(usize, FieldRef)> {
+    let column = table.columns().get(at)?;
+    Some((number_of(expr)?, Arc::new(column.field.clone())))
+}
+
+/// The number of a parameter that stands by itself.
+fn number_of(expr: &ast::Expr) -> Option<usize> {
+    match expr {
+        ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::Placeholder(name), .. }) => name.trim_start_matches('$').parse().ok(),
+        _ => None,
+    }
 }
 
 /// Errs (42601) for a row that has not as many values as columns are written; `named` says that the statement names them.
@@ -187,7 +227,7 @@ pub(super) fn expression(sql: &str) -> Result<ast::Expr> {
     let query = crate::plan::parse::parse_query(&format!("SELECT {sql}"))?.query;
     match *query.body {
         SetExpr::Select(mut select) => match select.projection.pop() {
-            Some(ast::SelectItem::UnnamedExpr(expr)) => Ok(expr),
+            Some(SelectItem::UnnamedExpr(expr)) => Ok(expr),
             _ => Err(Error::Internal(format!("{sql} is no expression"))),
         },
         _ => Err(Error::Internal(format!("{sql} is no expression"))),
@@ -258,12 +298,12 @@ async fn updated(
     update: &ast::DoUpdate,
     parameters: &[ScalarValue],
 ) -> Result<(Vec<usize>, Vec<ArrayRef>)> {
-    let places = UInt32Array::from_iter_values(pairs.iter().map(|(place, _)| *place as u32));
+    let olds = UInt32Array::from_iter_values(pairs.iter().map(|(place, _)| *place as u32));
     let rows = UInt32Array::from_iter_values(pairs.iter().map(|(_, row)| *row));
     let taken = |batch: &RecordBatch, at: &UInt32Array| {
         batch.columns().iter().map(|c| Ok(take(c.as_ref(), at, None)?)).collect::<Result<Vec<ArrayRef>>>()
     };
-    let before = taken(old, &places)?;
+    let before = taken(old, &olds)?;
     let both: Vec<ArrayRef> = before.iter().cloned().chain(taken(new, &rows)?).collect();
     // One row a pair, its columns read as those of the table and of `excluded`.
     let name = |at: usize| format!("column{at}");
@@ -290,20 +330,18 @@ async fn updated(
         });
         Ok(bound?.data)
     };
-    let (mut set, mut values) = (Vec::new(), Vec::new());
-    for Assignment { target, value } in &update.assignments {
-        let at = assigned(table, target)?;
+    let (mut places, mut values) = (Vec::new(), Vec::new());
+    for (at, sql) in set(table, &update.assignments)? {
         let column = table.columns().get(at).ok_or_else(|| Error::Internal("a column that is not there".into()))?;
-        let sql = if says_default(value) { default_sql(column) } else { cast_sql(column, &value.to_string()) };
-        values.push(cast(bound(&sql)?, column.field.data_type().clone()).alias(name(set.len())));
-        set.push(at);
+        values.push(cast(bound(&sql)?, column.field.data_type().clone()).alias(name(places.len())));
+        places.push(at);
     }
     let selection = update.selection.as_ref().map_or(Ok(lit(true)), |selection| bound(&selection.to_string()))?;
     values.push(selection.alias("passes"));
     let plan = LogicalPlan::Projection(Projection::try_new(values, Arc::new(read.clone()))?);
     let made = rows_of(session, plan, Vec::new()).await?;
     let mut after = before;
-    for (at, values) in set.iter().zip(made.columns()) {
+    for (at, values) in places.iter().zip(made.columns()) {
         if let Some(place) = after.get_mut(*at) {
             *place = Arc::clone(values);
         }
@@ -319,28 +357,63 @@ async fn updated(
     Ok((passed.iter().filter_map(|row| pairs.get(*row).map(|(place, _)| *place)).collect(), after))
 }
 
-/// The column that SET names.
-pub(super) fn assigned(table: &Table, target: &AssignmentTarget) -> Result<usize> {
-    match target {
-        AssignmentTarget::ColumnName(name) => {
-            let ident = name.0.last().and_then(|part| part.as_ident());
-            column_at(table, &ident.map(folded).unwrap_or_default())
+/// What SET says of columns, one by one: `(a, b) = (1, 2)` is `a = 1, b = 2`.
+fn single(assignment: &Assignment) -> Result<Vec<(ObjectName, ast::Expr)>> {
+    let names = match &assignment.target {
+        AssignmentTarget::ColumnName(name) => return Ok(vec![(name.clone(), assignment.value.clone())]),
+        AssignmentTarget::Tuple(names) => names,
+    };
+    let values = match &assignment.value {
+        ast::Expr::Tuple(values) => values.clone(),
+        ast::Expr::Nested(value) if names.len() == 1 => vec![value.as_ref().clone()],
+        ast::Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case("row") => {
+            let ast::FunctionArguments::List(list) = &function.args else { return Err(no_row()) };
+            let plain = |argument: &ast::FunctionArg| match argument {
+                ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => Ok(expr.clone()),
+                _ => Err(no_row()),
+            };
+            list.args.iter().map(plain).collect::<Result<_>>()?
         }
-        AssignmentTarget::Tuple(_) => Err(Error::unsupported("SET of several columns at once", "Write SET a = …, b = ….")),
+        _ => return Err(no_row()),
+    };
+    if values.len() != names.len() {
+        let message = "number of columns does not match number of values".to_owned();
+        return Err(Error::Syntax { message, hint: None });
     }
+    Ok(names.iter().cloned().zip(values).collect())
+}
+
+fn no_row() -> Error {
+    Error::unsupported("a row from a query in SET", "Write SET a = …, b = …, or (a, b) = (…, …).")
+}
+
+/// The column that SET names.
+fn assigned(table: &Table, name: &ObjectName) -> Result<usize> {
+    let ident = name.0.last().and_then(|part| part.as_ident());
+    column_at(table, &ident.map(folded).unwrap_or_default())
+}
+
+/// The values of SET as SQL, and the places of their columns. Errs (42601) for a column that is set twice.
+fn set(table: &Table, assignments: &[Assignment]) -> Result<Vec<(usize, String)>> {
+    let mut all = Vec::<(usize, String)>::new();
+    for (name, value) in assignments.iter().map(single).collect::<Result<Vec<_>>>()?.into_iter().flatten() {
+        let at = assigned(table, &name)?;
+        let column = table.columns().get(at).ok_or_else(|| Error::Internal("a column that is not there".into()))?;
+        if all.iter().any(|(known, _)| *known == at) {
+            let message = format!("multiple assignments to same column \"{}\"", column.field.name());
+            return Err(Error::Syntax { message, hint: None });
+        }
+        let value = if says_default(&value) { default_sql(column) } else { cast_sql(column, &value.to_string()) };
+        all.push((at, value));
+    }
+    Ok(all)
 }
 
 /// The values of SET as SQL with the names of their columns, and the places of the columns.
 pub(super) fn assignments(table: &Table, assignments: &[Assignment]) -> Result<(Vec<usize>, Vec<String>)> {
     let (mut places, mut values) = (Vec::new(), Vec::new());
-    for Assignment { target, value } in assignments {
-        let at = assigned(table, target)?;
+    for (at, value) in set(table, assignments)? {
         let column = table.columns().get(at).ok_or_else(|| Error::Internal("a column that is not there".into()))?;
-        if places.contains(&at) {
-            let message = format!("multiple assignments to same column \"{}\"", column.field.name());
-            return Err(Error::Syntax { message, hint: None });
-        }
-        let value = if says_default(value) { default_sql(column) } else { cast_sql(column, &value.to_string()) };
         places.push(at);
         values.push(format!("{value} AS {}", quoted(column.field.name())));
     }

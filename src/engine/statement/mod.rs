@@ -20,6 +20,7 @@ mod flush;
 mod grant;
 mod insert;
 mod insert_picture;
+mod maintain;
 pub(super) mod query;
 mod returning;
 mod role;
@@ -90,6 +91,8 @@ pub(super) async fn execute(session: &Session, statement: &Statement, parameters
         Body::CopySubscribe(subscribe, form) => Ok(Outcome::Copy { stream: subscribe::run(session, subscribe).await?, form: form.clone() }),
         Body::CopyQuery(query, form) => copy::run(session, query, parameters, form.clone()).await,
         Body::Flush => flush::run(session).await,
+        Body::Maintain { vacuum, tables } => maintain::run(session, *vacuum, tables),
+        Body::Refresh(name) => maintain::refresh(session, name),
         Body::Explain { analyze, statement } => explain::run(session, statement, *analyze, parameters).await,
         Body::Query(query) => Ok(Outcome::Rows { stream: query::run(session, query, parameters).await?, tag: "SELECT" }),
         Body::CopyIn(_) => Err(Error::unsupported("COPY FROM STDIN without a client that sends the rows", "Use psql, or INSERT.")),
@@ -114,9 +117,7 @@ async fn other_statement(
             if let Some(outcome) = other_objects(session, other)? {
                 return Ok(outcome);
             }
-            let text = other.to_string();
-            let words: Vec<&str> = text.split_whitespace().take(2).collect();
-            Err(Error::unsupported(words.join(" "), "docs/sql.md lists the statements of framesql."))
+            Err(Error::unsupported(statement.verb(), "docs/sql.md lists the statements of framesql."))
         }
     }
 }
@@ -163,6 +164,8 @@ pub fn undoable(statement: &Statement) -> bool {
             true
         }
         Body::ShowObjects(_) | Body::ShowVariable(_) | Body::Explain { .. } => true,
+        // Nothing is done.
+        Body::Maintain { .. } | Body::Refresh(_) => true,
         Body::Subscribe(_) | Body::CopySubscribe(..) => true,
         Body::Other(other) => match other.as_ref() {
             ast::Statement::Drop { object_type, .. } => matches!(object_type, ast::ObjectType::Role | ast::ObjectType::User),
@@ -226,14 +229,15 @@ pub(super) async fn describe(session: &Session, statement: &Statement) -> Result
                 _ => return Ok(Described::default()),
             };
             let mut parameters = with_all(query::parameters_of(&plan)?, other);
-            if let ast::Statement::Insert(insert) = other.as_ref() {
-                for (number, field) in insert::parameter_types(session, insert)? {
-                    if let Some(place) = parameters
-                        .get_mut(number.saturating_sub(1))
-                        .filter(|place| place.as_ref().is_none_or(|known| *known.data_type() == DataType::Utf8))
-                    {
-                        *place = Some(field);
-                    }
+            let of_columns = match other.as_ref() {
+                ast::Statement::Insert(insert) => insert::parameter_types(session, insert)?,
+                ast::Statement::Update(update) => update::parameter_types(session, update)?,
+                _ => Vec::new(),
+            };
+            for (number, field) in of_columns {
+                let place = parameters.get_mut(number.saturating_sub(1));
+                if let Some(place) = place.filter(|place| place.as_ref().is_none_or(|known| *known.data_type() == DataType::Utf8)) {
+                    *place = Some(field);
                 }
             }
             Ok(Described { parameters, columns, planned: None })

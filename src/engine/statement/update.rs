@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, AsArray, UInt32Array};
 use datafusion::arrow::compute::{cast, take};
-use datafusion::arrow::datatypes::{Int64Type, SchemaRef};
+use datafusion::arrow::datatypes::{FieldRef, Int64Type, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{self, TableFactor, TableWithJoins};
 
-use super::insert::assignments;
+use super::insert::{assigned_types, assignments};
 use super::returning;
 use super::table_rows::{Written, folded, keep, name_of, planned, quoted, refuse, rows_of, table_named};
 use crate::engine::outcome::Outcome;
@@ -45,6 +45,11 @@ pub(super) async fn run(session: &Session, update: &ast::Update, parameters: Vec
 /// The plan that finds the rows and their values.
 pub(super) async fn describe(session: &Session, update: &ast::Update) -> Result<LogicalPlan> {
     Ok(plan(session, update).await?.0)
+}
+
+/// The parameters that stand by themselves for a column, with their columns.
+pub(super) fn parameter_types(session: &Session, update: &ast::Update) -> Result<Vec<(usize, FieldRef)>> {
+    assigned_types(&target(session, update)?.0, &update.assignments)
 }
 
 /// The columns of its answer.

@@ -35,6 +35,24 @@ pub struct Statement {
     pub body: Body,
 }
 
+impl Statement {
+    /// What it does, in the two or three words that Postgres calls it by: CREATE VIEW, CREATE MATERIALIZED VIEW.
+    pub fn verb(&self) -> String {
+        let mut words: Vec<String> = self
+            .text
+            .split(|c: char| c.is_whitespace() || c == '(')
+            .filter(|word| !word.is_empty())
+            .map(str::to_uppercase)
+            .take(5)
+            .collect();
+        if words.get(1).is_some_and(|word| word == "OR") && words.get(2).is_some_and(|word| word == "REPLACE") {
+            words.drain(1..3);
+        }
+        words.truncate(if words.get(1).is_some_and(|word| word == "MATERIALIZED") { 3 } else { 2 });
+        words.join(" ")
+    }
+}
+
 /// The kinds of objects that DROP and SHOW name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -288,6 +306,15 @@ pub enum Body {
     CopyIn(CopyIn),
     /// FLUSH.
     Flush,
+    /// ANALYZE and VACUUM, of tables or of all.
+    Maintain {
+        /// VACUUM.
+        vacuum: bool,
+        /// The tables named.
+        tables: Vec<String>,
+    },
+    /// `REFRESH MATERIALIZED VIEW name`.
+    Refresh(String),
     /// `EXPLAIN [ANALYZE] [VERBOSE] statement`.
     Explain {
         /// ANALYZE: run it and show the counters.

@@ -2,7 +2,9 @@
 
 mod comment;
 mod copy;
+mod create_table;
 mod figure;
+mod maintain;
 mod model;
 mod modes;
 
@@ -19,12 +21,15 @@ use crate::error::{Error, Result};
 pub(super) struct Reader<'a> {
     parser: Parser<'a>,
     tokens: Vec<TokenWithSpan>,
+    /// The columns of `CREATE TABLE name (column, …) AS`.
+    columns: Vec<ast::ColumnDef>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(dialect: &'a FramesqlDialect, mut tokens: Vec<TokenWithSpan>) -> Reader<'a> {
         modes::drop_deferrable(&mut tokens);
-        Reader { parser: Parser::new(dialect).with_tokens_with_locations(tokens.clone()), tokens }
+        let columns = create_table::cut_names(&mut tokens);
+        Reader { parser: Parser::new(dialect).with_tokens_with_locations(tokens.clone()), tokens, columns }
     }
 
     pub(super) fn statement(mut self, sql: &str, offsets: &[usize]) -> Result<Body> {
@@ -96,6 +101,13 @@ impl<'a> Reader<'a> {
             self.end()?;
             return Ok(Body::Flush);
         }
+        if word(0, "vacuum") || word(0, "analyze") || word(0, "analyse") {
+            let vacuum = word(0, "vacuum");
+            return self.maintain(vacuum);
+        }
+        if word(0, "refresh") && word(1, "materialized") {
+            return self.refresh();
+        }
         if word(0, "copy") && self.tokens.iter().any(|t| is_word(&t.token, "stdout")) {
             return self.copy_out();
         }
@@ -119,6 +131,9 @@ impl<'a> Reader<'a> {
         self.end()?;
         Ok(match statement {
             ast::Statement::Query(query) => Body::Query(QueryText { query, emit: Emit::Default }),
+            ast::Statement::CreateTable(create) if !self.columns.is_empty() => {
+                Body::Other(Box::new(ast::Statement::CreateTable(ast::CreateTable { columns: self.columns, ..create })))
+            }
             other => Body::Other(Box::new(other)),
         })
     }
