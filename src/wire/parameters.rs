@@ -66,6 +66,8 @@ fn value(parameter: &Parameter, bytes: Option<&Bytes>, format: i16, number: usiz
             let target = if parameter.data_type == Type::TEXT { parameter.needed.as_ref().unwrap_or(&arrow) } else { &arrow };
             of_text(&parameter.data_type, target, text)?
         }
+        // The sign says so.
+        1 if parameter.data_type == Type::NUMERIC && matches!(bytes.get(4..6), Some([0xC0 | 0xD0 | 0xF0, 0])) => return Err(no_digits()),
         1 => of_binary(&parameter.data_type, bytes.clone())
             .ok_or_else(|| Error::Encode { code: "22P03", message: format!("incorrect binary data format in bind parameter {number}") })?,
         other => return Err(Error::Protocol(format!("unsupported format code: {other}"))),
@@ -119,6 +121,7 @@ fn of_text(data_type: &Type, target: &DataType, text: &str) -> Result<ScalarValu
         },
         DataType::Utf8View => Ok(ScalarValue::Utf8View(Some(text.to_owned()))),
         DataType::Binary => Ok(ScalarValue::Binary(Some(bytea(text).ok_or_else(unreadable)?))),
+        DataType::Decimal128(..) if data_type == &Type::NUMERIC && without_digits(text) => Err(no_digits()),
         DataType::Decimal128(..) if data_type == &Type::NUMERIC => decimal(text.trim()).ok_or_else(unreadable),
         DataType::Interval(IntervalUnit::MonthDayNano) => match interval(text.trim()) {
             Some(value) => Ok(value),
@@ -179,6 +182,16 @@ fn bytea(text: &str) -> Option<Vec<u8>> {
         }
     }
     Some(bytes)
+}
+
+/// Whether a numeric is NaN or an infinity.
+fn without_digits(text: &str) -> bool {
+    let text = text.trim().trim_start_matches(['+', '-']).to_lowercase();
+    ["nan", "inf", "infinity"].contains(&text.as_str())
+}
+
+fn no_digits() -> Error {
+    Error::unsupported("a numeric that is NaN or infinity", "Send it as float8, which has both.")
 }
 
 /// A decimal of the digits that the text has.
@@ -282,6 +295,7 @@ mod tests {
         assert_eq!(read(Type::INT4, " 7 "), Some(ScalarValue::Int32(Some(7))));
         assert_eq!(read(Type::INT4, "x"), None);
         assert_eq!(read(Type::NUMERIC, "-1.50"), Some(ScalarValue::Decimal128(Some(-150), 38, 2)));
+        assert_eq!(of_text(&Type::NUMERIC, &NUMERIC, "NaN").unwrap_err().sqlstate(), "0A000");
         assert_eq!(read(Type::NUMERIC, "1e3"), Some(ScalarValue::Decimal128(Some(1000), 38, 0)));
         assert_eq!(read(Type::BYTEA, "\\x00ff"), Some(ScalarValue::Binary(Some(vec![0, 255]))));
         assert_eq!(read(Type::BYTEA, "a\\\\\\001"), Some(ScalarValue::Binary(Some(b"a\\\x01".to_vec()))));

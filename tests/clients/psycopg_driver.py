@@ -138,6 +138,10 @@ def cursors():
         equal(connection.execute("MOVE FORWARD 5 c").statusmessage, "MOVE 5")
         equal(connection.execute("FETCH 2 FROM c").fetchall(), [(5,), (6,)])
         connection.execute("CLOSE c")
+        with connection.transaction(), connection.cursor("named") as cursor:
+            cursor.execute("SELECT frame_no FROM clip WHERE frame_no > %s ORDER BY frame_no", (297,))
+            equal(cursor.fetchmany(1), [(298,)])
+            equal(cursor.fetchall(), [(299,)])
         connection.execute("DECLARE s CURSOR WITH HOLD FOR SUBSCRIBE live WITH (snapshot = false)")
         equal(connection.execute("FETCH 100 FROM s WITH (timeout = '0s')").fetchall(), [])
         equal(len(connection.execute("FETCH 100 FROM s WITH (timeout = '10s')").fetchall()), 1)
