@@ -31,6 +31,9 @@ use crate::error::Error;
 /// Time that a client has to send its start message.
 const STARTUP: Duration = Duration::from_secs(60);
 
+/// Bytes of the longest text that is kept to say where in it an error stands.
+const MOST_ASKED_BYTES: usize = 1 << 20;
+
 /// A client that has been let in.
 pub(super) struct Connection {
     pub(super) reader: Reader,
@@ -215,10 +218,12 @@ impl Connection {
 
     async fn answer(&mut self, message: PgWireFrontendMessage) -> Result<(), Ended> {
         self.asked = match &message {
-            PgWireFrontendMessage::Query(query) => Some((query.query.clone(), 0)),
-            PgWireFrontendMessage::Parse(parse) => Some((parse.query.clone(), 0)),
+            PgWireFrontendMessage::Query(query) => Some(&query.query),
+            PgWireFrontendMessage::Parse(parse) => Some(&parse.query),
             _ => None,
-        };
+        }
+        .filter(|text| text.len() <= MOST_ASKED_BYTES)
+        .map(|text| (text.clone(), 0));
         match message {
             PgWireFrontendMessage::Query(query) => {
                 self.skipping = false;
