@@ -98,8 +98,19 @@ fn said(m: &str) -> Option<Known> {
             _ => words("0A000", "a subquery that reads columns of the query around it is not supported here"),
         };
     }
+    // Functions that check their arguments themselves say better what is wrong.
+    if let Some((_, call)) = m.split_once("No function matches the given name and argument types '")
+        && !m.contains("user-defined coercion failed")
+    {
+        let (name, arguments) = call.split_once("'.")?.0.strip_suffix(')')?.split_once('(')?;
+        return Some(("42883", format!("function {name}({}) does not exist", types(arguments))));
+    }
     if m.contains("failed to match any signature") {
         return Some(("42883", format!("function {} does not take these arguments", m.split('\'').nth(1)?)));
+    }
+    if starts("[return_type] ") {
+        let (name, of) = m.get("[return_type] ".len()..)?.split_once(" not supported for ")?;
+        return Some(("42883", format!("function {}({}) does not exist", name.to_lowercase(), types(of))));
     }
     if starts("LIMIT must be >=") {
         return words("2201W", "LIMIT must not be negative");
@@ -149,6 +160,37 @@ fn moment(value: &str, of: &str) -> Known {
     wrong("22007", of, value)
 }
 
+/// Arrow's types in Postgres' words.
+fn types(all: &str) -> String {
+    let (mut words, mut depth, mut from) = (Vec::new(), 0, 0);
+    for (at, c) in all.char_indices().chain([(all.len(), ',')]) {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        if c == ',' && depth == 0 {
+            words.push(word(all.get(from..at).unwrap_or_default().trim()));
+            from = at + 1;
+        }
+    }
+    words.join(", ")
+}
+
+fn word(of: &str) -> String {
+    let word = match of {
+        "Null" => "unknown",
+        "Utf8" | "Utf8View" | "LargeUtf8" => "text",
+        "Float32" => "real",
+        "Float64" => "double precision",
+        "Date32" | "Date64" => "date",
+        "Binary" | "LargeBinary" | "BinaryView" => "bytea",
+        of if of.starts_with("Decimal") => "numeric",
+        of if of.starts_with("Timestamp") && of.contains(',') => "timestamp with time zone",
+        of if of.starts_with("Timestamp") => "timestamp without time zone",
+        of if of.starts_with("Time") => "time without time zone",
+        of if of.starts_with("Interval") || of.starts_with("Duration") => "interval",
+        of => integer(of).unwrap_or(of),
+    };
+    word.to_lowercase()
+}
+
 /// Postgres' name of an integer of Arrow's.
 fn integer(of: &str) -> Option<&'static str> {
     Some(match of {
@@ -176,6 +218,12 @@ mod tests {
             ("Can't cast value 99999 to type Int16", "22003", "smallint out of range"),
             ("Date part 'foo' not supported", "22023", "unit \"foo\" not recognized"),
             ("Syntax(\nregex parse error:\n    (\n    ^\nerror: unclosed group\n)", "2201B", "invalid regular expression: unclosed group"),
+            (
+                "Failed to coerce arguments. No function matches the given name and argument types 'f(Utf8, Timestamp(µs, \"UTC\"), Int64)'. You",
+                "42883",
+                "function f(text, timestamp with time zone, bigint) does not exist",
+            ),
+            ("[return_type] SUM not supported for Null", "42883", "function sum(unknown) does not exist"),
             ("Order by column out of bounds, specified: 2, max: 1", "42P10", "ORDER BY position 2 is not in select list"),
             (
                 "Column in SELECT must be in GROUP BY or an aggregate function: While expanding wildcard, column \"t.b\" must appear in the \
