@@ -1,9 +1,12 @@
-//! Intervals as in Postgres: times a number, divided by one, and compared by how long they are; DataFusion compares days without looking at hours.
+//! Intervals as in Postgres: times a number, divided by one, added to a date, which makes a timestamp, and compared by how long they are; DataFusion
+//! compares days without looking at hours, and adds days only to a date.
 
 use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{AsArray, IntervalMonthDayNanoArray};
-use datafusion::arrow::datatypes::{DataType, Field, Float64Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit};
+use datafusion::arrow::datatypes::{
+    DataType, Field, Float64Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit,
+};
 use datafusion::common::{DFSchema, internal_err};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::expr::Placeholder;
@@ -53,7 +56,7 @@ pub(super) fn length(span: &Expr, schema: &DFSchema) -> Expr {
     LENGTH.call(vec![if known { span.clone() } else { cast(span.clone(), SPAN) }])
 }
 
-/// Plans `*` and `/` between an interval and a number.
+/// Plans `*` and `/` between an interval and a number, and `+` and `-` between a date and an interval.
 #[derive(Debug)]
 pub(super) struct Intervals;
 
@@ -61,9 +64,20 @@ impl ExprPlanner for Intervals {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         let span = |e: &Expr| matches!(e.get_type(schema), Ok(DataType::Interval(_)));
         let number = |e: &Expr| e.get_type(schema).is_ok_and(|t| t.is_numeric() || t.is_null()) || matches!(e, Expr::Placeholder(_));
+        let date = |e: &Expr| matches!(e.get_type(schema), Ok(DataType::Date32));
+        let midnight = |e: Expr| Box::new(cast(e, DataType::Timestamp(TimeUnit::Microsecond, None)));
         let [times, over] = &*FUNCTIONS;
         let RawBinaryExpr { op, left, right } = expr;
         Ok(match op {
+            BinaryOperator::Plus if date(&left) && span(&right) => {
+                PlannerResult::Planned(Expr::BinaryExpr(BinaryExpr::new(midnight(left), Operator::Plus, Box::new(right))))
+            }
+            BinaryOperator::Minus if date(&left) && span(&right) => {
+                PlannerResult::Planned(Expr::BinaryExpr(BinaryExpr::new(midnight(left), Operator::Minus, Box::new(right))))
+            }
+            BinaryOperator::Plus if span(&left) && date(&right) => {
+                PlannerResult::Planned(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), Operator::Plus, midnight(right))))
+            }
             BinaryOperator::Multiply if span(&left) && number(&right) => PlannerResult::Planned(times.call(vec![left, known(right)])),
             BinaryOperator::Multiply if number(&left) && span(&right) => PlannerResult::Planned(times.call(vec![right, known(left)])),
             BinaryOperator::Divide if span(&left) && number(&right) => PlannerResult::Planned(over.call(vec![left, known(right)])),

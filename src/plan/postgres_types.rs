@@ -1,4 +1,5 @@
-//! Types as Postgres users know them: no unsigned integers, times with a zone in µs; a rule casts what DataFusion's functions give otherwise.
+//! Types as Postgres users know them: no unsigned integers, times with a zone in µs, `float` of 64 bits; a rule casts what DataFusion's functions give
+//! otherwise.
 
 use std::sync::Arc;
 
@@ -12,12 +13,12 @@ use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Aggregate, Between, BinaryExpr, Expr, ExprSchemable, Extension, LogicalPlan, Operator, Projection, cast};
 use datafusion::optimizer::AnalyzerRule;
-use datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
+use datafusion::sql::sqlparser::ast::{DataType as SqlType, ExactNumberInfo, TimezoneInfo};
 
 use super::{checked, interval};
 use crate::frame::batch::ts_type;
 
-/// TIMESTAMPTZ is µs UTC, whatever DataFusion's default is.
+/// The names of types that DataFusion reads otherwise: TIMESTAMPTZ is µs UTC, and FLOAT is float8 unless it asks for no more than 24 bits.
 #[derive(Debug)]
 pub struct PostgresTypes;
 
@@ -26,6 +27,8 @@ impl TypePlanner for PostgresTypes {
         let data_type = match sql_type {
             SqlType::Timestamp(_, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone) => ts_type(),
             SqlType::Timestamp(_, _) => DataType::Timestamp(TimeUnit::Microsecond, None),
+            SqlType::Float(ExactNumberInfo::Precision(bits)) if *bits <= 24 => DataType::Float32,
+            SqlType::Float(_) => DataType::Float64,
             _ => return Ok(None),
         };
         Ok(Some(Arc::new(Field::new("", data_type, true))))
@@ -161,4 +164,18 @@ fn cast_columns(plan: LogicalPlan) -> Result<LogicalPlan> {
         })
         .collect();
     Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn float_is_of_64_bits_unless_it_asks_for_fewer() {
+        let of = |sql_type| PostgresTypes.plan_type_field(&sql_type).unwrap().map(|field| field.data_type().clone());
+        assert_eq!(of(SqlType::Float(ExactNumberInfo::None)), Some(DataType::Float64));
+        assert_eq!(of(SqlType::Float(ExactNumberInfo::Precision(53))), Some(DataType::Float64));
+        assert_eq!(of(SqlType::Float(ExactNumberInfo::Precision(24))), Some(DataType::Float32));
+        assert_eq!(of(SqlType::Real), None);
+    }
 }
