@@ -5,6 +5,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 pub use crate::plan::array_text::elements;
 use crate::plan::parse::Kind;
 pub use crate::plan::text_type::TextType;
+pub use crate::plan::{value_json, value_read, value_text};
 
 /// An object that SQL can read from.
 #[derive(Clone, Debug)]

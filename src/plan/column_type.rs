@@ -25,6 +25,9 @@ pub fn text_type(name: &SqlType) -> Option<TextType> {
 pub fn cast_type(name: &SqlType) -> SqlType {
     match name {
         name if text_type(name).is_some() => SqlType::Text,
+        // A cast would cut what is too long.
+        SqlType::Varchar(_) | SqlType::CharacterVarying(_) | SqlType::CharVarying(_) => SqlType::Text,
+        SqlType::Char(_) | SqlType::Character(_) => SqlType::Text,
         SqlType::Array(ArrayElemTypeDef::SquareBracket(item, n)) => {
             SqlType::Array(ArrayElemTypeDef::SquareBracket(Box::new(cast_type(item)), *n))
         }

@@ -15,7 +15,7 @@ use datafusion::logical_expr::{Aggregate, Between, BinaryExpr, Expr, ExprSchemab
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::{DataType as SqlType, ExactNumberInfo, TimezoneInfo};
 
-use super::{checked, interval};
+use super::{casts, checked, interval};
 use crate::frame::batch::ts_type;
 
 /// The names of types that DataFusion reads otherwise: TIMESTAMPTZ is µs UTC, and FLOAT is float8 unless it asks for no more than 24 bits.
@@ -76,7 +76,15 @@ fn cast_node(plan: LogicalPlan) -> Result<LogicalPlan> {
             let node = extension.node.with_exprs_and_inputs(extension.node.expressions(), inputs)?;
             Ok(LogicalPlan::Extension(Extension { node }))
         }
-        LogicalPlan::Values(_) => Ok(plan),
+        // Its columns keep the types that the planner found; what a cast gives is of the same type.
+        LogicalPlan::Values(_) => {
+            let schema = DFSchema::empty();
+            let cast = |e: Expr| match &e {
+                Expr::Cast(cast) => Ok(casts::replaced(cast, &schema)?.map_or_else(|| Transformed::no(e.clone()), Transformed::yes)),
+                _ => Ok(Transformed::no(e)),
+            };
+            Ok(plan.map_expressions(|e| e.transform_up(cast))?.data)
+        }
         LogicalPlan::Unnest(_) => plan.recompute_schema(),
         plan => cast_expressions(plan),
     }
@@ -100,6 +108,7 @@ fn cast_expressions(plan: LogicalPlan) -> Result<LogicalPlan> {
 
 fn cast_calls(e: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     e.transform_up(|e| match &e {
+        Expr::Cast(cast) => Ok(casts::replaced(cast, schema)?.map_or_else(|| Transformed::no(e.clone()), Transformed::yes)),
         Expr::ScalarFunction(_) => match shown(&e.get_type(schema)?) {
             Some(to) => Ok(Transformed::yes(cast(e, to))),
             None => Ok(Transformed::no(e)),

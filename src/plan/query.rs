@@ -36,8 +36,8 @@ use super::window::AssignWindow;
 use super::window_function::WindowPlanner;
 use super::zone_visits::VisitsPlanner;
 use super::{
-    asof, changelog, common_expressions, event_time, infer, interval, join, length, max_by, membership, over, pixels, previous, rewrite,
-    sum, system_time, topn_updating, unnest,
+    asof, casts, changelog, common_expressions, event_time, infer, interval, join, length, max_by, membership, over, pixels, previous, rewrite,
+    similar, sum, system_time, time_zone, topn_updating, unnest,
 };
 use crate::error::Error;
 
@@ -75,9 +75,10 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>)
         .with_optimizer_rules(common_expressions::rules())
         .build();
     let here = [named("current_database", catalog), named("current_schema", "public")];
+    let ours = casts::functions().into_iter().chain(time_zone::functions()).chain(similar::functions());
     let marks = system_time::functions().into_iter().map(Arc::new);
     for function in
-        functions().into_iter().chain(length::functions()).chain(interval::functions()).chain(json::functions()).chain(marks).chain(here)
+        functions().into_iter().chain(ours).chain(length::functions()).chain(interval::functions()).chain(json::functions()).chain(marks).chain(here)
     {
         // A function of ours replaces one of the same name; nothing else can go wrong.
         let _ = state.register_udf(function);

@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::named::Named;
 use super::pattern::planner::expose_subquery;
 use super::selection;
+use super::syntax;
 use super::system_time;
 use super::unnest::WHOLE;
 use super::window_function::expose_table;
@@ -56,6 +57,8 @@ impl VisitorMut for Rewriter {
         if query.for_clause.is_some() || query.settings.is_some() || query.format_clause.is_some() || !query.pipe_operators.is_empty() {
             return refuse("a FOR, SETTINGS or FORMAT clause", "Leave it out.");
         }
+        syntax::limit(query);
+        syntax::name_sorted(query);
         if query.fetch.as_ref().is_some_and(|f| f.with_ties || f.percent) {
             return refuse("FETCH with ties or percent", "Use LIMIT.");
         }
@@ -64,6 +67,7 @@ impl VisitorMut for Rewriter {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
         selection::name_fields(&mut select.projection);
+        syntax::name_columns(&mut select.projection);
         if select.into.is_some() {
             return refuse("SELECT INTO", "Use CREATE MATERIALIZED VIEW … AS SELECT.");
         }
@@ -85,6 +89,7 @@ impl VisitorMut for Rewriter {
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
         selection::subscripts(expr);
+        syntax::rewrite(expr);
         ControlFlow::Continue(())
     }
 
@@ -113,6 +118,7 @@ impl VisitorMut for Rewriter {
             _ => {}
         }
         expose_table(relation);
+        syntax::name_series(relation);
         lateral_function(relation);
         if let TableFactor::UNNEST { alias, with_offset_alias, .. } = relation
             && alias.as_ref().is_some_and(|a| self.bare.contains(&folded(&a.name)))

@@ -8,7 +8,8 @@ use arrow::datatypes::{Date32Type, Date64Type, Time32MillisecondType, Time32Seco
 use bytes::{BufMut, BytesMut};
 use pgwire::api::Type;
 
-use super::{columns, json, text, typed};
+use super::{columns, typed};
+use crate::engine::relation::{value_json as json, value_text as text};
 use crate::error::{Error, Result};
 use crate::settings::TimeZone;
 

@@ -13,9 +13,9 @@ use datafusion::logical_expr::{
 };
 use pgwire::api::Type;
 
+use super::columns;
 use super::functions::format_type;
-use super::{columns, json};
-use crate::engine::relation::TextType;
+use crate::engine::relation::{TextType, value_json as json};
 use crate::error::Error;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -10,7 +10,8 @@ use pgwire::api::Type;
 use pgwire::messages::extendedquery::Bind;
 
 use super::{binary, columns, typed};
-use crate::engine::relation::elements;
+use crate::engine::relation::value_text::NUMERIC;
+use crate::engine::relation::{elements, value_read};
 use crate::error::{Error, Result};
 
 /// The type of a parameter, as the client declared it or as the statement needs it.
@@ -78,9 +79,6 @@ fn value(parameter: &Parameter, bytes: Option<&Bytes>, format: i16, number: usiz
     }
 }
 
-/// A numeric without a declared scale: as the planner reads one.
-pub(super) const NUMERIC: DataType = DataType::Decimal128(38, 10);
-
 /// The Arrow type that holds a Postgres type's values; text for those without one of their own.
 pub(super) fn arrow_type(data_type: &Type) -> DataType {
     let list = |element: DataType| DataType::List(Arc::new(Field::new("item", element, true)));
@@ -120,68 +118,18 @@ fn of_text(data_type: &Type, target: &DataType, text: &str) -> Result<ScalarValu
             None => Ok(ScalarValue::Utf8(Some(text.to_owned()))),
         },
         DataType::Utf8View => Ok(ScalarValue::Utf8View(Some(text.to_owned()))),
-        DataType::Binary => Ok(ScalarValue::Binary(Some(bytea(text).ok_or_else(unreadable)?))),
+        DataType::Binary => Ok(ScalarValue::Binary(Some(value_read::bytea(text).ok_or_else(unreadable)?))),
         DataType::Decimal128(..) if data_type == &Type::NUMERIC && without_digits(text) => Err(no_digits()),
         DataType::Decimal128(..) if data_type == &Type::NUMERIC => decimal(text.trim()).ok_or_else(unreadable),
-        DataType::Interval(IntervalUnit::MonthDayNano) => match interval(text.trim()) {
-            Some(value) => Ok(value),
-            None => ScalarValue::try_from_string(text.trim().to_owned(), target).map_err(|_| unreadable()),
-        },
+        DataType::Interval(IntervalUnit::MonthDayNano) => {
+            Ok(ScalarValue::IntervalMonthDayNano(Some(value_read::interval(text).ok_or_else(unreadable)?)))
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, zone) => {
+            Ok(ScalarValue::TimestampMicrosecond(Some(value_read::timestamp(text, zone.is_some())?), zone.clone()))
+        }
+        DataType::Date32 => Ok(ScalarValue::Date32(Some(value_read::date(text)?))),
         target => ScalarValue::try_from_string(text.trim().to_owned(), target).map_err(|_| unreadable()),
     }
-}
-
-/// An interval as Postgres writes it: `1 year 2 mons -3 days 04:05:06.7`. None for other forms, which Arrow may read.
-fn interval(text: &str) -> Option<ScalarValue> {
-    let (mut months, mut days, mut ns) = (0i32, 0i32, 0i64);
-    let mut words = text.split_whitespace();
-    while let Some(word) = words.next() {
-        if word.contains(':') {
-            let (sign, clock) = word.strip_prefix('-').map_or((1, word.trim_start_matches('+')), |clock| (-1, clock));
-            let mut parts = clock.split(':');
-            let (hours, minutes) = (parts.next()?.parse::<i64>().ok()?, parts.next()?.parse::<i64>().ok()?);
-            let seconds = parts.next().map_or(Some(0.0), |seconds| seconds.parse::<f64>().ok())?;
-            let whole = hours.checked_mul(3600)?.checked_add(minutes.checked_mul(60)?)?;
-            let us = whole.checked_mul(1_000_000)?.checked_add((seconds * 1e6).round() as i64)?;
-            ns = ns.checked_add(us.checked_mul(1_000 * sign)?)?;
-            continue;
-        }
-        let n: i32 = word.parse().ok()?;
-        match words.next()?.trim_end_matches('s') {
-            "year" => months = months.checked_add(n.checked_mul(12)?)?,
-            "mon" | "month" => months = months.checked_add(n)?,
-            "day" => days = days.checked_add(n)?,
-            _ => return None,
-        }
-    }
-    Some(ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNanoType::make_value(months, days, ns))))
-}
-
-/// `\x0aff`, or plain characters with `\\` and `\ooo` among them.
-fn bytea(text: &str) -> Option<Vec<u8>> {
-    if let Some(digits) = text.strip_prefix("\\x") {
-        let pairs = digits.as_bytes().chunks(2);
-        return pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok().filter(|p| p.len() == 2)?, 16).ok()).collect();
-    }
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        match (first, after) {
-            (b'\\', [b'\\', ..]) => {
-                bytes.push(b'\\');
-                rest = after.get(1..)?;
-            }
-            (b'\\', _) => {
-                bytes.push(u8::from_str_radix(std::str::from_utf8(after.get(..3)?).ok()?, 8).ok()?);
-                rest = after.get(3..)?;
-            }
-            (plain, _) => {
-                bytes.push(*plain);
-                rest = after;
-            }
-        }
-    }
-    Some(bytes)
 }
 
 /// Whether a numeric is NaN or an infinity.

@@ -10,11 +10,12 @@ use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 use pgwire::api::Type;
 
+use super::binary;
 use super::cancel::Watch;
 use super::columns::{Column, Format};
 use super::errors::Ended;
 use super::socket::Writer;
-use super::{binary, text};
+use crate::engine::relation::value_text as text;
 use crate::error::{Error, Result};
 use crate::settings::TimeZone;
 

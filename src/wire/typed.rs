@@ -12,7 +12,7 @@ use datafusion::logical_expr::{
 };
 use pgwire::api::Type;
 
-use crate::engine::relation::{TextType, elements};
+use crate::engine::relation::{TextType, elements, value_json};
 use crate::error::Error;
 
 /// What `x::uuid` and `x::jsonb` become, and `x::uuid[]` and `x::jsonb[]`.
@@ -141,7 +141,7 @@ impl Typed {
 fn written(values: &ArrayRef) -> Result<ArrayRef> {
     let one = |row: usize| {
         let mut out = String::new();
-        super::json::write(&mut out, values.as_ref(), row).map(|()| values.is_valid(row).then_some(out))
+        value_json::write(&mut out, values.as_ref(), row).map(|()| values.is_valid(row).then_some(out))
     };
     Ok(Arc::new((0..values.len()).map(one).collect::<crate::error::Result<StringArray>>()?))
 }

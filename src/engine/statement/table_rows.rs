@@ -101,11 +101,12 @@ pub(super) fn default_sql(column: &TableColumn) -> String {
     }
 }
 
-/// A value as the column's type. Of uuid and jsonb it is text, which is read where the rows are checked, and so it is in arrays.
+/// A value as the column's type. Of uuid and jsonb it is text, which is read where the rows are checked, and so it is in arrays; of a text of limited
+/// length it is text too, as a cast would cut what is refused there.
 pub(super) fn cast_sql(column: &TableColumn, value: &str) -> String {
     let data_type = match column.field.data_type() {
         DataType::List(item) if TextType::of_field(item).is_some() => "text[]",
-        _ if TextType::of_field(&column.field).is_some() => "text",
+        DataType::Utf8 => "text",
         _ => &column.sql_type,
     };
     format!("CAST({value} AS {data_type})")

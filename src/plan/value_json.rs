@@ -2,16 +2,16 @@
 
 use std::fmt::Write;
 
-use arrow::array::{Array, AsArray};
-use arrow::datatypes::{DataType, Fields, Float32Type, Float64Type};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray};
+use datafusion::arrow::datatypes::{DataType, Fields, Float32Type, Float64Type};
 use framesql_udfs::frame::is_frame;
 
-use super::text;
+use super::value_text as text;
 use crate::error::Result;
 use crate::settings::TimeZone;
 
 /// Appends a value, `null` included. Errs for types that have no text.
-pub(super) fn write(out: &mut String, array: &dyn Array, row: usize) -> Result<()> {
+pub fn write(out: &mut String, array: &dyn Array, row: usize) -> Result<()> {
     if array.is_null(row) || array.data_type().is_null() {
         out.push_str("null");
         return Ok(());
@@ -77,7 +77,7 @@ fn object(out: &mut String, fields: &Fields, array: &dyn Array, row: usize) -> R
     Ok(())
 }
 
-fn entries(out: &mut String, columns: &[arrow::array::ArrayRef]) -> Result<()> {
+fn entries(out: &mut String, columns: &[ArrayRef]) -> Result<()> {
     let [keys, values] = columns else { return Ok(()) };
     out.push('{');
     for row in 0..keys.len() {

@@ -2,24 +2,26 @@
 
 use std::fmt::Write;
 
-use arrow::array::{Array, AsArray};
-use arrow::datatypes::{
+use datafusion::arrow::array::{Array, AsArray};
+use datafusion::arrow::datatypes::{
     ArrowPrimitiveType, DataType, Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type,
     DurationMicrosecondType, DurationMillisecondType, DurationNanosecondType, DurationSecondType, Float16Type, Float32Type, Float64Type,
     Int8Type, Int16Type, Int32Type, Int64Type, IntervalDayTimeType, IntervalMonthDayNanoType, IntervalUnit, IntervalYearMonthType,
     Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimeUnit, TimestampMicrosecondType,
     TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow::temporal_conversions::timestamp_us_to_datetime;
+use datafusion::arrow::temporal_conversions::timestamp_us_to_datetime;
 use framesql_udfs::frame::{FrameColumn, is_frame};
 
-use super::json;
-use super::parameters::NUMERIC;
+use super::value_json as json;
 use crate::error::{Error, Result};
 use crate::settings::TimeZone;
 
+/// A numeric without a declared scale: as the planner reads one.
+pub const NUMERIC: DataType = DataType::Decimal128(38, 10);
+
 /// Appends the value of a row that is not NULL, times in that zone. Errs for types that have no text.
-pub(super) fn write(out: &mut String, array: &dyn Array, row: usize, zone: TimeZone) -> Result<()> {
+pub fn write(out: &mut String, array: &dyn Array, row: usize, zone: TimeZone) -> Result<()> {
     macro_rules! number {
         ($type:ty) => {
             write_number(out, array.as_primitive::<$type>().value(row))
@@ -97,7 +99,7 @@ fn numeric(out: &mut String, array: &dyn Array, row: usize) {
 }
 
 /// The elements of a list with blanks between them, as vectors of the catalogue are written.
-pub(super) fn vector(out: &mut String, array: &dyn Array, row: usize, zone: TimeZone) -> Result<()> {
+pub fn vector(out: &mut String, array: &dyn Array, row: usize, zone: TimeZone) -> Result<()> {
     let elements = array.as_list::<i32>().value(row);
     for at in 0..elements.len() {
         if at > 0 {
@@ -136,12 +138,12 @@ fn bytea(out: &mut String, bytes: &[u8]) {
 }
 
 /// The shortest text that reads back as the same float8, with an exponent where Postgres has one.
-pub(super) fn float64(out: &mut String, value: f64) {
+pub fn float64(out: &mut String, value: f64) {
     float(out, value.is_nan(), value.is_infinite(), value.is_sign_negative(), &format!("{value:e}"), 15);
 }
 
 /// The same for float4.
-pub(super) fn float32(out: &mut String, value: f32) {
+pub fn float32(out: &mut String, value: f32) {
     float(out, value.is_nan(), value.is_infinite(), value.is_sign_negative(), &format!("{value:e}"), 6);
 }
 
@@ -183,7 +185,7 @@ fn float(out: &mut String, nan: bool, infinite: bool, negative: bool, scientific
 }
 
 /// Microseconds since 1970 of a timestamp of any unit; what has no room becomes infinity.
-pub(super) fn timestamp_us(array: &dyn Array, row: usize, unit: TimeUnit) -> i64 {
+pub fn timestamp_us(array: &dyn Array, row: usize, unit: TimeUnit) -> i64 {
     match unit {
         TimeUnit::Second => array.as_primitive::<TimestampSecondType>().value(row).saturating_mul(1_000_000),
         TimeUnit::Millisecond => array.as_primitive::<TimestampMillisecondType>().value(row).saturating_mul(1_000),
@@ -193,7 +195,7 @@ pub(super) fn timestamp_us(array: &dyn Array, row: usize, unit: TimeUnit) -> i64
 }
 
 /// `2024-05-01 12:00:00.5+00`, with the separator and zone of its reader.
-pub(super) fn timestamp(out: &mut String, us: i64, separator: char, zone: &str) {
+pub fn timestamp(out: &mut String, us: i64, separator: char, zone: &str) {
     match timestamp_us_to_datetime(us) {
         Some(at) => {
             let _ = write!(out, "{}{separator}", at.date());
@@ -214,7 +216,7 @@ fn zoned_timestamp(out: &mut String, us: i64, zone: TimeZone) {
 }
 
 /// `+02`, `-03:30`; what is not zero always, minutes also if they are `always` asked for by their separator.
-pub(super) fn offset(offset_s: i32, always: &str) -> String {
+pub fn offset(offset_s: i32, always: &str) -> String {
     let (sign, seconds) = (if offset_s < 0 { '-' } else { '+' }, offset_s.abs());
     let mut text = format!("{sign}{:02}", seconds / 3600);
     if seconds % 3600 != 0 || !always.is_empty() {
@@ -248,7 +250,7 @@ fn fraction(out: &mut String, us: i64) {
 }
 
 /// Months, days and microseconds of an interval.
-pub(super) fn interval_parts(array: &dyn Array, row: usize, unit: IntervalUnit) -> (i32, i32, i64) {
+pub fn interval_parts(array: &dyn Array, row: usize, unit: IntervalUnit) -> (i32, i32, i64) {
     match unit {
         IntervalUnit::YearMonth => (array.as_primitive::<IntervalYearMonthType>().value(row), 0, 0),
         IntervalUnit::DayTime => {
@@ -263,7 +265,7 @@ pub(super) fn interval_parts(array: &dyn Array, row: usize, unit: IntervalUnit) 
 }
 
 /// Microseconds of a duration.
-pub(super) fn duration_us(array: &dyn Array, row: usize, unit: TimeUnit) -> i64 {
+pub fn duration_us(array: &dyn Array, row: usize, unit: TimeUnit) -> i64 {
     fn value<T: ArrowPrimitiveType<Native = i64>>(array: &dyn Array, row: usize) -> i64 {
         array.as_primitive::<T>().value(row)
     }

@@ -1,0 +1,122 @@
+//! `x SIMILAR TO pattern` as in Postgres: the pattern of SQL, which must fit the whole text, as a regular expression.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, AsArray, StringArray};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::internal_err;
+use datafusion::error::Result;
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility};
+
+use crate::error::Error;
+
+/// The function's name, as in Postgres.
+pub(super) const SIMILAR: &str = "similar_to_escape";
+
+/// `similar_to_escape(pattern)`, or with the character that takes the meaning of the next one away, which is the backslash else.
+pub(super) fn functions() -> [Arc<ScalarUDF>; 1] {
+    let texts = |n| TypeSignature::Exact(vec![DataType::Utf8; n]);
+    let signature = Signature::one_of(vec![texts(1), texts(2)], Volatility::Immutable);
+    [Arc::new(ScalarUDF::new_from_impl(SimilarToEscape { signature }))]
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct SimilarToEscape {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for SimilarToEscape {
+    fn name(&self) -> &str {
+        SIMILAR
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
+        let Some(patterns) = arrays.first() else { return internal_err!("{SIMILAR} takes a pattern") };
+        let patterns = patterns.as_string::<i32>();
+        let escapes = arrays.get(1).map(|escapes| escapes.as_string::<i32>());
+        let one = |row: usize| -> Result<Option<String>> {
+            if patterns.is_null(row) || escapes.is_some_and(|escapes| escapes.is_null(row)) {
+                return Ok(None);
+            }
+            let escape = escapes.map_or("\\", |escapes| escapes.value(row));
+            let mut characters = escape.chars();
+            let first = characters.next();
+            if characters.next().is_some() {
+                let message = "invalid escape string".to_owned();
+                return Err(Error::Encode { code: "22025", message }.into());
+            }
+            Ok(Some(regular_expression(patterns.value(row), first)))
+        };
+        let found = (0..patterns.len()).map(one).collect::<Result<StringArray>>()?;
+        Ok(ColumnarValue::Array(Arc::new(found)))
+    }
+}
+
+/// `%` is any text and `_` any character; `|`, `*`, `+`, `?`, `{}`, `()` and `[]` are what they are in regular expressions, all else is itself.
+fn regular_expression(pattern: &str, escape: Option<char>) -> String {
+    let mut regex = String::from("(?s)^(?:");
+    let (mut escaped, mut in_brackets) = (false, false);
+    for c in pattern.chars() {
+        if escaped {
+            literal(&mut regex, c);
+            escaped = false;
+        } else if Some(c) == escape {
+            escaped = true;
+        } else if in_brackets {
+            in_brackets = c != ']';
+            if matches!(c, '\\' | '[' | '&' | '~') {
+                regex.push('\\');
+            }
+            regex.push(c);
+        } else {
+            match c {
+                '%' => regex.push_str(".*"),
+                '_' => regex.push('.'),
+                '(' => regex.push_str("(?:"),
+                '[' => {
+                    in_brackets = true;
+                    regex.push(c);
+                }
+                ')' | '|' | '*' | '+' | '?' | '{' | '}' => regex.push(c),
+                other => literal(&mut regex, other),
+            }
+        }
+    }
+    regex.push_str(")$");
+    regex
+}
+
+fn literal(regex: &mut String, c: char) {
+    if c.is_ascii_punctuation() {
+        regex.push('\\');
+    }
+    regex.push(c);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_of_sql_become_regular_expressions() {
+        for (pattern, regex) in [
+            ("abc", "(?s)^(?:abc)$"),
+            ("%(b|d)%", "(?s)^(?:.*(?:b|d).*)$"),
+            ("_.^$", "(?s)^(?:.\\.\\^\\$)$"),
+            ("50\\%", "(?s)^(?:50\\%)$"),
+            ("[a-c%]+", "(?s)^(?:[a-c%]+)$"),
+        ] {
+            assert_eq!(regular_expression(pattern, Some('\\')), regex);
+        }
+        assert_eq!(regular_expression("5#%\\", Some('#')), "(?s)^(?:5\\%\\\\)$");
+    }
+}

@@ -1,0 +1,320 @@
+//! Forms of expressions that Postgres has, as calls and casts that DataFusion plans: AT TIME ZONE, SIMILAR TO, `varchar(n)`, `date_trunc` in a zone.
+
+use std::ops::ControlFlow;
+
+use datafusion::arrow::compute::kernels::cast_utils::parse_interval_month_day_nano;
+use datafusion::arrow::datatypes::IntervalMonthDayNano;
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, CastKind, CharacterLength, DataType, Expr, Fetch, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, Ident, LimitClause, ObjectName, OrderByKind, Query, Select, SelectItem, SetExpr, TableAlias,
+    TableAliasColumnDef, TableFactor, UnaryOperator, Value, VisitMut, VisitorMut,
+};
+
+use super::column_names;
+use super::similar::SIMILAR;
+use super::value_read;
+
+/// Functions that DataFusion knows by another name only.
+const NAMES: [(&str, &str); 3] = [("ceiling", "ceil"), ("sign", "signum"), ("every", "bool_and")];
+
+/// The function of rows that may stand in a SELECT list, and names its own column in FROM.
+const SERIES: &str = "generate_series";
+
+/// What parts the pieces of a text that a pattern splits: no text has it.
+const SPLIT: &str = "\u{1}";
+
+/// An expression whose parts are rewritten already.
+pub(super) fn rewrite(expr: &mut Expr) {
+    let written = match expr {
+        Expr::AtTimeZone { timestamp, time_zone } => call("timezone", [time_zone.as_ref().clone(), timestamp.as_ref().clone()]),
+        Expr::SimilarTo { negated, expr: of, pattern, escape_char } => {
+            let escape = escape_char.clone().map(Expr::Value);
+            let pattern = call(SIMILAR, std::iter::once(pattern.as_ref().clone()).chain(escape));
+            let op = if *negated { BinaryOperator::PGRegexNotMatch } else { BinaryOperator::PGRegexMatch };
+            in_parentheses(binary(of.as_ref().clone(), op, pattern))
+        }
+        Expr::Cast { kind, expr: of, data_type, .. } if matches!(kind, CastKind::Cast | CastKind::DoubleColon) => match text_of(data_type) {
+            Some(Some(n)) => call("left", [cast(of.as_ref().clone(), DataType::Text), number(&n.to_string())]),
+            Some(None) => cast(of.as_ref().clone(), DataType::Text),
+            None => return,
+        },
+        // DataFusion counts whole seconds, and microseconds of them.
+        Expr::Extract { field, expr: of, .. } => match in_microseconds(&field.to_string()) {
+            Some(unit) => microseconds(of.as_ref().clone(), unit),
+            None => return,
+        },
+        Expr::Interval(interval) if interval.leading_field.is_none() => {
+            if let Expr::Value(value) = interval.value.as_mut()
+                && let Value::SingleQuotedString(text) = &mut value.value
+                && let Some(read) = value_read::interval(text)
+                && parse_interval_month_day_nano(text).ok() != Some(read)
+            {
+                *text = parts(read);
+            }
+            return;
+        }
+        Expr::Function(function) => match of_function(function) {
+            Some(written) => written,
+            None => return,
+        },
+        _ => return,
+    };
+    *expr = written;
+}
+
+fn of_function(function: &mut Function) -> Option<Expr> {
+    let name = column_names::of_expr(&Expr::Function(function.clone()));
+    if let Some((_, known)) = NAMES.iter().find(|(name_here, _)| *name_here == name) {
+        function.name = ObjectName::from(vec![Ident::new(*known)]);
+        return None;
+    }
+    let mut arguments = arguments(function)?;
+    let mut next = || if arguments.is_empty() { None } else { Some(arguments.remove(0)) };
+    match (name.as_str(), next(), next(), next(), next()) {
+        // The bins of a zone's clocks, as moments.
+        ("date_trunc", Some(unit), Some(of), Some(zone), None) => {
+            let shown = call("date_trunc", [unit, call("timezone", [zone.clone(), of])]);
+            Some(call("timezone", [zone, shown]))
+        }
+        ("date_part", Some(unit), Some(of), None, None) => match &unit {
+            Expr::Value(value) => match &value.value {
+                Value::SingleQuotedString(unit) => in_microseconds(unit).map(|unit| microseconds(of, unit)),
+                _ => None,
+            },
+            _ => None,
+        },
+        ("mod", Some(left), Some(right), None, None) => {
+            Some(in_parentheses(binary(in_parentheses(left), BinaryOperator::Modulo, in_parentheses(right))))
+        }
+        ("div", Some(left), Some(right), None, None) => {
+            Some(call("trunc", [binary(cast(left, DataType::DoublePrecision), BinaryOperator::Divide, in_parentheses(right))]))
+        }
+        ("date", Some(of), None, None, None) => Some(cast(of, DataType::Date)),
+        ("regexp_split_to_array", Some(of), Some(pattern), None, None) => {
+            let parted = call("regexp_replace", [of, pattern, text(SPLIT), text("g")]);
+            Some(call("string_to_array", [parted, text(SPLIT)]))
+        }
+        _ => None,
+    }
+}
+
+/// The arguments of a call of a plain function.
+fn arguments(function: &Function) -> Option<Vec<Expr>> {
+    let FunctionArguments::List(list) = &function.args else { return None };
+    if list.duplicate_treatment.is_some() || !list.clauses.is_empty() || function.over.is_some() || function.filter.is_some() {
+        return None;
+    }
+    let each = |argument: &FunctionArg| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    };
+    list.args.iter().map(each).collect()
+}
+
+/// What a type of text is: how many characters it has room for. None for another type, and for those that DataFusion knows.
+fn text_of(data_type: &DataType) -> Option<Option<u64>> {
+    let length = |length: &Option<CharacterLength>| match length {
+        Some(CharacterLength::IntegerLength { length, .. }) => Some(*length),
+        _ => None,
+    };
+    match data_type {
+        DataType::Varchar(n) => length(n).map(Some),
+        DataType::CharacterVarying(n) | DataType::CharVarying(n) => Some(length(n)),
+        DataType::Char(n) | DataType::Character(n) => Some(Some(length(n).unwrap_or(1))),
+        _ => None,
+    }
+}
+
+/// How many microseconds the unit has of which a fraction is asked for.
+fn in_microseconds(unit: &str) -> Option<&'static str> {
+    match unit.to_lowercase().as_str() {
+        "second" | "seconds" | "sec" | "secs" => Some("1000000.0"),
+        "millisecond" | "milliseconds" => Some("1000.0"),
+        _ => None,
+    }
+}
+
+fn microseconds(of: Expr, unit: &str) -> Expr {
+    in_parentheses(binary(call("date_part", [text("microsecond"), of]), BinaryOperator::Divide, number(unit)))
+}
+
+/// An interval as Arrow reads it.
+fn parts(span: IntervalMonthDayNano) -> String {
+    format!("{} months {} days {} nanoseconds", span.months, span.days, span.nanoseconds)
+}
+
+/// A call of plain arguments.
+fn call(name: &str, arguments: impl IntoIterator<Item = Expr>) -> Expr {
+    let args = arguments.into_iter().map(|argument| FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))).collect();
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}
+
+fn cast(expr: Expr, data_type: DataType) -> Expr {
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
+}
+
+fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
+    Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }
+}
+
+fn in_parentheses(expr: Expr) -> Expr {
+    Expr::Nested(Box::new(expr))
+}
+
+fn text(text: &str) -> Expr {
+    Expr::Value(Value::SingleQuotedString(text.to_owned()).with_empty_span())
+}
+
+fn number(number: &str) -> Expr {
+    Expr::Value(Value::Number(number.to_owned(), false).with_empty_span())
+}
+
+/// The columns of a SELECT whose names come of what is written there, not of what it becomes: they are named before.
+pub(super) fn name_columns(projection: &mut [SelectItem]) {
+    struct All;
+    impl VisitorMut for All {
+        type Break = ();
+
+        fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+            rewrite(expr);
+            ControlFlow::Continue(())
+        }
+    }
+    for item in projection {
+        let SelectItem::UnnamedExpr(expr) = item else { continue };
+        let name = column_names::of_expr(expr);
+        rows(expr);
+        let mut becomes = expr.clone();
+        let _ = becomes.visit(&mut All);
+        if column_names::of_expr(&becomes) != name {
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: quoted(&name) };
+        }
+    }
+}
+
+/// `generate_series(1, 3)` in a SELECT list gives rows.
+fn rows(expr: &mut Expr) {
+    match expr {
+        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } | Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } => rows(inner),
+        Expr::BinaryOp { left, right, .. } => {
+            rows(left);
+            rows(right);
+        }
+        Expr::Function(function) if is_series(&function.name) => *expr = call("unnest", [expr.clone()]),
+        _ => {}
+    }
+}
+
+fn is_series(name: &ObjectName) -> bool {
+    name.0.last().and_then(|part| part.as_ident()).is_some_and(|name| name.value.eq_ignore_ascii_case(SERIES))
+}
+
+/// `FROM generate_series(1, 3) g` has the column g, and without an alias the function's name.
+pub(super) fn name_series(relation: &mut TableFactor) {
+    let TableFactor::Table { name, alias, args: Some(_), .. } = relation else { return };
+    if !is_series(name) {
+        return;
+    }
+    let alias = alias.get_or_insert_with(|| TableAlias { explicit: true, name: Ident::new(SERIES), columns: Vec::new(), at: None });
+    if alias.columns.is_empty() {
+        alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
+    }
+}
+
+/// `FETCH FIRST n ROWS ONLY` is a LIMIT.
+pub(super) fn limit(query: &mut Query) {
+    let Some(Fetch { with_ties: false, percent: false, quantity }) = &query.fetch else { return };
+    let limit = Some(quantity.clone().unwrap_or_else(|| number("1")));
+    let offset = match query.limit_clause.take() {
+        None => None,
+        Some(LimitClause::LimitOffset { limit: None, offset, limit_by }) if limit_by.is_empty() => offset,
+        // Two limits: DataFusion's refusal says so.
+        other => {
+            query.limit_clause = other;
+            return;
+        }
+    };
+    query.limit_clause = Some(LimitClause::LimitOffset { limit, offset, limit_by: Vec::new() });
+    query.fetch = None;
+}
+
+/// The columns of a query that is sorted are named as Postgres names them, where DataFusion's name is that of a column inside: `id::text` beside
+/// the `id` that it is sorted by would be two columns of one name.
+pub(super) fn name_sorted(query: &mut Query) {
+    let Some(OrderByKind::Expressions(order)) = query.order_by.as_ref().map(|order| &order.kind) else { return };
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    let Select { projection, having: None, .. } = select.as_mut() else { return };
+    // What is sorted by a place, or by what is selected as it stands, is planned as it is.
+    let selected = |by: &Expr| {
+        matches!(by, Expr::Value(_)) || projection.iter().any(|item| matches!(item, SelectItem::UnnamedExpr(expr) if expr == by && !is_column(by)))
+    };
+    if order.iter().all(|by| selected(&by.expr)) {
+        return;
+    }
+    for item in projection {
+        if let SelectItem::UnnamedExpr(expr) = item
+            && is_cast(expr)
+        {
+            let alias = quoted(&column_names::of_expr(expr));
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+        }
+    }
+}
+
+fn is_column(expr: &Expr) -> bool {
+    matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+}
+
+fn is_cast(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_cast(inner),
+        Expr::Cast { .. } => true,
+        _ => false,
+    }
+}
+
+fn quoted(name: &str) -> Ident {
+    Ident::with_quote('"', name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::parse::parse_query;
+    use crate::plan::rewrite::rewrite;
+
+    fn rewritten(sql: &str) -> String {
+        let mut query = parse_query(sql).unwrap().query;
+        rewrite(&mut query).unwrap();
+        query.to_string()
+    }
+
+    #[test]
+    fn forms_of_postgres_become_calls() {
+        for (sql, expected) in [
+            ("SELECT at AT TIME ZONE 'utc' FROM t", "SELECT timezone('utc', at) FROM t"),
+            ("SELECT date_trunc('day', at, 'x') FROM t", "SELECT timezone('x', date_trunc('day', timezone('x', at))) AS \"date_trunc\" FROM t"),
+            ("SELECT 1 FROM t WHERE a NOT SIMILAR TO 'x%'", "SELECT 1 FROM t WHERE (a !~ similar_to_escape('x%'))"),
+            ("SELECT a::varchar(3) FROM t", "SELECT left(CAST(a AS TEXT), 3) AS \"a\" FROM t"),
+            ("SELECT a FROM t WHERE INTERVAL 'P1DT2H' < b", "SELECT a FROM t WHERE INTERVAL '0 months 1 days 7200000000000 nanoseconds' < b"),
+            ("SELECT INTERVAL '1 day'", "SELECT INTERVAL '1 day'"),
+            ("SELECT a FROM t FETCH FIRST 2 ROWS ONLY", "SELECT a FROM t LIMIT 2"),
+            ("SELECT generate_series(1, 3)", "SELECT unnest(generate_series(1, 3)) AS \"generate_series\""),
+            ("SELECT g FROM generate_series(1, 3) g", "SELECT g FROM generate_series(1, 3) g (g)"),
+            ("SELECT * FROM generate_series(1, 3) AS g (i)", "SELECT * FROM generate_series(1, 3) AS g (i)"),
+            ("SELECT id::text FROM t ORDER BY id", "SELECT id::TEXT AS \"id\" FROM t ORDER BY id"),
+            ("SELECT id::text FROM t ORDER BY 1", "SELECT id::TEXT FROM t ORDER BY 1"),
+        ] {
+            assert_eq!(rewritten(sql), expected);
+        }
+    }
+}
