@@ -113,6 +113,8 @@ fn message_sqlstate(message: &str) -> &'static str {
         "42883"
     } else if has(&["more than one row"]) {
         "21000"
+    } else if has(&["take square root of a negative", "zero raised to a negative power", "raised to a non-integer power"]) {
+        "2201F"
     } else if has(&["divide by zero", "division by zero"]) {
         "22012"
     } else if has(&["overflow", "out of range"]) {

@@ -8,7 +8,7 @@ use datafusion::arrow::array::{
     StringBuilder, TimestampMicrosecondArray,
 };
 use datafusion::arrow::compute::cast as cast_array;
-use datafusion::arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, Float64Type, IntervalUnit, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, Float64Type, IntervalUnit};
 use datafusion::common::{DFSchema, ScalarValue, internal_err, plan_err};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::expr::Cast;
@@ -105,7 +105,7 @@ fn is_whole(data_type: &DataType) -> bool {
 fn differs(from: &DataType, to: &DataType) -> bool {
     match (from, to) {
         (from, to) if is_whole(to) => from.is_floating() || from.is_decimal(),
-        (from, DataType::Timestamp(TimeUnit::Microsecond, _) | DataType::Date32 | DataType::Binary) => is_text(from),
+        (from, DataType::Timestamp(..) | DataType::Date32 | DataType::Binary) => is_text(from),
         (from, DataType::Interval(IntervalUnit::MonthDayNano)) => is_text(from),
         (DataType::List(from), DataType::List(to)) => differs(from.data_type(), to.data_type()),
         (from, DataType::List(_)) => is_text(from),
@@ -151,9 +151,9 @@ fn of_text(texts: &StringArray, to: &DataType) -> Result<ArrayRef> {
         move |text: &str| Error::Encode { code, message: format!("invalid input syntax for type {name}: \"{text}\"") }
     };
     Ok(match to {
-        DataType::Timestamp(TimeUnit::Microsecond, zone) => {
+        DataType::Timestamp(_, zone) => {
             let times: TimestampMicrosecondArray = each(texts, |text| value_read::timestamp(text, zone.is_some()))?;
-            Arc::new(times.with_timezone_opt(zone.clone()))
+            cast_array(&times.with_timezone_opt(zone.clone()), to)?
         }
         DataType::Date32 => Arc::new(each::<_, Date32Array>(texts, value_read::date)?),
         DataType::Interval(IntervalUnit::MonthDayNano) => {
@@ -300,12 +300,13 @@ impl ScalarUDFImpl for CastAs {
 #[cfg(test)]
 mod tests {
     use datafusion::arrow::array::{Decimal128Array, Float64Array};
+    use datafusion::arrow::datatypes::{Int64Type, TimeUnit};
 
     use super::*;
 
     fn whole(values: ArrayRef, numeric: bool) -> Result<Vec<Option<i64>>> {
         let found = converted(&values, &DataType::Int64, numeric)?;
-        Ok(found.as_primitive::<datafusion::arrow::datatypes::Int64Type>().iter().collect())
+        Ok(found.as_primitive::<Int64Type>().iter().collect())
     }
 
     #[test]

@@ -1,36 +1,85 @@
-//! Integer `+`, `-` and `*` that err when the result has no room (22003), as in Postgres; DataFusion's own wrap around in silence.
+//! `+`, `-` and `*` that err when the result has no room (22003), and `/` of floats that errs for zero (22012), as in Postgres; DataFusion's own wrap
+//! around in silence, or give infinity.
 
 use std::sync::{Arc, LazyLock};
 
-use datafusion::arrow::array::{ArrayRef, Datum};
+use datafusion::arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, Datum, PrimitiveArray};
 use datafusion::arrow::compute::kernels::numeric;
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, Float32Type, Float64Type};
 use datafusion::arrow::error::ArrowError;
+use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{ScalarValue, internal_err};
 use datafusion::error::Result;
-use datafusion::logical_expr::{ColumnarValue, Expr, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::expr::Case;
+use datafusion::logical_expr::{
+    BinaryExpr, ColumnarValue, Expr, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+
+use crate::error::Error;
 
 /// The functions, for plans that are read back: no query names them, so no session has them.
 pub fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
     FUNCTIONS.iter().map(|(_, function)| Arc::clone(function))
 }
 
-static FUNCTIONS: LazyLock<[(Operator, Arc<ScalarUDF>); 3]> = LazyLock::new(|| {
-    [(Operator::Plus, "checked_add"), (Operator::Minus, "checked_sub"), (Operator::Multiply, "checked_mul")].map(|(operator, name)| {
+static FUNCTIONS: LazyLock<[(Operator, Arc<ScalarUDF>); 4]> = LazyLock::new(|| {
+    let all = [
+        (Operator::Plus, "checked_add"),
+        (Operator::Minus, "checked_sub"),
+        (Operator::Multiply, "checked_mul"),
+        (Operator::Divide, "checked_div"),
+    ];
+    all.map(|(operator, name)| {
         let function = Checked { operator, name, signature: Signature::any(2, Volatility::Immutable) };
         (operator, Arc::new(ScalarUDF::new_from_impl(function)))
     })
 });
 
-/// The call in place of an operator on two integers of one type; None for another operator.
-pub(super) fn call(left: &Expr, operator: Operator, right: &Expr) -> Option<Expr> {
+/// The call in place of an operator on two numbers of one type; None for another operator.
+pub(super) fn call(left: &Expr, operator: Operator, right: &Expr, of: &DataType) -> Option<Expr> {
+    // Of integers DataFusion's own errs.
+    if operator == Operator::Divide && !of.is_floating() {
+        return None;
+    }
     let (_, function) = FUNCTIONS.iter().find(|(o, _)| *o == operator)?;
     Some(function.call(vec![left.clone(), right.clone()]))
 }
 
-/// Whether a type is an integer whose sums may overflow.
-pub(super) fn is_integer(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64)
+/// Whether a type is one of numbers whose sums may overflow.
+pub(super) fn may_overflow(data_type: &DataType) -> bool {
+    let is_integer = matches!(data_type, DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64);
+    is_integer || matches!(data_type, DataType::Float32 | DataType::Float64)
+}
+
+/// A condition whose second part divides and is asked only where the first leaves it open, as in `h > 0 AND w / h > 1`: DataFusion reads both parts for
+/// all rows. None for other conditions.
+pub(super) fn in_turn(condition: &BinaryExpr) -> Result<Option<Expr>> {
+    let BinaryExpr { left, op, right } = condition;
+    let open = match op {
+        Operator::And => left.as_ref().clone().is_not_false(),
+        Operator::Or => left.as_ref().clone().is_not_true(),
+        _ => return Ok(None),
+    };
+    if !divides(right)? {
+        return Ok(None);
+    }
+    let asked = Expr::Case(Case::new(None, vec![(Box::new(open), right.clone())], None));
+    Ok(Some(Expr::BinaryExpr(BinaryExpr::new(left.clone(), *op, Box::new(asked)))))
+}
+
+/// Whether an expression divides by what is no constant.
+fn divides(expr: &Expr) -> Result<bool> {
+    let constant = |e: &Expr| match e {
+        Expr::Cast(cast) => matches!(cast.expr.as_ref(), Expr::Literal(..)),
+        other => matches!(other, Expr::Literal(..)),
+    };
+    expr.exists(|e| {
+        Ok(match e {
+            Expr::BinaryExpr(BinaryExpr { op: Operator::Divide | Operator::Modulo, right, .. }) => !constant(right),
+            Expr::ScalarFunction(call) if call.func.name() == "checked_div" => !call.args.get(1).is_some_and(constant),
+            _ => false,
+        })
+    })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -77,10 +126,11 @@ impl ScalarUDFImpl for Checked {
             match self.operator {
                 Operator::Minus => numeric::sub(left, right),
                 Operator::Multiply => numeric::mul(left, right),
+                Operator::Divide => numeric::div(left, right),
                 _ => numeric::add(left, right),
             }
         };
-        Ok(match (left, right) {
+        let found = match (left, right) {
             (ColumnarValue::Array(l), ColumnarValue::Array(r)) => ColumnarValue::Array(run(l, r)?),
             (ColumnarValue::Array(l), ColumnarValue::Scalar(r)) => ColumnarValue::Array(run(l, &r.to_scalar()?)?),
             (ColumnarValue::Scalar(l), ColumnarValue::Array(r)) => ColumnarValue::Array(run(&l.to_scalar()?, r)?),
@@ -88,6 +138,85 @@ impl ScalarUDFImpl for Checked {
                 let value = run(&l.to_scalar()?, &r.to_scalar()?)?;
                 ColumnarValue::Scalar(ScalarValue::try_from_array(&value, 0)?)
             }
-        })
+        };
+        match found.data_type() {
+            DataType::Float32 => finite::<Float32Type>(self.operator, left, right, &found)?,
+            DataType::Float64 => finite::<Float64Type>(self.operator, left, right, &found)?,
+            _ => {}
+        }
+        Ok(found)
+    }
+}
+
+/// Errs where floats gave what none of them was: infinity, or a zero of what is too small.
+fn finite<T>(operator: Operator, left: &ColumnarValue, right: &ColumnarValue, found: &ColumnarValue) -> Result<()>
+where
+    T: ArrowPrimitiveType<Native: Into<f64>>,
+{
+    let n_rows = [left, right].iter().find_map(|of| if let ColumnarValue::Array(values) = of { Some(values.len()) } else { None }).unwrap_or(1);
+    let found = found.to_array(n_rows)?;
+    let found: &PrimitiveArray<T> = found.as_primitive();
+    let scales = matches!(operator, Operator::Multiply | Operator::Divide);
+    let suspect = |value: f64| !value.is_finite() || scales && value == 0.0;
+    // Mostly there is none.
+    if !found.values().iter().any(|value| suspect((*value).into())) {
+        return Ok(());
+    }
+    let (left, right) = (left.to_array(n_rows)?, right.to_array(n_rows)?);
+    let (left, right): (&PrimitiveArray<T>, &PrimitiveArray<T>) = (left.as_primitive(), right.as_primitive());
+    for ((found, left), right) in found.iter().zip(left).zip(right) {
+        let (Some(found), Some(left), Some(right)) = (found, left, right) else { continue };
+        let (found, left, right): (f64, f64, f64) = (found.into(), left.into(), right.into());
+        if operator == Operator::Divide && right == 0.0 && !left.is_nan() {
+            return Err(Error::Encode { code: "22012", message: "division by zero".into() }.into());
+        }
+        let which = match operator {
+            _ if found.is_infinite() && left.is_finite() && right.is_finite() => "overflow",
+            Operator::Multiply if found == 0.0 && left != 0.0 && right != 0.0 => "underflow",
+            Operator::Divide if found == 0.0 && left != 0.0 && right.is_finite() => "underflow",
+            _ => continue,
+        };
+        return Err(Error::Encode { code: "22003", message: format!("value out of range: {which}") }.into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::array::Float64Array;
+
+    use super::*;
+
+    fn check(operator: Operator, left: f64, right: f64, found: f64) -> Result<()> {
+        let of = |value: f64| ColumnarValue::Array(Arc::new(Float64Array::from(vec![Some(value), None])));
+        finite::<Float64Type>(operator, &of(left), &of(right), &of(found))
+    }
+
+    #[test]
+    fn floats_have_no_room_for_everything() {
+        assert!(check(Operator::Divide, 1.0, 0.0, f64::INFINITY).unwrap_err().to_string().contains("division by zero"));
+        assert!(check(Operator::Multiply, 1e308, 10.0, f64::INFINITY).unwrap_err().to_string().contains("overflow"));
+        assert!(check(Operator::Multiply, 1e-300, 1e-300, 0.0).unwrap_err().to_string().contains("underflow"));
+        for (operator, left, right, found) in [
+            (Operator::Plus, f64::INFINITY, 1.0, f64::INFINITY),
+            (Operator::Divide, f64::NAN, 0.0, f64::NAN),
+            (Operator::Divide, 0.0, 2.0, 0.0),
+            (Operator::Divide, 1.0, f64::INFINITY, 0.0),
+            (Operator::Multiply, 0.0, 2.0, 0.0),
+        ] {
+            assert!(check(operator, left, right, found).is_ok(), "{left} {operator} {right}");
+        }
+    }
+
+    #[test]
+    fn what_divides_waits_for_what_stands_before_it() {
+        use datafusion::prelude::{col, lit};
+        let condition = |right: Expr| match col("h").gt(lit(0)).and(right) {
+            Expr::BinaryExpr(condition) => in_turn(&condition).unwrap(),
+            _ => None,
+        };
+        assert!(condition((col("w") / col("h")).gt(lit(1))).is_some());
+        assert!(condition((col("w") / lit(2)).gt(lit(1))).is_none());
+        assert!(condition(col("w").gt(lit(1))).is_none());
     }
 }

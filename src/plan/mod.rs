@@ -1,6 +1,7 @@
 //! SQL to a plan: what must happen.
 
 mod argument_names;
+mod array_literals;
 pub mod array_text;
 pub mod asof;
 mod bin;
@@ -13,6 +14,7 @@ mod common_expressions;
 mod decimal_places;
 pub mod event_time;
 pub mod figure;
+mod flag_text;
 mod frame_text;
 pub mod grouping;
 pub mod infer;
@@ -22,6 +24,7 @@ mod json;
 mod json_text;
 mod length;
 pub mod line_crossings;
+mod logarithms;
 mod max_by;
 mod membership;
 pub mod model_names;

@@ -4,10 +4,12 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableFactor, VisitMut, VisitorMut,
+    BinaryOperator, Expr, Ident, ObjectName, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableFactor, TrimWhereField,
+    VisitMut, VisitorMut,
 };
 
 use super::column_names;
+use super::syntax::{call, text};
 
 /// Columns of one name are told apart, and those of a subquery have the names by which Postgres lets them be read.
 pub(super) struct Named;
@@ -54,7 +56,52 @@ fn name_columns(query: &mut Query) {
     }
 }
 
-/// An expression's text without what DataFusion leaves out of its name, or spells in one way only: parentheses, casts, qualifiers, case.
+/// Other names of functions, each with the one that DataFusion knows it by.
+const OTHER_NAMES: [(&str, &str); 14] = [
+    ("pow", "power"),
+    ("substring", "substr"),
+    ("trim", "btrim"),
+    ("instr", "strpos"),
+    ("position", "strpos"),
+    ("char_length", "character_length"),
+    ("datepart", "date_part"),
+    ("datetrunc", "date_trunc"),
+    ("array_contains", "array_has"),
+    ("array_cat", "array_concat"),
+    ("mean", "avg"),
+    ("stddev_samp", "stddev"),
+    ("var_samp", "var"),
+    ("variance", "var"),
+];
+
+/// A form of its own as the call that DataFusion makes of it, and a call by the name that it knows; None for the others.
+fn as_call(expr: &mut Expr) -> Option<Expr> {
+    match expr {
+        Expr::Position { expr: of, r#in } => Some(call("strpos", [r#in.as_ref().clone(), of.as_ref().clone()])),
+        Expr::Extract { field, expr: of, .. } => Some(call("date_part", [text(&field.to_string()), of.as_ref().clone()])),
+        Expr::Substring { expr: of, substring_from, substring_for, .. } => {
+            let parts = [Some(of), substring_from.as_mut(), substring_for.as_mut()];
+            Some(call("substr", parts.into_iter().flatten().map(|part| part.as_ref().clone())))
+        }
+        Expr::Trim { expr: of, trim_where: None | Some(TrimWhereField::Both), trim_what, .. } => {
+            Some(call("btrim", [Some(of), trim_what.as_mut()].into_iter().flatten().map(|part| part.as_ref().clone())))
+        }
+        Expr::Ceil { expr: of, .. } => Some(call("ceil", [of.as_ref().clone()])),
+        Expr::Floor { expr: of, .. } => Some(call("floor", [of.as_ref().clone()])),
+        Expr::BinaryOp { left, op: BinaryOperator::PGExp, right } => Some(call("power", [left.as_ref().clone(), right.as_ref().clone()])),
+        Expr::Function(function) => {
+            let name = column_names::of_expr(&Expr::Function(function.clone()));
+            if let Some((_, known)) = OTHER_NAMES.iter().find(|(other, _)| *other == name) {
+                function.name = ObjectName::from(vec![Ident::new(*known)]);
+            }
+            None
+        }
+        _ => None,
+    }
+}
+
+/// An expression's text without what DataFusion leaves out of its name, or spells in one way only: parentheses, casts, qualifiers, case, the names
+/// of functions.
 /// Two that differ may have the same; then one of them gets a name that it did not need.
 fn spelled(expr: &Expr) -> String {
     struct Plain;
@@ -69,7 +116,10 @@ fn spelled(expr: &Expr) -> String {
                     None => return ControlFlow::Continue(()),
                 },
                 Expr::Identifier(ident) => Expr::Identifier(Ident::new(ident.value.clone())),
-                _ => return ControlFlow::Continue(()),
+                _ => match as_call(expr) {
+                    Some(call) => call,
+                    None => return ControlFlow::Continue(()),
+                },
             };
             *expr = plain;
             ControlFlow::Continue(())
@@ -153,6 +203,10 @@ mod tests {
         assert_eq!(rewritten("SELECT 1, 1"), "SELECT 1, 1 AS \"?column?\u{1}2\"");
         assert_eq!(rewritten("SELECT a, t.a, 2 AS a FROM t"), "SELECT a, t.a, 2 AS \"a\u{1}3\" FROM t");
         assert_eq!(rewritten("SELECT (a + 1) * 2, t.a + 1 * 2 FROM t"), "SELECT (a + 1) * 2, t.a + 1 * 2 AS \"?column?\u{1}2\" FROM t");
+        assert_eq!(
+            rewritten("SELECT position('a' IN x), strpos(x, 'a') FROM t"),
+            "SELECT POSITION('a' IN x), strpos(x, 'a') AS \"strpos\u{1}2\" FROM t"
+        );
         assert_eq!(rewritten("SELECT a, * FROM t"), "SELECT a AS \"a\u{1}1\", * FROM t");
         assert_eq!(rewritten("SELECT t.*, t.a, a, u.a FROM t, u"), "SELECT t.*, t.a AS \"a\u{1}2\", a AS \"a\u{1}3\", u.a FROM t, u");
     }

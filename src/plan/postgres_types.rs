@@ -15,7 +15,7 @@ use datafusion::logical_expr::{Aggregate, Between, BinaryExpr, Expr, ExprSchemab
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::{DataType as SqlType, ExactNumberInfo, TimezoneInfo};
 
-use super::{casts, checked, interval};
+use super::{array_literals, casts, checked, interval};
 use crate::frame::batch::ts_type;
 
 /// The names of types that DataFusion reads otherwise: TIMESTAMPTZ is µs UTC, and FLOAT is float8 unless it asks for no more than 24 bits.
@@ -109,9 +109,13 @@ fn cast_expressions(plan: LogicalPlan) -> Result<LogicalPlan> {
 fn cast_calls(e: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     e.transform_up(|e| match &e {
         Expr::Cast(cast) => Ok(casts::replaced(cast, schema)?.map_or_else(|| Transformed::no(e.clone()), Transformed::yes)),
-        Expr::ScalarFunction(_) => match shown(&e.get_type(schema)?) {
-            Some(to) => Ok(Transformed::yes(cast(e, to))),
-            None => Ok(Transformed::no(e)),
+        Expr::BinaryExpr(condition) if matches!(condition.op, Operator::And | Operator::Or) => {
+            Ok(checked::in_turn(condition)?.map_or_else(|| Transformed::no(e.clone()), Transformed::yes))
+        }
+        Expr::ScalarFunction(call) => match (array_literals::equals_any(call, schema), shown(&e.get_type(schema)?)) {
+            (Some(any), _) => Ok(Transformed::yes(any)),
+            (None, Some(to)) => Ok(Transformed::yes(cast(e, to))),
+            (None, None) => Ok(Transformed::no(e)),
         },
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
             if [left, right].iter().any(|e| is_span(e, schema))
@@ -119,9 +123,9 @@ fn cast_calls(e: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             {
                 return Ok(Transformed::yes(compared));
             }
-            let type_of = |e: &Expr| e.get_type(schema).ok().filter(checked::is_integer);
+            let type_of = |e: &Expr| e.get_type(schema).ok().filter(checked::may_overflow);
             match (type_of(left), type_of(right)) {
-                (Some(l), Some(r)) if l == r => match checked::call(left, *op, right) {
+                (Some(l), Some(r)) if l == r => match checked::call(left, *op, right, &l) {
                     Some(call) => Ok(Transformed::yes(call)),
                     None => Ok(Transformed::no(e)),
                 },

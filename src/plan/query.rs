@@ -18,8 +18,10 @@ use framesql_udfs::aggregate::aggregates;
 use framesql_udfs::function::functions;
 
 use super::argument_names::ArgumentNames;
+use super::array_literals::{self, ArrayLiterals};
 use super::decimal_places::DecimalPlaces;
 use super::figure::Bind;
+use super::flag_text::FlagText;
 use super::frame_text::FrameText;
 use super::interval::Intervals;
 use super::json::{self, JsonOperators};
@@ -36,7 +38,7 @@ use super::window::AssignWindow;
 use super::window_function::WindowPlanner;
 use super::zone_visits::VisitsPlanner;
 use super::{
-    asof, casts, changelog, common_expressions, event_time, infer, interval, join, length, max_by, membership, over, pixels, previous, rewrite,
+    asof, casts, changelog, common_expressions, event_time, infer, interval, join, length, logarithms, max_by, membership, over, pixels, previous, rewrite,
     similar, sum, system_time, time_zone, topn_updating, unnest,
 };
 use crate::error::Error;
@@ -55,7 +57,7 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>)
     options.sql_parser.map_string_types_to_utf8view = false;
     options.execution.time_zone = Some("UTC".to_owned());
     let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> =
-        vec![Arc::new(Bind(names)), Arc::new(FrameText), Arc::new(DecimalPlaces), Arc::new(UuidLiterals)];
+        vec![Arc::new(Bind(names)), Arc::new(FrameText), Arc::new(DecimalPlaces), Arc::new(UuidLiterals), Arc::new(FlagText)];
     rules.extend(Analyzer::new().rules);
     rules.push(Arc::new(PostgresTypesRule));
     let mut state = SessionStateBuilder::new()
@@ -75,7 +77,7 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>)
         .with_optimizer_rules(common_expressions::rules())
         .build();
     let here = [named("current_database", catalog), named("current_schema", "public")];
-    let ours = casts::functions().into_iter().chain(time_zone::functions()).chain(similar::functions());
+    let ours = casts::functions().into_iter().chain(time_zone::functions()).chain(similar::functions()).chain(array_literals::functions()).chain(logarithms::functions());
     let marks = system_time::functions().into_iter().map(Arc::new);
     for function in
         functions().into_iter().chain(ours).chain(length::functions()).chain(interval::functions()).chain(json::functions()).chain(marks).chain(here)
@@ -85,6 +87,8 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>)
     }
     // Planners of this kind cannot be refused.
     let _ = state.register_expr_planner(Arc::new(ArgumentNames));
+    // It reads a text as an array before JsonOperators could take it for a key.
+    let _ = state.register_expr_planner(Arc::new(ArrayLiterals));
     let _ = state.register_expr_planner(Arc::new(Intervals));
     let _ = state.register_expr_planner(Arc::new(JsonOperators));
     for function in max_by::functions().into_iter().chain([sum::function()]).chain(aggregates()) {

@@ -6,16 +6,16 @@ use datafusion::arrow::compute::kernels::cast_utils::parse_interval_month_day_na
 use datafusion::arrow::datatypes::IntervalMonthDayNano;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, CharacterLength, DataType, Expr, Fetch, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, LimitClause, ObjectName, OrderByKind, Query, Select, SelectItem, SetExpr, TableAlias,
-    TableAliasColumnDef, TableFactor, UnaryOperator, Value, VisitMut, VisitorMut,
+    FunctionArgumentList, FunctionArguments, Ident, Interval, LimitClause, ObjectName, OrderByKind, Query, Select, SelectItem, SetExpr, TableAlias,
+    TableAliasColumnDef, TableFactor, TimezoneInfo, UnaryOperator, Value, VisitMut, VisitorMut,
 };
 
 use super::column_names;
 use super::similar::SIMILAR;
 use super::value_read;
 
-/// Functions that DataFusion knows by another name only.
-const NAMES: [(&str, &str); 3] = [("ceiling", "ceil"), ("sign", "signum"), ("every", "bool_and")];
+/// Functions that DataFusion knows by another name: of an array it removes and replaces the first that it finds.
+const NAMES: [(&str, &str); 5] = [("ceiling", "ceil"), ("sign", "signum"), ("every", "bool_and"), ("array_remove", "array_remove_all"), ("array_replace", "array_replace_all")];
 
 /// The function of rows that may stand in a SELECT list, and names its own column in FROM.
 const SERIES: &str = "generate_series";
@@ -68,7 +68,18 @@ fn of_function(function: &mut Function) -> Option<Expr> {
         function.name = ObjectName::from(vec![Ident::new(*known)]);
         return None;
     }
+    if name == "make_interval" {
+        return make_interval(function);
+    }
     let mut arguments = arguments(function)?;
+    if let ("make_timestamp" | "make_timestamptz", [year, month, day, hours, minutes, seconds]) = (name.as_str(), arguments.as_slice()) {
+        let date = call("make_date", [year.clone(), month.clone(), day.clone()]);
+        let of_day = [(hours, "1 hour"), (minutes, "1 minute"), (seconds, "1 second")];
+        let time = of_day.into_iter().fold(date, |sum, (number, unit)| binary(sum, BinaryOperator::Plus, times(number.clone(), unit)));
+        let zoned = name == "make_timestamptz";
+        let zone = if zoned { TimezoneInfo::WithTimeZone } else { TimezoneInfo::None };
+        return Some(cast(time, DataType::Timestamp(None, zone)));
+    }
     let mut next = || if arguments.is_empty() { None } else { Some(arguments.remove(0)) };
     match (name.as_str(), next(), next(), next(), next()) {
         // The bins of a zone's clocks, as moments.
@@ -96,6 +107,47 @@ fn of_function(function: &mut Function) -> Option<Expr> {
         }
         _ => None,
     }
+}
+
+/// `make_interval(hours => 3)`: the sum of its parts, which may be named.
+fn make_interval(function: &Function) -> Option<Expr> {
+    const PARTS: [(&str, &str); 7] = [
+        ("years", "1 year"),
+        ("months", "1 month"),
+        ("weeks", "7 days"),
+        ("days", "1 day"),
+        ("hours", "1 hour"),
+        ("mins", "1 minute"),
+        ("secs", "1 second"),
+    ];
+    let FunctionArguments::List(list) = &function.args else { return None };
+    let mut parts = Vec::new();
+    for (at, argument) in list.args.iter().enumerate() {
+        let (unit, number) = match argument {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(number)) => (PARTS.get(at)?.1, number),
+            FunctionArg::Named { name, arg: FunctionArgExpr::Expr(number), .. } => {
+                (PARTS.iter().find(|(part, _)| name.value.eq_ignore_ascii_case(part))?.1, number)
+            }
+            _ => return None,
+        };
+        parts.push(times(number.clone(), unit));
+    }
+    let sum = parts.into_iter().reduce(|sum, part| binary(sum, BinaryOperator::Plus, part));
+    Some(sum.map_or_else(|| interval("0 seconds"), in_parentheses))
+}
+
+fn times(number: Expr, unit: &str) -> Expr {
+    binary(in_parentheses(number), BinaryOperator::Multiply, interval(unit))
+}
+
+fn interval(text_of: &str) -> Expr {
+    Expr::Interval(Interval {
+        value: Box::new(text(text_of)),
+        leading_field: None,
+        leading_precision: None,
+        last_field: None,
+        fractional_seconds_precision: None,
+    })
 }
 
 /// The arguments of a call of a plain function.
@@ -144,7 +196,7 @@ fn parts(span: IntervalMonthDayNano) -> String {
 }
 
 /// A call of plain arguments.
-fn call(name: &str, arguments: impl IntoIterator<Item = Expr>) -> Expr {
+pub(super) fn call(name: &str, arguments: impl IntoIterator<Item = Expr>) -> Expr {
     let args = arguments.into_iter().map(|argument| FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))).collect();
     Expr::Function(Function {
         name: ObjectName::from(vec![Ident::new(name)]),
@@ -170,7 +222,7 @@ fn in_parentheses(expr: Expr) -> Expr {
     Expr::Nested(Box::new(expr))
 }
 
-fn text(text: &str) -> Expr {
+pub(super) fn text(text: &str) -> Expr {
     Expr::Value(Value::SingleQuotedString(text.to_owned()).with_empty_span())
 }
 

@@ -66,7 +66,8 @@ pub fn interval(text: &str) -> Option<IntervalMonthDayNano> {
         None => words(text),
     };
     // Arrow knows some other names of units.
-    read.or_else(|| parse_interval_month_day_nano(text).ok())
+    let others = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b' ' | b'.' | b'-')) && !text.starts_with('P');
+    read.or_else(|| parse_interval_month_day_nano(text).ok().filter(|_| others))
 }
 
 /// The parts of an interval, what is left of a month or a day in the smaller ones.
@@ -226,7 +227,7 @@ mod tests {
 
     #[test]
     fn intervals_are_read_in_every_form() {
-        let span = |months, days, seconds: f64| Some(IntervalMonthDayNano { months, days, nanoseconds: (seconds * 1e9) as i64 });
+        let span = |months, days, seconds: f64| Some(IntervalMonthDayNano { months, days, nanoseconds: (seconds * 1e9).round() as i64 });
         for (text, expected) in [
             ("1 year 2 mons -3 days 04:05:06.5", span(14, -3, 14_706.5)),
             ("1 day 01:02:03.456", span(0, 1, 3723.456)),

@@ -88,6 +88,11 @@ impl VisitorMut for Forms {
                     *expr = read;
                 }
             }
+            Expr::Function(function) if last(&function.name).as_deref() == Some("to_date") => {
+                if let Some(read) = patterns::to_date(function) {
+                    *expr = read;
+                }
+            }
             Expr::Function(function) if last(&function.name).as_deref() == Some("to_char") => match patterns::to_char(function) {
                 Ok(Some(written)) => *expr = written,
                 Ok(None) => {}
@@ -146,7 +151,10 @@ impl VisitorMut for Forms {
                 *relation = TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_offset_alias: None, with_ordinality: false };
             }
             // The table function wants literals; the function of arrays takes what is computed.
-            "generate_series" if !plain => *relation = unnest(vec![calls("generate_series", exprs)], alias),
+            "generate_series" if !plain => {
+                let alias = alias.or_else(|| Some(named_column("generate_series", "generate_series")));
+                *relation = unnest(vec![calls("generate_series", exprs)], alias);
+            }
             of_json => {
                 if let Some((list, column)) = rows_of_json(of_json) {
                     *relation = unnest(vec![calls(list, exprs)], alias.or_else(|| Some(named_column(of_json, column))));

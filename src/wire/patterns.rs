@@ -56,6 +56,10 @@ fn format_of(template: &str) -> Option<String> {
         }
         let known = |(word, _): &&(&str, &str)| rest.get(..word.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(word));
         match WORDS.iter().find(known) {
+            Some((word, "%p")) if rest.starts_with(|c: char| c.is_ascii_lowercase()) => {
+                format.push_str("%P");
+                rest = rest.get(word.len()..)?;
+            }
             Some((word, meaning)) => {
                 match meaning.strip_prefix('%').filter(|number| short && NUMBERS.contains(number)) {
                     Some(number) => format.push_str(&format!("%-{number}")),
@@ -110,15 +114,53 @@ fn with_format(function: &ast::Function, read: fn(&str) -> Option<String>) -> Op
     Some(function)
 }
 
+/// What a format leaves out that a time needs: the minutes of an hour, and the day of a month or the month of a year, which are the first. Each with the
+/// text that says so.
+fn left_out(format: &str) -> Vec<(&'static str, &'static str)> {
+    let has = |words: &[&str]| words.iter().any(|word| format.contains(word));
+    let mut missing = Vec::new();
+    if has(&["%H", "%I", "%-H", "%-I"]) && !has(&["%M", "%-M"]) {
+        missing.push((" %M", " 00"));
+    }
+    if has(&["%Y", "%y"]) && !has(&["%j", "%-j"]) {
+        if !has(&["%m", "%-m", "%b", "%B"]) {
+            missing.push((" %m", " 01"));
+        }
+        if !has(&["%d", "%-d"]) {
+            missing.push((" %d", " 01"));
+        }
+    }
+    missing
+}
+
 /// `to_timestamp(text, 'YYYY-MM-DD')` as DataFusion's, of the type that Postgres gives it. None for other calls of it.
 pub(super) fn to_timestamp(function: &ast::Function) -> Option<Expr> {
-    Some(Expr::Cast {
-        kind: CastKind::DoubleColon,
-        expr: Box::new(Expr::Function(with_format(function, format_of)?)),
-        data_type: ast::DataType::Timestamp(None, ast::TimezoneInfo::WithTimeZone),
-        array: false,
-        format: None,
-    })
+    let mut function = with_format(function, format_of)?;
+    if let FunctionArguments::List(list) = &mut function.args
+        && let [FunctionArg::Unnamed(FunctionArgExpr::Expr(text)), FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(format)))] =
+            list.args.as_mut_slice()
+        && let Value::SingleQuotedString(format) = &mut format.value
+    {
+        for (word, said) in left_out(format) {
+            format.push_str(word);
+            let said = Expr::Value(Value::SingleQuotedString(said.to_owned()).with_empty_span());
+            let before = Box::new(std::mem::replace(text, said.clone()));
+            *text = Expr::BinaryOp { left: before, op: ast::BinaryOperator::StringConcat, right: Box::new(said) };
+        }
+    }
+    let zoned = ast::DataType::Timestamp(None, ast::TimezoneInfo::WithTimeZone);
+    Some(as_type(Expr::Function(function), zoned))
+}
+
+/// `to_date(text, 'DD.MM.YYYY')`: the day of the time that it says. None for other calls of it.
+pub(super) fn to_date(function: &ast::Function) -> Option<Expr> {
+    let mut time = function.clone();
+    time.name = ast::ObjectName::from(vec![ast::Ident::new("to_timestamp")]);
+    Some(as_type(to_timestamp(&time)?, ast::DataType::Date))
+}
+
+fn as_type(expr: Expr, data_type: ast::DataType) -> Expr {
+    Expr::Cast { kind: CastKind::DoubleColon, expr: Box::new(expr), data_type, array: false, format: None }
 }
 
 #[cfg(test)]
@@ -128,7 +170,11 @@ mod tests {
     #[test]
     fn templates_become_formats() {
         assert_eq!(format_of("YYYY-MM-DD HH24:MI:SS.US").as_deref(), Some("%Y-%m-%d %H:%M:%S.%6f"));
-        assert_eq!(format_of("DD Mon YYYY\"T\"HH12:mi am").as_deref(), Some("%d %b %YT%I:%M %p"));
+        assert_eq!(format_of("DD Mon YYYY\"T\"HH12:mi am").as_deref(), Some("%d %b %YT%I:%M %P"));
+        assert_eq!(format_of("HH12 PM").as_deref(), Some("%I %p"));
+        assert_eq!(left_out("%Y-%m-%d %H"), [(" %M", " 00")]);
+        assert_eq!(left_out("%Y"), [(" %m", " 01"), (" %d", " 01")]);
+        assert_eq!(left_out("%d.%m.%Y"), []);
         assert_eq!(written_by("FMHH24:MI TZ, Mon DD").as_deref(), Some("%-H:%M UTC, %b %d"));
         assert_eq!(written_by("TZH:TZM").as_deref(), Some("%:z"));
         assert_eq!(written_by("DD MON"), None);

@@ -27,11 +27,11 @@ pub(super) fn rewrite(mut query: Box<Query>, keys: impl Fn() -> bool) -> Result<
         let _ = query.visit(&mut Qualified);
         // First, as it removes what the others could not read.
         let _ = query.visit(&mut empty::Emptied { keys: keys() });
-        let _ = query.visit(&mut Arrays);
         let _ = query.visit(&mut Single);
         let _ = query.visit(&mut DistinctOn);
         let _ = query.visit(&mut CatalogForms);
     }
+    let _ = query.visit(&mut Arrays { catalog: reader.catalog });
     let _ = query.visit(&mut Ordered);
     let _ = query.visit(&mut WholeRows);
     let mut forms = Forms::default();
@@ -105,7 +105,10 @@ impl VisitorMut for Qualified {
 }
 
 /// `ARRAY(SELECT …)` is an aggregate of a subquery.
-struct Arrays;
+struct Arrays {
+    /// Whether it is of the catalogue, whose rows come in any order.
+    catalog: bool,
+}
 
 impl VisitorMut for Arrays {
     type Break = ();
@@ -117,13 +120,16 @@ impl VisitorMut for Arrays {
             return ControlFlow::Continue(());
         }
         // psql unpacks the options of relations so, and no relation has any.
-        if let SetExpr::Select(select) = query.body.as_ref()
+        if self.catalog
+            && let SetExpr::Select(select) = query.body.as_ref()
             && let [table] = select.from.as_slice()
             && matches!(&table.relation, TableFactor::Table { name, args: Some(_), .. } if last(name).as_deref() == Some("unnest"))
         {
             *expr = null();
             return ControlFlow::Continue(());
         }
+        let limited = query.limit_clause.is_some() || query.fetch.is_some();
+        let plain = !limited && matches!(query.body.as_ref(), SetExpr::Select(select) if select.distinct.is_none() && plain_groups(select));
         if let SetExpr::Select(select) = query.body.as_mut()
             && let [SelectItem::UnnamedExpr(of) | SelectItem::ExprWithAlias { expr: of, .. }] = select.projection.as_mut_slice()
         {
@@ -135,14 +141,33 @@ impl VisitorMut for Arrays {
                 *expr = of.clone();
                 return ControlFlow::Continue(());
             }
-            *of = call("array_agg", of.clone());
-            query.order_by = None;
+            if !self.catalog && !plain {
+                return ControlFlow::Continue(());
+            }
+            *of = gathered(of.clone(), query.order_by.take().filter(|_| !self.catalog));
             // Of no rows it is an empty array, where the aggregate is NULL.
             let nothing = calls("make_array", Vec::new());
             *expr = calls("coalesce", vec![Expr::Subquery(query.clone()), nothing]);
         }
         ControlFlow::Continue(())
     }
+}
+
+/// The values as an array, in that order; a place in the SELECT list is the only value there.
+fn gathered(of: Expr, order: Option<ast::OrderBy>) -> Expr {
+    let mut aggregate = call("array_agg", of.clone());
+    if let Some(ast::OrderByKind::Expressions(mut order)) = order.map(|order| order.kind)
+        && let Expr::Function(function) = &mut aggregate
+        && let FunctionArguments::List(list) = &mut function.args
+    {
+        for by in &mut order {
+            if matches!(&by.expr, Expr::Value(value) if matches!(value.value, Value::Number(..))) {
+                by.expr = of.clone();
+            }
+        }
+        list.clauses.push(ast::FunctionArgumentClause::OrderBy(order));
+    }
+    aggregate
 }
 
 pub(super) fn call(name: &str, argument: Expr) -> Expr {

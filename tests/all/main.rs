@@ -30,6 +30,7 @@ mod restart;
 mod rooms;
 mod row_files;
 mod rows;
+mod semantics;
 mod sql;
 mod statements;
 mod streams;

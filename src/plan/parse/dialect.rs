@@ -1,10 +1,12 @@
-//! Postgres' dialect, which also reads MATCH_RECOGNIZE behind a table.
+//! Postgres' dialect, which also reads MATCH_RECOGNIZE behind a table, `BETWEEN SYMMETRIC`, and `trim(leading FROM x)`.
 
 use std::any::TypeId;
 
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, TrimWhereField};
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::Token;
 
 /// What queries are read with.
 #[derive(Debug)]
@@ -30,6 +32,43 @@ impl Dialect for FramesqlDialect {
     /// With names that are expressions the parser reads every argument twice, and calls in calls as many times as two to the power of their depth.
     fn supports_named_fn_args_with_expr_name(&self) -> bool {
         false
+    }
+
+    /// `trim(leading FROM x)`: the parser wants a character between the words.
+    fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+        if keyword(parser, 0) != Some(Keyword::TRIM) || parser.peek_nth_token_ref(1).token != Token::LParen {
+            return None;
+        }
+        let side = match keyword(parser, 2)? {
+            Keyword::LEADING => TrimWhereField::Leading,
+            Keyword::TRAILING => TrimWhereField::Trailing,
+            Keyword::BOTH => TrimWhereField::Both,
+            _ => return None,
+        };
+        if keyword(parser, 3) != Some(Keyword::FROM) {
+            return None;
+        }
+        skip(parser, 4);
+        let of = parser.parse_expr().and_then(|of| parser.expect_token(&Token::RParen).map(|_| of));
+        Some(of.map(|of| Expr::Trim { expr: Box::new(of), trim_where: Some(side), trim_what: None, trim_characters: None }))
+    }
+
+    /// `x BETWEEN SYMMETRIC a AND b` is between them in either order.
+    fn parse_infix(&self, parser: &mut Parser, expr: &Expr, _: u8) -> Option<Result<Expr, ParserError>> {
+        let negated = keyword(parser, 0) == Some(Keyword::NOT);
+        let at = usize::from(negated);
+        if keyword(parser, at) != Some(Keyword::BETWEEN) || keyword(parser, at + 1) != Some(Keyword::SYMMETRIC) {
+            return None;
+        }
+        skip(parser, at + 2);
+        Some(parser.parse_between(expr.clone(), negated).map(|between| match &between {
+            Expr::Between { expr, low, high, .. } => {
+                let turned = Expr::Between { expr: expr.clone(), negated, low: high.clone(), high: low.clone() };
+                let op = if negated { BinaryOperator::And } else { BinaryOperator::Or };
+                Expr::Nested(Box::new(Expr::BinaryOp { left: Box::new(between.clone()), op, right: Box::new(turned) }))
+            }
+            _ => between,
+        }))
     }
 
     as_in_postgres! {
@@ -70,5 +109,40 @@ impl Dialect for FramesqlDialect {
         supports_comma_separated_trim() -> bool;
         supports_xml_expressions() -> bool;
         supports_comment_optimizer_hint() -> bool;
+    }
+}
+
+/// The word that comes so many tokens on.
+fn keyword(parser: &Parser, at: usize) -> Option<Keyword> {
+    match &parser.peek_nth_token_ref(at).token {
+        Token::Word(word) => Some(word.keyword),
+        _ => None,
+    }
+}
+
+fn skip(parser: &mut Parser, n_tokens: usize) {
+    for _ in 0..n_tokens {
+        parser.advance_token();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::parse::parse_query;
+
+    #[test]
+    fn forms_that_the_parser_leaves_out_are_read() {
+        for (sql, expected) in [
+            ("SELECT trim(leading FROM a)", "SELECT TRIM(LEADING a)"),
+            ("SELECT trim(LEADING 'x' FROM a)", "SELECT TRIM(LEADING 'x' FROM a)"),
+            (
+                "SELECT 1 WHERE a BETWEEN SYMMETRIC 2 AND 1 AND b",
+                "SELECT 1 WHERE (a BETWEEN 2 AND 1 OR a BETWEEN 1 AND 2) AND b",
+            ),
+            ("SELECT a NOT BETWEEN SYMMETRIC 2 AND 1", "SELECT (a NOT BETWEEN 2 AND 1 AND a NOT BETWEEN 1 AND 2)"),
+            ("SELECT a BETWEEN 1 AND 2", "SELECT a BETWEEN 1 AND 2"),
+        ] {
+            assert_eq!(parse_query(sql).unwrap().query.to_string(), expected);
+        }
     }
 }
