@@ -33,7 +33,12 @@ impl ExprPlanner for ArrayLiterals {
         let RawBinaryExpr { op, left, right } = expr;
         let compares = matches!(
             op,
-            BinaryOperator::Eq | BinaryOperator::NotEq | BinaryOperator::Lt | BinaryOperator::LtEq | BinaryOperator::Gt | BinaryOperator::GtEq
+            BinaryOperator::Eq
+                | BinaryOperator::NotEq
+                | BinaryOperator::Lt
+                | BinaryOperator::LtEq
+                | BinaryOperator::Gt
+                | BinaryOperator::GtEq
         );
         let contains = matches!(op, BinaryOperator::AtArrow | BinaryOperator::ArrowAt | BinaryOperator::PGOverlap);
         if !compares && !contains {
@@ -75,7 +80,9 @@ pub(super) fn equals_any(call: &ScalarFunction, schema: &DFSchema) -> Option<Exp
 fn may_hold_null(array: &Expr, schema: &DFSchema) -> bool {
     match array {
         Expr::Literal(ScalarValue::List(list), _) => list.values().null_count() > 0,
-        Expr::ScalarFunction(made) if made.func.name() == "make_array" => made.args.iter().any(|item| item.nullable(schema).unwrap_or(true)),
+        Expr::ScalarFunction(made) if made.func.name() == "make_array" => {
+            made.args.iter().any(|item| item.nullable(schema).unwrap_or(true))
+        }
         Expr::Cast(cast) => may_hold_null(&cast.expr, schema),
         other => matches!(other.get_type(schema), Ok(DataType::List(_))),
     }

@@ -120,6 +120,16 @@ fn differs(from: &DataType, to: &DataType) -> bool {
     }
 }
 
+/// Whether texts are read as values of a type here, and not by DataFusion.
+pub fn reads(data_type: &DataType) -> bool {
+    differs(&DataType::Utf8, data_type)
+}
+
+/// Texts as values of such a type. Errs for a text that is none.
+pub fn read(texts: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
+    converted(texts, data_type, false)
+}
+
 /// The values as another type.
 fn converted(values: &ArrayRef, to: &DataType, numeric: bool) -> Result<ArrayRef> {
     let from = values.data_type();

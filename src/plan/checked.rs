@@ -153,7 +153,8 @@ fn finite<T>(operator: Operator, left: &ColumnarValue, right: &ColumnarValue, fo
 where
     T: ArrowPrimitiveType<Native: Into<f64>>,
 {
-    let n_rows = [left, right].iter().find_map(|of| if let ColumnarValue::Array(values) = of { Some(values.len()) } else { None }).unwrap_or(1);
+    let n_rows =
+        [left, right].iter().find_map(|of| if let ColumnarValue::Array(values) = of { Some(values.len()) } else { None }).unwrap_or(1);
     let found = found.to_array(n_rows)?;
     let found: &PrimitiveArray<T> = found.as_primitive();
     let scales = matches!(operator, Operator::Multiply | Operator::Divide);

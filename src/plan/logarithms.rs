@@ -56,7 +56,9 @@ impl ScalarUDFImpl for Checked {
             given.iter().try_for_each(positive)?;
         }
         let found = self.inner.invoke_with_args(args)?;
-        if self.grows && let Some(given) = given.first() {
+        if self.grows
+            && let Some(given) = given.first()
+        {
             let n_rows = given.len();
             finite(&found.to_array(n_rows)?, given)?;
         }

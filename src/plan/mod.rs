@@ -1,11 +1,12 @@
 //! SQL to a plan: what must happen.
 
+mod age;
 mod argument_names;
 mod array_literals;
 pub mod array_text;
 pub mod asof;
 mod bin;
-mod casts;
+pub mod casts;
 pub mod changelog;
 pub mod checked;
 pub mod column_names;
@@ -15,6 +16,7 @@ mod decimal_places;
 pub mod event_time;
 pub mod figure;
 mod flag_text;
+mod format;
 mod frame_text;
 pub mod grouping;
 pub mod infer;

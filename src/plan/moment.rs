@@ -108,7 +108,9 @@ fn date(rest: &mut Rest<'_>) -> Result<NaiveDate, Unreadable> {
 
 /// `12:30`, `12:30:15.5`, µs of the day. 24:00:00 is the midnight behind it, and a leap second the second behind it.
 fn clock(rest: &mut Rest<'_>) -> Result<i64, Unreadable> {
-    let part = |digits: &str| if (1..=2).contains(&digits.len()) { digits.parse::<i64>().map_err(|_| Unreadable::Form) } else { Err(Unreadable::Form) };
+    let part = |digits: &str| {
+        if (1..=2).contains(&digits.len()) { digits.parse::<i64>().map_err(|_| Unreadable::Form) } else { Err(Unreadable::Form) }
+    };
     let hour = part(rest.digits())?;
     if !rest.take(|c| c == ':') {
         return Err(Unreadable::Form);

@@ -38,8 +38,8 @@ use super::window::AssignWindow;
 use super::window_function::WindowPlanner;
 use super::zone_visits::VisitsPlanner;
 use super::{
-    asof, casts, changelog, common_expressions, event_time, infer, interval, join, length, logarithms, max_by, membership, over, pixels, previous, rewrite,
-    similar, sum, system_time, time_zone, topn_updating, unnest,
+    age, asof, casts, changelog, common_expressions, event_time, format, infer, interval, join, length, logarithms, max_by, membership,
+    over, pixels, previous, rewrite, similar, sum, system_time, time_zone, topn_updating, unnest,
 };
 use crate::error::Error;
 
@@ -77,10 +77,22 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>)
         .with_optimizer_rules(common_expressions::rules())
         .build();
     let here = [named("current_database", catalog), named("current_schema", "public")];
-    let ours = casts::functions().into_iter().chain(time_zone::functions()).chain(similar::functions()).chain(array_literals::functions()).chain(logarithms::functions());
+    let ours = casts::functions()
+        .into_iter()
+        .chain(time_zone::functions())
+        .chain(similar::functions())
+        .chain(array_literals::functions())
+        .chain(logarithms::functions());
+    let ours = ours.chain(age::functions()).chain(format::functions());
     let marks = system_time::functions().into_iter().map(Arc::new);
-    for function in
-        functions().into_iter().chain(ours).chain(length::functions()).chain(interval::functions()).chain(json::functions()).chain(marks).chain(here)
+    for function in functions()
+        .into_iter()
+        .chain(ours)
+        .chain(length::functions())
+        .chain(interval::functions())
+        .chain(json::functions())
+        .chain(marks)
+        .chain(here)
     {
         // A function of ours replaces one of the same name; nothing else can go wrong.
         let _ = state.register_udf(function);

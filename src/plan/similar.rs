@@ -96,7 +96,8 @@ fn regular_expression(pattern: &str, escape: Option<char>) -> String {
 }
 
 fn literal(regex: &mut String, c: char) {
-    if c.is_ascii_punctuation() {
+    // Behind a backslash these two are the edges of a word.
+    if c.is_ascii_punctuation() && !matches!(c, '<' | '>') {
         regex.push('\\');
     }
     regex.push(c);

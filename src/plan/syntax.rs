@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use datafusion::arrow::compute::kernels::cast_utils::parse_interval_month_day_nano;
 use datafusion::arrow::datatypes::IntervalMonthDayNano;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CastKind, CharacterLength, DataType, Expr, Fetch, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, Interval, LimitClause, ObjectName, OrderByKind, Query, Select, SelectItem, SetExpr, TableAlias,
-    TableAliasColumnDef, TableFactor, TimezoneInfo, UnaryOperator, Value, VisitMut, VisitorMut,
+    BinaryOperator, CastKind, CharacterLength, DataType, Distinct, Expr, Fetch, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, Ident, Interval, LimitClause, ObjectName, OrderByKind, Query, Select, SelectItem, SetExpr,
+    TableAlias, TableAliasColumnDef, TableFactor, TimezoneInfo, UnaryOperator, Value, VisitMut, VisitorMut,
 };
 
 use super::column_names;
@@ -15,7 +15,13 @@ use super::similar::SIMILAR;
 use super::value_read;
 
 /// Functions that DataFusion knows by another name: of an array it removes and replaces the first that it finds.
-const NAMES: [(&str, &str); 5] = [("ceiling", "ceil"), ("sign", "signum"), ("every", "bool_and"), ("array_remove", "array_remove_all"), ("array_replace", "array_replace_all")];
+const NAMES: [(&str, &str); 5] = [
+    ("ceiling", "ceil"),
+    ("sign", "signum"),
+    ("every", "bool_and"),
+    ("array_remove", "array_remove_all"),
+    ("array_replace", "array_replace_all"),
+];
 
 /// The function of rows that may stand in a SELECT list, and names its own column in FROM.
 const SERIES: &str = "generate_series";
@@ -33,11 +39,13 @@ pub(super) fn rewrite(expr: &mut Expr) {
             let op = if *negated { BinaryOperator::PGRegexNotMatch } else { BinaryOperator::PGRegexMatch };
             in_parentheses(binary(of.as_ref().clone(), op, pattern))
         }
-        Expr::Cast { kind, expr: of, data_type, .. } if matches!(kind, CastKind::Cast | CastKind::DoubleColon) => match text_of(data_type) {
-            Some(Some(n)) => call("left", [cast(of.as_ref().clone(), DataType::Text), number(&n.to_string())]),
-            Some(None) => cast(of.as_ref().clone(), DataType::Text),
-            None => return,
-        },
+        Expr::Cast { kind, expr: of, data_type, .. } if matches!(kind, CastKind::Cast | CastKind::DoubleColon) => {
+            match text_of(data_type) {
+                Some(Some(n)) => call("left", [cast(of.as_ref().clone(), DataType::Text), number(&n.to_string())]),
+                Some(None) => cast(of.as_ref().clone(), DataType::Text),
+                None => return,
+            }
+        }
         // DataFusion counts whole seconds, and microseconds of them.
         Expr::Extract { field, expr: of, .. } => match in_microseconds(&field.to_string()) {
             Some(unit) => microseconds(of.as_ref().clone(), unit),
@@ -304,10 +312,15 @@ pub(super) fn limit(query: &mut Query) {
 pub(super) fn name_sorted(query: &mut Query) {
     let Some(OrderByKind::Expressions(order)) = query.order_by.as_ref().map(|order| &order.kind) else { return };
     let SetExpr::Select(select) = query.body.as_mut() else { return };
+    // DISTINCT ON is told apart by what it is sorted by.
+    if matches!(select.distinct, Some(Distinct::On(_))) {
+        return;
+    }
     let Select { projection, having: None, .. } = select.as_mut() else { return };
     // What is sorted by a place, or by what is selected as it stands, is planned as it is.
     let selected = |by: &Expr| {
-        matches!(by, Expr::Value(_)) || projection.iter().any(|item| matches!(item, SelectItem::UnnamedExpr(expr) if expr == by && !is_column(by)))
+        matches!(by, Expr::Value(_))
+            || projection.iter().any(|item| matches!(item, SelectItem::UnnamedExpr(expr) if expr == by && !is_column(by)))
     };
     if order.iter().all(|by| selected(&by.expr)) {
         return;
@@ -354,10 +367,16 @@ mod tests {
     fn forms_of_postgres_become_calls() {
         for (sql, expected) in [
             ("SELECT at AT TIME ZONE 'utc' FROM t", "SELECT timezone('utc', at) FROM t"),
-            ("SELECT date_trunc('day', at, 'x') FROM t", "SELECT timezone('x', date_trunc('day', timezone('x', at))) AS \"date_trunc\" FROM t"),
+            (
+                "SELECT date_trunc('day', at, 'x') FROM t",
+                "SELECT timezone('x', date_trunc('day', timezone('x', at))) AS \"date_trunc\" FROM t",
+            ),
             ("SELECT 1 FROM t WHERE a NOT SIMILAR TO 'x%'", "SELECT 1 FROM t WHERE (a !~ similar_to_escape('x%'))"),
             ("SELECT a::varchar(3) FROM t", "SELECT left(CAST(a AS TEXT), 3) AS \"a\" FROM t"),
-            ("SELECT a FROM t WHERE INTERVAL 'P1DT2H' < b", "SELECT a FROM t WHERE INTERVAL '0 months 1 days 7200000000000 nanoseconds' < b"),
+            (
+                "SELECT a FROM t WHERE INTERVAL 'P1DT2H' < b",
+                "SELECT a FROM t WHERE INTERVAL '0 months 1 days 7200000000000 nanoseconds' < b",
+            ),
             ("SELECT INTERVAL '1 day'", "SELECT INTERVAL '1 day'"),
             ("SELECT a FROM t FETCH FIRST 2 ROWS ONLY", "SELECT a FROM t LIMIT 2"),
             ("SELECT generate_series(1, 3)", "SELECT unnest(generate_series(1, 3)) AS \"generate_series\""),

@@ -96,7 +96,8 @@ fn zone_at(zones: &ArrayRef, row: usize) -> Result<Option<TimeZone>> {
     if zones.is_null(row) {
         return Ok(None);
     }
-    let unknown = |name: &str| DataFusionError::from(Error::Encode { code: "22023", message: format!("time zone \"{name}\" not recognized") });
+    let unknown =
+        |name: &str| DataFusionError::from(Error::Encode { code: "22023", message: format!("time zone \"{name}\" not recognized") });
     if *zones.data_type() == SPAN {
         let span = zones.as_primitive::<IntervalMonthDayNanoType>().value(row);
         if span.months != 0 || span.days != 0 {

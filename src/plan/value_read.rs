@@ -66,7 +66,8 @@ pub fn interval(text: &str) -> Option<IntervalMonthDayNano> {
         None => words(text),
     };
     // Arrow knows some other names of units.
-    let others = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b' ' | b'.' | b'-')) && !text.starts_with('P');
+    let others =
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b' ' | b'.' | b'-')) && !text.starts_with('P');
     read.or_else(|| parse_interval_month_day_nano(text).ok().filter(|_| others))
 }
 

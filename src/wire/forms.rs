@@ -83,13 +83,8 @@ impl VisitorMut for Forms {
                 let first = Expr::Value(Value::Number("1".into(), false).with_empty_span());
                 *expr = calls("array_element", vec![found, first]);
             }
-            Expr::Function(function) if last(&function.name).as_deref() == Some("to_timestamp") => {
-                if let Some(read) = patterns::to_timestamp(function) {
-                    *expr = read;
-                }
-            }
-            Expr::Function(function) if last(&function.name).as_deref() == Some("to_date") => {
-                if let Some(read) = patterns::to_date(function) {
+            Expr::Function(function) if last(&function.name).is_some_and(|name| patterns::READERS.contains(&name.as_str())) => {
+                if let Some(read) = last(&function.name).and_then(|name| patterns::read(&name, function)) {
                     *expr = read;
                 }
             }

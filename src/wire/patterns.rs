@@ -1,7 +1,8 @@
-//! to_timestamp and to_char with a template of Postgres: its words become those that DataFusion reads and writes a time by.
+//! to_timestamp, to_date, to_number and to_char with a template of Postgres: its words become those that DataFusion reads and writes a time by.
 
 use datafusion::sql::sqlparser::ast::{self, CastKind, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Value};
 
+use super::forms::calls;
 use crate::error::{Error, Result};
 
 /// The words of a template, the longer before those that they begin with, and what each is.
@@ -88,6 +89,9 @@ fn written_by(template: &str) -> Option<String> {
 /// template that is no constant. Errs for a word that nothing writes (0A000).
 pub(super) fn to_char(function: &ast::Function) -> Result<Option<Expr>> {
     let Some(template) = template(function) else { return Ok(None) };
+    if let Some((before, after)) = seconds_of_day(template) {
+        return in_parts(function, before, after).map(Some);
+    }
     match with_format(function, written_by) {
         Some(written) => Ok(Some(Expr::Function(written))),
         None if template.contains('%') => Ok(None),
@@ -96,6 +100,63 @@ pub(super) fn to_char(function: &ast::Function) -> Result<Option<Expr>> {
             "The words are YYYY, YY, MM, Mon, Month, DD, DDD, Dy, Day, HH24, HH12, MI, SS, MS, US, AM and TZ, FM before any of them, and text in double quotes.",
         )),
     }
+}
+
+/// What stands before and behind `SSSS`, the seconds of the day, which no format has.
+fn seconds_of_day(template: &str) -> Option<(&str, &str)> {
+    let at = template.to_ascii_uppercase().find("SSSS")?;
+    // Not in quotes.
+    let (before, after) = (template.get(..at)?, template.get(at + 4..)?);
+    (before.matches('"').count() % 2 == 0).then_some((before, after))
+}
+
+/// The texts by the parts of a template, with the seconds of the day between them.
+fn in_parts(function: &ast::Function, before: &str, after: &str) -> Result<Expr> {
+    let FunctionArguments::List(list) = &function.args else { return Err(Error::Internal("a call has no arguments".into())) };
+    let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(time))) = list.args.first() else {
+        return Err(Error::Internal("to_char has no time".into()));
+    };
+    let part = |unit: &str, seconds: &str| {
+        let of = calls("date_part", vec![text(unit), time.clone()]);
+        let seconds = Expr::Value(Value::Number(seconds.to_owned(), false).with_empty_span());
+        binary(calls("floor", vec![of]), ast::BinaryOperator::Multiply, seconds)
+    };
+    let plus = ast::BinaryOperator::Plus;
+    let minutes = binary(part("hour", "3600"), plus.clone(), part("minute", "60"));
+    let seconds = as_type(Expr::Nested(Box::new(binary(minutes, plus, part("second", "1")))), ast::DataType::BigInt(None));
+    let mut written = as_type(seconds, ast::DataType::Text);
+    for (template, first) in [(before, true), (after, false)] {
+        if template.is_empty() {
+            continue;
+        }
+        let call = match calls("to_char", vec![time.clone(), text(template)]) {
+            Expr::Function(call) => to_char(&call)?.unwrap_or(Expr::Function(call)),
+            other => other,
+        };
+        let (left, right) = if first { (call, written) } else { (written, call) };
+        written = binary(left, ast::BinaryOperator::StringConcat, right);
+    }
+    Ok(Expr::Nested(Box::new(written)))
+}
+
+/// `to_number('12,345.6', '99,999.9')`: what is no digit, point or sign is left out. None for a template with other words, or that is no constant.
+fn to_number(function: &ast::Function) -> Option<Expr> {
+    let plain = |c: char| matches!(c, '9' | '0' | '.' | ',' | 'S' | 'L' | 'G' | 'D' | '$' | ' ');
+    if !template(function)?.chars().all(plain) {
+        return None;
+    }
+    let FunctionArguments::List(list) = &function.args else { return None };
+    let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(of))) = list.args.first() else { return None };
+    let digits = calls("regexp_replace", vec![of.clone(), text("[^0-9.+-]"), text(""), text("g")]);
+    Some(as_type(digits, ast::DataType::Numeric(ast::ExactNumberInfo::None)))
+}
+
+fn text(text: &str) -> Expr {
+    Expr::Value(Value::SingleQuotedString(text.to_owned()).with_empty_span())
+}
+
+fn binary(left: Expr, op: ast::BinaryOperator, right: Expr) -> Expr {
+    Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }
 }
 
 /// The template of a call, if it is a constant.
@@ -133,8 +194,20 @@ fn left_out(format: &str) -> Vec<(&'static str, &'static str)> {
     missing
 }
 
+/// The functions that read a text by a template.
+pub(super) const READERS: [&str; 3] = ["to_timestamp", "to_date", "to_number"];
+
+/// One of them as DataFusion's; None for other calls of it.
+pub(super) fn read(name: &str, function: &ast::Function) -> Option<Expr> {
+    match name {
+        "to_timestamp" => to_timestamp(function),
+        "to_date" => to_date(function),
+        _ => to_number(function),
+    }
+}
+
 /// `to_timestamp(text, 'YYYY-MM-DD')` as DataFusion's, of the type that Postgres gives it. None for other calls of it.
-pub(super) fn to_timestamp(function: &ast::Function) -> Option<Expr> {
+fn to_timestamp(function: &ast::Function) -> Option<Expr> {
     let mut function = with_format(function, format_of)?;
     if let FunctionArguments::List(list) = &mut function.args
         && let [FunctionArg::Unnamed(FunctionArgExpr::Expr(text)), FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(format)))] =
@@ -143,9 +216,9 @@ pub(super) fn to_timestamp(function: &ast::Function) -> Option<Expr> {
     {
         for (word, said) in left_out(format) {
             format.push_str(word);
-            let said = Expr::Value(Value::SingleQuotedString(said.to_owned()).with_empty_span());
-            let before = Box::new(std::mem::replace(text, said.clone()));
-            *text = Expr::BinaryOp { left: before, op: ast::BinaryOperator::StringConcat, right: Box::new(said) };
+            let said = self::text(said);
+            let before = std::mem::replace(text, said.clone());
+            *text = binary(before, ast::BinaryOperator::StringConcat, said);
         }
     }
     let zoned = ast::DataType::Timestamp(None, ast::TimezoneInfo::WithTimeZone);
@@ -153,7 +226,7 @@ pub(super) fn to_timestamp(function: &ast::Function) -> Option<Expr> {
 }
 
 /// `to_date(text, 'DD.MM.YYYY')`: the day of the time that it says. None for other calls of it.
-pub(super) fn to_date(function: &ast::Function) -> Option<Expr> {
+fn to_date(function: &ast::Function) -> Option<Expr> {
     let mut time = function.clone();
     time.name = ast::ObjectName::from(vec![ast::Ident::new("to_timestamp")]);
     Some(as_type(to_timestamp(&time)?, ast::DataType::Date))
@@ -172,6 +245,8 @@ mod tests {
         assert_eq!(format_of("YYYY-MM-DD HH24:MI:SS.US").as_deref(), Some("%Y-%m-%d %H:%M:%S.%6f"));
         assert_eq!(format_of("DD Mon YYYY\"T\"HH12:mi am").as_deref(), Some("%d %b %YT%I:%M %P"));
         assert_eq!(format_of("HH12 PM").as_deref(), Some("%I %p"));
+        assert_eq!(seconds_of_day("YYYY SSSS"), Some(("YYYY ", "")));
+        assert_eq!((seconds_of_day("\"SSSS\""), seconds_of_day("SS")), (None, None));
         assert_eq!(left_out("%Y-%m-%d %H"), [(" %M", " 00")]);
         assert_eq!(left_out("%Y"), [(" %m", " 01"), (" %d", " 01")]);
         assert_eq!(left_out("%d.%m.%Y"), []);

@@ -138,7 +138,8 @@ impl VisitorMut for Arrays {
                 && select.from.is_empty()
                 && last(&rows.name).as_deref() == Some("generate_series")
             {
-                *expr = of.clone();
+                // Inside a call it is an array: alone it would give rows.
+                *expr = calls("coalesce", vec![of.clone(), calls("make_array", Vec::new())]);
                 return ControlFlow::Continue(());
             }
             if !self.catalog && !plain {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, BinaryArray, ListArray, StringArray};
+use datafusion::arrow::array::{Array, ArrayRef, BinaryArray, ListArray, StringArray, new_null_array};
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, FieldRef};
@@ -15,6 +15,7 @@ use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::frame::source::Source;
 use crate::plan::array_text::elements;
+use crate::plan::casts;
 use crate::plan::parse::copy::{CopyForm, CopyFormat, CopyHeader, CopyIn};
 use crate::view::table::Table;
 
@@ -192,6 +193,15 @@ fn read(texts: &[Option<&str>], data_type: &DataType) -> Result<(ArrayRef, Optio
     }
     let trimmed = texts.iter().map(|text| text.map(|text| if *data_type == DataType::Utf8 { text } else { text.trim() }));
     let array: ArrayRef = Arc::new(StringArray::from_iter(trimmed));
+    if casts::reads(data_type) {
+        return match casts::read(&array, data_type) {
+            Ok(values) => Ok((values, None)),
+            Err(error) => match (0..array.len()).find(|row| casts::read(&array.slice(*row, 1), data_type).is_err()) {
+                Some(wrong) => Ok((new_null_array(data_type, array.len()), Some(wrong))),
+                None => Err(error.into()),
+            },
+        };
+    }
     let values = cast_with_options(&array, data_type, &CastOptions { safe: true, format_options: FormatOptions::default() })?;
     let wrong = (0..array.len()).find(|row| array.is_valid(*row) && values.is_null(*row));
     Ok((values, wrong))

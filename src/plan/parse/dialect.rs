@@ -135,10 +135,7 @@ mod tests {
         for (sql, expected) in [
             ("SELECT trim(leading FROM a)", "SELECT TRIM(LEADING a)"),
             ("SELECT trim(LEADING 'x' FROM a)", "SELECT TRIM(LEADING 'x' FROM a)"),
-            (
-                "SELECT 1 WHERE a BETWEEN SYMMETRIC 2 AND 1 AND b",
-                "SELECT 1 WHERE (a BETWEEN 2 AND 1 OR a BETWEEN 1 AND 2) AND b",
-            ),
+            ("SELECT 1 WHERE a BETWEEN SYMMETRIC 2 AND 1 AND b", "SELECT 1 WHERE (a BETWEEN 2 AND 1 OR a BETWEEN 1 AND 2) AND b"),
             ("SELECT a NOT BETWEEN SYMMETRIC 2 AND 1", "SELECT (a NOT BETWEEN 2 AND 1 AND a NOT BETWEEN 1 AND 2)"),
             ("SELECT a BETWEEN 1 AND 2", "SELECT a BETWEEN 1 AND 2"),
         ] {

@@ -1,0 +1,165 @@
+//! `format('%s of %I is %L', …)` as in Postgres: values as text, as names and as literals of SQL.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringArray};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::{internal_err, plan_err};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+
+use super::value_text;
+use crate::error::Error;
+use crate::settings::TimeZone;
+
+/// `format(text, values…)`.
+pub(super) fn functions() -> [Arc<ScalarUDF>; 1] {
+    [Arc::new(ScalarUDF::new_from_impl(Format { signature: Signature::user_defined(Volatility::Immutable) }))]
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Format {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Format {
+    fn name(&self) -> &str {
+        "format"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        match given.split_first() {
+            Some((_, values)) => Ok(std::iter::once(DataType::Utf8).chain(values.iter().cloned()).collect()),
+            None => plan_err!("format takes a text"),
+        }
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
+        let Some((formats, values)) = arrays.split_first() else { return internal_err!("format takes a text") };
+        let formats = formats.as_string::<i32>();
+        let one = |row: usize| -> Result<Option<String>> {
+            if formats.is_null(row) {
+                return Ok(None);
+            }
+            let values = values.iter().map(|values| written(values, row)).collect::<Result<Vec<_>>>()?;
+            Ok(Some(formatted(formats.value(row), &values)?))
+        };
+        let texts = (0..formats.len()).map(one).collect::<Result<StringArray>>()?;
+        Ok(ColumnarValue::Array(Arc::new(texts)))
+    }
+}
+
+/// A value as text; None for NULL.
+fn written(values: &ArrayRef, row: usize) -> Result<Option<String>> {
+    if values.is_null(row) || values.data_type().is_null() {
+        return Ok(None);
+    }
+    let mut text = String::new();
+    match values.data_type() {
+        DataType::Dictionary(_, of) => return written(&cast(values, of)?, row),
+        _ => value_text::write(&mut text, values.as_ref(), row, TimeZone::default())?,
+    }
+    Ok(Some(text))
+}
+
+fn wrong(message: &str) -> DataFusionError {
+    Error::Encode { code: "22023", message: message.to_owned() }.into()
+}
+
+/// The text with the values in their places: `%s`, `%2$I`, `%-10L`, `%%`.
+fn formatted(format: &str, values: &[Option<String>]) -> Result<String> {
+    let (mut out, mut next) = (String::new(), 0);
+    let mut rest = format.chars().peekable();
+    while let Some(c) = rest.next() {
+        if c != '%' {
+            out.push(c);
+            continue;
+        }
+        if rest.next_if_eq(&'%').is_some() {
+            out.push('%');
+            continue;
+        }
+        let mut digits = String::new();
+        let mut left = rest.next_if_eq(&'-').is_some();
+        while let Some(digit) = rest.next_if(char::is_ascii_digit) {
+            digits.push(digit);
+        }
+        if !left && rest.next_if_eq(&'$').is_some() {
+            let place: usize = digits.parse().map_err(|_| wrong("format specifies argument 0, but arguments are numbered from 1"))?;
+            next = place.checked_sub(1).ok_or_else(|| wrong("format specifies argument 0, but arguments are numbered from 1"))?;
+            digits.clear();
+            left = rest.next_if_eq(&'-').is_some();
+            while let Some(digit) = rest.next_if(char::is_ascii_digit) {
+                digits.push(digit);
+            }
+        }
+        let value = |next: usize| values.get(next).ok_or_else(|| wrong("too few arguments for format()"));
+        let text = match rest.next() {
+            Some('s') => value(next)?.clone().unwrap_or_default(),
+            Some('I') => match value(next)? {
+                Some(name) => identifier(name),
+                None => {
+                    return Err(
+                        Error::Encode { code: "22004", message: "null values cannot be formatted as an SQL identifier".into() }.into()
+                    );
+                }
+            },
+            Some('L') => value(next)?.as_deref().map_or_else(|| "NULL".to_owned(), literal),
+            Some(other) => return Err(wrong(&format!("unrecognized format() type specifier \"{other}\""))),
+            None => return Err(wrong("unterminated format() type specifier")),
+        };
+        next += 1;
+        let width = if digits.is_empty() {
+            0
+        } else {
+            digits.parse::<usize>().ok().filter(|n| *n <= 1 << 20).ok_or_else(|| wrong("number is out of range"))?
+        };
+        out.push_str(&if left { format!("{text:<width$}") } else { format!("{text:>width$}") });
+    }
+    Ok(out)
+}
+
+/// A name in quotes, if it needs them.
+fn identifier(name: &str) -> String {
+    let plain = !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
+fn literal(text: &str) -> String {
+    let quoted = text.replace('\'', "''");
+    if quoted.contains('\\') { format!("E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_stand_in_their_places() {
+        let values = [Some("a".to_owned()), Some("B c".to_owned()), Some("it's".to_owned()), None];
+        for (format, expected) in [
+            ("%s is %I or %L, %%", "a is \"B c\" or 'it''s', %"),
+            ("%2$s %1$s %s", "B c a B c"),
+            ("%5s|%-5s|", "    a|B c  |"),
+            ("%4$s%4$L", "NULL"),
+            ("none", "none"),
+        ] {
+            assert_eq!(formatted(format, &values).unwrap(), expected, "{format}");
+        }
+        for format in ["%", "%q", "%5$s", "%0$s", "%4$I"] {
+            assert!(formatted(format, &values).is_err(), "{format}");
+        }
+    }
+}
