@@ -110,7 +110,7 @@ fn differs(from: &DataType, to: &DataType) -> bool {
         (DataType::List(from), DataType::List(to)) => differs(from.data_type(), to.data_type()),
         (from, DataType::List(_)) => is_text(from),
         (from, to) if is_text(to) => match from {
-            DataType::Float32 | DataType::Float64 | DataType::Decimal128(..) | DataType::Timestamp(..) => true,
+            DataType::Float32 | DataType::Float64 | DataType::Decimal128(..) | DataType::Timestamp(..) | DataType::Time64(_) => true,
             DataType::Interval(_) | DataType::Duration(_) | DataType::Binary | DataType::Map(..) => true,
             DataType::List(of) | DataType::LargeList(of) | DataType::FixedSizeList(of, _) => !is_frame(of.data_type()),
             of @ DataType::Struct(_) => !is_frame(of),

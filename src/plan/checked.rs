@@ -1,13 +1,14 @@
 //! `+`, `-` and `*` that err when the result has no room (22003), and `/` of floats that errs for zero (22012), as in Postgres; DataFusion's own wrap
 //! around in silence, or give infinity.
 
+use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, Datum, PrimitiveArray};
 use datafusion::arrow::compute::kernels::numeric;
 use datafusion::arrow::datatypes::{DataType, Float32Type, Float64Type};
 use datafusion::arrow::error::ArrowError;
-use datafusion::common::tree_node::TreeNode;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{ScalarValue, internal_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::Case;
@@ -51,35 +52,57 @@ pub(super) fn may_overflow(data_type: &DataType) -> bool {
     is_integer || matches!(data_type, DataType::Float32 | DataType::Float64)
 }
 
-/// A condition whose second part divides and is asked only where the first leaves it open, as in `h > 0 AND w / h > 1`: DataFusion reads both parts for
-/// all rows. None for other conditions.
+/// A condition whose second part divides only where the first leaves it open, as in `h > 0 AND w / h > 1`: DataFusion reads both parts for all rows.
+/// None for other conditions, and where the first says nothing of what it is divided by.
 pub(super) fn in_turn(condition: &BinaryExpr) -> Result<Option<Expr>> {
     let BinaryExpr { left, op, right } = condition;
-    let open = match op {
-        Operator::And => left.as_ref().clone().is_not_false(),
-        Operator::Or => left.as_ref().clone().is_not_true(),
-        _ => return Ok(None),
-    };
-    if !divides(right)? {
+    let mut divisors = HashSet::new();
+    right.apply(|e| {
+        divisors.extend(divisor(e).into_iter().flat_map(Expr::column_refs).cloned());
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    if divisors.is_empty() {
         return Ok(None);
     }
-    let asked = Expr::Case(Case::new(None, vec![(Box::new(open), right.clone())], None));
-    Ok(Some(Expr::BinaryExpr(BinaryExpr::new(left.clone(), *op, Box::new(asked)))))
+    let mut parts = Vec::new();
+    split(left, *op, &mut parts);
+    let tells = |part: &&Expr| part.column_refs().into_iter().any(|column| divisors.contains(column));
+    let of_both = |a: Expr, b: Expr| Expr::BinaryExpr(BinaryExpr::new(Box::new(a), *op, Box::new(b)));
+    let Some(first) = parts.into_iter().filter(tells).cloned().reduce(of_both) else { return Ok(None) };
+    let open = if *op == Operator::And { first.is_not_false() } else { first.is_not_true() };
+    // A CASE of a condition would be made AND and OR again, one of a number is left alone.
+    let guarded = right.as_ref().clone().transform_down(|e| {
+        if divisor(&e).is_none() {
+            return Ok(Transformed::no(e));
+        }
+        let asked = Expr::Case(Case::new(None, vec![(Box::new(open.clone()), Box::new(e))], None));
+        Ok(Transformed::new(asked, true, TreeNodeRecursion::Jump))
+    })?;
+    Ok(Some(of_both(left.as_ref().clone(), guarded.data)))
 }
 
-/// Whether an expression divides by what is no constant.
-fn divides(expr: &Expr) -> Result<bool> {
-    let constant = |e: &Expr| match e {
+fn split<'a>(condition: &'a Expr, of: Operator, parts: &mut Vec<&'a Expr>) {
+    match condition {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if *op == of => {
+            split(left, of, parts);
+            split(right, of, parts);
+        }
+        part => parts.push(part),
+    }
+}
+
+/// What an expression divides by, if it is no constant.
+fn divisor(expr: &Expr) -> Option<&Expr> {
+    let of = match expr {
+        Expr::BinaryExpr(BinaryExpr { op: Operator::Divide | Operator::Modulo, right, .. }) => right.as_ref(),
+        Expr::ScalarFunction(call) if call.func.name() == "checked_div" => call.args.get(1)?,
+        _ => return None,
+    };
+    let constant = match of {
         Expr::Cast(cast) => matches!(cast.expr.as_ref(), Expr::Literal(..)),
         other => matches!(other, Expr::Literal(..)),
     };
-    expr.exists(|e| {
-        Ok(match e {
-            Expr::BinaryExpr(BinaryExpr { op: Operator::Divide | Operator::Modulo, right, .. }) => !constant(right),
-            Expr::ScalarFunction(call) if call.func.name() == "checked_div" => !call.args.get(1).is_some_and(constant),
-            _ => false,
-        })
-    })
+    (!constant).then_some(of)
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -218,6 +241,7 @@ mod tests {
         };
         assert!(condition((col("w") / col("h")).gt(lit(1))).is_some());
         assert!(condition((col("w") / lit(2)).gt(lit(1))).is_none());
+        assert!(condition((col("w") / col("k")).gt(lit(1))).is_none());
         assert!(condition(col("w").gt(lit(1))).is_none());
     }
 }

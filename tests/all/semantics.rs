@@ -5,7 +5,7 @@ use framesql::settings::Settings;
 use crate::client::{Client, Server};
 
 /// A statement and its rows as PostgreSQL 15 gives them; columns are parted by a bar.
-const ANSWERS: [(&str, &[&str]); 74] = [
+const ANSWERS: [(&str, &[&str]); 75] = [
     // float
     ("SELECT a, b, c FROM fl", &["123456789.123|123456789.123|1.2345679e+08"]),
     ("SELECT 1::float / 3, count(*)::float / 7 FROM ev", &["0.3333333333333333|0.42857142857142855"]),
@@ -66,6 +66,7 @@ const ANSWERS: [(&str, &[&str]); 74] = [
     ("SELECT at::text, local::text, d::text FROM ev WHERE id = 1", &["2026-05-01 10:34:56.789+00|2026-05-01 10:34:56.789|2026-05-01"]),
     ("SELECT x::text, n::text, arr::text, bs::text FROM ev WHERE id = 2", &["1.5|-1.50|{1,NULL}|\\x00"]),
     ("SELECT (interval '26 hours')::text, 100::float8::text, 1e20::float8::text, true::text", &["26:00:00|100|1e+20|true"]),
+    ("SELECT ('12:30:00.5'::time)::text", &["12:30:00.5"]),
     ("SELECT ARRAY['a b', 'c']::text, 'a' || 1.0::float8, 'a' || true", &["{\"a b\",c}|a1|atrue"]),
     (
         "SELECT concat('a', true, 1.0::float8, NULL, at), concat_ws(',', true, false) FROM ev WHERE id = 2",
