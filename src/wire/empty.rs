@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::ast::{
     self, Expr, GroupByExpr, JoinOperator, Query, Select, SelectItem, SetExpr, TableFactor, Value, VisitorMut,
 };
 
-use super::forms::column;
+use super::catalog_forms::column;
 use super::rewrite::{last, null, quoted};
 use crate::plan::column_names as names;
 

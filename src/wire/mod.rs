@@ -7,6 +7,7 @@ mod block;
 mod build_json;
 mod cancel;
 mod catalog;
+mod catalog_forms;
 mod columns;
 mod connection;
 mod copy;

@@ -8,9 +8,10 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion_pg_catalog::sql::rules::{self, SqlStatementRewriteRule};
 
+use super::catalog_forms::CatalogForms;
 use super::distinct::DistinctOn;
 use super::empty::{self, aggregates, plain_groups};
-use super::forms::{CatalogForms, Forms, calls};
+use super::forms::{Forms, calls};
 use super::functions::{REGCLASS_OID, REGCLASS_TEXT, REGNAMESPACE_TEXT};
 use super::order::Ordered;
 use super::relations::NAMES;

@@ -246,8 +246,8 @@ pub(super) async fn describe(session: &Session, statement: &Statement) -> Result
     }
 }
 
-/// With those parameters that no plan knows, as they stand in ON CONFLICT.
-fn with_all(mut parameters: Vec<Option<FieldRef>>, statement: &ast::Statement) -> Vec<Option<FieldRef>> {
+/// With those parameters that no plan knows, as they stand in ON CONFLICT, or beside a relation without rows.
+fn with_all(mut parameters: Vec<Option<FieldRef>>, statement: &impl ast::Visit) -> Vec<Option<FieldRef>> {
     let _ = ast::visit_expressions(statement, |expr| {
         if let ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::Placeholder(name), .. }) = expr
             && let Ok(number) = name.trim_start_matches('$').parse::<u16>()

@@ -33,18 +33,28 @@ pub(super) async fn physical(session: &Session, query: &QueryText, parameters: V
             hint: Some("A SELECT ends; EMIT is for CREATE MATERIALIZED VIEW and SUBSCRIBE (…).".into()),
         });
     }
-    physical_of(session, session.plan(&query.query).await?, parameters).await
+    let plan = session.plan(&query.query).await?;
+    // Counted in the text: what reads a relation without rows is planned without what stood beside it.
+    let n_parameters = super::with_all(parameters_of(&plan)?, &query.query).len();
+    if n_parameters != parameters.len() {
+        return Err(wrong_number(n_parameters, parameters.len()));
+    }
+    physical_of(session, plan, parameters).await
 }
 
-/// The same for a query that is planned already.
+fn wrong_number(needed: usize, found: usize) -> Error {
+    Error::Protocol(format!("the query needs {needed} parameter(s), but {found} were supplied"))
+}
+
+/// The same for a query that is planned already; its plan may need fewer of the values than its text has.
 pub(in crate::engine) async fn physical_of(
     session: &Session,
     mut plan: LogicalPlan,
     parameters: Vec<ScalarValue>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let n_parameters = parameters_of(&plan)?.len();
-    if n_parameters != parameters.len() {
-        return Err(Error::Protocol(format!("the query needs {n_parameters} parameter(s), but {} were supplied", parameters.len())));
+    if n_parameters > parameters.len() {
+        return Err(wrong_number(n_parameters, parameters.len()));
     }
     if !parameters.is_empty() {
         plan = plan.with_param_values(parameters)?;
@@ -82,7 +92,7 @@ fn cooperative(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
 pub(super) async fn describe(session: &Session, query: &QueryText) -> Result<Described> {
     let version = session.engine().version();
     let plan = session.plan_committed(&query.query).await?;
-    let parameters = parameters_of(&plan)?;
+    let parameters = super::with_all(parameters_of(&plan)?, &query.query);
     // With EMIT it is refused when it runs.
     let planned = if query.emit == Emit::Default { Planned::new(session, plan.clone(), version).map(Arc::new) } else { None };
     if let Some(columns) = planned.as_ref().and_then(|planned| planned.columns()) {

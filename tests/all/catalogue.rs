@@ -1,0 +1,105 @@
+//! The catalogue over the wire: what drivers and tools ask of pg_catalog and information_schema is answered as in PostgreSQL.
+
+use framesql::settings::Settings;
+
+use crate::client::{Client, Server, bind, execute, message, parse};
+
+async fn things() -> (Server, Client) {
+    let server = Server::start(Settings::default()).await;
+    let mut client = server.client().await;
+    for sql in ["CREATE TABLE plain (id int8, name text)", "CREATE TABLE things (id int8 PRIMARY KEY, name text NOT NULL)"] {
+        assert_eq!(client.query(sql).await.errors, Vec::<String>::new(), "{sql}");
+    }
+    (server, client)
+}
+
+/// What drivers of .NET read first: each type, with what it is an array, range or multirange of. The function that receives a type tells an array, and
+/// the range behind a multirange is looked up in a branch.
+const TYPES: &str = "
+    SELECT n.nspname, t.oid, t.typname, t.typtype, t.of FROM (
+        SELECT one.oid, one.typnamespace, one.typname, one.typtype, one.relkind, element.oid AS of, element.typname AS of_name, kind.relkind AS of_relkind,
+               CASE WHEN receives.proname = 'array_recv' THEN 'a' ELSE element.typtype END AS of_type
+        FROM (
+            SELECT typ.oid, typnamespace, typname, typrelid, relkind,
+                   CASE WHEN p.proname = 'array_recv' THEN 'a' ELSE typ.typtype END AS typtype,
+                   CASE WHEN p.proname = 'array_recv' THEN typ.typelem
+                        WHEN typ.typtype = 'r' THEN rngsubtype
+                        WHEN typ.typtype = 'm' THEN (SELECT rngtypid FROM pg_range WHERE rngmultitypid = typ.oid)
+                        WHEN typ.typtype = 'd' THEN typ.typbasetype END AS element_oid
+            FROM pg_type AS typ
+            LEFT JOIN pg_class AS c ON (c.oid = typ.typrelid)
+            LEFT JOIN pg_proc AS p ON p.oid = typ.typreceive
+            LEFT JOIN pg_range ON (pg_range.rngtypid = typ.oid)
+        ) AS one
+        LEFT JOIN pg_type AS element ON element.oid = element_oid
+        LEFT JOIN pg_class AS kind ON (kind.oid = element.typrelid)
+        LEFT JOIN pg_proc AS receives ON receives.oid = element.typreceive
+    ) AS t
+    JOIN pg_namespace AS n ON (n.oid = typnamespace)
+    WHERE typtype IN ('b', 'r', 'm', 'e', 'd') OR (typtype = 'c' AND relkind = 'c') OR (typtype = 'p' AND typname IN ('record', 'void', 'unknown'))
+        OR (typtype = 'a' AND (of_type IN ('b', 'r', 'm', 'e', 'd') OR (of_type = 'p' AND of_name IN ('record', 'void'))
+            OR (of_type = 'c' AND of_relkind = 'c')))
+    ORDER BY CASE WHEN typtype IN ('b', 'e', 'p') THEN 0 WHEN typtype = 'c' THEN 1 WHEN typtype = 'r' THEN 2 WHEN typtype = 'm' THEN 3
+                  WHEN typtype = 'd' AND of_type <> 'a' THEN 4 WHEN typtype = 'a' THEN 5 WHEN typtype = 'd' AND of_type = 'a' THEN 6 END";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_type_is_told_with_what_it_is_made_of() {
+    let (server, mut client) = things().await;
+    let rows = client.rows(TYPES).await;
+    for row in [
+        "pg_catalog|20|int8|b|NULL",
+        "pg_catalog|1016|_int8|a|20",
+        "pg_catalog|1185|_timestamptz|a|1184",
+        "pg_catalog|3904|int4range|r|23",
+        "pg_catalog|4451|int4multirange|m|3904",
+        "pg_catalog|2249|record|p|NULL",
+    ] {
+        assert!(rows.iter().any(|one| one == row), "{row} is not in {rows:?}");
+    }
+    // What others are made of comes first.
+    let at = |name: &str| rows.iter().position(|row| row.contains(name));
+    assert!(at("|int4|") < at("|int4range|") && at("|int4range|") < at("|_int4|"));
+    server.stop().await;
+}
+
+/// The number of parameters that the statement is described with, and the rows that it gives for values as text.
+async fn described(client: &mut Client, sql: &str, values: &[&str]) -> (usize, Vec<String>) {
+    let values: Vec<Option<&[u8]>> = values.iter().map(|value| Some(value.as_bytes())).collect();
+    client.write(&[parse("", sql, &[]), message(b'D', b"S\0"), message(b'H', b"")].concat()).await;
+    let n_parameters = loop {
+        let (kind, body) = client.next().await.expect("the server has closed the connection");
+        match kind {
+            b't' => break usize::from(u16::from_be_bytes([body[0], body[1]])),
+            b'E' => panic!("{}", String::from_utf8_lossy(&body)),
+            _ => {}
+        }
+    };
+    client.write(&[bind("", "", &[], &values, 0), execute("", 0), message(b'S', b"")].concat()).await;
+    let answer = client.until_ready().await;
+    assert_eq!(answer.errors, Vec::<String>::new(), "{sql}");
+    (n_parameters, answer.rows)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_beside_a_relation_without_rows_are_counted() {
+    let (server, mut client) = things().await;
+    for (sql, values, rows) in [
+        // No index is none of a primary key.
+        ("SELECT indexrelid FROM pg_index WHERE NOT indisprimary AND indrelid IN ($1, $2) AND indnatts = $3", &["1", "2", "3"][..], &[][..]),
+        ("SELECT tgname FROM pg_trigger WHERE tgname = $1", &["x"], &[]),
+        ("SELECT relname FROM pg_class c WHERE relname = $2 AND NOT EXISTS (SELECT 1 FROM pg_policy p WHERE p.polname = $1)", &["x", "things"], &[
+            "things",
+        ]),
+    ] {
+        assert_eq!(described(&mut client, sql, values).await, (values.len(), rows.iter().map(|row| (*row).to_owned()).collect()), "{sql}");
+    }
+    // Too few, and too many, are still an error.
+    for values in [&[][..], &["1", "2"][..]] {
+        let values: Vec<Option<&[u8]>> = values.iter().map(|value: &&str| Some(value.as_bytes())).collect();
+        let sql = "SELECT tgname FROM pg_trigger WHERE tgname = $1";
+        client.write(&[parse("", sql, &[]), bind("", "", &[], &values, 0), message(b'S', b"")].concat()).await;
+        assert!(client.until_ready().await.errors.iter().any(|error| error.starts_with("08P01")));
+    }
+    assert_eq!(client.code("SELECT tgname FROM pg_trigger WHERE tgname = $1").await, "08P01");
+    server.stop().await;
+}
