@@ -16,8 +16,8 @@ async fn things() -> (Server, Client) {
 /// What drivers of .NET read first: each type, with what it is an array, range or multirange of. The function that receives a type tells an array, and
 /// the range behind a multirange is looked up in a branch.
 const TYPES: &str = "
-    SELECT n.nspname, t.oid, t.typname, t.typtype, t.of FROM (
-        SELECT one.oid, one.typnamespace, one.typname, one.typtype, one.relkind, element.oid AS of, element.typname AS of_name, kind.relkind AS of_relkind,
+    SELECT n.nspname, t.oid, t.typname, t.typtype, t.element_of FROM (
+        SELECT one.oid, one.typnamespace, one.typname, one.typtype, one.relkind, element.oid AS element_of, element.typname AS of_name, kind.relkind AS of_relkind,
                CASE WHEN receives.proname = 'array_recv' THEN 'a' ELSE element.typtype END AS of_type
         FROM (
             SELECT typ.oid, typnamespace, typname, typrelid, relkind,
@@ -83,19 +83,24 @@ async fn described(client: &mut Client, sql: &str, values: &[&str]) -> (usize, V
 #[tokio::test(flavor = "multi_thread")]
 async fn parameters_beside_a_relation_without_rows_are_counted() {
     let (server, mut client) = things().await;
-    for (sql, values, rows) in [
+    let cases: [(&str, &[&str], &[&str]); 3] = [
         // No index is none of a primary key.
-        ("SELECT indexrelid FROM pg_index WHERE NOT indisprimary AND indrelid IN ($1, $2) AND indnatts = $3", &["1", "2", "3"][..], &[][..]),
+        ("SELECT indexrelid FROM pg_index WHERE NOT indisprimary AND indrelid IN ($1, $2) AND indnatts = $3", &["1", "2", "3"], &[]),
         ("SELECT tgname FROM pg_trigger WHERE tgname = $1", &["x"], &[]),
-        ("SELECT relname FROM pg_class c WHERE relname = $2 AND NOT EXISTS (SELECT 1 FROM pg_policy p WHERE p.polname = $1)", &["x", "things"], &[
-            "things",
-        ]),
-    ] {
-        assert_eq!(described(&mut client, sql, values).await, (values.len(), rows.iter().map(|row| (*row).to_owned()).collect()), "{sql}");
+        (
+            "SELECT relname FROM pg_class WHERE relname = $2 AND NOT EXISTS (SELECT 1 FROM pg_policy p WHERE p.polname = $1)",
+            &["x", "things"],
+            &["things"],
+        ),
+    ];
+    for (sql, values, rows) in cases {
+        let (n_parameters, found) = described(&mut client, sql, values).await;
+        assert_eq!(n_parameters, values.len(), "{sql}");
+        assert_eq!(found, rows, "{sql}");
     }
     // Too few, and too many, are still an error.
-    for values in [&[][..], &["1", "2"][..]] {
-        let values: Vec<Option<&[u8]>> = values.iter().map(|value: &&str| Some(value.as_bytes())).collect();
+    for n_values in [0, 2] {
+        let values: Vec<Option<&[u8]>> = vec![Some(b"1"); n_values];
         let sql = "SELECT tgname FROM pg_trigger WHERE tgname = $1";
         client.write(&[parse("", sql, &[]), bind("", "", &[], &values, 0), message(b'S', b"")].concat()).await;
         assert!(client.until_ready().await.errors.iter().any(|error| error.starts_with("08P01")));
