@@ -21,6 +21,7 @@ use super::fill::with_letters;
 use super::information::Information;
 use super::keys::{self, Key};
 use super::notify::Channels;
+use super::server::Life;
 use super::setting::{self, Current};
 use super::{describe, functions, privileges, procedures, relations, rewrite, table_functions};
 use crate::engine::Engine;
@@ -54,6 +55,7 @@ pub(super) struct Shared {
     oids: Mutex<Oids>,
     procedures: OnceLock<Option<RecordBatch>>,
     types: OnceLock<Option<RecordBatch>>,
+    life: Arc<Life>,
     /// Who listens to what.
     pub(super) channels: Arc<Channels>,
 }
@@ -87,7 +89,8 @@ impl Shared {
     pub(super) fn new() -> Result<Shared> {
         let nothing: Arc<dyn CatalogProviderList> = Arc::new(MemoryCatalogProviderList::new());
         let fixed = Fixed::try_new(nothing, Arc::new(PgCatalogStaticTables::try_new()?), EmptyContextProvider)?;
-        Ok(Shared { fixed, oids: Mutex::default(), procedures: OnceLock::new(), types: OnceLock::new(), channels: Arc::default() })
+        let (oids, life, channels) = (Mutex::default(), Arc::default(), Arc::default());
+        Ok(Shared { fixed, oids, procedures: OnceLock::new(), types: OnceLock::new(), life, channels })
     }
 
     /// The oid of a relation, the one that Postgres has for it where clients know it by heart.
@@ -267,6 +270,11 @@ impl PgCatalog {
     /// Who listens to what.
     pub(super) fn channels(&self) -> &Channels {
         &self.shared.channels
+    }
+
+    /// Since when the listener is there.
+    pub(super) fn life(&self) -> &Arc<Life> {
+        &self.shared.life
     }
 
     /// Whether a role may do everything.
@@ -462,6 +470,7 @@ pub(super) fn install(
     functions::register(context, &catalog, registered.pid);
     privileges::register(context, &catalog, registry);
     describe::register(context, &catalog);
+    describe::register_describe(context, &catalog);
     keys::register(context, &catalog);
     procedures::register(context);
     table_functions::register(context, &current, &shared.channels, registered.pid);

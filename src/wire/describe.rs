@@ -11,11 +11,16 @@ use datafusion::prelude::SessionContext;
 
 use super::catalog::{Listed, PgCatalog};
 use super::fill::{Columns, Fill, some};
-use crate::plan::parse::Commented;
+use crate::plan::parse::{Commented, Kind};
 
-/// The oids of pg_class and pg_authid.
+/// The oids of the catalogues that objects are in.
 const PG_CLASS: i32 = 1259;
 const PG_AUTHID: i32 = 1260;
+const PG_TYPE: i32 = 1247;
+const PG_PROC: i32 = 1255;
+const PG_DATABASE: i32 = 1262;
+const PG_CONSTRAINT: i32 = 2606;
+const PG_NAMESPACE: i32 = 2615;
 
 /// Registers the functions.
 pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>) {
@@ -39,6 +44,56 @@ pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>) {
         };
         let signature = Signature::new(TypeSignature::VariadicAny, Volatility::Stable);
         context.register_udf(SimpleScalarUDF::new_with_signature(name, signature, DataType::Utf8, Arc::new(answer)).into());
+    }
+}
+
+/// Registers pg_describe_object.
+pub(super) fn register_describe(context: &SessionContext, catalog: &Arc<PgCatalog>) {
+    let held = Arc::clone(catalog);
+    let answer = move |arguments: &[ColumnarValue]| -> Result<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(arguments)?;
+        let n_rows = arrays.first().map_or(0, |array| array.len());
+        let (catalogs, oids) = (numbers(arrays.first(), n_rows)?, numbers(arrays.get(1), n_rows)?);
+        let places = numbers(arrays.get(2), n_rows)?;
+        let one = |((of, oid), at): ((Option<i32>, Option<i32>), Option<i32>)| described(&held, of?, oid?, at?);
+        Ok(ColumnarValue::Array(Arc::new(catalogs.into_iter().zip(oids).zip(places).map(one).collect::<StringArray>())))
+    };
+    let signature = Signature::new(TypeSignature::Any(3), Volatility::Stable);
+    let udf = SimpleScalarUDF::new_with_signature("pg_describe_object", signature, DataType::Utf8, Arc::new(answer));
+    context.register_udf(udf.into());
+}
+
+/// An object by its catalogue, its oid and, of a relation, the place of a column; None if there is none.
+fn described(catalog: &PgCatalog, of: i32, oid: i32, at: i32) -> Option<String> {
+    match of {
+        PG_CLASS => {
+            if let Some((index, ..)) = catalog.key(true, oid) {
+                return Some(format!("index {index}"));
+            }
+            let (schema, name) = catalog.relation(oid)?;
+            let own = catalog.engine()?.relations().into_iter().find(|one| schema == "public" && one.name == name);
+            let kind = match own.as_ref().map(|one| one.kind) {
+                Some(Kind::View) => "view",
+                Some(Kind::MaterializedView) => "materialized view",
+                _ => "table",
+            };
+            let shown = if catalog.visible(oid) { name } else { format!("{schema}.{name}") };
+            if at == 0 {
+                return Some(format!("{kind} {shown}"));
+            }
+            let column = own?.schema.fields().get(usize::try_from(at).ok()?.checked_sub(1)?)?.name().clone();
+            Some(format!("column {column} of {kind} {shown}"))
+        }
+        PG_CONSTRAINT => catalog.key(false, oid).map(|(key, table, _)| format!("constraint {key} on table {table}")),
+        PG_NAMESPACE => catalog.namespaces().into_iter().find(|(known, _)| *known == oid).map(|(_, name)| format!("schema {name}")),
+        PG_AUTHID => catalog.role_name(oid).map(|name| format!("role {name}")),
+        PG_DATABASE => Some(format!("database {}", catalog.database)),
+        PG_TYPE => Some(super::functions::format_type(oid)).filter(|name| name != "???").map(|name| format!("type {name}")),
+        PG_PROC => {
+            let found = super::procedures::all().iter().find(|one| one.oid == oid)?;
+            Some(format!("function {}({})", found.name, found.arguments))
+        }
+        _ => None,
     }
 }
 

@@ -93,6 +93,12 @@ impl VisitorMut for Forms {
                 Ok(None) => {}
                 Err(error) => self.refused = self.refused.take().or(Some(error)),
             },
+            // The moment is that of the statement: no block here is older than what it reads.
+            Expr::Function(function)
+                if matches!(last(&function.name).as_deref(), Some("statement_timestamp" | "transaction_timestamp")) =>
+            {
+                function.name = ObjectName::from(vec![Ident::new("now")]);
+            }
             // `bpchar(x)`: a type's name is its function.
             Expr::Function(function) if last(&function.name).as_deref() == Some("bpchar") => {
                 if let FunctionArguments::List(list) = &function.args

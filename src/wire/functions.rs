@@ -15,7 +15,8 @@ use datafusion_pg_catalog::pg_catalog::{create_current_schema_udf, create_curren
 use pgwire::api::Type;
 
 use super::catalog::PgCatalog;
-use super::{build_json, columns, notify, shapes, sleep, typed};
+use super::{build_json, columns, notify, server, shapes, sleep, typed};
+use crate::error::Error;
 
 /// What version() says: clients read the number behind the name.
 const VERSION: &str = concat!("PostgreSQL 16.4 (framesql ", env!("CARGO_PKG_VERSION"), ")");
@@ -98,25 +99,30 @@ pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>, pid: 
         context.register_udf(constant(name, ScalarValue::from(0i64)));
     }
     context.register_udf(of_oid("format_type", DataType::Utf8, |oids| text(oids.map(|oid| oid.map(format_type)))));
-    context
-        .register_udf(of_oid("pg_size_pretty", DataType::Utf8, |sizes| text(sizes.map(|size| size.map(|size| format!("{size} bytes"))))));
     let held = Arc::clone(catalog);
     context.register_udf(of_oid("pg_table_is_visible", DataType::Boolean, move |oids| {
         Arc::new(oids.map(|oid| oid.map(|oid| held.visible(oid))).collect::<BooleanArray>())
     }));
     let held = Arc::clone(catalog);
     context.register_udf(of_oid("pg_get_viewdef", DataType::Utf8, move |oids| text(oids.map(|oid| held.definition(oid?)))));
-    let held = Arc::clone(catalog);
-    let answer = move |arguments: &[ColumnarValue]| -> Result<ColumnarValue> {
-        let arrays = ColumnarValue::values_to_arrays(arguments)?;
-        let Some(first) = arrays.first() else { return datafusion::common::exec_err!("a name is needed") };
-        let texts = cast(first, &DataType::Utf8)?;
-        let oids = texts.as_string::<i32>().iter().map(|text| text.map(|text| held.relation_oid(text)).transpose());
-        let oids = oids.collect::<crate::error::Result<Int32Array>>().map_err(DataFusionError::from)?;
-        Ok(ColumnarValue::Array(Arc::new(oids)))
-    };
-    let signature = Signature::new(TypeSignature::Any(1), Volatility::Stable);
-    context.register_udf(SimpleScalarUDF::new_with_signature(REGCLASS_OID, signature, DataType::Int32, Arc::new(answer)).into());
+    for name in [REGCLASS_OID, "to_regclass"] {
+        let held = Arc::clone(catalog);
+        let answer = move |arguments: &[ColumnarValue]| -> Result<ColumnarValue> {
+            let arrays = ColumnarValue::values_to_arrays(arguments)?;
+            let Some(first) = arrays.first() else { return datafusion::common::exec_err!("a name is needed") };
+            let texts = cast(first, &DataType::Utf8)?;
+            let oid = |text: &str| match held.relation_oid(text) {
+                // What is only tried is NULL where a cast errs.
+                Err(Error::NotFound { .. }) if name == "to_regclass" => Ok(None),
+                found => found.map(Some),
+            };
+            let oids = texts.as_string::<i32>().iter().map(|text| text.map_or(Ok(None), &oid));
+            let oids = oids.collect::<crate::error::Result<Int32Array>>().map_err(DataFusionError::from)?;
+            Ok(ColumnarValue::Array(Arc::new(oids)))
+        };
+        let signature = Signature::new(TypeSignature::Any(1), Volatility::Stable);
+        context.register_udf(SimpleScalarUDF::new_with_signature(name, signature, DataType::Int32, Arc::new(answer)).into());
+    }
     let held = Arc::clone(catalog);
     context.register_udf(of_oid(REGCLASS_TEXT, DataType::Utf8, move |oids| {
         text(oids.map(|oid| oid.map(|oid| held.relation_name(oid).unwrap_or_else(|| oid.to_string()))))
@@ -128,6 +134,7 @@ pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>, pid: 
         text(oids.map(|oid| oid.map(name)))
     }));
     context.register_udf(sleep::udf());
+    server::register(context, catalog.life());
     for udf in typed::udfs().into_iter().chain(build_json::udfs()).chain(shapes::udfs(catalog)) {
         context.register_udf(udf);
     }
@@ -160,6 +167,9 @@ pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>, pid: 
 /// What `'name'::regclass` becomes.
 pub(super) const REGCLASS_OID: &str = "pg_regclass_oid";
 
+/// What `'name'::regtype` becomes.
+pub(super) const REGTYPE_OID: &str = "pg_regtype_oid";
+
 /// What stands for `aclexplode`, for an array of oids, and for `x::regtype[]`.
 pub(super) const ACL_ITEMS: &str = "pg_acl_items";
 pub(super) const OID_ARRAY: &str = "pg_oid_array";
@@ -174,7 +184,7 @@ fn any_arguments() -> Signature {
 }
 
 /// A function that gives the same whatever it is asked.
-fn constant(name: &str, value: ScalarValue) -> ScalarUDF {
+pub(super) fn constant(name: &str, value: ScalarValue) -> ScalarUDF {
     let data_type = value.data_type();
     let answer = move |_: &[ColumnarValue]| Ok(ColumnarValue::Scalar(value.clone()));
     SimpleScalarUDF::new_with_signature(name, any_arguments(), data_type, Arc::new(answer)).into()

@@ -12,9 +12,10 @@ use super::catalog_forms::CatalogForms;
 use super::distinct::DistinctOn;
 use super::empty::{self, aggregates, plain_groups};
 use super::forms::{Forms, calls};
-use super::functions::{REGCLASS_OID, REGCLASS_TEXT, REGNAMESPACE_TEXT};
+use super::functions::{REGCLASS_OID, REGCLASS_TEXT, REGNAMESPACE_TEXT, REGTYPE_OID};
 use super::order::Ordered;
 use super::relations::NAMES;
+use super::system_columns::SystemColumns;
 use super::whole_rows::WholeRows;
 use crate::engine::relation::elements;
 use crate::error::{Error, Result};
@@ -26,6 +27,7 @@ pub(super) fn rewrite(mut query: Box<Query>, keys: impl Fn() -> bool) -> Result<
     let _ = ast::Visit::visit(&query, &mut reader);
     if reader.catalog {
         let _ = query.visit(&mut Qualified);
+        let _ = query.visit(&mut SystemColumns);
         // First, as it removes what the others could not read.
         let _ = query.visit(&mut empty::Emptied { keys: keys() });
         let _ = query.visit(&mut Single);
@@ -40,7 +42,7 @@ pub(super) fn rewrite(mut query: Box<Query>, keys: impl Fn() -> bool) -> Result<
     if let Some(error) = forms.refused {
         return Err(error);
     }
-    let _ = query.visit(&mut Types);
+    let _ = query.visit(&mut Types::default());
     let mut statement = Statement::Query(query);
     let always: [&dyn SqlStatementRewriteRule; 9] = [
         &rules::ResolveUnqualifiedIdentifier,
@@ -219,7 +221,11 @@ pub(super) fn single(condition: &mut Expr) {
 }
 
 /// Types that only Postgres has: oids are integers, names are text, and an oid that is shown as a name is looked up.
-struct Types;
+#[derive(Default)]
+struct Types {
+    /// How many queries stand around what is visited.
+    depth: usize,
+}
 
 /// `regclass` and its like.
 fn alias_of(data_type: &ast::DataType) -> Option<String> {
@@ -251,11 +257,40 @@ fn plain(data_type: &ast::DataType) -> Option<ast::DataType> {
     })
 }
 
-fn is_literal(expr: &Expr) -> bool {
+/// A name as text, or a parameter, which may be one.
+fn name_in(expr: &Expr) -> Option<&Expr> {
     match expr {
-        Expr::Value(_) => true,
-        Expr::Nested(inner) => is_literal(inner),
-        _ => false,
+        Expr::Value(value) => matches!(value.value, Value::SingleQuotedString(_) | Value::Placeholder(_)).then_some(expr),
+        Expr::Nested(inner) => name_in(inner),
+        _ => None,
+    }
+}
+
+/// The oid behind a name that is cast to such a type, where a function finds it.
+fn named_oid(alias: &str, name: &Expr) -> Option<Expr> {
+    match alias {
+        "regclass" => Some(call(REGCLASS_OID, name.clone())),
+        "regtype" => Some(call(REGTYPE_OID, name.clone())),
+        _ => None,
+    }
+}
+
+/// The type whose values a function gives.
+fn alias_of_call(expr: &Expr) -> Option<&'static str> {
+    let Expr::Function(function) = expr else { return None };
+    match last(&function.name)?.as_str() {
+        "to_regclass" => Some("regclass"),
+        "to_regtype" => Some("regtype"),
+        _ => None,
+    }
+}
+
+/// What a value that is cast to one of these types is shown as; of a name only where `names`.
+fn shown_cast(data_type: &ast::DataType, of: &Expr, names: bool) -> Option<Expr> {
+    let alias = alias_of(data_type)?;
+    match name_in(of) {
+        Some(name) => shown(&alias, named_oid(&alias, name).filter(|_| names)?),
+        None => shown(&alias, of.clone()),
     }
 }
 
@@ -272,12 +307,26 @@ fn shown(alias: &str, oid: Expr) -> Option<Expr> {
 impl VisitorMut for Types {
     type Break = ();
 
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         for item in &mut select.projection {
             if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
                 let name = names::of_expr(expr);
-                let Expr::Cast { expr: oid, data_type, .. } = expr else { continue };
-                let text = alias_of(data_type).filter(|_| !is_literal(oid)).and_then(|alias| shown(&alias, oid.as_ref().clone()));
+                // In a subquery a name stands for the oid that others are compared with; in the answer it is read.
+                let answer = self.depth == 1;
+                let text = match expr {
+                    Expr::Cast { expr: of, data_type, .. } => shown_cast(data_type, of, answer),
+                    other => alias_of_call(other).filter(|_| answer).and_then(|alias| shown(alias, other.clone())),
+                };
                 let Some(text) = text else { continue };
                 *item = match item {
                     SelectItem::ExprWithAlias { alias, .. } => SelectItem::ExprWithAlias { expr: text, alias: alias.clone() },
@@ -311,22 +360,22 @@ impl VisitorMut for Types {
                 *data_type = builtin;
             }
             let text = matches!(data_type, ast::DataType::Text | ast::DataType::Varchar(_));
-            if text
-                && let Expr::Cast { expr: oid, data_type: alias, .. } = inner.as_ref()
-                && let Some(shown) = alias_of(alias).filter(|_| !is_literal(oid)).and_then(|alias| shown(&alias, oid.as_ref().clone()))
-            {
+            let shown = match inner.as_ref() {
+                Expr::Cast { expr: of, data_type: alias, .. } => shown_cast(alias, of, true),
+                other => alias_of_call(other).and_then(|alias| shown(alias, other.clone())),
+            };
+            if let Some(shown) = shown.filter(|_| text) {
                 *expr = shown;
                 return ControlFlow::Continue(());
             }
             // A parameter is a name, or an oid as text.
-            if matches!(inner.as_ref(), Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_) | Value::Placeholder(_)))
-                && alias_of(data_type).as_deref() == Some("regclass")
-            {
-                *expr = call(REGCLASS_OID, inner.as_ref().clone());
+            let name = name_in(inner);
+            if let Some(oid) = alias_of(data_type).zip(name).and_then(|(alias, name)| named_oid(&alias, name)) {
+                *expr = oid;
                 return ControlFlow::Continue(());
             }
             // A name is looked up by a rule that knows the catalogue; a number is a number.
-            let named = is_literal(inner) && alias_of(data_type).is_some_and(|alias| alias.starts_with("reg"));
+            let named = name.is_some() && alias_of(data_type).is_some_and(|alias| alias.starts_with("reg"));
             if !named && alias_of(data_type).is_some() {
                 *data_type = ast::DataType::Integer(None);
             }
@@ -353,6 +402,22 @@ mod tests {
         assert!(rewritten("SELECT count(*) FROM pg_policy").contains("FROM pg_catalog.pg_policy"));
         assert!(rewritten("SELECT relname FROM pg_class c LEFT JOIN pg_index i ON i.indrelid = c.oid").contains("pg_index"));
         assert!(rewritten("SELECT (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = c.oid) FROM pg_class c").contains("SELECT 0 "));
+    }
+
+    #[test]
+    fn a_name_is_shown_and_compared_by_its_oid() {
+        for (sql, expected) in [
+            ("SELECT 't'::regclass", "SELECT pg_regclass_text(pg_regclass_oid('t')) AS \"regclass\""),
+            ("SELECT 't'::regclass::text AS t", "SELECT pg_regclass_text(pg_regclass_oid('t')) AS t"),
+            ("SELECT 't'::regclass::oid", "SELECT pg_regclass_oid('t')::INTEGER"),
+            ("SELECT a FROM b WHERE c = 'int4'::regtype", "SELECT a FROM b WHERE c = pg_regtype_oid('int4')"),
+            ("SELECT a FROM b WHERE c IN (SELECT 't'::regclass)", "SELECT a FROM b WHERE c IN (SELECT pg_regclass_oid('t'))"),
+            ("SELECT to_regclass('t')", "SELECT pg_regclass_text(to_regclass('t')) AS \"to_regclass\""),
+            ("SELECT to_regclass('t') IS NULL", "SELECT to_regclass('t') IS NULL"),
+            ("SELECT a::regclass FROM b", "SELECT pg_regclass_text(a) AS \"a\" FROM b"),
+        ] {
+            assert_eq!(rewritten(sql), expected);
+        }
     }
 
     #[test]

@@ -19,7 +19,8 @@ use pgwire::api::Type;
 
 use super::catalog::{OWNER_OID, PgCatalog};
 use super::fill::of_privilege;
-use super::functions::{ACL_ITEMS, OID_ARRAY, REGTYPES_TEXT, format_type};
+use super::functions::{ACL_ITEMS, OID_ARRAY, REGTYPE_OID, REGTYPES_TEXT, format_type};
+use crate::error::Error;
 
 type Answer = Arc<dyn Fn(&[ArrayRef], usize) -> Result<ArrayRef> + Send + Sync>;
 
@@ -29,12 +30,13 @@ pub(super) fn udfs(catalog: &Arc<PgCatalog>) -> Vec<ScalarUDF> {
     let text_list = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)));
     let items = DataType::List(Arc::new(Field::new_list_field(DataType::Struct(item_fields()), true)));
     let oids = DataType::List(Arc::new(Field::new_list_field(DataType::Int32, true)));
-    let all: [(&'static str, DataType, Answer); 6] = [
+    let all: [(&'static str, DataType, Answer); 7] = [
         (ACL_ITEMS, items, Arc::new(move |arrays, n_rows| acl_items(arrays, n_rows, |role| held.role_oid(role)))),
         (OID_ARRAY, oids, Arc::new(oid_array)),
         (REGTYPES_TEXT, text_list, Arc::new(regtypes)),
         ("like_escape", DataType::Utf8, Arc::new(like_escape)),
         ("to_regtype", DataType::Int32, Arc::new(to_regtype)),
+        (REGTYPE_OID, DataType::Int32, Arc::new(regtype_oid)),
         ("pg_char_to_encoding", DataType::Int32, Arc::new(encoding)),
     ];
     let udf = |(name, data_type, answer)| {
@@ -87,7 +89,7 @@ impl ScalarUDFImpl for Shape {
     fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         let field = Field::new(self.name, self.data_type.clone(), true);
         let alias = match self.name {
-            OID_ARRAY | "to_regtype" => Some("oid"),
+            OID_ARRAY | REGTYPE_OID | "to_regtype" => Some("oid"),
             _ => None,
         };
         let metadata = alias.map(|alias| HashMap::from([(PG_OID_ALIAS_KEY.to_owned(), alias.to_owned())])).unwrap_or_default();
@@ -214,16 +216,39 @@ fn with_backslash(pattern: &str, escape: &str) -> String {
     out
 }
 
-/// The oid of a type by the name that it has in pg_type or in SQL; NULL if there is none.
-fn to_regtype(arrays: &[ArrayRef], _: usize) -> Result<ArrayRef> {
+/// The oid of a type by the name that it has in pg_type or in SQL.
+fn type_oid(name: &str) -> Option<i32> {
     /// The last oid of the types that Postgres brings.
     const LAST: u32 = 5100;
-    let oid = |name: &str| {
-        let name = name.trim().to_lowercase();
-        (16..LAST).find(|oid| Type::from_oid(*oid).is_some_and(|known| known.name() == name) || format_type(*oid as i32) == name)
+    let lower = name.trim().to_lowercase();
+    let name = lower.strip_prefix("pg_catalog.").unwrap_or(&lower);
+    // Names that the parser of Postgres knows beside those that it shows.
+    let name = match name {
+        "int" => "integer",
+        "decimal" => "numeric",
+        "timestamp" => "timestamp without time zone",
+        "time" => "time without time zone",
+        other => other,
     };
+    let found = (16..LAST).find(|oid| Type::from_oid(*oid).is_some_and(|known| known.name() == name) || format_type(*oid as i32) == name);
+    found.map(|oid| oid as i32)
+}
+
+/// NULL if there is none.
+fn to_regtype(arrays: &[ArrayRef], _: usize) -> Result<ArrayRef> {
     let texts = texts(arrays)?;
-    Ok(Arc::new(texts.as_string::<i32>().iter().map(|name| oid(name?).map(|oid| oid as i32)).collect::<Int32Array>()))
+    Ok(Arc::new(texts.as_string::<i32>().iter().map(|name| type_oid(name?)).collect::<Int32Array>()))
+}
+
+/// Of a name, or of an oid as text. Errs with 42704.
+fn regtype_oid(arrays: &[ArrayRef], _: usize) -> Result<ArrayRef> {
+    let texts = texts(arrays)?;
+    let oid = |name: Option<&str>| -> Result<Option<i32>> {
+        let Some(name) = name else { return Ok(None) };
+        let found = name.trim().parse().ok().or_else(|| type_oid(name));
+        found.map(Some).ok_or_else(|| Error::NotFound { kind: "type", name: name.to_owned() }.into())
+    };
+    Ok(Arc::new(texts.as_string::<i32>().iter().map(oid).collect::<Result<Int32Array>>()?))
 }
 
 /// The number of an encoding: UTF8 is 6, the others are not here.

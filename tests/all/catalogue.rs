@@ -62,6 +62,57 @@ async fn every_type_is_told_with_what_it_is_made_of() {
     server.stop().await;
 }
 
+/// A statement and its rows; columns are parted by a bar.
+const ANSWERS: &[(&str, &[&str])] = &[
+    ("SELECT to_regclass('public.things'), to_regclass('nothing'), to_regclass('nothing') IS NULL", &["things|NULL|t"]),
+    ("SELECT 'things'::regclass, 'things'::regclass::text, 'int8'::regtype, 'integer'::regtype::oid", &["things|things|bigint|23"]),
+    ("SELECT relname FROM pg_class WHERE oid = to_regclass('things') OR oid = 'plain'::regclass ORDER BY 1", &["plain", "things"]),
+    ("SELECT attname FROM pg_attribute WHERE attrelid IN (SELECT 'things'::regclass) AND atttypid = 'bigint'::regtype", &["id"]),
+    (
+        "SELECT quote_literal('it''s'), quote_literal('a\\b'), quote_literal(7), quote_nullable(NULL), quote_literal(NULL) IS NULL",
+        &["'it''s'|E'a\\\\b'|'7'|NULL|t"],
+    ),
+    ("SELECT inet_server_addr(), inet_server_port(), inet_client_addr(), inet_client_port()", &["NULL|NULL|NULL|NULL"]),
+    ("SELECT txid_current() > 2, txid_current_if_assigned() IS NULL", &["t|t"]),
+    ("SELECT pg_postmaster_start_time() <= now(), pg_conf_load_time() = pg_postmaster_start_time()", &["t|t"]),
+    ("SELECT statement_timestamp() = now(), transaction_timestamp() = now()", &["t|t"]),
+    ("SELECT pg_size_pretty(10239), pg_size_pretty(10240), pg_size_pretty(3000000000)", &["10239 bytes|10 kB|2861 MB"]),
+    ("SELECT age(datfrozenxid), age(xmin) FROM pg_database", &["0|0"]),
+    ("SELECT nspname, xmin, ctid, tableoid = 'pg_namespace'::regclass FROM pg_namespace WHERE nspname = 'public'", &["public|0|(0,0)|t"]),
+    ("SELECT n.xmin::text, n.nspname FROM pg_catalog.pg_namespace n WHERE n.xmin::int8 < 10 AND n.nspname = 'public'", &["0|public"]),
+    (
+        "SELECT pg_describe_object(1259, 'things'::regclass, 0), pg_describe_object(1259, 'things'::regclass, 2), pg_describe_object(2615, 2200, 0), \
+         pg_describe_object(1247, 23, 0), pg_describe_object(1260, 10, 0), pg_describe_object(1259, 1, 0)",
+        &["table things|column name of table things|schema public|type integer|role framesql|NULL"],
+    ),
+    (
+        "SELECT pg_describe_object(classid, objid, objsubid), pg_describe_object(refclassid, refobjid, 0) FROM pg_depend",
+        &["index things_pkey|constraint things_pkey on table things"],
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_catalogue_answers_as_in_postgres() {
+    let (server, mut client) = things().await;
+    for (sql, rows) in ANSWERS {
+        assert_eq!(client.rows(sql).await, *rows, "{sql}");
+    }
+    server.stop().await;
+}
+
+/// Statements and the SQLSTATE that each must give.
+const ERRORS: &[(&str, &str)] =
+    &[("SELECT 'nothing'::regclass", "42P01"), ("SELECT 'nothing'::regtype", "42704"), ("SELECT age(now())", "0A000")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_told_by_its_code() {
+    let (server, mut client) = things().await;
+    for (sql, code) in ERRORS {
+        assert_eq!(client.code(sql).await, *code, "{sql}");
+    }
+    server.stop().await;
+}
+
 /// The number of parameters that the statement is described with, and the rows that it gives for values as text.
 async fn described(client: &mut Client, sql: &str, values: &[&str]) -> (usize, Vec<String>) {
     let values: Vec<Option<&[u8]>> = values.iter().map(|value| Some(value.as_bytes())).collect();
