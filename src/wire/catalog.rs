@@ -1,21 +1,18 @@
 //! The catalogue that Postgres clients look into: the schema pg_catalog, its functions, and the rewriting of the queries that read it.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 
 use arrow::compute::concat_batches;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
-use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemTable, MemoryCatalogProviderList, SchemaProvider};
+use datafusion::catalog::{CatalogProvider, MemTable, SchemaProvider};
 use datafusion::datasource::{TableProvider, TableType};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
-use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
-use datafusion_pg_catalog::pg_catalog::{PgCatalogSchemaProvider, PgCatalogStaticTables};
-use parking_lot::Mutex;
 
+use super::builtins::Builtin;
 use super::cancel::{Registered, Registry};
 use super::fill::with_letters;
 use super::information::Information;
@@ -23,7 +20,8 @@ use super::keys::{self, Key};
 use super::notify::Channels;
 use super::server::Life;
 use super::setting::{self, Current};
-use super::{describe, functions, privileges, procedures, relations, rewrite, table_functions};
+use super::shared::{CONSTRAINTS, INDEXES, ROLES, Shared};
+use super::{describe, functions, information, privileges, procedures, relations, rewrite, table_functions};
 use crate::engine::Engine;
 use crate::engine::relation::Relation;
 use crate::engine::roles::{FIRST, Role};
@@ -32,40 +30,12 @@ use crate::error::{Error, Result};
 use crate::plan::parse::Kind;
 
 /// The schema's name.
-const PG_CATALOG: &str = "pg_catalog";
-const INFORMATION_SCHEMA: &str = "information_schema";
-/// Oids of system relations begin here, those of users' at the other, as in Postgres.
-const FIRST_SYSTEM_OID: i32 = 12_000;
-pub(super) const FIRST_USER_OID: i32 = 16_384;
+pub(super) const PG_CATALOG: &str = "pg_catalog";
+pub(super) const INFORMATION_SCHEMA: &str = "information_schema";
 /// The oid of the first role, who owns everything.
 pub(super) const OWNER_OID: i32 = 10;
-/// Under what the oids of roles are kept: no schema has the name.
-const ROLES: &str = " role";
-/// The same for the indexes and constraints of primary keys.
-const INDEXES: &str = " index";
-const CONSTRAINTS: &str = " constraint";
 /// The oid of the schema public.
 pub(super) const PUBLIC_OID: i32 = 2200;
-
-type Fixed = PgCatalogSchemaProvider<Arc<dyn CatalogProviderList>, EmptyContextProvider>;
-
-/// What all connections of a listener share: the relations that never change, and the oids of those that do.
-pub(super) struct Shared {
-    fixed: Fixed,
-    oids: Mutex<Oids>,
-    procedures: OnceLock<Option<RecordBatch>>,
-    types: OnceLock<Option<RecordBatch>>,
-    life: Arc<Life>,
-    /// Who listens to what.
-    pub(super) channels: Arc<Channels>,
-}
-
-#[derive(Default)]
-struct Oids {
-    by_name: BTreeMap<(String, String), i32>,
-    n_user: i32,
-    n_system: i32,
-}
 
 /// A relation as pg_class has it.
 pub(super) struct Listed {
@@ -83,55 +53,6 @@ pub(super) struct Listed {
     pub(super) definition: Option<String>,
     /// Of an index, the key that it is there for.
     pub(super) key: Option<Key>,
-}
-
-impl Shared {
-    pub(super) fn new() -> Result<Shared> {
-        let nothing: Arc<dyn CatalogProviderList> = Arc::new(MemoryCatalogProviderList::new());
-        let fixed = Fixed::try_new(nothing, Arc::new(PgCatalogStaticTables::try_new()?), EmptyContextProvider)?;
-        let (oids, life, channels) = (Mutex::default(), Arc::default(), Arc::default());
-        Ok(Shared { fixed, oids, procedures: OnceLock::new(), types: OnceLock::new(), life, channels })
-    }
-
-    /// The oid of a relation, the one that Postgres has for it where clients know it by heart.
-    fn oid(&self, namespace: &str, name: &str) -> i32 {
-        let known = match (namespace, name) {
-            (PG_CATALOG, "pg_type") => Some(1247),
-            (PG_CATALOG, "pg_attribute") => Some(1249),
-            (PG_CATALOG, "pg_proc") => Some(1255),
-            (PG_CATALOG, "pg_class") => Some(1259),
-            (PG_CATALOG, "pg_authid") => Some(1260),
-            (PG_CATALOG, "pg_database") => Some(1262),
-            (PG_CATALOG, "pg_constraint") => Some(2606),
-            (PG_CATALOG, "pg_namespace") => Some(2615),
-            _ => None,
-        };
-        known.unwrap_or_else(|| self.assigned(namespace, name))
-    }
-
-    fn assigned(&self, namespace: &str, name: &str) -> i32 {
-        let mut oids = self.oids.lock();
-        let Oids { by_name, n_user, n_system } = &mut *oids;
-        let next = || {
-            let (first, count) = if matches!(namespace, "public" | ROLES | INDEXES | CONSTRAINTS) {
-                (FIRST_USER_OID, n_user)
-            } else {
-                (FIRST_SYSTEM_OID, n_system)
-            };
-            *count += 1;
-            first + *count
-        };
-        *by_name.entry((namespace.to_owned(), name.to_owned())).or_insert_with(next)
-    }
-
-    /// Forgets the oids of relations that are gone, so that names that come and go leave nothing behind.
-    fn retain(&self, listed: &[Listed]) {
-        self.oids.lock().by_name.retain(|(namespace, name), _| match namespace.as_str() {
-            "" | ROLES => true,
-            INDEXES | CONSTRAINTS => listed.iter().any(|one| one.kind == 'i' && one.name == *name),
-            namespace => listed.iter().any(|one| one.namespace == namespace && one.name == *name),
-        });
-    }
 }
 
 /// The schema pg_catalog of one connection.
@@ -166,7 +87,7 @@ impl PgCatalog {
         names.into_iter().map(|name| (namespace_oid(&self.shared, &name), name)).collect()
     }
 
-    /// Every relation but those of information_schema.
+    /// Every relation.
     pub(super) async fn listed(&self) -> datafusion::error::Result<Vec<Listed>> {
         let relations = self.engine.upgrade().map(|engine| engine.relations()).unwrap_or_default();
         let mut listed = Vec::new();
@@ -212,6 +133,10 @@ impl PgCatalog {
             let oid = self.shared.oid(PG_CATALOG, &name);
             listed.push(Listed { oid, namespace: PG_CATALOG.into(), name, kind: 'r', schema, definition: None, key: None });
         }
+        for (name, schema) in information::schemas(self) {
+            let (oid, name, schema) = (self.shared.oid(INFORMATION_SCHEMA, name), (*name).to_owned(), Arc::clone(schema));
+            listed.push(Listed { oid, namespace: INFORMATION_SCHEMA.into(), name, kind: 'v', schema, definition: None, key: None });
+        }
         self.shared.retain(&listed);
         Ok(listed)
     }
@@ -245,7 +170,7 @@ impl PgCatalog {
     async fn columns(&self, name: &str) -> datafusion::error::Result<Option<SchemaRef>> {
         match relations::schema(name) {
             Some(schema) => Ok(Some(schema)),
-            None => Ok(self.shared.fixed.build_table_by_name(name)?.map(|table| table.schema())),
+            None => Ok(self.shared.fixed.build_table_by_name(name)?.map(|table| as_of_16(table.schema()))),
         }
     }
 
@@ -275,6 +200,11 @@ impl PgCatalog {
     /// Since when the listener is there.
     pub(super) fn life(&self) -> &Arc<Life> {
         &self.shared.life
+    }
+
+    /// The functions that Postgres brings, by oid.
+    pub(super) fn builtins(&self) -> &[Builtin] {
+        self.shared.builtins()
     }
 
     /// Whether a role may do everything.
@@ -375,6 +305,18 @@ impl PgCatalog {
     }
 }
 
+/// The rows that were brought are those of PostgreSQL 17, which has one column under another name than 16, whose manners these are.
+fn as_of_16(schema: SchemaRef) -> SchemaRef {
+    if schema.index_of("colllocale").is_err() {
+        return schema;
+    }
+    let named = |field: &Arc<Field>| match field.name().as_str() {
+        "colllocale" => Arc::new(field.as_ref().clone().with_name("colliculocale")),
+        _ => Arc::clone(field),
+    };
+    Arc::new(Schema::new(schema.fields().iter().map(named).collect::<Vec<_>>()))
+}
+
 /// The query of a view's definition: what stands behind its first AS outside of parentheses.
 fn query_of(definition: &str) -> String {
     let dialect = PostgreSqlDialect {};
@@ -434,7 +376,21 @@ impl SchemaProvider for PgCatalog {
         if let Some(batch) = made {
             return Ok(Some(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)));
         }
-        self.shared.fixed.table(name).await
+        match self.shared.fixed.table(name).await? {
+            Some(table) if as_of_16(table.schema()) != table.schema() => {
+                let rows = SessionContext::new().read_table(table)?.collect().await?;
+                let rows = rows
+                    .into_iter()
+                    .map(|rows| {
+                        let schema = as_of_16(rows.schema());
+                        rows.with_schema(schema)
+                    })
+                    .collect::<Result<Vec<_>, _>>()?;
+                let Some(first) = rows.first() else { return Ok(None) };
+                Ok(Some(Arc::new(MemTable::try_new(first.schema(), vec![rows])?)))
+            }
+            table => Ok(table),
+        }
     }
 
     fn table_exist(&self, name: &str) -> bool {
@@ -472,7 +428,7 @@ pub(super) fn install(
     describe::register(context, &catalog);
     describe::register_describe(context, &catalog);
     keys::register(context, &catalog);
-    procedures::register(context);
+    procedures::register(context, &catalog);
     table_functions::register(context, &current, &shared.channels, registered.pid);
     setting::register(context, &current);
     let engine = Arc::downgrade(session.engine());

@@ -12,13 +12,13 @@ use tokio::sync::futures::OwnedNotified;
 
 use super::block::Block;
 use super::cancel::{Registered, Registry};
-use super::catalog::Shared;
 use super::errors::{self, Ended};
 use super::notify::{self, Ear};
 use super::portal::Portal;
 use super::prepared::Prepared;
 use super::recent::Recent;
 use super::setting::Current;
+use super::shared::Shared;
 use super::socket::{self, Reader, Writer};
 use super::startup::{self, Reported};
 use super::tls::Tls;

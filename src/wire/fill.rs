@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Float32Array, Int16Array, Int32Array, ListArray, ListBuilder, StringArray, StringBuilder,
-    TimestampMicrosecondArray, new_null_array,
+    ArrayRef, BooleanArray, Float32Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray, ListArray, ListBuilder,
+    StringArray, StringBuilder, TimestampMicrosecondArray, new_null_array,
 };
-use arrow::datatypes::{DataType, Field, Int16Type, Schema, TimeUnit};
+use arrow::datatypes::{DataType, Field, Int16Type, IntervalMonthDayNanoType, IntervalUnit, Schema, TimeUnit};
 use arrow::record_batch::RecordBatch;
 use arrow_pg::datatypes::{PG_CHAR_KEY, PG_OID_ALIAS_KEY};
 use datafusion::error::Result;
@@ -20,6 +20,9 @@ pub(super) enum Fill {
     /// Oids.
     Oid(Vec<i32>),
     Int4(Vec<i32>),
+    Int8(Vec<i64>),
+    /// Intervals, in seconds.
+    Seconds(Vec<i32>),
     Int2(Vec<i16>),
     Float4(f32),
     Bool(Vec<bool>),
@@ -70,6 +73,8 @@ pub(super) fn schema_of(columns: &Columns) -> Schema {
         Fill::Oid(_) | Fill::OneOid(_) => oid(name),
         Fill::Int4(_) | Fill::Number(_) | Fill::OptionalInt4(_) | Fill::NullInt4 => Field::new(*name, DataType::Int32, true),
         Fill::Int2(_) => Field::new(*name, DataType::Int16, true),
+        Fill::Int8(_) => Field::new(*name, DataType::Int64, true),
+        Fill::Seconds(_) => Field::new(*name, DataType::Interval(IntervalUnit::MonthDayNano), true),
         Fill::Float4(_) => Field::new(*name, DataType::Float32, true),
         Fill::Bool(_) | Fill::Flag(_) => Field::new(*name, DataType::Boolean, true),
         Fill::Text(_) | Fill::Word(_) | Fill::Null => Field::new(*name, DataType::Utf8, true),
@@ -135,6 +140,11 @@ fn array(fill: Fill, n_rows: usize) -> ArrayRef {
     match fill {
         Fill::Oid(values) | Fill::Int4(values) => Arc::new(Int32Array::from(values)),
         Fill::Int2(values) => Arc::new(Int16Array::from(values)),
+        Fill::Int8(values) => Arc::new(Int64Array::from(values)),
+        Fill::Seconds(values) => {
+            let interval = |seconds: i32| IntervalMonthDayNanoType::make_value(0, 0, i64::from(seconds) * 1_000_000_000);
+            Arc::new(IntervalMonthDayNanoArray::from_iter_values(values.into_iter().map(interval)))
+        }
         Fill::Float4(value) => Arc::new(Float32Array::from(vec![value; n_rows])),
         Fill::Bool(values) => Arc::new(BooleanArray::from(values)),
         Fill::Text(values) => Arc::new(StringArray::from(values)),

@@ -22,7 +22,7 @@ use crate::error::Error;
 const VERSION: &str = concat!("PostgreSQL 16.4 (framesql ", env!("CARGO_PKG_VERSION"), ")");
 
 /// Whether objects are found without their schema: there is nothing that hides another.
-const VISIBLE: [&str; 9] = [
+const VISIBLE: [&str; 12] = [
     "pg_function_is_visible",
     "pg_type_is_visible",
     "pg_operator_is_visible",
@@ -31,6 +31,9 @@ const VISIBLE: [&str; 9] = [
     "pg_collation_is_visible",
     "pg_conversion_is_visible",
     "pg_ts_config_is_visible",
+    "pg_ts_dict_is_visible",
+    "pg_ts_parser_is_visible",
+    "pg_ts_template_is_visible",
     "pg_statistics_obj_is_visible",
 ];
 
@@ -235,6 +238,8 @@ pub(super) fn format_type(oid: i32) -> String {
         Type::TIMESTAMP => "timestamp without time zone",
         Type::TIMESTAMPTZ => "timestamp with time zone",
         Type::VARBIT => "bit varying",
+        // Words of SQL are quoted.
+        Type::ANY => "\"any\"",
         ref other => match other.name().strip_prefix('_') {
             Some(element) => return format!("{element}[]"),
             None => other.name(),

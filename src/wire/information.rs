@@ -1,22 +1,23 @@
 //! The schema information_schema: the same objects as in pg_catalog, under the names and types of the SQL standard, as Postgres spells them.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
-use arrow::datatypes::Field;
+use arrow::datatypes::{Field, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{MemTable, SchemaProvider, TableProvider};
 use datafusion::error::Result;
 use pgwire::api::Type;
 
 use super::catalog::{Listed, PgCatalog};
-use super::fill::{Columns, Fill, rows_of, some};
+use super::fill::{Columns, Fill, rows_of, schema_of, some};
 use super::functions::format_type;
 use super::{columns, keys, procedures};
 use crate::engine::roles::{FIRST, Grant, PUBLIC};
 
 /// The relations, in name order; those without a maker have no rows, as framesql has none of what they list.
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 20] = [
     "applicable_roles",
+    "character_sets",
     "check_constraints",
     "column_privileges",
     "columns",
@@ -70,6 +71,12 @@ impl SchemaProvider for Information {
     }
 }
 
+/// The relations with their columns, which are the same for all.
+pub(super) fn schemas(catalog: &PgCatalog) -> &'static [(&'static str, SchemaRef)] {
+    static SCHEMAS: OnceLock<Vec<(&'static str, SchemaRef)>> = OnceLock::new();
+    SCHEMAS.get_or_init(|| NAMES.iter().map(|name| (*name, Arc::new(schema_of(&relation(name, catalog, &[]).0)))).collect())
+}
+
 fn relation(name: &str, catalog: &PgCatalog, listed: &[Listed]) -> (Columns, usize) {
     let database = &catalog.database;
     match name {
@@ -80,6 +87,7 @@ fn relation(name: &str, catalog: &PgCatalog, listed: &[Listed]) -> (Columns, usi
         "applicable_roles" => {
             (vec![("grantee", Fill::Text(Vec::new())), ("role_name", Fill::Text(Vec::new())), ("is_grantable", Fill::Text(Vec::new()))], 0)
         }
+        "character_sets" => character_sets(database),
         "enabled_roles" => (vec![("role_name", Fill::Text(vec![Some(catalog.user.clone())]))], 1),
         "role_table_grants" => privileges(catalog, listed, false),
         "table_privileges" => privileges(catalog, listed, true),
@@ -285,6 +293,21 @@ fn column_privileges(catalog: &PgCatalog, listed: &[Listed]) -> (Columns, usize)
         ("is_grantable", Fill::Word("NO")),
     ];
     (columns, rows.len())
+}
+
+/// The one encoding.
+fn character_sets(database: &str) -> (Columns, usize) {
+    let columns = vec![
+        ("character_set_catalog", Fill::Null),
+        ("character_set_schema", Fill::Null),
+        ("character_set_name", Fill::Word("UTF8")),
+        ("character_repertoire", Fill::Word("UCS")),
+        ("form_of_use", Fill::Word("UTF8")),
+        ("default_collate_catalog", Fill::Text(vec![Some(database.to_owned())])),
+        ("default_collate_schema", Fill::Word("pg_catalog")),
+        ("default_collate_name", Fill::Word("C")),
+    ];
+    (columns, 1)
 }
 
 /// A relation without rows; it has the columns that the standard gives it.

@@ -13,7 +13,8 @@ use framesql_udfs::aggregate::aggregates;
 use framesql_udfs::function::functions;
 use pgwire::api::Type;
 
-use super::catalog::{OWNER_OID, PUBLIC_OID};
+use super::builtins::Builtin;
+use super::catalog::{OWNER_OID, PUBLIC_OID, PgCatalog};
 use super::fill::{Columns, Fill, rows_of, some};
 use crate::error::Error;
 
@@ -227,42 +228,52 @@ pub(super) fn description(oid: i32) -> Option<String> {
 }
 
 /// Registers the functions about functions.
-pub(super) fn register(context: &SessionContext) {
+pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>) {
     type Text = fn(&Procedure) -> String;
-    let texts: [(&str, Text); 4] = [
-        ("pg_get_functiondef", Procedure::definition),
-        ("pg_get_function_result", |p| p.result.clone()),
-        ("pg_get_function_arguments", |p| p.arguments.clone()),
-        ("pg_get_function_identity_arguments", |p| p.arguments.clone()),
+    type BuiltinText = fn(&Builtin) -> Option<String>;
+    let texts: [(&str, Text, BuiltinText); 4] = [
+        ("pg_get_functiondef", Procedure::definition, Builtin::definition),
+        ("pg_get_function_result", |p| p.result.clone(), |b| Some(b.result.clone())),
+        ("pg_get_function_arguments", |p| p.arguments.clone(), |b| Some(b.arguments.clone())),
+        ("pg_get_function_identity_arguments", |p| p.arguments.clone(), |b| Some(b.arguments.clone())),
     ];
-    for (name, text) in texts {
+    for (name, text, builtin_text) in texts {
+        let held = Arc::clone(catalog);
         let answer = move |arguments: &[ColumnarValue]| -> Result<ColumnarValue> {
             let arrays = ColumnarValue::values_to_arrays(arguments)?;
             let Some(first) = arrays.first() else { return datafusion::common::exec_err!("an oid is needed") };
             let oids = cast(first, &DataType::Int32)?;
-            let of = |oid: Option<i32>| all().iter().find(|p| Some(p.oid) == oid).map(text);
+            let builtins = held.builtins();
+            let of = |oid: Option<i32>| {
+                let builtin = builtins.binary_search_by_key(&oid?, |builtin| builtin.oid).ok().and_then(|at| builtins.get(at));
+                all().iter().find(|p| Some(p.oid) == oid).map(text).or_else(|| builtin_text(builtin?))
+            };
             Ok(ColumnarValue::Array(Arc::new(oids.as_primitive::<Int32Type>().iter().map(of).collect::<StringArray>())))
         };
         let signature = Signature::new(TypeSignature::VariadicAny, Volatility::Stable);
         context.register_udf(SimpleScalarUDF::new_with_signature(name, signature, DataType::Utf8, Arc::new(answer)).into());
     }
-    let answer = |arguments: &[ColumnarValue]| -> Result<ColumnarValue> {
+    let held = Arc::clone(catalog);
+    let answer = move |arguments: &[ColumnarValue]| -> Result<ColumnarValue> {
         let arrays = ColumnarValue::values_to_arrays(arguments)?;
         let Some(first) = arrays.first() else { return datafusion::common::exec_err!("a name is needed") };
         let texts = cast(first, &DataType::Utf8)?;
-        let oids = texts.as_string::<i32>().iter().map(|name| name.map(oid_of).transpose());
+        let oids = texts.as_string::<i32>().iter().map(|name| name.map(|name| oid_of(name, held.builtins())).transpose());
         Ok(ColumnarValue::Array(Arc::new(oids.collect::<Result<arrow::array::Int32Array>>()?)))
     };
     let signature = Signature::new(TypeSignature::Any(1), Volatility::Stable);
     context.register_udf(SimpleScalarUDF::new_with_signature(PROCEDURE_OID, signature, DataType::Int32, Arc::new(answer)).into());
 }
 
-/// The oid of a function by its name, perhaps behind a schema's and before its arguments. Errs with 42883.
-fn oid_of(text: &str) -> Result<i32> {
-    let name = text.split('(').next().unwrap_or(text).trim();
-    let name = name.rsplit('.').next().unwrap_or(name).trim_matches('"');
-    let found = all().iter().find(|p| p.name.eq_ignore_ascii_case(name)).map(|p| p.oid);
-    found.ok_or_else(|| {
+/// The oid of a function by its name, perhaps behind a schema's and before its arguments; of several without arguments it is the first. Errs with 42883.
+fn oid_of(text: &str, builtins: &[Builtin]) -> Result<i32> {
+    let (name, arguments) = text.split_once('(').map_or((text, None), |(name, rest)| (name, Some(rest.trim_end().trim_end_matches(')'))));
+    let name = name.rsplit('.').next().unwrap_or(name).trim().trim_matches('"');
+    let own = all().iter().find(|p| p.name.eq_ignore_ascii_case(name)).map(|p| p.oid);
+    let bare = |arguments: &str| arguments.to_lowercase().replace(' ', "");
+    let same = |b: &&Builtin| arguments.is_none_or(|arguments| bare(arguments) == bare(&b.arguments));
+    let mut named = builtins.iter().filter(|b| b.name.eq_ignore_ascii_case(name));
+    own.or_else(|| named.find(same).map(|b| b.oid)).ok_or_else(|| {
         DataFusionError::from(Error::Data { code: "42883", message: format!("function \"{text}\" does not exist"), detail: None })
     })
 }

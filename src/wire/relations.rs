@@ -11,12 +11,12 @@ use super::catalog::{Listed, OWNER_OID, PUBLIC_OID, PgCatalog};
 use super::describe::Descriptions;
 use super::fill::{Columns, Fill, rows_of, schema_of, some};
 use super::information::is_table;
-use super::{columns, keys, privileges};
+use super::{columns, keys, privileges, server_relations};
 use crate::engine::roles::{FIRST, Grant, Role};
 use crate::settings::SessionSetting;
 
 /// The relations below.
-pub(super) const NAMES: [&str; 19] = [
+pub(super) const NAMES: [&str; 23] = [
     "pg_attribute",
     "pg_class",
     "pg_constraint",
@@ -36,6 +36,10 @@ pub(super) const NAMES: [&str; 19] = [
     "pg_views",
     "pg_stat_activity",
     "pg_stat_database",
+    "pg_timezone_names",
+    "pg_prepared_statements",
+    "pg_cursors",
+    "pg_user_mappings",
 ];
 
 /// The oid of the one database that a connection knows: the first of those that users make, as tools leave out what is before it.
@@ -128,7 +132,8 @@ impl Snapshot {
             "pg_tables" => self.of_kind('r').count(),
             "pg_views" => self.of_kind('v').count(),
             "pg_matviews" => self.of_kind('m').count(),
-            _ => 1,
+            "pg_database" | "pg_stat_database" => 1,
+            other => server_relations::n_rows(other),
         }
     }
 
@@ -153,7 +158,7 @@ impl Snapshot {
             "pg_matviews" => self.views('m', "matviewname", "matviewowner", true),
             "pg_stat_activity" => self.pg_stat_activity(),
             "pg_stat_database" => self.pg_stat_database(),
-            _ => return None,
+            other => return server_relations::columns(other),
         })
     }
 

@@ -9,8 +9,8 @@ use datafusion::sql::sqlparser::keywords::{ALL_KEYWORDS, ALL_KEYWORDS_INDEX, RES
 
 use super::fill::{Columns, Fill, rows_of, some};
 use super::notify::Channels;
-use super::relations;
 use super::setting::Current;
+use super::{relations, server_relations};
 
 type Make = Box<dyn Fn() -> (Columns, usize) + Send + Sync>;
 
@@ -48,7 +48,7 @@ pub(super) fn register(context: &SessionContext, current: &Arc<Current>, channel
         }),
     );
     add("pg_available_extensions", Box::new(|| (texts(&["name", "default_version", "installed_version", "comment"]), 0)));
-    add("pg_timezone_names", Box::new(zones));
+    add("pg_timezone_names", Box::new(|| (server_relations::zones(), chrono_tz::TZ_VARIANTS.len())));
     add("pg_partition_ancestors", Box::new(|| (vec![("relid", Fill::Oid(Vec::new()))], 0)));
 }
 
@@ -66,9 +66,4 @@ fn keywords() -> (Columns, usize) {
         ("catdesc", some(reserved.iter().map(|reserved| if *reserved { "reserved" } else { "unreserved" }))),
     ];
     (columns, ALL_KEYWORDS.len())
-}
-
-fn zones() -> (Columns, usize) {
-    let names = || chrono_tz::TZ_VARIANTS.iter();
-    (vec![("name", some(names().map(|zone| zone.name())))], chrono_tz::TZ_VARIANTS.len())
 }
