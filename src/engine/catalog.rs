@@ -12,7 +12,7 @@ use datafusion::datasource::empty::EmptyTable;
 use framesql_udfs::figure::{FigureKind, Figures};
 use parking_lot::{RwLock, RwLockWriteGuard};
 
-use super::relation::Relation;
+use super::relation::{Declared, Relation};
 use crate::error::{Error, Result};
 use crate::frame::rows::RowSource;
 use crate::frame::source::Source;
@@ -21,7 +21,7 @@ use crate::plan::names::Names;
 use crate::plan::parse::Kind;
 use crate::plan::table::SourceTable;
 use crate::view::materialized::{MaterializedView, ViewSource};
-use crate::view::table::{NUMBERED, Numbered, Table};
+use crate::view::table::{NUMBERED, Numbered, Table, TableColumn};
 
 /// What an object is.
 #[derive(Clone, Debug)]
@@ -158,6 +158,19 @@ impl Object {
     }
 }
 
+impl Object {
+    /// How its columns were declared.
+    fn declared(&self) -> Vec<Declared> {
+        let Body::Table(table) = &self.body else { return Vec::new() };
+        let of = |column: &TableColumn| Declared {
+            sql_type: column.sql_type.clone(),
+            max_chars: column.max_chars,
+            default: column.default.clone(),
+        };
+        table.columns().iter().map(of).collect()
+    }
+}
+
 /// The objects; every session's schema public.
 #[derive(Debug, Default)]
 pub struct Catalog {
@@ -239,6 +252,7 @@ impl Catalog {
             kind: o.kind(),
             schema: o.schema(),
             primary_key: o.primary_key(),
+            declared: o.declared(),
             name: o.name,
             definition: o.definition,
         };

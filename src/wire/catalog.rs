@@ -20,10 +20,10 @@ use super::keys::{self, Key};
 use super::notify::Channels;
 use super::server::Life;
 use super::setting::{self, Current};
-use super::shared::{CONSTRAINTS, INDEXES, ROLES, Shared};
-use super::{describe, functions, information, privileges, procedures, relations, rewrite, table_functions};
+use super::shared::{CONSTRAINTS, DEFAULTS, INDEXES, ROLES, Shared};
+use super::{defaults, describe, empty, functions, information, modifiers, privileges, procedures, relations, rewrite, table_functions};
 use crate::engine::Engine;
-use crate::engine::relation::Relation;
+use crate::engine::relation::{Declared, Relation};
 use crate::engine::roles::{FIRST, Role};
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
@@ -53,6 +53,14 @@ pub(super) struct Listed {
     pub(super) definition: Option<String>,
     /// Of an index, the key that it is there for.
     pub(super) key: Option<Key>,
+    /// Of each column of a table, how it was declared.
+    pub(super) declared: Vec<Declared>,
+}
+
+impl Listed {
+    fn new(oid: i32, namespace: &str, name: String, kind: char, schema: SchemaRef) -> Listed {
+        Listed { oid, namespace: namespace.to_owned(), name, kind, schema, definition: None, key: None, declared: Vec::new() }
+    }
 }
 
 /// The schema pg_catalog of one connection.
@@ -87,8 +95,8 @@ impl PgCatalog {
         names.into_iter().map(|name| (namespace_oid(&self.shared, &name), name)).collect()
     }
 
-    /// Every relation.
-    pub(super) async fn listed(&self) -> datafusion::error::Result<Vec<Listed>> {
+    /// What users have made, with the indexes of the tables.
+    pub(super) fn own_relations(&self) -> Vec<Listed> {
         let relations = self.engine.upgrade().map(|engine| engine.relations()).unwrap_or_default();
         let mut listed = Vec::new();
         for relation in relations {
@@ -101,18 +109,16 @@ impl PgCatalog {
             };
             let oid = self.shared.oid("public", &relation.name);
             let index = self.index(&relation, oid);
-            let definition = Some(relation.definition);
-            listed.push(Listed {
-                oid,
-                namespace: "public".into(),
-                name: relation.name,
-                kind,
-                schema: relation.schema,
-                definition,
-                key: None,
-            });
+            let (definition, declared) = (Some(relation.definition), relation.declared);
+            listed.push(Listed { definition, declared, ..Listed::new(oid, "public", relation.name, kind, relation.schema) });
             listed.extend(index);
         }
+        listed
+    }
+
+    /// Every relation.
+    pub(super) async fn listed(&self) -> datafusion::error::Result<Vec<Listed>> {
+        let mut listed = self.own_relations();
         let parent = self.parent.upgrade();
         for namespace in
             parent.iter().flat_map(|parent| parent.schema_names()).filter(|name| !matches!(name.as_str(), PG_CATALOG | INFORMATION_SCHEMA))
@@ -125,17 +131,17 @@ impl PgCatalog {
                 let Some(table) = provider.table(&name).await? else { continue };
                 let kind = if table.table_type() == TableType::Base && namespace == "public" { 'r' } else { 'v' };
                 let oid = self.shared.oid(&namespace, &name);
-                listed.push(Listed { oid, namespace: namespace.clone(), name, kind, schema: table.schema(), definition: None, key: None });
+                listed.push(Listed::new(oid, &namespace, name, kind, table.schema()));
             }
         }
         for name in self.table_names() {
             let Some(schema) = self.columns(&name).await? else { continue };
             let oid = self.shared.oid(PG_CATALOG, &name);
-            listed.push(Listed { oid, namespace: PG_CATALOG.into(), name, kind: 'r', schema, definition: None, key: None });
+            listed.push(Listed::new(oid, PG_CATALOG, name, 'r', schema));
         }
         for (name, schema) in information::schemas(self) {
-            let (oid, name, schema) = (self.shared.oid(INFORMATION_SCHEMA, name), (*name).to_owned(), Arc::clone(schema));
-            listed.push(Listed { oid, namespace: INFORMATION_SCHEMA.into(), name, kind: 'v', schema, definition: None, key: None });
+            let oid = self.shared.oid(INFORMATION_SCHEMA, name);
+            listed.push(Listed::new(oid, INFORMATION_SCHEMA, (*name).to_owned(), 'v', Arc::clone(schema)));
         }
         self.shared.retain(&listed);
         Ok(listed)
@@ -153,7 +159,12 @@ impl PgCatalog {
             places: places.into_iter().map(|at| at as i16 + 1).collect(),
         };
         let oid = self.shared.oid(INDEXES, &name);
-        Some(Listed { oid, namespace: "public".into(), name, kind: 'i', schema, definition: None, key: Some(key) })
+        Some(Listed { key: Some(key), ..Listed::new(oid, "public", name, 'i', schema) })
+    }
+
+    /// The oid of a column's default.
+    pub(super) fn default_oid(&self, table: &str, column: &str) -> i32 {
+        self.shared.assigned(DEFAULTS, &format!("{table}\0{column}"))
     }
 
     /// The index, table and columns of a primary key by the oid of its index, or of its constraint.
@@ -426,6 +437,8 @@ pub(super) fn install(
     functions::register(context, &catalog, registered.pid);
     privileges::register(context, &catalog, registry);
     describe::register(context, &catalog);
+    defaults::register(context, &catalog);
+    modifiers::register(context);
     describe::register_describe(context, &catalog);
     keys::register(context, &catalog);
     procedures::register(context, &catalog);
@@ -434,7 +447,13 @@ pub(super) fn install(
     let engine = Arc::downgrade(session.engine());
     // A session holds its rewrite, and the engine: this must not hold it back.
     session.set_rewrite(Arc::new(move |query| {
-        rewrite::rewrite(query, || engine.upgrade().is_some_and(|engine| engine.relations().iter().any(|one| !one.primary_key.is_empty())))
+        rewrite::rewrite(query, || {
+            let relations = engine.upgrade().map(|engine| engine.relations()).unwrap_or_default();
+            empty::There {
+                keys: relations.iter().any(|one| !one.primary_key.is_empty()),
+                defaults: relations.iter().any(|one| one.declared.iter().any(|column| !column.default.is_null())),
+            }
+        })
     }));
     Ok(current)
 }

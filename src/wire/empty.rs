@@ -14,9 +14,8 @@ use crate::plan::column_names as names;
 const OF_KEYS: [&str; 2] = ["pg_constraint", "pg_index"];
 
 /// Relations of pg_catalog of which framesql has no rows: it has no triggers, policies, partitions, and its users make no aggregates.
-const EMPTY: [&str; 27] = [
+const EMPTY: [&str; 26] = [
     "pg_aggregate",
-    "pg_attrdef",
     "pg_auth_members",
     "pg_db_role_setting",
     "pg_default_acl",
@@ -50,8 +49,17 @@ const AGGREGATES: [&str; 12] =
 
 /// A SELECT over a relation without rows has none: what DataFusion cannot plan in it need not be planned.
 pub(super) struct Emptied {
-    /// Whether a table has a primary key.
+    /// What has rows.
+    pub(super) there: There,
+}
+
+/// What tables have, of which relations of the catalogue tell.
+#[derive(Clone, Copy, Default)]
+pub(super) struct There {
+    /// Whether one has a primary key.
     pub(super) keys: bool,
+    /// Whether a column has a default.
+    pub(super) defaults: bool,
 }
 
 impl VisitorMut for Emptied {
@@ -59,11 +67,11 @@ impl VisitorMut for Emptied {
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         match expr {
-            Expr::Subquery(query) if without_rows(query, self.keys) => *expr = null(),
-            Expr::Subquery(query) if counts_nothing(query, self.keys) => {
+            Expr::Subquery(query) if without_rows(query, self.there) => *expr = null(),
+            Expr::Subquery(query) if counts_nothing(query, self.there) => {
                 *expr = Expr::Value(Value::Number("0".into(), false).with_empty_span())
             }
-            Expr::Exists { subquery, negated } if without_rows(subquery, self.keys) => *expr = boolean(*negated),
+            Expr::Exists { subquery, negated } if without_rows(subquery, self.there) => *expr = boolean(*negated),
             _ => {}
         }
         ControlFlow::Continue(())
@@ -72,10 +80,10 @@ impl VisitorMut for Emptied {
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         if let Some(with) = query.with.as_mut().filter(|with| with.recursive) {
             // A recursion over what has no rows is its first step.
-            let steps = with.cte_tables.iter_mut().map(|table| first_step(&mut table.query, self.keys)).collect::<Vec<_>>();
+            let steps = with.cte_tables.iter_mut().map(|table| first_step(&mut table.query, self.there)).collect::<Vec<_>>();
             with.recursive = !steps.into_iter().all(|plain| plain);
         }
-        empty_branches(query.body.as_mut(), self.keys);
+        empty_branches(query.body.as_mut(), self.there);
         // The columns that it was sorted by may be gone.
         if matches!(query.body.as_ref(), SetExpr::Select(select) if select.from.is_empty()) {
             query.order_by = None;
@@ -85,9 +93,9 @@ impl VisitorMut for Emptied {
 }
 
 /// Leaves only what a recursion begins with if its step reads nothing, and says whether it did.
-fn first_step(query: &mut Query, keys: bool) -> bool {
+fn first_step(query: &mut Query, there: There) -> bool {
     let SetExpr::SetOperation { left, right, .. } = query.body.as_mut() else { return false };
-    if !matches!(right.as_ref(), SetExpr::Select(select) if reads_nothing(select, keys) && !aggregates(select)) {
+    if !matches!(right.as_ref(), SetExpr::Select(select) if reads_nothing(select, there) && !aggregates(select)) {
         return false;
     }
     let first =
@@ -96,25 +104,25 @@ fn first_step(query: &mut Query, keys: bool) -> bool {
     true
 }
 
-fn empty_branches(body: &mut SetExpr, keys: bool) {
+fn empty_branches(body: &mut SetExpr, there: There) {
     match body {
         SetExpr::SetOperation { left, right, .. } => {
-            empty_branches(left, keys);
-            empty_branches(right, keys);
+            empty_branches(left, there);
+            empty_branches(right, there);
         }
-        SetExpr::Select(select) if reads_nothing(select, keys) && !aggregates(select) => make_empty(select),
+        SetExpr::Select(select) if reads_nothing(select, there) && !aggregates(select) => make_empty(select),
         _ => {}
     }
 }
 
-fn without_rows(query: &Query, keys: bool) -> bool {
-    matches!(query.body.as_ref(), SetExpr::Select(select) if reads_nothing(select, keys) && !aggregates(select))
+fn without_rows(query: &Query, there: There) -> bool {
+    matches!(query.body.as_ref(), SetExpr::Select(select) if reads_nothing(select, there) && !aggregates(select))
 }
 
-fn counts_nothing(query: &Query, keys: bool) -> bool {
+fn counts_nothing(query: &Query, there: There) -> bool {
     let SetExpr::Select(select) = query.body.as_ref() else { return false };
     let [SelectItem::UnnamedExpr(Expr::Function(function))] = select.projection.as_slice() else { return false };
-    reads_nothing(select, keys) && last(&function.name).as_deref() == Some("count") && plain_groups(select)
+    reads_nothing(select, there) && last(&function.name).as_deref() == Some("count") && plain_groups(select)
 }
 
 pub(super) fn plain_groups(select: &Select) -> bool {
@@ -122,7 +130,7 @@ pub(super) fn plain_groups(select: &Select) -> bool {
 }
 
 /// Whether a relation without rows is among those that each row must be taken from.
-fn reads_nothing(select: &Select, keys: bool) -> bool {
+fn reads_nothing(select: &Select, there: There) -> bool {
     select.selection.as_ref().is_some_and(no_key)
         || select.from.iter().any(|table| {
             // A RIGHT or FULL JOIN gives rows of its other side.
@@ -130,8 +138,8 @@ fn reads_nothing(select: &Select, keys: bool) -> bool {
                 |join: &JoinOperator| matches!(join, JoinOperator::Right(_) | JoinOperator::RightOuter(_) | JoinOperator::FullOuter(_));
             let inner = |join: &JoinOperator| matches!(join, JoinOperator::Join(_) | JoinOperator::Inner(_) | JoinOperator::CrossJoin(_));
             !table.joins.iter().any(|join| optional(&join.join_operator))
-                && (is_empty(&table.relation, keys)
-                    || table.joins.iter().any(|join| inner(&join.join_operator) && is_empty(&join.relation, keys)))
+                && (is_empty(&table.relation, there)
+                    || table.joins.iter().any(|join| inner(&join.join_operator) && is_empty(&join.relation, there)))
         })
 }
 
@@ -161,14 +169,18 @@ fn no_key(condition: &Expr) -> bool {
     }
 }
 
-fn is_empty(relation: &TableFactor, keys: bool) -> bool {
+fn is_empty(relation: &TableFactor, there: There) -> bool {
     match relation {
         TableFactor::Table { name, args: None, .. } => {
             let qualified =
                 name.0.len() == 1 || name.0.first().and_then(|part| part.as_ident()).is_some_and(|schema| schema.value == "pg_catalog");
-            qualified && last(name).is_some_and(|name| EMPTY.contains(&name.as_str()) || !keys && OF_KEYS.contains(&name.as_str()))
+            let empty = |name: &str| match name {
+                "pg_attrdef" => !there.defaults,
+                name => EMPTY.contains(&name) || !there.keys && OF_KEYS.contains(&name),
+            };
+            qualified && last(name).is_some_and(|name| empty(&name))
         }
-        TableFactor::Derived { subquery, .. } => without_rows(subquery, keys),
+        TableFactor::Derived { subquery, .. } => without_rows(subquery, there),
         _ => false,
     }
 }

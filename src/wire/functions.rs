@@ -41,14 +41,13 @@ const VISIBLE: [&str; 12] = [
 const ALLOWED: [&str; 3] = ["has_function_privilege", "has_language_privilege", "has_type_privilege"];
 
 /// Texts of things that framesql has none of: triggers, rules, partitions, defaults.
-const NOTHING: [&str; 12] = [
+const NOTHING: [&str; 11] = [
     "pg_get_function_sqlbody",
     "pg_tablespace_location",
     "pg_last_wal_receive_lsn",
     "pg_last_wal_replay_lsn",
     "pg_last_xact_replay_timestamp",
     "pg_stat_get_backend_idset",
-    "pg_get_expr",
     "pg_get_triggerdef",
     "pg_get_ruledef",
     "pg_get_partkeydef",
@@ -101,7 +100,6 @@ pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>, pid: 
     for name in ZERO {
         context.register_udf(constant(name, ScalarValue::from(0i64)));
     }
-    context.register_udf(of_oid("format_type", DataType::Utf8, |oids| text(oids.map(|oid| oid.map(format_type)))));
     let held = Arc::clone(catalog);
     context.register_udf(of_oid("pg_table_is_visible", DataType::Boolean, move |oids| {
         Arc::new(oids.map(|oid| oid.map(|oid| held.visible(oid))).collect::<BooleanArray>())

@@ -11,7 +11,7 @@ use pgwire::api::Type;
 use super::catalog::{Listed, PgCatalog};
 use super::fill::{Columns, Fill, rows_of, schema_of, some};
 use super::functions::format_type;
-use super::{columns, keys, procedures};
+use super::{columns, defaults, keys, modifiers, procedures};
 use crate::engine::roles::{FIRST, Grant, PUBLIC};
 
 /// The relations, in name order; those without a maker have no rows, as framesql has none of what they list.
@@ -116,23 +116,29 @@ pub(super) fn is_table(one: &Listed) -> bool {
 fn columns_of(database: &str, listed: &[Listed]) -> (Columns, usize) {
     let fields: Vec<(&Listed, usize, &Arc<Field>)> =
         shown(listed).flat_map(|one| one.schema.fields().iter().enumerate().map(move |(at, field)| (one, at + 1, field))).collect();
-    let types: Vec<Type> = fields.iter().map(|(_, _, field)| columns::of_field(field)).collect();
-    let int4 = |of: fn(&Type) -> Option<i32>| Fill::OptionalInt4(types.iter().map(of).collect());
+    let declared: Vec<(Type, i32)> = fields.iter().filter_map(|(one, at, _)| modifiers::of(one, at - 1)).collect();
+    let types: Vec<Type> = declared.iter().map(|(data_type, _)| data_type.clone()).collect();
+    let int4 = |of: fn(&Type, i32) -> Option<i32>| {
+        Fill::OptionalInt4(declared.iter().map(|(data_type, modifier)| of(data_type, *modifier)).collect())
+    };
     let columns = vec![
         ("table_catalog", some(fields.iter().map(|_| database))),
         ("table_schema", some(fields.iter().map(|(one, ..)| &one.namespace))),
         ("table_name", some(fields.iter().map(|(one, ..)| &one.name))),
         ("column_name", some(fields.iter().map(|(_, _, field)| field.name()))),
         ("ordinal_position", Fill::Int4(fields.iter().map(|(_, at, _)| *at as i32).collect())),
-        ("column_default", Fill::Null),
+        ("column_default", Fill::Text(fields.iter().map(|(one, at, _)| defaults::written(one, at - 1)).collect())),
         ("is_nullable", some(fields.iter().map(|(one, _, field)| if field.is_nullable() || !is_table(one) { "YES" } else { "NO" }))),
         ("data_type", some(types.iter().map(data_type))),
-        ("character_maximum_length", Fill::NullInt4),
-        ("character_octet_length", int4(|one| (data_type(one) == "text").then_some(1 << 30))),
-        ("numeric_precision", int4(precision)),
-        ("numeric_precision_radix", int4(|one| precision(one).map(|_| 2))),
-        ("numeric_scale", int4(|one| matches!(*one, Type::INT2 | Type::INT4 | Type::INT8).then_some(0))),
-        ("datetime_precision", int4(|one| matches!(*one, Type::TIMESTAMP | Type::TIMESTAMPTZ | Type::TIME | Type::INTERVAL).then_some(6))),
+        ("character_maximum_length", int4(modifiers::max_chars)),
+        ("character_octet_length", int4(octets)),
+        ("numeric_precision", int4(|one, modifier| modifiers::digits(one, modifier).map(|(digits, _)| digits).or(precision(one)))),
+        ("numeric_precision_radix", int4(|one, _| if *one == Type::NUMERIC { Some(10) } else { precision(one).map(|_| 2) })),
+        ("numeric_scale", int4(|one, modifier| modifiers::digits(one, modifier).map(|(_, scale)| scale).or(scale(one)))),
+        (
+            "datetime_precision",
+            int4(|one, _| matches!(*one, Type::TIMESTAMP | Type::TIMESTAMPTZ | Type::TIME | Type::INTERVAL).then_some(6)),
+        ),
         ("interval_type", Fill::Null),
         ("interval_precision", Fill::NullInt4),
         ("character_set_catalog", Fill::Null),
@@ -170,6 +176,16 @@ fn columns_of(database: &str, listed: &[Listed]) -> (Columns, usize) {
 /// The name of a type in the standard: an array is ARRAY, of what udt_name says.
 fn data_type(of: &Type) -> String {
     if columns::element_of(of).is_some() { "ARRAY".to_owned() } else { format_type(of.oid() as i32) }
+}
+
+/// Bytes that a text may have: four a character.
+fn octets(of: &Type, modifier: i32) -> Option<i32> {
+    let text = matches!(*of, Type::TEXT | Type::VARCHAR | Type::BPCHAR);
+    modifiers::max_chars(of, modifier).map(|n| n.saturating_mul(4)).or(text.then_some(1 << 30))
+}
+
+fn scale(of: &Type) -> Option<i32> {
+    matches!(*of, Type::INT2 | Type::INT4 | Type::INT8).then_some(0)
 }
 
 /// Bits of a number, as Postgres counts them.

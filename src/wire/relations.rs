@@ -11,12 +11,13 @@ use super::catalog::{Listed, OWNER_OID, PUBLIC_OID, PgCatalog};
 use super::describe::Descriptions;
 use super::fill::{Columns, Fill, rows_of, schema_of, some};
 use super::information::is_table;
-use super::{columns, keys, privileges, server_relations};
+use super::{columns, defaults, keys, modifiers, privileges, server_relations};
 use crate::engine::roles::{FIRST, Grant, Role};
 use crate::settings::SessionSetting;
 
 /// The relations below.
-pub(super) const NAMES: [&str; 23] = [
+pub(super) const NAMES: [&str; 24] = [
+    "pg_attrdef",
     "pg_attribute",
     "pg_class",
     "pg_constraint",
@@ -87,6 +88,7 @@ pub(super) async fn rows(catalog: &PgCatalog, name: &str) -> Result<Option<Recor
         user_oids: connections.iter().map(|one| catalog.role_oid(&one.user)).collect(),
         options: listed.iter().map(options).collect(),
         descriptions: Descriptions::of(catalog, &listed),
+        defaults: defaults::all(catalog, &listed),
         listed,
         connections,
         roles,
@@ -114,12 +116,14 @@ struct Snapshot {
     role_oids: Vec<i32>,
     grants: Vec<Grant>,
     descriptions: Descriptions,
+    defaults: Vec<defaults::Known>,
 }
 
 impl Snapshot {
     fn n_rows(&self, name: &str) -> usize {
         match name {
             "pg_attribute" => self.listed.iter().map(|one| one.schema.fields().len()).sum(),
+            "pg_attrdef" => self.defaults.len(),
             "pg_class" => self.listed.len(),
             "pg_namespace" => self.namespaces.len(),
             "pg_rewrite" => self.listed.iter().filter(|one| is_query(one)).count(),
@@ -139,6 +143,7 @@ impl Snapshot {
 
     fn columns(&self, name: &str) -> Option<Columns> {
         Some(match name {
+            "pg_attrdef" => defaults::pg_attrdef(&self.defaults),
             "pg_attribute" => self.pg_attribute(),
             "pg_class" => self.pg_class(),
             "pg_database" => self.pg_database(),
@@ -210,7 +215,8 @@ impl Snapshot {
 
     fn pg_attribute(&self) -> Columns {
         let fields = || self.listed.iter().flat_map(|one| one.schema.fields().iter().enumerate().map(move |(at, field)| (one, at, field)));
-        let types: Vec<_> = fields().map(|(_, _, field)| columns::of_field(field)).collect();
+        let declared: Vec<_> = fields().filter_map(|(one, at, _)| modifiers::of(one, at)).collect();
+        let types: Vec<_> = declared.iter().map(|(data_type, _)| data_type.clone()).collect();
         let sizes: Vec<i16> = types.iter().map(columns::size).collect();
         let is_array = |data_type: &pgwire::api::Type| i32::from(columns::element_of(data_type).is_some());
         vec![
@@ -222,13 +228,13 @@ impl Snapshot {
             ("attnum", Fill::Int2(fields().map(|(_, at, _)| at as i16 + 1).collect())),
             ("attndims", Fill::Int4(types.iter().map(is_array).collect())),
             ("attcacheoff", Fill::Number(-1)),
-            ("atttypmod", Fill::Number(-1)),
+            ("atttypmod", Fill::Int4(declared.iter().map(|(_, modifier)| *modifier).collect())),
             ("attbyval", Fill::Bool(sizes.iter().map(|size| (0..=8).contains(size)).collect())),
             ("attalign", Fill::Word("i")),
             ("attstorage", some(sizes.iter().map(|size| if *size < 0 { 'x' } else { 'p' }))),
             ("attcompression", Fill::Word("")),
             ("attnotnull", Fill::Bool(fields().map(|(one, _, field)| !field.is_nullable() && is_table(one)).collect())),
-            ("atthasdef", Fill::Flag(false)),
+            ("atthasdef", Fill::Bool(fields().map(|(one, at, _)| one.declared.get(at).is_some_and(|d| !d.default.is_null())).collect())),
             ("atthasmissing", Fill::Flag(false)),
             ("attidentity", Fill::Word("")),
             ("attgenerated", Fill::Word("")),

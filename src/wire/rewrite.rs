@@ -9,8 +9,9 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion_pg_catalog::sql::rules::{self, SqlStatementRewriteRule};
 
 use super::catalog_forms::CatalogForms;
+use super::defaults::Lookups;
 use super::distinct::DistinctOn;
-use super::empty::{self, aggregates, plain_groups};
+use super::empty::{Emptied, There, aggregates, plain_groups};
 use super::forms::{Forms, calls};
 use super::functions::{REGCLASS_OID, REGCLASS_TEXT, REGNAMESPACE_TEXT, REGTYPE_OID};
 use super::order::Ordered;
@@ -21,15 +22,16 @@ use crate::engine::relation::elements;
 use crate::error::{Error, Result};
 use crate::plan::column_names as names;
 
-/// Rewrites a query; `keys` says whether a table has a primary key. Errs for a template of a time that nothing writes (0A000).
-pub(super) fn rewrite(mut query: Box<Query>, keys: impl Fn() -> bool) -> Result<Box<Query>> {
+/// Rewrites a query; `there` says what tables have. Errs for a template of a time that nothing writes (0A000).
+pub(super) fn rewrite(mut query: Box<Query>, there: impl Fn() -> There) -> Result<Box<Query>> {
     let mut reader = Reader::default();
     let _ = ast::Visit::visit(&query, &mut reader);
     if reader.catalog {
         let _ = query.visit(&mut Qualified);
         let _ = query.visit(&mut SystemColumns);
         // First, as it removes what the others could not read.
-        let _ = query.visit(&mut empty::Emptied { keys: keys() });
+        let _ = query.visit(&mut Lookups);
+        let _ = query.visit(&mut Emptied { there: there() });
         let _ = query.visit(&mut Single);
         let _ = query.visit(&mut DistinctOn);
         let _ = query.visit(&mut CatalogForms);
@@ -390,7 +392,7 @@ mod tests {
     use crate::plan::parse::parse_query;
 
     fn rewritten(sql: &str) -> String {
-        rewrite(parse_query(sql).unwrap().query, || false).unwrap().to_string()
+        rewrite(parse_query(sql).unwrap().query, There::default).unwrap().to_string()
     }
 
     #[test]

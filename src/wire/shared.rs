@@ -23,6 +23,8 @@ pub(super) const ROLES: &str = " role";
 /// The same for the indexes and constraints of primary keys.
 pub(super) const INDEXES: &str = " index";
 pub(super) const CONSTRAINTS: &str = " constraint";
+/// And for the defaults of columns.
+pub(super) const DEFAULTS: &str = " default";
 
 type Fixed = PgCatalogSchemaProvider<Arc<dyn CatalogProviderList>, EmptyContextProvider>;
 
@@ -85,7 +87,7 @@ impl Shared {
         let mut oids = self.oids.lock();
         let Oids { by_name, n_user, n_system } = &mut *oids;
         let next = || {
-            let (first, count) = if matches!(namespace, "public" | ROLES | INDEXES | CONSTRAINTS) {
+            let (first, count) = if matches!(namespace, "public" | ROLES | INDEXES | CONSTRAINTS | DEFAULTS) {
                 (FIRST_USER_OID, n_user)
             } else {
                 (FIRST_SYSTEM_OID, n_system)
@@ -101,6 +103,7 @@ impl Shared {
         self.oids.lock().by_name.retain(|(namespace, name), _| match namespace.as_str() {
             "" | ROLES => true,
             INDEXES | CONSTRAINTS => listed.iter().any(|one| one.kind == 'i' && one.name == *name),
+            DEFAULTS => listed.iter().any(|one| !one.declared.is_empty() && name.split('\0').next() == Some(one.name.as_str())),
             namespace => listed.iter().any(|one| one.namespace == namespace && one.name == *name),
         });
     }

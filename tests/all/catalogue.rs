@@ -7,7 +7,11 @@ use crate::client::{Client, Server, bind, execute, message, parse};
 async fn things() -> (Server, Client) {
     let server = Server::start(Settings::default()).await;
     let mut client = server.client().await;
-    for sql in ["CREATE TABLE plain (id int8, name text)", "CREATE TABLE things (id int8 PRIMARY KEY, name text NOT NULL)"] {
+    for sql in [
+        "CREATE TABLE plain (id int8, name text)",
+        "CREATE TABLE things (id int8 PRIMARY KEY, name text NOT NULL)",
+        "CREATE TABLE typed (n numeric(10,2) DEFAULT 3, s varchar(10) DEFAULT 'it''s', c char(3), v varchar, m numeric, b bool DEFAULT true, i int4 DEFAULT -1)",
+    ] {
         assert_eq!(client.query(sql).await.errors, Vec::<String>::new(), "{sql}");
     }
     (server, client)
@@ -88,6 +92,71 @@ const ANSWERS: &[(&str, &[&str])] = &[
     (
         "SELECT pg_describe_object(classid, objid, objsubid), pg_describe_object(refclassid, refobjid, 0) FROM pg_depend",
         &["index things_pkey|constraint things_pkey on table things"],
+    ),
+    // Functions that Postgres brings.
+    (
+        "SELECT pg_get_function_result(oid), pg_get_function_arguments(oid) FROM pg_proc WHERE proname = 'upper' ORDER BY oid",
+        &["text|text", "anyelement|anyrange", "anyelement|anymultirange"],
+    ),
+    ("SELECT 'upper'::pg_catalog.regproc::pg_catalog.oid, 'upper(text)'::regprocedure::oid", &["871|871"]),
+    (
+        "SELECT pg_get_functiondef(871) LIKE 'CREATE OR REPLACE FUNCTION pg_catalog.upper(text)%RETURNS text%$function$upper$function$%'",
+        &["t"],
+    ),
+    // What psql asks.
+    (
+        "SELECT l.lanname FROM pg_language l LEFT JOIN pg_description d ON d.classoid = l.tableoid AND d.objoid = l.oid WHERE l.lanplcallfoid != 0",
+        &["plpgsql"],
+    ),
+    ("SELECT count(colliculocale) FROM pg_collation WHERE collname = 'nothing'", &["0"]),
+    ("SELECT count(*) FROM pg_ts_dict WHERE pg_ts_dict_is_visible(oid) AND dictname = 'simple'", &["1"]),
+    ("SELECT count(*) FROM pg_user_mappings, pg_cursors, pg_prepared_statements", &["0"]),
+    ("SELECT name, abbrev, utc_offset, is_dst FROM pg_timezone_names WHERE name = 'Asia/Tokyo'", &["Asia/Tokyo|JST|09:00:00|f"]),
+    ("SELECT character_set_name, default_collate_name FROM information_schema.character_sets", &["UTF8|C"]),
+    (
+        "SELECT c.relname, c.relkind, n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = 'character_sets'",
+        &["character_sets|v|information_schema"],
+    ),
+    (
+        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'information_schema.tables'::regclass AND attnum = 3",
+        &["table_name|text"],
+    ),
+    // Types with modifiers, and defaults.
+    (
+        "SELECT attname, format_type(atttypid, atttypmod), atttypmod, atthasdef FROM pg_attribute WHERE attrelid = 'typed'::regclass ORDER BY attnum",
+        &[
+            "n|numeric(10,2)|655366|t",
+            "s|character varying(10)|14|t",
+            "c|character(3)|7|f",
+            "v|character varying|-1|f",
+            "m|numeric|-1|f",
+            "b|boolean|-1|t",
+            "i|integer|-1|t",
+        ],
+    ),
+    (
+        "SELECT column_name, data_type, udt_name, character_maximum_length, character_octet_length, numeric_precision, numeric_precision_radix, \
+         numeric_scale, column_default FROM information_schema.columns WHERE table_name = 'typed' ORDER BY ordinal_position",
+        &[
+            "n|numeric|numeric|NULL|NULL|10|10|2|3.00",
+            "s|character varying|varchar|10|40|NULL|NULL|NULL|'it''s'::character varying",
+            "c|character|bpchar|3|12|NULL|NULL|NULL|NULL",
+            "v|character varying|varchar|NULL|1073741824|NULL|NULL|NULL|NULL",
+            "m|numeric|numeric|NULL|NULL|NULL|10|NULL|NULL",
+            "b|boolean|bool|NULL|NULL|NULL|NULL|NULL|true",
+            "i|integer|int4|NULL|NULL|32|2|0|'-1'::integer",
+        ],
+    ),
+    (
+        "SELECT a.attname, (SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid, true) FROM pg_catalog.pg_attrdef d \
+         WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.atthasdef) \
+         FROM pg_catalog.pg_attribute a WHERE a.attrelid = 'typed'::regclass AND a.attnum IN (1, 3, 6) ORDER BY a.attnum",
+        &["n|3.00", "c|NULL", "b|true"],
+    ),
+    (
+        "SELECT a.attname, pg_get_expr(d.adbin, d.adrelid) FROM pg_attribute a LEFT JOIN pg_attrdef d ON a.attrelid = d.adrelid AND a.attnum = d.adnum \
+         WHERE a.attrelid = 'typed'::regclass AND a.attnum <= 3 ORDER BY a.attnum",
+        &["n|3.00", "s|'it''s'::character varying", "c|NULL"],
     ),
 ];
 
