@@ -24,7 +24,7 @@ pub(super) fn check_statement(session: &Session, statement: &Statement) -> Resul
         return Ok(());
     }
     match &statement.body {
-        Body::Query(_) | Body::CopyQuery(..) | Body::Explain { .. } | Body::Flush | Body::Maintain { .. } => Ok(()),
+        Body::Query(_) | Body::CopyQuery(..) | Body::Explain { .. } | Body::Flush | Body::Maintain { .. } | Body::Nothing { .. } => Ok(()),
         Body::ShowObjects(_) | Body::ShowVariable(_) | Body::SetVariable { .. } | Body::SetTransaction { .. } => Ok(()),
         Body::Subscribe(subscribe) | Body::CopySubscribe(subscribe, _) => match &subscribe.of {
             Subscribed::View(name) => check_object(session, name),
@@ -49,6 +49,7 @@ fn check_writes(session: &Session, statement: &Statement) -> Result<()> {
             | Body::ShowVariable(_)
             | Body::SetVariable { .. }
             | Body::SetTransaction { .. }
+            | Body::Nothing { .. }
     );
     let setting = if session.in_block() { "transaction_read_only" } else { "default_transaction_read_only" };
     if reads || session.in_background() || session.variables().lock().show(setting)? != "on" {

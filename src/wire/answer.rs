@@ -393,11 +393,7 @@ fn discard(connection: &mut Connection, what: &ast::DiscardObject) -> Result<(),
             connection.portals.clear();
             connection.prepared.clear();
             connection.ear.unlisten(None);
-            let mut variables = connection.session.variables().lock();
-            // Who is connected stays so.
-            let user = variables.show("session_authorization")?;
-            variables.clear();
-            variables.set("session_authorization", Some(&user))?;
+            connection.session.variables().lock().clear();
         }
         ast::DiscardObject::PLANS | ast::DiscardObject::SEQUENCES | ast::DiscardObject::TEMP => {}
     }

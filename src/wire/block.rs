@@ -152,8 +152,9 @@ pub(super) async fn commit(connection: &mut Connection) -> Result<()> {
     connection.portals.values_mut().for_each(|portal| portal.uncommitted = false);
     let mut variables = connection.session.variables().lock();
     for name in block.local.iter().map(String::as_str).chain(OWN) {
-        let value = block.before.show(name)?;
-        variables.set(name, Some(&value))?;
+        // A name of the client's own may not have been there before.
+        let value = block.before.show(name).ok();
+        variables.set(name, value.as_deref())?;
     }
     drop(variables);
     block.later.into_iter().for_each(|later| do_now(connection, later));

@@ -96,6 +96,11 @@ pub(super) async fn serve(
         Ok(None) | Err(Ended::Gone) => return writer.close().await,
         Err(Ended::Failed(e) | Ended::Fatal(e)) => return goodbye(&mut writer, &e).await,
     };
+    if gate.tls.is_some()
+        && let Err(error) = session.variables().lock().give("ssl", "on")
+    {
+        tracing::debug!(%error, "the setting ssl is not there");
+    }
     let terminated = registered.terminated();
     let ear = shared.channels.ear(registered.pid);
     let mut connection = Connection {

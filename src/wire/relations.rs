@@ -13,7 +13,7 @@ use super::fill::{Columns, Fill, rows_of, schema_of, some};
 use super::information::is_table;
 use super::{columns, defaults, keys, modifiers, privileges, server_relations};
 use crate::engine::roles::{FIRST, Grant, Role};
-use crate::settings::SessionSetting;
+use crate::settings::{SessionSetting, changes, shown_name};
 
 /// The relations below.
 pub(super) const NAMES: [&str; 24] = [
@@ -421,13 +421,13 @@ pub(super) fn settings(values: &[(&'static SessionSetting, String)]) -> (Columns
     let settings = || values.iter().map(|(setting, _)| setting);
     let changed = values.iter().map(|(setting, value)| if setting.default == value { "default" } else { "session" });
     let columns = vec![
-        ("name", some(settings().map(|setting| setting.name))),
+        ("name", some(settings().map(|setting| shown_name(setting.name)))),
         ("setting", some(values.iter().map(|(_, value)| value))),
         ("unit", Fill::Null),
         ("category", Fill::Word("Session")),
         ("short_desc", some(settings().map(|setting| setting.meaning))),
         ("extra_desc", Fill::Null),
-        ("context", Fill::Word("user")),
+        ("context", some(settings().map(|setting| if changes(setting.name) { "user" } else { "internal" }))),
         ("vartype", Fill::Word("string")),
         ("source", some(changed)),
         ("min_val", Fill::Null),

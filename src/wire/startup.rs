@@ -147,8 +147,13 @@ pub(super) fn welcome(
             Err(e) => return Err(Ended::Fatal(e)),
         }
     }
-    let _ = session.variables().lock().set("session_authorization", Some(&login.user));
-    let _ = session.variables().lock().set("is_superuser", Some(if session.superuser() { "on" } else { "off" }));
+    let max_connections = session.engine().settings().max_connections.to_string();
+    let is_superuser = if session.superuser() { "on" } else { "off" };
+    for (name, value) in
+        [("session_authorization", login.user.as_str()), ("is_superuser", is_superuser), ("max_connections", &max_connections)]
+    {
+        session.variables().lock().give(name, value)?;
+    }
     writer.put_authenticated()?;
     reported.tell(session, writer)?;
     writer.put(Message::BackendKeyData(BackendKeyData::new(registered.pid, SecretKey::I32(registered.secret))))

@@ -182,6 +182,40 @@ async fn what_is_not_there_is_told_by_its_code() {
     server.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_are_named_and_tagged_as_in_postgres() {
+    let (server, mut client) = things().await;
+    for (sql, tag) in [
+        ("SET work_mem TO DEFAULT", "SET"),
+        ("RESET work_mem", "RESET"),
+        ("SET NAMES 'UTF8'", "SET"),
+        ("SET SESSION AUTHORIZATION DEFAULT", "SET"),
+        ("SET CONSTRAINTS ALL DEFERRED", "SET CONSTRAINTS"),
+    ] {
+        let answer = client.query(sql).await;
+        assert_eq!((answer.tags, answer.errors), (vec![tag.to_owned()], Vec::new()), "{sql}");
+    }
+    for (sql, rows) in [
+        ("SELECT set_config('app.user', 'ann', false), current_setting('app.none', true)", "ann|NULL"),
+        ("SELECT current_setting('app.user')", "ann"),
+        ("SELECT name, setting, context FROM pg_settings WHERE name = 'TimeZone'", "TimeZone|UTC|user"),
+        ("SELECT setting, context FROM pg_settings WHERE name = 'max_connections'", "1000|internal"),
+        ("SHOW max_connections", "1000"),
+        ("SHOW session_authorization", "framesql"),
+    ] {
+        assert_eq!(client.rows(sql).await, [rows], "{sql}");
+    }
+    // A name that was not there before the block is gone after it.
+    for sql in ["BEGIN", "SET LOCAL app.local = 'x'", "COMMIT", "DISCARD ALL"] {
+        assert_eq!(client.query(sql).await.errors, Vec::<String>::new(), "{sql}");
+    }
+    for name in ["app.local", "app.user"] {
+        assert_eq!(client.code(&format!("SHOW {name}")).await, "42704", "{name}");
+    }
+    assert_eq!(client.rows("SHOW session_authorization").await, ["framesql"]);
+    server.stop().await;
+}
+
 /// The number of parameters that the statement is described with, and the rows that it gives for values as text.
 async fn described(client: &mut Client, sql: &str, values: &[&str]) -> (usize, Vec<String>) {
     let values: Vec<Option<&[u8]>> = values.iter().map(|value| Some(value.as_bytes())).collect();

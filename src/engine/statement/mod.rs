@@ -85,7 +85,8 @@ pub(super) async fn execute(session: &Session, statement: &Statement, parameters
         Body::AlterView { name, options } => alter_view::run(session, name, options),
         Body::ShowObjects(kind) => show::objects(session, *kind).await,
         Body::ShowVariable(name) => show::variable(session, name),
-        Body::SetVariable { name, value } => set::run(session, name, value.as_deref()),
+        Body::SetVariable { name, value, reset } => set::run(session, name, value.as_deref(), *reset),
+        Body::Nothing { tag } => Ok(Outcome::Done { tag: (*tag).to_owned() }),
         Body::SetTransaction { session: later, isolation, read_only } => set::transaction(session, *later, *isolation, *read_only),
         Body::Subscribe(subscribe) => Ok(Outcome::Rows { stream: subscribe::run(session, subscribe).await?, tag: "SUBSCRIBE" }),
         Body::CopySubscribe(subscribe, form) => Ok(Outcome::Copy { stream: subscribe::run(session, subscribe).await?, form: form.clone() }),
@@ -163,7 +164,7 @@ pub fn undoable(statement: &Statement) -> bool {
         Body::CopyIn(_) | Body::SetVariable { .. } | Body::SetTransaction { .. } | Body::Flush | Body::Query(_) | Body::CopyQuery(..) => {
             true
         }
-        Body::ShowObjects(_) | Body::ShowVariable(_) | Body::Explain { .. } => true,
+        Body::ShowObjects(_) | Body::ShowVariable(_) | Body::Explain { .. } | Body::Nothing { .. } => true,
         // Nothing is done.
         Body::Maintain { .. } | Body::Refresh(_) => true,
         Body::Subscribe(_) | Body::CopySubscribe(..) => true,

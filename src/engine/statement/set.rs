@@ -38,7 +38,7 @@ fn check_before_queries(session: &Session, isolation: Option<&str>, read_only: O
 }
 
 /// Changes it; None restores the default, of all settings for "all".
-pub(super) fn run(session: &Session, name: &str, value: Option<&str>) -> Result<Outcome> {
+pub(super) fn run(session: &Session, name: &str, value: Option<&str>, reset: bool) -> Result<Outcome> {
     if name == "transaction_isolation" {
         check_before_queries(session, value, None)?;
     }
@@ -47,5 +47,5 @@ pub(super) fn run(session: &Session, name: &str, value: Option<&str>) -> Result<
         ("all", None) => variables.clear(),
         (name, value) => variables.set(name, value)?,
     }
-    Ok(Outcome::Done { tag: if value.is_some() { "SET".to_owned() } else { "RESET".to_owned() } })
+    Ok(Outcome::Done { tag: if reset { "RESET".to_owned() } else { "SET".to_owned() } })
 }

@@ -7,7 +7,7 @@ use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::plan::parse::{Kind, QueryText, parse_query};
-use crate::settings::SESSION_SETTINGS;
+use crate::settings::{SESSION_SETTINGS, shown_name};
 
 /// What SHOW of a kind selects.
 fn text_of(kind: Kind) -> Result<QueryText> {
@@ -45,7 +45,7 @@ pub(super) fn variable(session: &Session, name: &str) -> Result<Outcome> {
         "all" => {
             let values = SESSION_SETTINGS.iter().map(|s| variables.show(s.name)).collect::<Result<_>>()?;
             let texts = |of: fn(&crate::settings::SessionSetting) -> &str| SESSION_SETTINGS.iter().map(|s| of(s).to_owned()).collect();
-            vec![texts(|s| s.name), values, texts(|s| s.meaning)]
+            vec![texts(|s| shown_name(s.name)), values, texts(|s| s.meaning)]
         }
         // Outside of a block it is what the next one will have.
         "transaction_isolation" | "transaction isolation level" if !in_block => {
@@ -61,8 +61,6 @@ pub(super) fn variable(session: &Session, name: &str) -> Result<Outcome> {
 pub(super) fn variable_schema(name: &str) -> SchemaRef {
     match name {
         "all" => text_schema(&["name", "setting", "description"]),
-        "time zone" => text_schema(&["TimeZone"]),
-        "transaction isolation level" => text_schema(&["transaction_isolation"]),
-        name => text_schema(&[name]),
+        name => text_schema(&[shown_name(name)]),
     }
 }

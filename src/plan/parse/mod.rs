@@ -286,6 +286,13 @@ pub enum Body {
         name: String,
         /// The value; None restores the default.
         value: Option<String>,
+        /// Whether it is RESET.
+        reset: bool,
+    },
+    /// What has nothing to change here, with its command tag.
+    Nothing {
+        /// The tag.
+        tag: &'static str,
     },
     /// `SET TRANSACTION modes`, `SET SESSION CHARACTERISTICS AS TRANSACTION modes`.
     SetTransaction {

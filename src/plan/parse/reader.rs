@@ -345,17 +345,28 @@ impl<'a> Reader<'a> {
             other => return Err(syntax(format!("expected the name of a setting, found: {other}"))),
         };
         while self.parser.consume_token(&Token::Period) {
-            name = format!("{name}.{}", self.parser.next_token().token);
+            name = format!("{name}.{}", self.parser.next_token().token).to_lowercase();
+        }
+        if name == "constraints" && !reset {
+            return self.constraints();
         }
         if name == "time" && self.word("zone") {
             name = "timezone".into();
+        } else if matches!(name.as_str(), "session" | "authorization") && (name != "session" || self.word("authorization")) {
+            // `SET SESSION AUTHORIZATION x`, `RESET SESSION AUTHORIZATION`.
+            name = "session_authorization".into();
         } else if reset {
+        } else if name == "names" {
+            name = "client_encoding".into();
+        } else if name == "role" {
+            // `SET ROLE x`, or as of any other.
+            let _ = self.word("to") || self.parser.consume_token(&Token::Eq);
         } else if !self.word("to") && !self.parser.consume_token(&Token::Eq) {
             return Err(self.unexpected("= or TO"));
         }
         if reset {
             self.end()?;
-            return Ok(Body::SetVariable { name, value: None });
+            return Ok(Body::SetVariable { name, value: None, reset });
         }
         let mut values = Vec::new();
         loop {
@@ -367,7 +378,7 @@ impl<'a> Reader<'a> {
         self.end()?;
         let value = values.join(", ");
         let value = if value.eq_ignore_ascii_case("default") { None } else { Some(value) };
-        Ok(Body::SetVariable { name, value })
+        Ok(Body::SetVariable { name, value, reset })
     }
 
     fn subscribe(&mut self) -> Result<Subscribe> {

@@ -1,4 +1,4 @@
-//! SET TRANSACTION: the modes of a transaction, and of those to come.
+//! SET TRANSACTION: the modes of a transaction, and of those to come; and SET CONSTRAINTS.
 
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
@@ -51,6 +51,21 @@ impl Reader<'_> {
         }
         self.end()?;
         Ok(Body::SetTransaction { session, isolation, read_only })
+    }
+
+    /// `CONSTRAINTS {ALL | name, …} {DEFERRED | IMMEDIATE}`: every constraint is checked at once, and none may be put off.
+    pub(super) fn constraints(&mut self) -> Result<Body> {
+        loop {
+            self.name()?;
+            if !self.parser.consume_token(&Token::Comma) {
+                break;
+            }
+        }
+        if !self.word("deferred") {
+            self.expect("immediate")?;
+        }
+        self.end()?;
+        Ok(Body::Nothing { tag: "SET CONSTRAINTS" })
     }
 
     fn level(&mut self) -> Result<&'static str> {

@@ -1,12 +1,15 @@
-//! Every setting: name, default, unit and meaning; docs/settings.md is generated from the two lists below.
+//! Every setting: name, default, unit and meaning; docs/settings.md is generated from the list here and that of a session.
 
-use std::collections::BTreeMap;
+mod session;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{FixedOffset, Offset, TimeZone as _};
 
 use crate::error::{Error, Result};
+
+pub use session::{SESSION_SETTINGS, STATE_TTL, SessionSetting, Variables, changes, shown_name};
 
 /// What the process was started with: command line first, then environment, then these defaults.
 #[derive(Clone, Debug)]
@@ -208,160 +211,6 @@ pub fn onnxruntime_in(folder: &Path) -> Option<PathBuf> {
     all.into_iter().next()
 }
 
-/// One line of the list of settings that SET changes for a session.
-#[derive(Debug)]
-pub struct SessionSetting {
-    /// The name, lower case.
-    pub name: &'static str,
-    /// The value of a new session.
-    pub default: &'static str,
-    /// What it does, in one sentence.
-    pub meaning: &'static str,
-}
-
-/// How long a query that updates its answer remembers a group; also an option of a materialized view.
-pub const STATE_TTL: &str = "state_ttl";
-
-/// What SET, SHOW and RESET know. Those that only Postgres clients read are accepted and kept, and change nothing.
-pub const SESSION_SETTINGS: &[SessionSetting] = &[
-    SessionSetting { name: "application_name", default: "", meaning: "the client's name, shown in pg_stat_activity" },
-    SessionSetting { name: "bytea_output", default: "hex", meaning: "kept for clients; bytea is always shown as hex" },
-    SessionSetting { name: "client_encoding", default: "UTF8", meaning: "the only encoding is UTF8" },
-    SessionSetting { name: "client_min_messages", default: "notice", meaning: "kept for clients" },
-    SessionSetting { name: "datestyle", default: "ISO, MDY", meaning: "dates are always shown in ISO form" },
-    SessionSetting { name: "default_transaction_read_only", default: "off", meaning: "whether transactions to come only read" },
-    SessionSetting { name: "extra_float_digits", default: "1", meaning: "kept for clients; floats are always shown exactly" },
-    SessionSetting { name: "integer_datetimes", default: "on", meaning: "times are 64-bit integers" },
-    SessionSetting { name: "intervalstyle", default: "postgres", meaning: "kept for clients" },
-    SessionSetting { name: "is_superuser", default: "on", meaning: "kept for clients" },
-    SessionSetting { name: "jit", default: "off", meaning: "kept for clients" },
-    SessionSetting { name: "lc_collate", default: "C", meaning: "texts are compared by their bytes" },
-    SessionSetting { name: "lc_ctype", default: "C", meaning: "kept for clients" },
-    SessionSetting { name: "lock_timeout", default: "0", meaning: "kept for clients" },
-    SessionSetting { name: "max_index_keys", default: "32", meaning: "kept for clients" },
-    SessionSetting { name: "max_identifier_length", default: "63", meaning: "kept for clients" },
-    SessionSetting { name: "search_path", default: "public", meaning: "the only schema of user objects is public" },
-    SessionSetting { name: "server_encoding", default: "UTF8", meaning: "the only encoding is UTF8" },
-    SessionSetting { name: "server_version", default: "16.4", meaning: "the version of Postgres whose manners framesql has" },
-    SessionSetting { name: "server_version_num", default: "160004", meaning: "the same as a number" },
-    SessionSetting { name: "session_authorization", default: "framesql", meaning: "kept for clients" },
-    SessionSetting { name: "standard_conforming_strings", default: "on", meaning: "backslashes in strings are plain characters" },
-    SessionSetting {
-        name: STATE_TTL,
-        default: "0",
-        meaning: "how long, in event time, an updating query remembers a group that is not touched (a number with a unit; 0 is for ever)",
-    },
-    SessionSetting {
-        name: "statement_timeout",
-        default: "0",
-        meaning: "a statement that runs longer is cancelled (ms, or a number with a unit; 0 is never)",
-    },
-    SessionSetting {
-        name: "subscribe_as",
-        default: "auto",
-        meaning: "how a bare SUBSCRIBE answers: copy, rows, or auto (copy in the simple protocol)",
-    },
-    SessionSetting {
-        name: "timezone",
-        default: "UTC",
-        meaning: "the zone in which a timestamptz is shown: a name such as Europe/Berlin, or hours east of UTC; texts without a zone are read as UTC",
-    },
-    SessionSetting { name: "transaction_isolation", default: "read committed", meaning: "the higher ones read one snapshot" },
-    SessionSetting { name: "transaction_read_only", default: "off", meaning: "whether this transaction only reads" },
-    SessionSetting { name: "default_transaction_isolation", default: "read committed", meaning: "that of transactions to come" },
-    SessionSetting { name: "idle_in_transaction_session_timeout", default: "0", meaning: "kept for clients" },
-    SessionSetting { name: "default_tablespace", default: "", meaning: "kept for clients" },
-    SessionSetting { name: "row_security", default: "on", meaning: "kept for clients" },
-];
-
-/// The values that one session has set.
-#[derive(Clone, Debug, Default)]
-pub struct Variables(BTreeMap<&'static str, String>);
-
-impl Variables {
-    /// The value now. Errs for a name that is not in the list.
-    pub fn show(&self, name: &str) -> Result<String> {
-        let setting = find(name)?;
-        Ok(self.0.get(setting.name).cloned().unwrap_or_else(|| setting.default.to_owned()))
-    }
-
-    /// Sets a value; None goes back to the default. Errs for a name that is not in the list and for a value that cannot be.
-    pub fn set(&mut self, name: &str, value: Option<&str>) -> Result<()> {
-        let setting = find(name)?;
-        let Some(value) = value else {
-            self.0.remove(setting.name);
-            return Ok(());
-        };
-        check(setting.name, value)?;
-        let value = match (setting.name, TimeZone::read(value)) {
-            ("timezone", Some(zone)) => zone.to_string(),
-            _ => value.to_owned(),
-        };
-        self.0.insert(setting.name, value);
-        Ok(())
-    }
-
-    /// The zone in which times are shown.
-    pub fn time_zone(&self) -> TimeZone {
-        self.0.get("timezone").and_then(|name| TimeZone::read(name)).unwrap_or_default()
-    }
-
-    /// RESET ALL.
-    pub fn clear(&mut self) {
-        self.0.clear();
-    }
-
-    /// Whether the queries of a transaction block see one snapshot.
-    pub fn repeatable_read(&self) -> bool {
-        self.0.get("transaction_isolation").is_some_and(|level| matches!(level.as_str(), "repeatable read" | "serializable"))
-    }
-
-    /// `statement_timeout` in milliseconds; None is no limit.
-    pub fn statement_timeout_ms(&self) -> Option<u64> {
-        let us = self.0.get("statement_timeout").and_then(|v| duration_us(v, 1_000))?;
-        u64::try_from(us).ok().filter(|us| *us > 0).map(|us| us.div_ceil(1_000))
-    }
-}
-
-impl Variables {
-    /// `state_ttl` in µs; None is for ever.
-    pub fn state_ttl_us(&self) -> Option<i64> {
-        self.0.get(STATE_TTL).and_then(|v| duration_us(v, 1_000_000)).filter(|us| *us > 0)
-    }
-}
-
-fn find(name: &str) -> Result<&'static SessionSetting> {
-    let lower = name.to_lowercase();
-    let lower = match lower.as_str() {
-        "time zone" | "time.zone" => "timezone",
-        "transaction isolation level" => "transaction_isolation",
-        other => other,
-    };
-    SESSION_SETTINGS
-        .iter()
-        .find(|s| s.name == lower)
-        .ok_or_else(|| Error::NotFound { kind: "configuration parameter", name: name.to_owned() })
-}
-
-fn check(name: &str, value: &str) -> Result<()> {
-    let bad = |hint: &str| {
-        Err(Error::Option { message: format!("invalid value for parameter \"{name}\": \"{value}\""), hint: Some(hint.to_owned()) })
-    };
-    match name {
-        "statement_timeout" if duration_us(value, 1_000).is_none() => {
-            bad("Valid units are \"us\", \"ms\", \"s\", \"min\", \"h\" and \"d\".")
-        }
-        STATE_TTL if duration_us(value, 1_000_000).is_none() => bad("Valid units are \"us\", \"ms\", \"s\", \"min\", \"h\" and \"d\"."),
-        "client_encoding" if !matches!(value.to_lowercase().as_str(), "utf8" | "utf-8" | "unicode") => bad("The only encoding is UTF8."),
-        "subscribe_as" if !matches!(value, "auto" | "copy" | "rows") => bad("Available values: auto, copy, rows."),
-        "timezone" if TimeZone::read(value).is_none() => bad("Give a name such as UTC or Europe/Berlin, or a number of hours east of UTC."),
-        "server_version" | "server_version_num" | "integer_datetimes" | "server_encoding" | "max_identifier_length" => {
-            Err(Error::State { message: format!("parameter \"{name}\" cannot be changed"), hint: None })
-        }
-        _ => Ok(()),
-    }
-}
-
 /// A zone in which times are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeZone {
@@ -449,7 +298,7 @@ pub fn duration_us(text: &str, unit_us: i64) -> Option<i64> {
 /// The page docs/settings.md.
 pub fn reference() -> String {
     let mut page = String::from(
-        "# Settings of a session\n\nGenerated from `src/settings.rs`; `SET name = value` changes one, `SHOW name` reads it, `RESET name` restores the default.\n\n| name | default | meaning |\n|---|---|---|\n",
+        "# Settings of a session\n\nGenerated from `src/settings`; `SET name = value` changes one, `SHOW name` reads it, `RESET name` restores the default.\n\n| name | default | meaning |\n|---|---|---|\n",
     );
     for s in SESSION_SETTINGS {
         page.push_str(&format!("| {} | `{}` | {} |\n", s.name, s.default, s.meaning));
