@@ -35,7 +35,27 @@ pub(super) struct Connected {
     pub(super) database: String,
     /// When it was let in, µs since 1970.
     pub(super) began_us: i64,
+    /// What it does.
+    pub(super) doing: Doing,
 }
+
+/// What a connection does, as pg_stat_activity tells.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Doing {
+    /// `active`, `idle`, `idle in transaction` and so on; None before the first statement.
+    pub(super) state: Option<&'static str>,
+    /// The statement that runs, or ran last; its beginning, if it is long.
+    pub(super) query: String,
+    /// When that began, µs since 1970.
+    pub(super) query_at_us: Option<i64>,
+    /// When the state was last another.
+    pub(super) state_at_us: Option<i64>,
+    /// The client's name.
+    pub(super) application_name: String,
+}
+
+/// Bytes of a statement that others are shown, as in Postgres.
+const MAX_QUERY: usize = 1023;
 
 struct Entry {
     who: Connected,
@@ -77,7 +97,8 @@ impl Registry {
         // RandomState is keyed from the system's randomness; four bytes are all that protocol 3.0 has room for.
         let secret = self.keys.hash_one((pid, entries.len())) as i32;
         let (cancel, terminate) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let who = Connected { pid, user: user.to_owned(), database: database.to_owned(), began_us: clock::now_us() };
+        let (user, database, doing) = (user.to_owned(), database.to_owned(), Doing::default());
+        let who = Connected { pid, user, database, began_us: clock::now_us(), doing };
         entries.insert(pid, Entry { who, secret, cancel: Arc::clone(&cancel), terminate: Arc::clone(&terminate) });
         Registered { registry: Arc::clone(self), pid, secret, cancel, terminate }
     }
@@ -113,6 +134,36 @@ impl Registered {
     /// Ends when another connection asks for this one's end.
     pub(super) fn terminated(&self) -> OwnedNotified {
         Arc::clone(&self.terminate).notified_owned()
+    }
+
+    /// A statement begins.
+    pub(super) fn active(&self, query: &str) {
+        let now = Some(clock::now_us());
+        let end = (0..=MAX_QUERY.min(query.len())).rev().find(|end| query.is_char_boundary(*end)).unwrap_or(0);
+        self.change(|doing| {
+            doing.state = Some("active");
+            doing.query.clear();
+            doing.query.push_str(query.get(..end).unwrap_or_default());
+            (doing.query_at_us, doing.state_at_us) = (now, now);
+        });
+    }
+
+    /// It waits for the next one, in that state.
+    pub(super) fn waiting(&self, state: &'static str, application_name: &str) {
+        self.change(|doing| {
+            if doing.state != Some(state) {
+                (doing.state, doing.state_at_us) = (Some(state), Some(clock::now_us()));
+            }
+            if doing.application_name != application_name {
+                application_name.clone_into(&mut doing.application_name);
+            }
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Doing)) {
+        if let Some(entry) = self.registry.connections.lock().1.get_mut(&self.pid) {
+            change(&mut entry.who.doing);
+        }
     }
 
     /// Begins to watch over one statement.

@@ -166,6 +166,8 @@ async fn start(
     let current = catalog::install(shared, registry, &session, &login.user, &login.database, &registered)?;
     let mut reported = Reported::default();
     startup::welcome(login, &session, &registered, writer, &mut reported)?;
+    let application_name = session.variables().lock().show("application_name")?;
+    registered.waiting(Transaction::default().waiting(), &application_name);
     writer.put(Message::ReadyForQuery(ReadyForQuery::new(Transaction::default().status())))?;
     writer.flush().await?;
     Ok(Some((session, registered, reported, current)))
@@ -235,6 +237,7 @@ impl Connection {
                 // A simple query ends the unnamed ones, as in Postgres.
                 self.prepared.remove("");
                 self.portals.remove("");
+                self.registered.active(&query.query);
                 simple::query(self, &query.query).await?;
                 self.ready().await
             }
@@ -269,6 +272,8 @@ impl Connection {
             }
         }
         self.idle = true;
+        let application_name = self.session.variables().lock().show("application_name")?;
+        self.registered.waiting(self.transaction.waiting(), &application_name);
         self.writer.put(Message::ReadyForQuery(ReadyForQuery::new(self.transaction.status())))?;
         self.writer.flush().await
     }

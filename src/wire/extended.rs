@@ -32,6 +32,7 @@ pub(super) async fn message(connection: &mut Connection, message: Request) -> Re
             let limit = usize::try_from(message.max_rows).ok().filter(|limit| *limit > 0);
             // Taken out while it runs: a portal that fails is gone.
             let mut portal = connection.portals.remove(&name).ok_or_else(|| no_portal(&name))?;
+            connection.registered.active(portal.prepared.statement.as_ref().map_or("", |statement| statement.text.as_str()));
             answer::portal(connection, &mut portal, limit).await?;
             connection.portals.insert(name, portal);
             Ok(())

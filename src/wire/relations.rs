@@ -6,19 +6,21 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
 
-use super::cancel::Connected;
+use super::cancel::{Connected, Doing};
 use super::catalog::{Listed, OWNER_OID, PUBLIC_OID, PgCatalog};
 use super::describe::Descriptions;
 use super::fill::{Columns, Fill, rows_of, schema_of, some};
 use super::information::is_table;
 use super::{columns, defaults, keys, modifiers, privileges, server_relations};
 use crate::engine::roles::{FIRST, Grant, Role};
+use crate::error::Error;
 use crate::settings::{SessionSetting, changes, shown_name};
 
 /// The relations below.
-pub(super) const NAMES: [&str; 24] = [
+pub(super) const NAMES: [&str; 25] = [
     "pg_attrdef",
     "pg_attribute",
+    "pg_authid",
     "pg_class",
     "pg_constraint",
     "pg_database",
@@ -75,7 +77,18 @@ pub(super) async fn rows(catalog: &PgCatalog, name: &str) -> Result<Option<Recor
         return Ok(None);
     }
     let listed = catalog.listed().await?;
-    let (roles, connections) = (catalog.roles(), catalog.registry.connected());
+    // As in Postgres: who reads it could guess passwords.
+    if name == "pg_authid" && !catalog.superuser(&catalog.user) {
+        let message = "permission denied for table pg_authid".to_owned();
+        return Err(Error::Denied { message, hint: Some("pg_roles shows the roles.".into()) }.into());
+    }
+    let (roles, mut connections) = (catalog.roles(), catalog.registry.connected());
+    if !catalog.superuser(&catalog.user) {
+        // What others run is shown to a superuser only.
+        for other in connections.iter_mut().filter(|one| one.user != catalog.user) {
+            other.doing = Doing { query: "<insufficient privilege>".into(), ..Doing::default() };
+        }
+    }
     let grants = catalog.engine().map(|engine| engine.roles().grants()).unwrap_or_default();
     let options = |one: &Listed| catalog.options(one);
     let namespace_oids = listed.iter().map(|one| catalog.namespace_oid(&one.namespace)).collect();
@@ -129,7 +142,7 @@ impl Snapshot {
             "pg_rewrite" => self.listed.iter().filter(|one| is_query(one)).count(),
             "pg_settings" => self.settings.len(),
             "pg_stat_activity" => self.connections.len(),
-            "pg_roles" | "pg_user" => self.roles.len(),
+            "pg_roles" | "pg_user" | "pg_authid" => self.roles.len(),
             "pg_description" => self.descriptions.n_rows(false),
             "pg_index" | "pg_indexes" | "pg_constraint" | "pg_depend" => keys::n_keys(&self.listed),
             "pg_shdescription" => self.descriptions.n_rows(true),
@@ -155,6 +168,7 @@ impl Snapshot {
             "pg_shdescription" => self.descriptions.columns(true),
             "pg_namespace" => self.pg_namespace(),
             "pg_rewrite" => self.pg_rewrite(),
+            "pg_authid" => self.pg_authid(),
             "pg_roles" => self.pg_roles(),
             "pg_user" => self.pg_user(),
             "pg_settings" => settings(&self.settings).0,
@@ -340,6 +354,14 @@ impl Snapshot {
         ]
     }
 
+    /// Without the verifiers: whoever has one can pretend to be the server.
+    fn pg_authid(&self) -> Columns {
+        let mut columns = self.pg_roles();
+        columns.retain(|(name, _)| *name != "rolconfig");
+        columns.rotate_right(1);
+        columns
+    }
+
     fn pg_user(&self) -> Columns {
         let flags = |of: fn(&Role) -> bool| Fill::Bool(self.roles.iter().map(of).collect());
         vec![
@@ -381,7 +403,7 @@ impl Snapshot {
         columns
     }
 
-    /// The connections; what they run is their own business.
+    /// The connections, and what each does.
     fn pg_stat_activity(&self) -> Columns {
         let connections = || self.connections.iter();
         vec![
@@ -391,21 +413,21 @@ impl Snapshot {
             ("leader_pid", Fill::Number(0)),
             ("usesysid", Fill::Oid(self.user_oids.clone())),
             ("usename", some(connections().map(|one| &one.user))),
-            ("application_name", Fill::Word("")),
+            ("application_name", some(connections().map(|one| &one.doing.application_name))),
             ("client_addr", Fill::Null),
             ("client_hostname", Fill::Null),
             ("client_port", Fill::Number(-1)),
             ("backend_start", Fill::Time(connections().map(|one| Some(one.began_us)).collect())),
             ("xact_start", Fill::NullTime),
-            ("query_start", Fill::NullTime),
-            ("state_change", Fill::NullTime),
+            ("query_start", Fill::Time(connections().map(|one| one.doing.query_at_us).collect())),
+            ("state_change", Fill::Time(connections().map(|one| one.doing.state_at_us).collect())),
             ("wait_event_type", Fill::Null),
             ("wait_event", Fill::Null),
-            ("state", Fill::Null),
+            ("state", Fill::Text(connections().map(|one| one.doing.state.map(str::to_owned)).collect())),
             ("backend_xid", Fill::Null),
             ("backend_xmin", Fill::Null),
             ("query_id", Fill::Null),
-            ("query", Fill::Word("")),
+            ("query", some(connections().map(|one| &one.doing.query))),
             ("backend_type", Fill::Word("client backend")),
         ]
     }

@@ -98,6 +98,15 @@ impl Transaction {
         }
     }
 
+    /// What pg_stat_activity says of a connection that waits for its next statement.
+    pub(super) fn waiting(self) -> &'static str {
+        match self {
+            Transaction::Idle => "idle",
+            Transaction::Open => "idle in transaction",
+            Transaction::Failed => "idle in transaction (aborted)",
+        }
+    }
+
     /// Whether a block is open, failed or not.
     pub(super) fn open(self) -> bool {
         self != Transaction::Idle

@@ -183,6 +183,29 @@ async fn what_is_not_there_is_told_by_its_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_connection_does_is_shown_to_whom_it_concerns() {
+    let (server, mut client) = things().await;
+    for sql in ["CREATE ROLE reader LOGIN", "SET application_name = 'watcher'", "BEGIN"] {
+        assert_eq!(client.query(sql).await.errors, Vec::<String>::new(), "{sql}");
+    }
+    let mut reader = server.client_of("reader").await;
+    reader.query("SELECT 1").await;
+    let seen = "SELECT usename, application_name, state, query FROM pg_stat_activity WHERE pid <> pg_backend_pid()";
+    assert_eq!(client.rows(seen).await, ["reader||idle|SELECT 1"]);
+    assert_eq!(reader.rows(seen).await, ["framesql||NULL|<insufficient privilege>"]);
+    let own = "SELECT state, query_start IS NULL FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+    assert_eq!(client.rows(own).await, ["active|f"]);
+    // Nobody reads a verifier, and only a superuser the relation that others have it in.
+    let roles = "SELECT oid, rolname, rolsuper, rolpassword FROM pg_authid ORDER BY rolname";
+    let rows = client.rows(roles).await;
+    assert_eq!(rows.first().map(String::as_str), Some("10|framesql|t|NULL"));
+    assert!(rows.iter().all(|row| row.ends_with("|NULL")) && rows.iter().any(|row| row.contains("|reader|f|")), "{rows:?}");
+    assert_eq!(reader.code(roles).await, "42501");
+    assert!(!reader.rows("SELECT rolname FROM pg_roles").await.is_empty());
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn settings_are_named_and_tagged_as_in_postgres() {
     let (server, mut client) = things().await;
     for (sql, tag) in [
