@@ -156,6 +156,18 @@ pub enum Error {
         /// Which row or key, or where in a COPY.
         detail: Option<String>,
     },
+    /// A row that a constraint of its table does not allow: see the code (23505, 23502).
+    #[error("{message}")]
+    Constraint {
+        /// The SQLSTATE, as it depends on the constraint.
+        code: &'static str,
+        /// What, as Postgres says it.
+        message: String,
+        /// Which row or key.
+        detail: Option<String>,
+        /// Whose constraint.
+        violated: Box<Violated>,
+    },
     /// A statement inside a transaction block that has failed (25P02).
     #[error("current transaction is aborted, commands ignored until end of transaction block")]
     FailedTransaction,
@@ -200,6 +212,17 @@ pub enum Error {
     Engine(#[source] Box<DataFusionError>),
 }
 
+/// What a constraint is of; a program asks for these by name.
+#[derive(Debug)]
+pub struct Violated {
+    /// The table.
+    pub table: String,
+    /// The column, of a constraint of one.
+    pub column: Option<String>,
+    /// The constraint, if it has a name.
+    pub constraint: Option<String>,
+}
+
 impl Error {
     /// The SQLSTATE that Postgres gives for the same mistake.
     pub fn sqlstate(&self) -> &'static str {
@@ -232,7 +255,7 @@ impl Error {
             Error::OutsideTransaction { .. } => "25P01",
             Error::TooManyClients => "53300",
             Error::ShuttingDown => "57P01",
-            Error::Encode { code, .. } | Error::Failed { code, .. } | Error::Data { code, .. } => code,
+            Error::Encode { code, .. } | Error::Failed { code, .. } | Error::Data { code, .. } | Error::Constraint { code, .. } => code,
             Error::Model(e) => e.sqlstate(),
             Error::Internal(_) => "XX000",
             Error::Engine(e) => reported::sqlstate(e),
@@ -266,7 +289,7 @@ impl Error {
             Error::Dependents { kind, name, dependents } => {
                 Some(dependents.iter().map(|d| format!("{d} depends on {kind} {name}")).collect::<Vec<_>>().join("\n"))
             }
-            Error::Data { detail, .. } => detail.clone(),
+            Error::Data { detail, .. } | Error::Constraint { detail, .. } => detail.clone(),
             _ => None,
         }
     }

@@ -10,7 +10,7 @@ use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::table::Table;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Violated};
 use crate::frame::source::Source;
 use crate::plan::text_type::TextType;
 
@@ -37,10 +37,12 @@ pub fn checked(table: &Table, columns: Vec<ArrayRef>, n_rows: usize) -> Result<R
         let name = column.field.name();
         if !column.field.is_nullable() && values.null_count() > 0 {
             let row = (0..n_rows).find(|row| values.is_null(*row)).unwrap_or(0);
-            return Err(Error::Data {
+            let violated = Violated { table: table.name().to_owned(), column: Some(name.clone()), constraint: None };
+            return Err(Error::Constraint {
                 code: "23502",
                 message: format!("null value in column \"{name}\" of relation \"{}\" violates not-null constraint", table.name()),
                 detail: Some(format!("Failing row contains ({}).", texts(columns.iter(), row)?.join(", "))),
+                violated: Box::new(violated),
             });
         }
         if let (Some(most), Some(texts)) = (column.max_chars, values.as_string_opt::<i32>())
@@ -95,10 +97,12 @@ fn duplicate(table: &Table, rows: &RecordBatch, row: usize) -> Error {
     let names: Vec<&str> = table.primary_key().iter().filter_map(|at| table.columns().get(*at)).map(|c| c.field.name().as_str()).collect();
     let key = table.primary_key().iter().filter_map(|at| rows.columns().get(*at));
     let key = texts(key, row).map(|texts| texts.join(", ")).unwrap_or_default();
-    Error::Data {
+    let constraint = format!("{}_pkey", table.name());
+    Error::Constraint {
         code: "23505",
-        message: format!("duplicate key value violates unique constraint \"{}_pkey\"", table.name()),
+        message: format!("duplicate key value violates unique constraint \"{constraint}\""),
         detail: Some(format!("Key ({})=({key}) already exists.", names.join(", "))),
+        violated: Box::new(Violated { table: table.name().to_owned(), column: None, constraint: Some(constraint) }),
     }
 }
 

@@ -1,4 +1,4 @@
-//! An error as the client reads it: severity, SQLSTATE, message, detail and hint.
+//! An error as the client reads it: severity, SQLSTATE, message, detail, hint, and which constraint of which table.
 
 use pgwire::error::{ErrorInfo, PgWireError};
 use pgwire::messages::PgWireBackendMessage;
@@ -48,6 +48,12 @@ pub(super) fn response(severity: &str, error: &Error, position: Option<usize>) -
     info.detail = error.detail();
     info.hint = error.hint();
     info.position = position.map(|position| position.to_string());
+    if let Error::Constraint { violated, .. } = error {
+        info.schema = Some("public".to_owned());
+        info.table = Some(violated.table.clone());
+        info.column.clone_from(&violated.column);
+        info.constraint.clone_from(&violated.constraint);
+    }
     PgWireBackendMessage::ErrorResponse(info.into())
 }
 

@@ -2,7 +2,7 @@
 
 use framesql::settings::Settings;
 
-use crate::client::{Client, Server, bind, execute, message, parse};
+use crate::client::{Client, Server, bind, execute, message, parse, query};
 
 async fn things() -> (Server, Client) {
     let server = Server::start(Settings::default()).await;
@@ -202,6 +202,37 @@ async fn what_a_connection_does_is_shown_to_whom_it_concerns() {
     assert!(rows.iter().all(|row| row.ends_with("|NULL")) && rows.iter().any(|row| row.contains("|reader|f|")), "{rows:?}");
     assert_eq!(reader.code(roles).await, "42501");
     assert!(!reader.rows("SELECT rolname FROM pg_roles").await.is_empty());
+    server.stop().await;
+}
+
+/// The schema, table, column and constraint that the error of a statement names.
+async fn named(client: &mut Client, sql: &str) -> Vec<(char, String)> {
+    client.write(&query(sql)).await;
+    let mut found = Vec::new();
+    loop {
+        let (kind, body) = client.next().await.expect("the server has closed the connection");
+        match kind {
+            b'E' => {
+                let fields = body.split(|b| *b == 0).filter_map(|field| field.split_first());
+                let named = fields.filter(|(kind, _)| b"stcn".contains(kind));
+                found = named.map(|(kind, text)| (char::from(*kind), String::from_utf8_lossy(text).into_owned())).collect();
+            }
+            b'Z' => return found,
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_names_the_constraint_and_its_table() {
+    let (server, mut client) = things().await;
+    client.rows("INSERT INTO things VALUES (1, 'one')").await;
+    let of = |fields: &[(char, &str)]| fields.iter().map(|(kind, text)| (*kind, (*text).to_owned())).collect::<Vec<_>>();
+    let key = named(&mut client, "INSERT INTO things VALUES (1, 'again')").await;
+    assert_eq!(key, of(&[('s', "public"), ('t', "things"), ('n', "things_pkey")]));
+    let null = named(&mut client, "INSERT INTO things VALUES (2, NULL)").await;
+    assert_eq!(null, of(&[('s', "public"), ('t', "things"), ('c', "name")]));
+    assert_eq!(named(&mut client, "SELECT 1 / 0").await, Vec::new());
     server.stop().await;
 }
 
