@@ -410,7 +410,7 @@ impl Snapshot {
             ("datid", Fill::OneOid(DATABASE_OID)),
             ("datname", some(connections().map(|one| &one.database))),
             ("pid", Fill::Int4(connections().map(|one| one.pid).collect())),
-            ("leader_pid", Fill::Number(0)),
+            ("leader_pid", Fill::NullInt4),
             ("usesysid", Fill::Oid(self.user_oids.clone())),
             ("usename", some(connections().map(|one| &one.user))),
             ("application_name", some(connections().map(|one| &one.doing.application_name))),

@@ -308,7 +308,7 @@ async fn parameters_beside_a_relation_without_rows_are_counted() {
     }
     // Too few, and too many, are still an error.
     for n_values in [0, 2] {
-        let values: Vec<Option<&[u8]>> = vec![Some(b"1"); n_values];
+        let values: Vec<Option<&[u8]>> = vec![Some(&b"1"[..]); n_values];
         let sql = "SELECT tgname FROM pg_trigger WHERE tgname = $1";
         client.write(&[parse("", sql, &[]), bind("", "", &[], &values, 0), message(b'S', b"")].concat()).await;
         assert!(client.until_ready().await.errors.iter().any(|error| error.starts_with("08P01")));
