@@ -62,11 +62,11 @@ fn is_numeric(expr: &Expr, schema: &DFSchema) -> Option<bool> {
         Expr::ScalarFunction(call) if call.func.name() == "date_part" => Some(true),
         Expr::Alias(alias) => is_numeric(&alias.expr, schema),
         Expr::Negative(inner) => is_numeric(inner, schema),
-        Expr::BinaryExpr(BinaryExpr { left, op, right })
-            if matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo) =>
-        {
-            arithmetic(left, right, schema)
-        }
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo,
+            right,
+        }) => arithmetic(left, right, schema),
         // The operators that err when a result has no room.
         Expr::ScalarFunction(call) if call.func.name().starts_with("checked_") => match call.args.as_slice() {
             [left, right] => arithmetic(left, right, schema),

@@ -133,7 +133,8 @@ fn written_zone(text: &str) -> Result<Zone, Unreadable> {
     let (sign, digits) = match (text.strip_prefix('+'), text.strip_prefix('-')) {
         (Some(east), _) => (1, east),
         (_, Some(west)) => (-1, west),
-        _ => return zone(text).map(Zone::Named).ok_or(Unreadable::Zone),
+        // A word that is no zone is no time either; what is written as zones are is one that there is not.
+        _ => return zone(text).map(Zone::Named).ok_or(if text.contains('/') { Unreadable::Zone } else { Unreadable::Form }),
     };
     let parts: Vec<&str> = match digits.split(':').collect::<Vec<_>>() {
         // +0200

@@ -111,6 +111,8 @@ fn spelled(expr: &Expr) -> String {
         fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
             let plain = match expr {
                 Expr::Cast { expr, .. } | Expr::Nested(expr) => expr.as_ref().clone(),
+                // `timestamp '…'` is a cast.
+                Expr::TypedString(typed) => Expr::Value(typed.value.clone()),
                 Expr::CompoundIdentifier(parts) => match parts.last() {
                     Some(last) => Expr::Identifier(Ident::new(last.value.clone())),
                     None => return ControlFlow::Continue(()),

@@ -7,7 +7,7 @@ use datafusion::arrow::datatypes::IntervalMonthDayNano;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, CharacterLength, DataType, Distinct, Expr, Fetch, Function, FunctionArg, FunctionArgExpr,
     FunctionArgumentList, FunctionArguments, Ident, Interval, LimitClause, ObjectName, OrderByKind, Query, Select, SelectItem, SetExpr,
-    TableAlias, TableAliasColumnDef, TableFactor, TimezoneInfo, UnaryOperator, Value, VisitMut, VisitorMut,
+    TableAlias, TableAliasColumnDef, TableFactor, TimezoneInfo, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 
 use super::column_names;
@@ -39,13 +39,11 @@ pub(super) fn rewrite(expr: &mut Expr) {
             let op = if *negated { BinaryOperator::PGRegexNotMatch } else { BinaryOperator::PGRegexMatch };
             in_parentheses(binary(of.as_ref().clone(), op, pattern))
         }
-        Expr::Cast { kind, expr: of, data_type, .. } if matches!(kind, CastKind::Cast | CastKind::DoubleColon) => {
-            match text_of(data_type) {
-                Some(Some(n)) => call("left", [cast(of.as_ref().clone(), DataType::Text), number(&n.to_string())]),
-                Some(None) => cast(of.as_ref().clone(), DataType::Text),
-                None => return,
-            }
-        }
+        Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr: of, data_type, .. } => match text_of(data_type) {
+            Some(Some(n)) => call("left", [cast(of.as_ref().clone(), DataType::Text), number(&n.to_string())]),
+            Some(None) => cast(of.as_ref().clone(), DataType::Text),
+            None => return,
+        },
         // DataFusion counts whole seconds, and microseconds of them.
         Expr::Extract { field, expr: of, .. } => match in_microseconds(&field.to_string()) {
             Some(unit) => microseconds(of.as_ref().clone(), unit),
@@ -95,13 +93,9 @@ fn of_function(function: &mut Function) -> Option<Expr> {
             let shown = call("date_trunc", [unit, call("timezone", [zone.clone(), of])]);
             Some(call("timezone", [zone, shown]))
         }
-        ("date_part", Some(unit), Some(of), None, None) => match &unit {
-            Expr::Value(value) => match &value.value {
-                Value::SingleQuotedString(unit) => in_microseconds(unit).map(|unit| microseconds(of, unit)),
-                _ => None,
-            },
-            _ => None,
-        },
+        ("date_part", Some(Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(unit), .. })), Some(of), None, None) => {
+            in_microseconds(&unit).map(|unit| microseconds(of, unit))
+        }
         ("mod", Some(left), Some(right), None, None) => {
             Some(in_parentheses(binary(in_parentheses(left), BinaryOperator::Modulo, in_parentheses(right))))
         }
@@ -353,7 +347,6 @@ fn quoted(name: &str) -> Ident {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::plan::parse::parse_query;
     use crate::plan::rewrite::rewrite;
 

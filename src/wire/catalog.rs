@@ -394,7 +394,7 @@ impl SchemaProvider for PgCatalog {
                     .into_iter()
                     .map(|rows| {
                         let schema = as_of_16(rows.schema());
-                        rows.with_schema(schema)
+                        RecordBatch::try_new(schema, rows.columns().to_vec())
                     })
                     .collect::<Result<Vec<_>, _>>()?;
                 let Some(first) = rows.first() else { return Ok(None) };

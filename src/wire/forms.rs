@@ -12,6 +12,7 @@ use super::keys::EXPANDED;
 use super::patterns;
 use super::procedures::PROCEDURE_OID;
 use super::rewrite::{call, last, null};
+use super::server::XID_AGE;
 use super::typed::{JSONB, JSONBS, UUID, UUIDS};
 use crate::error::Error;
 
@@ -105,6 +106,14 @@ impl VisitorMut for Forms {
                     && let [FunctionArg::Unnamed(FunctionArgExpr::Expr(of))] = list.args.as_slice()
                 {
                     *expr = as_text(of.clone());
+                }
+            }
+            // `age(xmin)`: of two moments it is another function.
+            Expr::Function(function) if last(&function.name).as_deref() == Some("age") => {
+                if let FunctionArguments::List(list) = &function.args
+                    && list.args.len() == 1
+                {
+                    function.name = ObjectName::from(vec![Ident::new(XID_AGE)]);
                 }
             }
             // Functions of rows in a SELECT list.

@@ -70,7 +70,7 @@ impl Rule {
 /// The parameters with what stands beside them: the planner is asked what that is. Empty if it cannot say.
 pub(super) async fn beside(session: &Session, statement: &Statement, unknown: impl Fn(usize) -> bool) -> Vec<(usize, Type)> {
     let wanted = |expr: &Expr| number(expr).filter(|number| unknown(*number));
-    let compared = compared(statement, &wanted);
+    let compared = compared(statement, wanted);
     let (mut single, mut rules) = (statement.clone(), Vec::<(usize, Rule)>::new());
     for number in compared.keys() {
         rules.push((*number, Rule::Same));

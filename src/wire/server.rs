@@ -53,7 +53,7 @@ pub(super) fn register(context: &SessionContext, life: &Arc<Life>) {
         context.register_udf(constant(name, ScalarValue::Int64(None)));
     }
     for udf in [
-        of_one("age", DataType::Int32, age),
+        of_one(XID_AGE, DataType::Int32, age),
         of_one("pg_size_pretty", DataType::Utf8, sizes),
         of_one("quote_literal", DataType::Utf8, |values| quoted(values, None)),
         of_one("quote_nullable", DataType::Utf8, |values| quoted(values, Some("NULL"))),
@@ -73,6 +73,9 @@ fn of_one(name: &str, data_type: DataType, answer: fn(&ArrayRef) -> Result<Array
 }
 
 /// How many transactions ago one was: no row here is of an old one. Of a moment it is what framesql has not.
+/// What `age` of one argument becomes.
+pub(super) const XID_AGE: &str = "pg_xid_age";
+
 fn age(values: &ArrayRef) -> Result<ArrayRef> {
     if !values.data_type().is_integer() && !values.data_type().is_null() {
         let hint = "Subtract one moment from another: now() - at.";

@@ -144,7 +144,6 @@ async fn parameters_are_of_what_stands_beside_them() {
         ("SELECT coalesce($1, s), coalesce(id, $2) FROM seen", vec![text, int4]),
         ("SELECT CASE WHEN $1 THEN id ELSE $2 END FROM seen", vec![bool, int4]),
         ("SELECT CASE id WHEN $1 THEN 1 END FROM seen", vec![int4]),
-        ("SELECT id FROM seen WHERE (id, s) = ($1, $2)", vec![int4, text]),
         ("SELECT not $1", vec![bool]),
         ("SELECT lag(id, $1) OVER () FROM seen", vec![int4]),
     ] {
