@@ -148,13 +148,24 @@ async fn listed(session: &Session, statement: &Statement, declared: &mut Vec<u32
     }
     let found = session.describe(&single).await?;
     for number in numbers {
-        let element = found.parameters.get(number - 1).and_then(Option::as_deref).map_or(Type::TEXT, columns::of_field);
+        let beside = found.parameters.get(number - 1).and_then(Option::as_deref);
+        // Of letters and names it is an array of texts, and of what else has no array type one of what it is kept as.
+        let array = match beside.map(|field| (columns::of_field(field), columns::of_type(field.data_type()))) {
+            Some((element, _)) if is_text(&element) => Type::TEXT_ARRAY,
+            Some((element, kept)) if columns::array_of(&element) == Type::JSONB => columns::array_of(&kept),
+            Some((element, _)) => columns::array_of(&element),
+            None => Type::TEXT_ARRAY,
+        };
         declared.resize(declared.len().max(number), 0);
         if let Some(place) = declared.get_mut(number - 1) {
-            *place = columns::array_of(&element).oid();
+            *place = array.oid();
         }
     }
     Ok(())
+}
+
+fn is_text(data_type: &Type) -> bool {
+    matches!(*data_type, Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::CHAR)
 }
 
 fn is_array(data_type: &Type) -> bool {
@@ -210,8 +221,7 @@ fn cast_of(oid: u32, found: Option<&Field>) -> Option<ast::DataType> {
     let declared = Type::from_oid(oid).filter(|data_type| *data_type != Type::UNKNOWN)?;
     let found = found.filter(|found| !found.data_type().is_null()).map(columns::of_field);
     let integer = |data_type: &Type| matches!(*data_type, Type::INT2 | Type::INT4 | Type::INT8);
-    let text = |data_type: &Type| matches!(*data_type, Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME);
-    let lossless = found.is_some_and(|found| found == declared || integer(&found) && integer(&declared) || text(&declared));
+    let lossless = found.is_some_and(|found| found == declared || integer(&found) && integer(&declared) || is_text(&declared));
     if lossless { None } else { sql_type(&declared) }
 }
 

@@ -44,7 +44,11 @@ pub(super) fn rewrite(mut query: Box<Query>, there: impl Fn() -> There) -> Resul
     if let Some(error) = forms.refused {
         return Err(error);
     }
-    let _ = query.visit(&mut Types::default());
+    let mut types = Types::default();
+    let _ = query.visit(&mut types);
+    if let Some(error) = types.refused {
+        return Err(error);
+    }
     let mut statement = Statement::Query(query);
     let always: [&dyn SqlStatementRewriteRule; 9] = [
         &rules::ResolveUnqualifiedIdentifier,
@@ -227,6 +231,8 @@ pub(super) fn single(condition: &mut Expr) {
 struct Types {
     /// How many queries stand around what is visited.
     depth: usize,
+    /// What cannot be read.
+    refused: Option<Error>,
 }
 
 /// `regclass` and its like.
@@ -350,11 +356,16 @@ impl VisitorMut for Types {
                 // The rule for literals reads no NULL, no quotes and nothing but numbers and texts.
                 if let Expr::Value(literal) = inner.as_ref()
                     && let Value::SingleQuotedString(text) = &literal.value
-                    && let Some(items) = elements(text)
                 {
-                    let item = |item: Option<String>| item.map_or(Value::Null, Value::SingleQuotedString).with_empty_span();
-                    let elem = items.into_iter().map(|one| Expr::Value(item(one))).collect();
-                    **inner = Expr::Array(ast::Array { elem, named: true });
+                    if let Some(items) = elements(text) {
+                        let item = |item: Option<String>| item.map_or(Value::Null, Value::SingleQuotedString).with_empty_span();
+                        let elem = items.into_iter().map(|one| Expr::Value(item(one))).collect();
+                        **inner = Expr::Array(ast::Array { elem, named: true });
+                    } else if text.matches('{').count() < 2 {
+                        // Of arrays in arrays the rule reads more than is read here.
+                        let message = format!("malformed array literal: \"{text}\"");
+                        self.refused = self.refused.take().or(Some(Error::Encode { code: "22P02", message }));
+                    }
                 }
                 return ControlFlow::Continue(());
             }
