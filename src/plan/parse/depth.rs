@@ -10,6 +10,8 @@ use crate::error::{Error, Result};
 const MOST: usize = 3_000;
 /// What an operator counts that is planned as a call of a function: at each of them the name of all that stands below it is written anew.
 const ARITHMETIC: usize = 8;
+/// What stands first in COALESCE counts: it is planned as CASE, which has it twice, and all that stands in it as often as two to the power of its depth.
+const TWICE: usize = 200;
 /// What a query in a query takes, in levels of an expression: the planner's steps for one are long.
 const QUERY: usize = 8;
 
@@ -18,7 +20,7 @@ pub(super) fn check(words: &[TokenWithSpan]) -> Result<()> {
     // In each bracket that is open: the operators since the last comma, and the queries, of which one may stand on those before it.
     let mut open = vec![(0, 0)];
     let mut all = 0;
-    let mut after_as = false;
+    let (mut after_as, mut after_coalesce) = (false, false);
     for word in words {
         let (mut operators, mut queries) = (0, 0);
         match &word.token {
@@ -29,7 +31,7 @@ pub(super) fn check(words: &[TokenWithSpan]) -> Result<()> {
                     all += QUERY;
                 }
                 open.push((0, 0));
-                operators = 1;
+                operators = if after_coalesce { TWICE } else { 1 };
             }
             Token::RParen | Token::RBracket if open.len() > 1 => {
                 let (operators, queries) = open.pop().unwrap_or_default();
@@ -52,6 +54,7 @@ pub(super) fn check(words: &[TokenWithSpan]) -> Result<()> {
             }
             _ => {}
         }
+        after_coalesce = matches!(&word.token, Token::Word(word) if word.value.eq_ignore_ascii_case("coalesce"));
         after_as = matches!(&word.token, Token::Word(word) if matches!(word.keyword, Keyword::AS | Keyword::MATERIALIZED));
         if let Some((before, queries_before)) = open.last_mut() {
             *before += operators;
@@ -86,11 +89,13 @@ mod tests {
             format!("SELECT CASE{} END", " WHEN true THEN 1".repeat(10_000)),
             format!("WITH a AS (SELECT 1){} SELECT 1", ", a AS (SELECT 1)".repeat(10_000)),
             format!("SELECT {}1{}", "(".repeat(100_000), ")".repeat(100_000)),
+            format!("SELECT {}1{}", "coalesce(".repeat(20), ", 2)".repeat(20)),
         ] {
             assert_eq!(parse(&deep).unwrap_err().sqlstate(), "54001", "{}", &deep[..40]);
         }
         for flat in [
             format!("SELECT 1 IN (-1{})", ", -1".repeat(20_000)),
+            format!("SELECT {}1{}", "coalesce(a, ".repeat(20), ")".repeat(20)),
             format!("INSERT INTO t VALUES (1, -2){}", ", (1 + 2, -2 * 3)".repeat(20_000)),
             format!("SELECT a{} FROM t", ", a + 1 AS b".repeat(5_000)),
         ] {
