@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use criterion::{Criterion, Throughput};
 use datafusion::arrow::array::{ArrayRef, Float64Array, Int32Array, ListArray, StringArray};
+use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::datatypes::{DataType, Field, Float64Type};
 use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
@@ -55,7 +56,14 @@ fn main() {
     let text = |value: &str| Arc::new(StringArray::from(vec![value])) as ArrayRef;
     let numbers = |values: [f64; 3]| Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>([Some(values.map(Some))])) as ArrayRef;
     let area = Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>([Some([900.0, 400.0, 64.0, 64.0].map(Some))])) as ArrayRef;
-    let part = call("crop", &[Arc::clone(&frame), area]);
+    let part = call("crop", &[Arc::clone(&frame), Arc::clone(&area)]);
+    // The same area as the only box of a list.
+    let boxes = || -> ArrayRef {
+        let item = Arc::new(Field::new_list_field(area.data_type().clone(), true));
+        Arc::new(ListArray::new(item, OffsetBuffer::from_lengths([1]), Arc::clone(&area), None))
+    };
+    let other = call("blur", &[Arc::clone(&frame)]);
+    let file = call("jpeg", &[Arc::clone(&frame)]);
     let bright = call("threshold", &[Arc::clone(&frame), float(128.0)]);
     let edges = call("canny", &[Arc::clone(&frame)]);
     let cases: Vec<(&str, Vec<ArrayRef>)> = vec![
@@ -65,6 +73,24 @@ fn main() {
         ("median_blur", vec![Arc::clone(&frame), int(5)]),
         ("bilateral", vec![Arc::clone(&frame), int(5)]),
         ("erode", vec![Arc::clone(&frame), int(5)]),
+        ("dilate", vec![Arc::clone(&frame), int(5)]),
+        ("threshold", vec![Arc::clone(&frame), float(128.0)]),
+        ("adaptive_threshold", vec![Arc::clone(&frame), int(11), float(5.0)]),
+        ("resize", vec![Arc::clone(&frame), int(640), int(360)]),
+        ("crop", vec![Arc::clone(&frame), Arc::clone(&area)]),
+        ("flip", vec![Arc::clone(&frame), text("horizontal")]),
+        ("rotate", vec![Arc::clone(&frame), int(90)]),
+        ("histogram", vec![Arc::clone(&frame)]),
+        ("brightness", vec![Arc::clone(&frame)]),
+        ("contrast", vec![Arc::clone(&frame)]),
+        ("sharpness", vec![Arc::clone(&frame)]),
+        ("dominant_color", vec![Arc::clone(&frame)]),
+        ("psnr", vec![Arc::clone(&frame), Arc::clone(&other)]),
+        ("ssim", vec![Arc::clone(&frame), Arc::clone(&other)]),
+        ("draw_boxes", vec![Arc::clone(&frame), boxes()]),
+        ("pixelate", vec![Arc::clone(&frame), boxes()]),
+        ("side_by_side", vec![Arc::clone(&frame), other]),
+        ("decode_picture", vec![file]),
         ("sobel", vec![Arc::clone(&frame)]),
         ("laplacian", vec![Arc::clone(&frame)]),
         ("canny", vec![Arc::clone(&frame)]),

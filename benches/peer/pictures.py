@@ -32,6 +32,7 @@ def main():
     bright = cv2.threshold(gray, 128, 255, cv2.THRESH_BINARY)[1]
     edges = cv2.Canny(gray, 50, 150)
     part = gray[400:464, 900:964]
+    part3 = rgb[400:464, 900:964]
     corners = np.float32([[100, 80], [1800, 60], [1700, 1000], [150, 950]])
     places = np.float32([[0, 0], [1279, 0], [1279, 719], [0, 719]])
     small = cv2.resize(gray, (320, 180), interpolation=cv2.INTER_AREA)
@@ -40,6 +41,14 @@ def main():
     def luma():
         return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
 
+    other = cv2.blur(rgb, (5, 5))
+    file = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
+
+    def pixelated():
+        made = rgb.copy()
+        made[400:464, 900:964] = cv2.resize(cv2.resize(part3, (8, 8), interpolation=cv2.INTER_AREA), (64, 64), interpolation=cv2.INTER_NEAREST)
+        return made
+
     cases = {
         "grayscale": luma,
         "blur": lambda: cv2.blur(rgb, (5, 5)),
@@ -47,6 +56,22 @@ def main():
         "median_blur": lambda: cv2.medianBlur(rgb, 5),
         "bilateral": lambda: cv2.bilateralFilter(rgb, 5, 75, 75),
         "erode": lambda: cv2.erode(rgb, np.ones((5, 5), np.uint8)),
+        "dilate": lambda: cv2.dilate(rgb, np.ones((5, 5), np.uint8)),
+        "threshold": lambda: cv2.threshold(luma(), 128, 255, cv2.THRESH_BINARY),
+        "adaptive_threshold": lambda: cv2.adaptiveThreshold(luma(), 255, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY, 11, 5),
+        "resize": lambda: cv2.resize(rgb, (640, 360), interpolation=cv2.INTER_AREA),
+        "crop": lambda: rgb[400:464, 900:964].copy(),
+        "flip": lambda: cv2.flip(rgb, 1),
+        "rotate": lambda: cv2.rotate(rgb, cv2.ROTATE_90_CLOCKWISE),
+        "histogram": lambda: cv2.calcHist([luma()], [0], None, [256], [0, 256]),
+        "brightness": lambda: cv2.mean(luma()),
+        "contrast": lambda: cv2.meanStdDev(luma()),
+        "sharpness": lambda: cv2.meanStdDev(cv2.Laplacian(luma(), cv2.CV_16S)),
+        "psnr": lambda: cv2.PSNR(rgb, other),
+        "draw_boxes": lambda: cv2.rectangle(rgb.copy(), (900, 400, 64, 64), (0, 255, 0), 2),
+        "pixelate": pixelated,
+        "side_by_side": lambda: cv2.hconcat([rgb, other]),
+        "decode_picture": lambda: cv2.imdecode(file, cv2.IMREAD_COLOR),
         "sobel": lambda: cv2.magnitude(cv2.Sobel(luma(), cv2.CV_32F, 1, 0), cv2.Sobel(gray, cv2.CV_32F, 0, 1)),
         "laplacian": lambda: cv2.convertScaleAbs(cv2.Laplacian(luma(), cv2.CV_16S)),
         "canny": lambda: cv2.Canny(luma(), 50, 150),

@@ -66,7 +66,9 @@ pub(super) fn in_turn(condition: &BinaryExpr) -> Result<Option<Expr>> {
     }
     let mut parts = Vec::new();
     split(left, *op, &mut parts);
-    let tells = |part: &&Expr| part.column_refs().into_iter().any(|column| divisors.contains(column));
+    // A part that divides itself waits for others: asked again it would bring what it waits for along, and so every part all before it.
+    let divides = |part: &Expr| part.exists(|e| Ok(divisor(e).is_some())).unwrap_or(true);
+    let tells = |part: &&Expr| part.column_refs().into_iter().any(|column| divisors.contains(column)) && !divides(part);
     let of_both = |a: Expr, b: Expr| Expr::BinaryExpr(BinaryExpr::new(Box::new(a), *op, Box::new(b)));
     let Some(first) = parts.into_iter().filter(tells).cloned().reduce(of_both) else { return Ok(None) };
     let open = if *op == Operator::And { first.is_not_false() } else { first.is_not_true() };

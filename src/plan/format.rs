@@ -124,7 +124,8 @@ fn formatted(format: &str, values: &[Option<String>]) -> Result<String> {
         } else {
             digits.parse::<usize>().ok().filter(|n| *n <= 1 << 20).ok_or_else(|| wrong("number is out of range"))?
         };
-        out.push_str(&if left { format!("{text:<width$}") } else { format!("{text:>width$}") });
+        let padding = " ".repeat(width.saturating_sub(text.chars().count()));
+        out.push_str(&if left { text + &padding } else { padding + &text });
     }
     Ok(out)
 }

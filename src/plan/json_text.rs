@@ -111,7 +111,7 @@ pub(super) fn as_text(value: &str) -> Option<String> {
 pub(super) fn contains(whole: &Value, part: &Value) -> bool {
     match (whole, part) {
         // An array may be asked for one thing in it.
-        (Value::Array(elements), part) if !part.is_array() && !part.is_object() => elements.contains(part),
+        (Value::Array(elements), part) if !part.is_array() && !part.is_object() => elements.iter().any(|one| contains_inside(one, part)),
         (whole, part) => contains_inside(whole, part),
     }
 }
@@ -122,7 +122,8 @@ fn contains_inside(whole: &Value, part: &Value) -> bool {
             part.iter().all(|(key, part)| whole.get(key).is_some_and(|whole| contains_inside(whole, part)))
         }
         (Value::Array(whole), Value::Array(part)) => part.iter().all(|part| whole.iter().any(|whole| contains_inside(whole, part))),
-        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
+        // Whole numbers by all their digits, a fraction by its value.
+        (Value::Number(a), Value::Number(b)) => a == b || (a.is_f64() || b.is_f64()) && a.as_f64() == b.as_f64(),
         (whole, part) => whole == part,
     }
 }
@@ -175,6 +176,8 @@ mod tests {
             ("[1,[2,3]]", "[2]", false),
             ("[\"x\"]", "\"x\"", true),
             ("[[\"x\"]]", "\"x\"", false),
+            ("[1.0]", "1", true),
+            ("{\"a\":9007199254740993}", "{\"a\":9007199254740992}", false),
         ] {
             let of = |text: &str| serde_json::from_str::<Value>(text).unwrap();
             assert_eq!(contains(&of(whole), &of(part)), found, "{whole} {part}");

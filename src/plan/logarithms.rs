@@ -53,7 +53,9 @@ impl ScalarUDFImpl for Checked {
         let given = ColumnarValue::values_to_arrays(&args.args)?;
         if !self.grows {
             // The base of log(base, x) has a logarithm too.
-            given.iter().try_for_each(positive)?;
+            let rows = given.first().map_or(0, |values| values.len());
+            let known: Vec<bool> = (0..rows).map(|row| given.iter().all(|values| values.is_valid(row))).collect();
+            given.iter().try_for_each(|values| positive(values, &known))?;
         }
         let found = self.inner.invoke_with_args(args)?;
         if self.grows
@@ -66,9 +68,11 @@ impl ScalarUDFImpl for Checked {
     }
 }
 
-fn positive(values: &ArrayRef) -> Result<()> {
+/// Errs for a logarithm that there is not; in a row where anything is NULL none is asked for.
+fn positive(values: &ArrayRef, known: &[bool]) -> Result<()> {
     let values = cast_array(values, &DataType::Float64)?;
-    for value in values.as_primitive::<Float64Type>().iter().flatten() {
+    for (value, _) in values.as_primitive::<Float64Type>().iter().zip(known).filter(|(_, known)| **known) {
+        let Some(value) = value else { continue };
         let of = match value {
             0.0 => "zero",
             value if value < 0.0 => "a negative number",

@@ -89,7 +89,8 @@ fn of_function(function: &mut Function) -> Option<Expr> {
     let mut next = || if arguments.is_empty() { None } else { Some(arguments.remove(0)) };
     match (name.as_str(), next(), next(), next(), next()) {
         // The bins of a zone's clocks, as moments.
-        ("date_trunc", Some(unit), Some(of), Some(zone), None) => {
+        // A zone that is computed would be computed twice, and what is in it as often as it is deep.
+        ("date_trunc", Some(unit), Some(of), Some(zone @ (Expr::Value(_) | Expr::Identifier(_) | Expr::CompoundIdentifier(_))), None) => {
             let shown = call("date_trunc", [unit, call("timezone", [zone.clone(), of])]);
             Some(call("timezone", [zone, shown]))
         }

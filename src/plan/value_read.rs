@@ -34,8 +34,12 @@ fn unreadable(text: &str, name: &str, why: Unreadable) -> Error {
 /// `\x0aff`, or plain characters with `\\` and `\ooo` among them; None for what is neither.
 pub fn bytea(text: &str) -> Option<Vec<u8>> {
     if let Some(digits) = text.strip_prefix("\\x") {
-        let pairs = digits.as_bytes().chunks(2);
-        return pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok().filter(|p| p.len() == 2)?, 16).ok()).collect();
+        let digit = |c: &u8| u8::try_from(char::from(*c).to_digit(16)?).ok();
+        let pair = |pair: &[u8]| match pair {
+            [high, low] => Some(digit(high)? * 16 + digit(low)?),
+            _ => None,
+        };
+        return digits.as_bytes().chunks(2).map(pair).collect();
     }
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
@@ -46,7 +50,8 @@ pub fn bytea(text: &str) -> Option<Vec<u8>> {
                 rest = after.get(1..)?;
             }
             (b'\\', _) => {
-                bytes.push(u8::from_str_radix(std::str::from_utf8(after.get(..3)?).ok()?, 8).ok()?);
+                let octal = after.get(..3).filter(|digits| digits.iter().all(|c| (b'0'..=b'7').contains(c)))?;
+                bytes.push(u8::from_str_radix(std::str::from_utf8(octal).ok()?, 8).ok()?);
                 rest = after.get(3..)?;
             }
             (plain, _) => {

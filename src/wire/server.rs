@@ -72,10 +72,10 @@ fn of_one(name: &str, data_type: DataType, answer: fn(&ArrayRef) -> Result<Array
     SimpleScalarUDF::new_with_signature(name, signature, data_type, Arc::new(answer)).into()
 }
 
-/// How many transactions ago one was: no row here is of an old one. Of a moment it is what framesql has not.
 /// What `age` of one argument becomes.
 pub(super) const XID_AGE: &str = "pg_xid_age";
 
+/// How many transactions ago one was: no row here is of an old one. Of a moment it is what framesql has not.
 fn age(values: &ArrayRef) -> Result<ArrayRef> {
     if !values.data_type().is_integer() && !values.data_type().is_null() {
         let hint = "Subtract one moment from another: now() - at.";

@@ -7,7 +7,7 @@ use crate::client::{Client, Server};
 /// A statement and its rows; columns are parted by a bar.
 const ANSWERS: [(&str, &[&str]); 30] = [
     ("SELECT j->'a', j->>'s', j->'a'->'b'->>1 FROM things WHERE id = 1", &[r#"{"b":[1,2.50,3]}|x|2.50"#]),
-    ("SELECT j->0, j->>1, j->>2, j -> -1, j->9, j->'0' FROM things WHERE id = 2", &["1|x|NULL|null|NULL|NULL"]),
+    ("SELECT j->0, j->>1, j->>2, j->-1, j->9, j->'0' FROM things WHERE id = 2", &["1|x|NULL|null|NULL|NULL"]),
     ("SELECT j#>'{a,b,1}', j#>>'{a,b,-1}', j#>ARRAY['a','c'] FROM things WHERE id = 1", &["2.50|3|NULL"]),
     ("SELECT j ? 's', j ? 'x', j ?| '{q,s}', j ?& ARRAY['a','s'] FROM things ORDER BY id", &["t|f|t|t", "f|t|f|f", "NULL|NULL|NULL|NULL"]),
     ("SELECT j @> '{\"a\":{\"b\":[3]}}', '{\"s\":\"x\"}' <@ j FROM things WHERE id = 1", &["t|t"]),
@@ -45,7 +45,7 @@ const ANSWERS: [(&str, &[&str]); 30] = [
     ("SELECT u IS NULL, u::text FROM things ORDER BY id LIMIT 2", &["f|a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "t|NULL"]),
     // A box is a struct, and jsonb to clients: the same operators read it.
     ("SELECT b->'x', b->>'w', b->'nothing' FROM (SELECT named_struct('x', 1.5, 'w', 2) AS b) t", &["1.5|2|NULL"]),
-    ("SELECT l->0->>'x', (l -> -1)->>'x', l->5 FROM (SELECT [named_struct('x', 1), named_struct('x', 2)] AS l) t", &["1|2|NULL"]),
+    ("SELECT l->0->>'x', l->-1->>'x', l->5 FROM (SELECT [named_struct('x', 1), named_struct('x', 2)] AS l) t", &["1|2|NULL"]),
 ];
 
 async fn things() -> (Server, Client) {

@@ -17,10 +17,13 @@ use crate::frame::source::Source;
 use crate::plan::array_text::elements;
 use crate::plan::casts;
 use crate::plan::parse::copy::{CopyForm, CopyFormat, CopyHeader, CopyIn};
+use crate::plan::value_read::bytea;
 use crate::view::table::Table;
 
 /// Bytes that one COPY may bring: a table is held in memory.
 const MOST_BYTES: usize = 256 << 20;
+/// Values that one may bring.
+const MOST_FIELDS: usize = 32 << 20;
 
 /// A COPY that takes what the client sends.
 pub struct CopyInto {
@@ -93,6 +96,15 @@ impl CopyInto {
             message: "invalid byte sequence for encoding \"UTF8\"".into(),
             detail: None,
         })?;
+        // A field of no bytes takes some in memory.
+        if text.bytes().filter(|byte| *byte == b'\n' || *byte == form.delimiter as u8).count() > MOST_FIELDS {
+            let message = format!("COPY of more than {} million values into table \"{}\"", MOST_FIELDS >> 20, table.name());
+            return Err(Error::Data {
+                code: "54000",
+                message,
+                detail: Some("A table is reference data; make a source of large files.".into()),
+            });
+        }
         let names: Vec<&str> = places.iter().filter_map(|at| table.columns().get(*at)).map(|c| c.field.name().as_str()).collect();
         let (not_null, null) = (form.force_not_null.among(&names)?, form.force_null.among(&names)?);
         let mut lines =
@@ -175,7 +187,7 @@ fn columns(table: &Table, places: &[usize], lines: &[Line]) -> Result<Vec<Option
 /// Texts as values of a type, and the first row whose text is none.
 fn read(texts: &[Option<&str>], data_type: &DataType) -> Result<(ArrayRef, Option<usize>)> {
     if *data_type == DataType::Binary {
-        let bytes: Vec<Option<Vec<u8>>> = texts.iter().map(|text| text.and_then(hex)).collect();
+        let bytes: Vec<Option<Vec<u8>>> = texts.iter().map(|text| text.and_then(bytea)).collect();
         let wrong = texts.iter().zip(&bytes).position(|(text, bytes)| text.is_some() && bytes.is_none());
         return Ok((Arc::new(BinaryArray::from_iter(bytes)), wrong));
     }
@@ -205,13 +217,6 @@ fn read(texts: &[Option<&str>], data_type: &DataType) -> Result<(ArrayRef, Optio
     let values = cast_with_options(&array, data_type, &CastOptions { safe: true, format_options: FormatOptions::default() })?;
     let wrong = (0..array.len()).find(|row| array.is_valid(*row) && values.is_null(*row));
     Ok((values, wrong))
-}
-
-/// Postgres' `\x0aff`.
-fn hex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.strip_prefix("\\x")?;
-    let pair = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
-    (0..digits.len()).step_by(2).map(pair).collect()
 }
 
 #[cfg(test)]

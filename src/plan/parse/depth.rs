@@ -45,14 +45,18 @@ pub(super) fn check(words: &[TokenWithSpan]) -> Result<()> {
             Token::Word(word) => match word.keyword {
                 Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT | Keyword::JOIN => queries = QUERY,
                 Keyword::AND | Keyword::OR | Keyword::NOT | Keyword::WHEN | Keyword::COLLATE | Keyword::AT => operators = 1,
+                Keyword::IS | Keyword::IN | Keyword::LIKE | Keyword::ILIKE | Keyword::BETWEEN | Keyword::SIMILAR => operators = 1,
+                Keyword::NOTNULL => operators = 1,
                 _ => {}
             },
-            Token::Plus | Token::Minus | Token::Mul | Token::Div | Token::Mod => operators = ARITHMETIC,
             Token::StringConcat | Token::DoubleColon => operators = 1,
-            Token::Arrow | Token::LongArrow | Token::HashArrow | Token::HashLongArrow | Token::Caret | Token::Pipe | Token::Ampersand => {
-                operators = 1;
-            }
-            _ => {}
+            Token::Eq | Token::DoubleEq | Token::Neq | Token::Lt | Token::Gt | Token::LtEq | Token::GtEq => operators = 1,
+            Token::RParen | Token::RBracket | Token::LBrace | Token::RBrace | Token::Period | Token::Colon | Token::SemiColon => {}
+            Token::Number(..) | Token::Char(_) | Token::Placeholder(_) | Token::Whitespace(_) | Token::EOF | Token::Backslash => {}
+            Token::SingleQuotedString(_) | Token::DollarQuotedString(_) | Token::EscapedStringLiteral(_) | Token::HexStringLiteral(_) => {}
+            Token::NationalStringLiteral(_) | Token::UnicodeStringLiteral(_) | Token::DoubleQuotedString(_) => {}
+            // All else are operators, of arithmetic or others that are planned as calls.
+            _ => operators = ARITHMETIC,
         }
         after_coalesce = matches!(&word.token, Token::Word(word) if word.value.eq_ignore_ascii_case("coalesce"));
         after_as = matches!(&word.token, Token::Word(word) if matches!(word.keyword, Keyword::AS | Keyword::MATERIALIZED));
@@ -85,6 +89,9 @@ mod tests {
             chain(100_000),
             format!("SELECT 1 WHERE 1 = 0{}", " OR 1 = 2".repeat(100_000)),
             format!("SELECT 1{}", "::int".repeat(100_000)),
+            format!("SELECT '{{}}'::jsonb{}", " ? 'a'".repeat(3_000)),
+            format!("SELECT true{}", " IS TRUE".repeat(10_000)),
+            format!("SELECT true{}", " = true".repeat(10_000)),
             format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(10_000)),
             format!("SELECT CASE{} END", " WHEN true THEN 1".repeat(10_000)),
             format!("WITH a AS (SELECT 1){} SELECT 1", ", a AS (SELECT 1)".repeat(10_000)),

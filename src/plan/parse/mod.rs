@@ -4,6 +4,7 @@ pub mod columns;
 pub mod copy;
 mod depth;
 mod dialect;
+mod operators;
 mod partition;
 pub(super) mod pattern;
 mod qualified;
@@ -346,6 +347,7 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
             part.iter().filter(|t| !matches!(t.token, Token::Whitespace(_) | Token::EOF)).cloned().collect();
         let (Some(first), Some(last)) = (words.first(), words.last()) else { continue };
         let text = slice(sql, &offsets, first.span.start, last.span.end).trim().to_owned();
+        operators::part_signs(&mut words);
         depth::check(&words)?;
         drop_table_keywords(&mut words);
         version::mark(&dialect, &mut words);
