@@ -1,6 +1,7 @@
 //! What a source's URL names: a file, a folder or glob of pictures, the synthetic camera; and the fence around what may be read.
 
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use tracing::warn;
 
@@ -53,6 +54,25 @@ pub fn file(url: &str, fence: &[PathBuf]) -> Result<PathBuf> {
         true => Ok(path),
         false => Err(Error::Option { message: format!("\"{}\" is not a file", path.display()), hint: None }),
     }
+}
+
+/// The files behind a URL as they are now, with their sizes and when they were last written: another text where one of them has changed. Empty for
+/// what is no file.
+pub fn edition(url: &str) -> String {
+    let Ok(path) = path_of(url) else { return String::new() };
+    let listed = |path: &Path| std::fs::read_dir(path).map(|all| all.filter_map(|e| e.ok().map(|e| e.path())).collect());
+    let mut files: Vec<PathBuf> = match path.to_str().filter(|p| p.contains(['*', '?', '['])).filter(|_| !path.exists()) {
+        Some(pattern) => glob::glob(pattern).map(|all| all.filter_map(|p| p.ok()).collect()).unwrap_or_default(),
+        None if path.is_dir() => listed(&path).unwrap_or_default(),
+        None => vec![path],
+    };
+    files.sort();
+    let of_file = |file: &PathBuf| {
+        let known = std::fs::metadata(file).ok()?;
+        let written = known.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+        Some(format!("{} {} {}\n", file.display(), known.len(), written.as_nanos()))
+    };
+    files.iter().filter_map(of_file).collect()
 }
 
 pub(super) fn path_of(url: &str) -> Result<PathBuf> {

@@ -8,11 +8,13 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
+use futures::future::ready;
 use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use tokio::task::{AbortHandle, JoinSet};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
+use super::checkpoint::{Keeper, Restored};
 use crate::error::Error;
 use crate::event::{END_OF_TIME_US, Event};
 use crate::frame::source::{EventStream, Source};
@@ -34,12 +36,14 @@ pub struct Job {
     pub view: Arc<MaterializedView>,
     /// What it reads.
     pub sources: Vec<Arc<dyn Source>>,
+    /// What it keeps for a restart; None if it begins anew then.
+    keeper: Option<Arc<Keeper>>,
     abort: AbortHandle,
 }
 
 impl Jobs {
     /// Starts a job, which nobody knows before it is `put` under its name. Its sources are opened before this returns, so that it joins a
-    /// live one at the next frame.
+    /// live one at the next frame. `kept` is what it keeps for a restart, and what it goes on from: its view holds that already.
     pub fn start(
         &self,
         name: &str,
@@ -47,13 +51,30 @@ impl Jobs {
         context: &Arc<TaskContext>,
         view: &Arc<MaterializedView>,
         sources: Vec<Arc<dyn Source>>,
+        kept: Option<(Arc<Keeper>, Option<Restored>)>,
     ) -> Result<Job> {
+        let (keeper, restored) = kept.unzip();
+        let restored = restored.flatten().unwrap_or_default();
+        if restored.whole {
+            view.end(End::Whole);
+            info!(view = name, "view is whole, as it was");
+            return Ok(Job { view: Arc::clone(view), sources, keeper, abort: self.spawn(ready(())) });
+        }
         let events = events_of(plan, context)?;
-        let at_once = rows_only(plan);
-        let (task_name, task_view) = (name.to_owned(), Arc::clone(view));
+        let mut writer = Writer {
+            view: Arc::clone(view),
+            at_once: rows_only(plan),
+            waiting: Waiting::of(restored.waiting),
+            known_us: restored.known_us,
+            // What is paced by the clock is not at its end because it was stopped once.
+            keeps_end: !sources.iter().any(|source| source.live()),
+            keeper: keeper.clone().map(Kept),
+        };
+        let task_name = name.to_owned();
+        let task_view = Arc::clone(view);
         let task = async move {
             // One job's panic is the end of that job and of nothing else.
-            let done = AssertUnwindSafe(write(events, &task_view, at_once)).catch_unwind().await;
+            let done = AssertUnwindSafe(writer.write(events)).catch_unwind().await;
             let end = match done {
                 Ok(Ok(())) => End::Whole,
                 Ok(Err(e)) => failed(&e.into()),
@@ -61,6 +82,11 @@ impl Jobs {
             };
             // First those who wait are told, then the log.
             task_view.end(end.clone());
+            if let (End::Whole, Some(Kept(keeper))) = (&end, &writer.keeper)
+                && let Err(error) = keeper.keep().await
+            {
+                warn!(view = task_name, %error, "no checkpoint; after a restart it is made once more");
+            }
             match end {
                 End::Failed { code, message } => error!(view = task_name, code, message, "job failed"),
                 end => info!(view = task_name, ?end, "job ended"),
@@ -68,7 +94,7 @@ impl Jobs {
         };
         let abort = self.spawn(task);
         info!(view = name, "job started");
-        Ok(Job { view: Arc::clone(view), sources, abort })
+        Ok(Job { view: Arc::clone(view), sources, keeper, abort })
     }
 
     /// Runs something that ends with the engine, beside the jobs.
@@ -94,6 +120,11 @@ impl Jobs {
     /// Takes a job out of those that are known; it goes on.
     pub fn take(&self, name: &str) -> Option<Job> {
         self.running.lock().remove(name)
+    }
+
+    /// What the job of that view keeps for a restart.
+    pub fn keeper(&self, name: &str, view: &Arc<MaterializedView>) -> Option<Arc<Keeper>> {
+        self.running.lock().get(name).filter(|job| Arc::ptr_eq(&job.view, view))?.keeper.clone()
     }
 
     /// All jobs, by the name of their view.
@@ -123,42 +154,72 @@ fn failed(e: &Error) -> End {
     End::Failed { code: e.sqlstate(), message: e.to_string() }
 }
 
-/// Commits what comes: rows that are final at every watermark, and with `at_once` before it waits for the next event, too; changes at once.
-async fn write(mut events: EventStream, view: &MaterializedView, at_once: bool) -> Result<()> {
-    let mut waiting = Waiting::default();
-    let mut known_us = None;
-    loop {
-        let event = match events.next().now_or_never() {
-            Some(event) => event,
-            None => {
-                let rows = if at_once { waiting.take() } else { Vec::new() };
-                if !rows.is_empty() {
-                    view.commit(&rows, known_us.unwrap_or(i64::MIN))?;
+/// A keeper that is told when its job has gone, however that ends.
+struct Kept(Arc<Keeper>);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.0.gone();
+    }
+}
+
+/// Writes what a job gives into its view.
+struct Writer {
+    view: Arc<MaterializedView>,
+    /// Whether rows are committed before the next event is waited for.
+    at_once: bool,
+    /// Rows that wait for the watermark that makes them final.
+    waiting: Waiting,
+    known_us: Option<i64>,
+    keeps_end: bool,
+    keeper: Option<Kept>,
+}
+
+impl Writer {
+    /// Commits what comes: rows that are final at every watermark, and with `at_once` before it waits for the next event, too; changes at once.
+    async fn write(&mut self, mut events: EventStream) -> Result<()> {
+        let view = Arc::clone(&self.view);
+        loop {
+            let event = match events.next().now_or_never() {
+                Some(event) => event,
+                None => {
+                    let rows = if self.at_once { self.waiting.take() } else { Vec::new() };
+                    if !rows.is_empty() {
+                        view.commit(&rows, self.known_us.unwrap_or(i64::MIN))?;
+                    }
+                    events.next().await
                 }
-                events.next().await
-            }
-        };
-        let Some(event) = event else { break };
-        match event? {
-            // A view that takes rows back shows what its job gives at once, as one commit.
-            Event::Rows(batch) if view.updating() => view.change(&RecordBatch::new_empty(batch.schema()), &batch)?,
-            Event::Rows(batch) => {
-                let full = waiting.add(batch);
-                if !full.is_empty() {
-                    view.commit(&full, known_us.unwrap_or(i64::MIN))?;
+            };
+            let Some(event) = event else { break };
+            match event? {
+                // A view that takes rows back shows what its job gives at once, as one commit.
+                Event::Rows(batch) if view.updating() => view.change(&RecordBatch::new_empty(batch.schema()), &batch)?,
+                Event::Rows(batch) => {
+                    let full = self.waiting.add(batch);
+                    if !full.is_empty() {
+                        view.commit(&full, self.known_us.unwrap_or(i64::MIN))?;
+                    }
                 }
-            }
-            Event::Changes { gone, come } => view.change(&gone, &come)?,
-            Event::Watermark(us) => {
-                known_us = Some(us);
-                view.commit(&waiting.take(), us)?;
-            }
-            Event::Barrier(_) | Event::Idle => {}
-            Event::End => {
-                view.commit(&waiting.take(), END_OF_TIME_US)?;
-                return Ok(());
+                Event::Changes { gone, come } => view.change(&gone, &come)?,
+                Event::Watermark(us) => {
+                    self.known_us = Some(us);
+                    view.commit(&self.waiting.take(), us)?;
+                }
+                Event::Barrier(epoch) => {
+                    if let Some(Kept(keeper)) = &self.keeper {
+                        keeper.at_barrier(epoch, &view, self.waiting.rows(), self.known_us)?;
+                    }
+                }
+                Event::Idle => {}
+                Event::End => {
+                    view.commit(&self.waiting.take(), END_OF_TIME_US)?;
+                    if let Some(Kept(keeper)) = self.keeper.as_ref().filter(|_| self.keeps_end) {
+                        keeper.at_end(&view)?;
+                    }
+                    return Ok(());
+                }
             }
         }
+        Err(Error::Internal("the input of a job ended without its last event".into()).into())
     }
-    Err(Error::Internal("the input of a job ended without its last event".into()).into())
 }

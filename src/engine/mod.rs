@@ -3,6 +3,7 @@
 pub mod announce;
 mod block;
 pub mod catalog;
+pub mod checkpoint;
 pub mod comments;
 mod dropped;
 pub mod job;
@@ -23,6 +24,7 @@ pub mod system;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -34,10 +36,11 @@ use datafusion::prelude::SessionContext;
 use crate::error::Result;
 use crate::plan::parse::Emit;
 use crate::plan::{changelog, query};
+use crate::run::checkpoint::Checkpoint;
 use crate::run::inference::Inference;
 use crate::run::redrawn::Redrawn;
 use crate::run::touched::Pace;
-use crate::run::{Checkpoint, Run, Threads};
+use crate::run::{Run, Threads};
 use crate::settings::{Settings, onnxruntime_in};
 use announce::{Announcement, Announcer};
 use catalog::{Body, Catalog};
@@ -50,6 +53,9 @@ use roles::Roles;
 use session::{Dialect, Session};
 use store::Store;
 use system::System;
+
+/// How long the checkpoint at the end may take.
+const LAST_CHECKPOINT: Duration = Duration::from_secs(10);
 
 /// An engine. It ends when the last of its sessions and handles is dropped, or at `shutdown`.
 pub struct Engine {
@@ -110,6 +116,7 @@ impl Engine {
             changing: tokio::sync::Mutex::default(),
         });
         restart::restart(&engine, dialect).await?;
+        checkpoint::take_regularly(&engine);
         Ok(engine)
     }
 
@@ -208,7 +215,8 @@ impl Engine {
     /// The same for a continuous query that gives its results as `emit` says.
     fn run_as(&self, emit: Emit, state_ttl_us: Option<i64>) -> Run {
         let pace = Pace { every_us: changelog::every_us(emit), state_ttl_us };
-        Run { updating: changelog::updating(emit), pace, ..self.run(true) }
+        let checkpoint = if self.store.is_some() { Checkpoint::on_demand() } else { Checkpoint::default() };
+        Run { updating: changelog::updating(emit), pace, checkpoint: Arc::new(checkpoint), ..self.run(true) }
     }
 
     fn next_source_id(&self) -> u64 {
@@ -217,6 +225,9 @@ impl Engine {
 
     /// Ends every job and source, and waits for their threads.
     pub async fn shutdown(&self) {
+        if self.store.is_some() && tokio::time::timeout(LAST_CHECKPOINT, self.checkpoint()).await.is_err() {
+            tracing::warn!("the last checkpoint took too long; a restart goes on from those before");
+        }
         self.jobs.shutdown().await;
         for object in self.catalog.all() {
             match object.body {

@@ -1,6 +1,5 @@
 //! A continuous query run to its end under chosen conditions: how many rows a batch has, where a barrier stands, what it goes on from.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::arrow::record_batch::RecordBatch;
@@ -19,13 +18,11 @@ use crate::metrics::JobCounters;
 use crate::plan::parse::{Emit, parse_query};
 use crate::plan::table::SourceTable;
 use crate::plan::{checked, query};
+use crate::run::checkpoint::Checkpoint;
+pub use crate::run::checkpoint::Snapshot;
 use crate::run::exec::events_of;
-use crate::run::operator::State;
 use crate::run::written::{self, Surroundings};
-use crate::run::{Checkpoint, Run, lower};
-
-/// What each operator of a query kept at a barrier, by its number in the plan.
-pub type Snapshot = BTreeMap<usize, State>;
+use crate::run::{Run, lower};
 
 /// How a query is run.
 #[derive(Clone, Debug, Default)]
@@ -103,8 +100,7 @@ impl Replay<'_> {
 
     /// Runs it until its sources end.
     pub async fn run(&self, conditions: Conditions) -> Result<Replayed> {
-        let checkpoint =
-            Checkpoint { barrier_after_rows: conditions.barrier_after_rows, restored: conditions.restored, ..Checkpoint::default() };
+        let checkpoint = Checkpoint::after_rows(conditions.barrier_after_rows, conditions.restored);
         let run = self.session.engine().run_as(self.emit, self.session.variables().lock().state_ttl_us());
         let run = Run { batch_rows: conditions.batch_rows, checkpoint: Arc::new(checkpoint), ..run };
         let exec = self.lower(&run)?;
@@ -130,7 +126,7 @@ impl Replay<'_> {
                     replayed.rows_after.push(come);
                 }
                 // The barrier has passed every operator when it comes out of the last.
-                Event::Barrier(_) => replayed.snapshot = Some(run.checkpoint.taken.lock().clone()),
+                Event::Barrier(epoch) => replayed.snapshot = Some(run.checkpoint.take(epoch)),
                 Event::End => break,
                 Event::Watermark(_) | Event::Idle => {}
             }

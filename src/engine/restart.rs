@@ -6,7 +6,7 @@ use parking_lot::RwLock;
 use tracing::warn;
 
 use super::Engine;
-use super::catalog::is_model_key;
+use super::catalog::{self, is_model_key};
 use super::session::{Dialect, Session};
 use super::store::{Kept, Store};
 use crate::error::Result;
@@ -46,6 +46,16 @@ impl Missing {
 /// Runs the statements of the catalogue on disk, again and again as long as that starts another object: one may read what stands behind it.
 /// `dialect` is given to the session that runs them, so that a view is understood as by the client that made it.
 pub(super) async fn restart(engine: &Arc<Engine>, dialect: Option<Dialect>) -> Result<()> {
+    let restarted = start_all(engine, dialect).await;
+    for object in engine.catalog.all() {
+        if let catalog::Body::Materialized(view) = object.body {
+            view.all_started();
+        }
+    }
+    restarted
+}
+
+async fn start_all(engine: &Arc<Engine>, dialect: Option<Dialect>) -> Result<()> {
     let mut kept = engine.store.as_ref().map(Store::statements).unwrap_or_default();
     if kept.is_empty() {
         return Ok(());

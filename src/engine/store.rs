@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::catalog::is_model_key;
+use super::checkpoint::folder_of;
 use crate::error::{Error, Result};
 
 /// The file of statements.
@@ -55,6 +56,12 @@ impl Change {
     }
 }
 
+/// An object's name as that of a file.
+pub(super) fn file_name(name: &str) -> String {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    name.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02x}") }).collect()
+}
+
 /// The folder of `--data`.
 #[derive(Debug)]
 pub struct Store {
@@ -99,9 +106,12 @@ impl Store {
 
     /// The file of a table's rows. Names are written so that no two tables have one file, whatever the file system takes as equal.
     pub fn table_file(&self, name: &str) -> PathBuf {
-        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-        let name: String = name.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02x}") }).collect();
-        self.folder.join("tables").join(format!("{name}.arrow"))
+        self.folder.join("tables").join(format!("{}.arrow", file_name(name)))
+    }
+
+    /// The folder itself.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Keeps an object's statement, in place of an older one of that name.
@@ -119,7 +129,17 @@ impl Store {
         if changes.is_empty() {
             return Ok(());
         }
-        self.change(|kept| changes.iter().for_each(|change| change.make(kept)))
+        self.change(|kept| changes.iter().for_each(|change| change.make(kept)))?;
+        // What is dropped leaves no checkpoint; one that cannot be removed is of an object that nobody asks for.
+        let removed = changes.iter().flat_map(|change| match change {
+            Change::Add(..) => &[],
+            Change::Remove(names) => names.as_slice(),
+            Change::RemoveWithAll(name) => std::slice::from_ref(name),
+        });
+        for name in removed {
+            let _ = std::fs::remove_dir_all(folder_of(&self.folder, name));
+        }
+        Ok(())
     }
 
     /// Writes the changed list beside the old one and puts it in its place, so that a crash leaves one of the two.

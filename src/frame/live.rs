@@ -64,7 +64,7 @@ impl Live {
             sleeping: Mutex::new(()),
         });
         let (name, theirs) = (name.to_owned(), Arc::clone(&shared));
-        let playback = Playback::open(timeline.clone(), false, false, Range::ALL, false)?;
+        let playback = Playback::open(timeline.clone(), false, true, Range::ALL, false)?;
         let run = move || {
             if let Err(error) = play(&theirs, playback, &timeline) {
                 warn!(source = name, %error, "live source stopped");

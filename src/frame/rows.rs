@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::range;
 use super::row_pace::{Pace, Turn};
 use super::row_reader::{RowMedia, RowReader, RowsWanted};
-use super::source::{EventStream, Request, Source, TimeColumn, until_end};
+use super::source::{Again, EventStream, Request, Source, TimeColumn, until_end};
 use super::watermark::Watermarks;
 use crate::error::Error;
 use crate::event::{END_OF_TIME_US, Event};
@@ -136,6 +136,10 @@ impl Source for RowSource {
 
     fn has_pixels(&self) -> bool {
         false
+    }
+
+    fn again(&self) -> Again {
+        if self.pace.is_some() { Again::Anew } else { Again::Same }
     }
 
     fn may_skip_by(&self, filter: &Expr) -> bool {

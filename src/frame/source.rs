@@ -2,6 +2,8 @@
 
 use std::fmt::Debug;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
@@ -26,14 +28,27 @@ pub struct Request {
     pub filters: Vec<Expr>,
     /// Whether the reader goes on with what comes (a job), or reads what is there and ends (a SELECT).
     pub continuous: bool,
-    /// Rows already taken before a restore: the first so many are left out.
+    /// Rows already taken before a restore: the first so many are left out. Of a view's it is the number of the first that is wanted.
     pub skip_rows: u64,
+    /// Where a view says the number of the row behind the last that it has given: its first rows may go meanwhile, and are not counted again.
+    pub position: Option<Arc<AtomicU64>>,
     /// At most so many rows in a batch, fewer where they carry pixels; None is the engine's setting.
     pub batch_rows: Option<usize>,
     /// No more rows than this are needed.
     pub limit: Option<usize>,
     /// Whether the row before each that the filters let through is wanted too, of those that a source may skip: it is compared with.
     pub one_before: bool,
+}
+
+/// What a source gives after the program was started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// The same rows from the first on: a reader goes on behind those that it had.
+    Same,
+    /// Other rows, at later times: a reader goes on with them.
+    Later,
+    /// Its first rows at the clock's pace once more, or what it holds: a reader begins anew.
+    Anew,
 }
 
 /// A column that carries event time.
@@ -74,6 +89,10 @@ pub trait Source: Debug + Send + Sync {
     /// Whether rows that it gives may be taken back by later ones (a view that updates its answer).
     fn takes_back(&self) -> bool {
         false
+    }
+    /// What it gives when it is read after a restart of the program.
+    fn again(&self) -> Again {
+        Again::Same
     }
     /// Starts reading. Errs when the medium has gone.
     fn open(&self, request: &Request) -> Result<EventStream>;

@@ -12,7 +12,7 @@ use super::batch::{self, BatchBuilder, Row};
 use super::live::{Ending, Live};
 use super::range::Range;
 use super::reader::{Media, Reader, Wanted};
-use super::source::{EventStream, Request, Source, TimeColumn, until_end};
+use super::source::{Again, EventStream, Request, Source, TimeColumn, until_end};
 use crate::error::Error;
 use crate::event::{END_OF_TIME_US, Event};
 use crate::metrics::SourceCounters;
@@ -31,6 +31,8 @@ pub struct Playing {
     pub looped: bool,
     /// The event time of media time 0, µs.
     pub start_ts_us: i64,
+    /// Whether that is when the source was started, so that time goes on when it is started again.
+    pub from_now: bool,
     /// A live source that has waited so long is idle, µs.
     pub idle_timeout_us: i64,
     /// What the watermark stays behind the newest row, µs.
@@ -112,7 +114,13 @@ impl VideoSource {
 
     /// Reads the timeline on a thread of its own, up to `end` rows of it.
     fn replay(&self, request: &Request, end: Option<u64>) -> Result<EventStream> {
-        let (wanted, range) = (wanted(request), Range::of(&request.filters));
+        let (wanted, mut range) = (wanted(request), Range::of(&request.filters));
+        let mut skip = request.skip_rows;
+        if !range.keyframes_only && range.ts_us == Range::ALL.ts_us && !request.one_before {
+            // Its rows have numbers without a hole: those in front are not decoded once more.
+            range.frame_no.0 = range.frame_no.0.max(0).saturating_add(i64::try_from(skip).unwrap_or(i64::MAX));
+            skip = 0;
+        }
         let mut playback = Playback::open(self.timeline.clone(), wanted.0, wanted.1, range, request.one_before)?;
         playback.end = end.map_or(i64::MAX, |n| i64::try_from(n).unwrap_or(i64::MAX));
         let mut builder = self.builder(request)?;
@@ -125,7 +133,6 @@ impl VideoSource {
             let rows = request.batch_rows.unwrap_or(if wanted.0 { limits.batch_frames } else { limits.batch_rows });
             builder.n_rows() >= rows.max(1) || builder.pixel_bytes() >= BATCH_PIXEL_BYTES
         };
-        let mut skip = request.skip_rows;
         let run = move || {
             let mut n_rows = 0;
             // A closed channel is a reader that wants no more.
@@ -277,6 +284,14 @@ impl Source for VideoSource {
 
     fn has_pixels(&self) -> bool {
         true
+    }
+
+    fn again(&self) -> Again {
+        match (&self.live, self.timeline.playing.from_now) {
+            (None, _) => Again::Same,
+            (Some(_), true) => Again::Later,
+            (Some(_), false) => Again::Anew,
+        }
     }
 
     fn open(&self, request: &Request) -> Result<EventStream> {

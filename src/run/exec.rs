@@ -65,23 +65,30 @@ impl OperatorExec {
     }
 
     /// Its number in the plan.
-    pub(super) fn number(&self) -> usize {
+    pub fn number(&self) -> usize {
         self.number
     }
 
     /// The events of this operator over those of its inputs.
     pub fn events(&self, context: &Arc<TaskContext>) -> Result<EventStream> {
         let n_rows = MetricBuilder::new(&self.metrics).output_rows(0);
-        let mut operator = self.description.build(&self.run)?;
-        let mut skip_rows = 0;
-        if let Some(state) = self.run.checkpoint.restored.get(&self.number) {
-            skip_rows = state.numbers.get("n_rows").map_or(0, |n| *n as u64);
-            operator.restore(state.clone())?;
-        }
-        let inputs = match self.description.as_ref() {
-            Description::Scan(scan) => vec![scan.open(&self.run, skip_rows)?],
-            Description::Values(values) => vec![values.open(&self.run, skip_rows)?],
-            _ => self.inputs.iter().map(|i| events_of(i, context)).collect::<Result<Vec<_>>>()?,
+        let restored = self.run.checkpoint.restored(self.number);
+        let (operator, inputs): (Box<dyn Operator>, _) = match self.description.as_ref() {
+            Description::Scan(scan) => {
+                let (operator, events) = scan.open(&self.run, restored)?;
+                (Box::new(operator), vec![events])
+            }
+            Description::Values(values) => {
+                let (operator, events) = values.open(&self.run, restored)?;
+                (Box::new(operator), vec![events])
+            }
+            other => {
+                let mut operator = other.build(&self.run)?;
+                if let Some(state) = restored {
+                    operator.restore(state.clone())?;
+                }
+                (operator, self.inputs.iter().map(|i| events_of(i, context)).collect::<Result<Vec<_>>>()?)
+            }
         };
         // What comes by the clock cannot wait; the threads of all else can.
         let waits = |at: usize| self.inputs.get(at).is_some_and(|i| !i.properties().boundedness.is_unbounded());
@@ -96,6 +103,7 @@ impl OperatorExec {
             ended: false,
             run: self.run.clone(),
             number: self.number,
+            epoch: 0,
             n_rows,
             figures: None,
         };
@@ -228,6 +236,8 @@ struct Driver {
     ended: bool,
     run: Run,
     number: usize,
+    /// The newest barrier that it has passed.
+    epoch: u64,
     n_rows: Count,
     /// The figures as they are since the last watermark; None are those of the plan.
     figures: Option<Arc<Figures>>,
@@ -263,10 +273,20 @@ impl Driver {
         let Some(epoch) = self.inputs.iter().find_map(|i| i.barrier) else { return Ok(()) };
         if self.inputs.iter().all(|i| i.barrier.is_some() || i.ended) {
             let state = self.operator.snapshot()?;
-            self.run.checkpoint.taken.lock().insert(self.number, state);
+            self.run.checkpoint.passed(self.number, epoch, state);
+            self.epoch = epoch;
             self.inputs.iter_mut().for_each(|i| i.barrier = None);
             self.out.push(Event::Barrier(epoch));
         }
+        Ok(())
+    }
+
+    /// Nothing comes any more. What it has is kept for the barriers that will not reach it: those of the operators above go on.
+    fn end(&mut self) -> Result<()> {
+        if self.run.checkpoint.keeps_ends() {
+            self.run.checkpoint.ended(self.number, self.epoch, self.operator.snapshot()?);
+        }
+        self.out.push(Event::End);
         Ok(())
     }
 
@@ -282,7 +302,7 @@ impl Driver {
                     // Dropping the inputs ends the threads that read for them.
                     self.inputs.clear();
                     self.out.watermark(END_OF_TIME_US);
-                    self.out.push(Event::End);
+                    self.end()?;
                 }
             }
             Some(Event::Changes { gone, come }) => {
@@ -324,7 +344,7 @@ impl Driver {
                 // The others may stand at a barrier that this one will not send any more.
                 self.align()?;
                 if self.inputs.iter().all(|i| i.ended) {
-                    self.out.push(Event::End);
+                    self.end()?;
                 }
             }
         }

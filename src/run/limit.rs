@@ -5,7 +5,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
 use serde::{Deserialize, Serialize};
 
-use super::operator::{Operator, Output};
+use super::operator::{Operator, Output, State};
 
 /// The description.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -48,5 +48,17 @@ impl Operator for LimitOperator {
 
     fn finished(&self) -> bool {
         self.fetch == 0
+    }
+
+    fn snapshot(&mut self) -> Result<State> {
+        let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        Ok(State { numbers: [("skip".into(), number(self.skip)), ("fetch".into(), number(self.fetch))].into(), ..State::default() })
+    }
+
+    fn restore(&mut self, state: State) -> Result<()> {
+        let kept = |name: &str| state.numbers.get(name).and_then(|n| usize::try_from(*n).ok());
+        self.skip = kept("skip").unwrap_or(self.skip);
+        self.fetch = kept("fetch").unwrap_or(self.fetch);
+        Ok(())
     }
 }

@@ -4,6 +4,7 @@ mod accumulate;
 pub mod aggregate;
 pub mod asof;
 pub mod assign;
+pub mod checkpoint;
 pub mod condition;
 pub mod dedup;
 pub mod detach;
@@ -44,19 +45,19 @@ mod workers;
 pub mod written;
 pub mod zone_visits;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::internal_err;
 use datafusion::error::Result;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::metrics::JobCounters;
+use checkpoint::Checkpoint;
 use inference::Inference;
-use operator::{Operator, State};
+use operator::Operator;
 use redrawn::Redrawn;
 use touched::Pace;
 
@@ -122,17 +123,6 @@ impl Drop for AtWork {
     fn drop(&mut self) {
         self.0.send_modify(|n| *n = n.saturating_sub(1));
     }
-}
-
-/// The snapshots of one query: where the barrier stands, what the operators kept there, what they start from.
-#[derive(Debug, Default)]
-pub struct Checkpoint {
-    /// A scan sends a barrier after so many of its rows.
-    pub barrier_after_rows: Option<u64>,
-    /// What each operator, by its number in the plan, starts from.
-    pub restored: BTreeMap<usize, State>,
-    /// What each operator kept at the barrier.
-    pub taken: Mutex<BTreeMap<usize, State>>,
 }
 
 /// What an operator does, apart from where it runs: one variant a kind of operator, the word is its word in EXPLAIN.
@@ -297,8 +287,7 @@ impl Description {
     /// The operator at work. A scan's and a detach's work is in `exec`, as they have threads of their own.
     pub(super) fn build(&self, run: &Run) -> Result<Box<dyn Operator>> {
         Ok(match self {
-            Description::Scan(d) => Box::new(d.build()),
-            Description::Values(d) => Box::new(d.build()),
+            Description::Scan(_) | Description::Values(_) => return internal_err!("what reads is opened with what counts its rows"),
             Description::Map(d) => Box::new(d.build(run)?),
             Description::Unnest(d) => Box::new(d.build()),
             Description::Infer(d) => Box::new(d.build(run)?),

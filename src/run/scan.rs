@@ -1,6 +1,7 @@
 //! Reads a source: its rows pass unchanged and in order, and their number is the place from which a restored scan goes on.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Run;
 use super::operator::{Operator, Output, State};
 use crate::event::Event;
-use crate::frame::source::{EventStream, Request, Source};
+use crate::frame::source::{Again, EventStream, Request, Source};
 
 /// The description: what is read and which of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,24 +41,30 @@ impl Scan {
         text
     }
 
-    pub(super) fn build(&self) -> ScanOperator {
-        ScanOperator::default()
-    }
-
-    /// Opens the source, after the rows that a restored scan had taken, with a barrier where the checkpoint asks for one.
-    pub(super) fn open(&self, run: &Run, skip_rows: u64) -> Result<EventStream> {
+    /// Opens the source, after the rows that a restored scan had taken if they come again, with a barrier where the checkpoint asks for one;
+    /// and what counts them.
+    pub(super) fn open(&self, run: &Run, restored: Option<&State>) -> Result<(ScanOperator, EventStream)> {
+        let skip_rows = restored.filter(|_| self.source.again() == Again::Same).map_or(0, n_rows_of);
+        let operator = ScanOperator::counting_from(skip_rows);
         let request = Request {
             continuous: run.continuous,
             skip_rows,
+            position: Some(Arc::clone(&operator.position)),
             batch_rows: run.batch_rows.or(self.request.batch_rows),
             ..self.request.clone()
         };
-        let events = self.source.open(&request)?;
-        Ok(match run.checkpoint.barrier_after_rows {
+        let events = run.checkpoint.with_barriers(self.source.open(&request)?);
+        let events = match run.checkpoint.barrier_after_rows {
             None => events,
             Some(at) => with_barrier(events, at),
-        })
+        };
+        Ok((operator, events))
     }
+}
+
+/// How many rows a scan had taken.
+pub(super) fn n_rows_of(state: &State) -> u64 {
+    state.numbers.get(N_ROWS).map_or(0, |n| n.cast_unsigned())
 }
 
 /// Cuts the batch in which the barrier falls. A source that has fewer rows sends it at its end, so that what an ended source has given is
@@ -96,10 +103,23 @@ pub(super) fn with_barrier(events: EventStream, at: u64) -> EventStream {
     Box::pin(parts.flatten())
 }
 
+/// Under which name the number of rows is kept.
+const N_ROWS: &str = "n_rows";
+/// The position of a source that does not tell it.
+const NOT_TOLD: u64 = u64::MAX;
+
 /// Counts the rows that passed.
-#[derive(Default)]
 pub(super) struct ScanOperator {
     n_rows: u64,
+    /// The number that the source gives the row behind the last that passed.
+    position: Arc<AtomicU64>,
+}
+
+impl ScanOperator {
+    /// One whose rows are counted from that number on.
+    pub(super) fn counting_from(n_rows: u64) -> ScanOperator {
+        ScanOperator { n_rows, position: Arc::new(AtomicU64::new(NOT_TOLD)) }
+    }
 }
 
 impl Operator for ScanOperator {
@@ -115,11 +135,10 @@ impl Operator for ScanOperator {
     }
 
     fn snapshot(&mut self) -> Result<State> {
-        Ok(State { numbers: [("n_rows".to_owned(), self.n_rows as i64)].into(), ..State::default() })
-    }
-
-    fn restore(&mut self, state: State) -> Result<()> {
-        self.n_rows = state.numbers.get("n_rows").map_or(0, |n| *n as u64);
-        Ok(())
+        let n_rows = match self.position.load(Ordering::Acquire) {
+            NOT_TOLD => self.n_rows,
+            position => position,
+        };
+        Ok(State { numbers: [(N_ROWS.to_owned(), n_rows.cast_signed())].into(), ..State::default() })
     }
 }

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Run;
 use super::expression::physical;
-use super::scan::{ScanOperator, with_barrier};
+use super::operator::State;
+use super::scan::{ScanOperator, n_rows_of, with_barrier};
 use crate::event::{END_OF_TIME_US, Event};
 use crate::frame::source::EventStream;
 
@@ -35,13 +36,10 @@ impl Values {
         format!("rows={}", self.rows.len())
     }
 
-    /// They are counted like those of a source.
-    pub(super) fn build(&self) -> ScanOperator {
-        ScanOperator::default()
-    }
-
-    /// The rows after those that a restored query had taken, with a barrier where the checkpoint asks for one, and the end.
-    pub(super) fn open(&self, run: &Run, skip_rows: u64) -> Result<EventStream> {
+    /// The rows after those that a restored query had taken, with a barrier where the checkpoint asks for one, and the end; and what counts
+    /// them like those of a source.
+    pub(super) fn open(&self, run: &Run, restored: Option<&State>) -> Result<(ScanOperator, EventStream)> {
+        let skip_rows = restored.map_or(0, n_rows_of);
         let all = self.batch()?;
         let mut events = Vec::new();
         let mut at = usize::try_from(skip_rows).unwrap_or(usize::MAX);
@@ -51,11 +49,12 @@ impl Values {
             at += n;
         }
         events.extend([Ok(Event::Watermark(END_OF_TIME_US)), Ok(Event::End)]);
-        let events = Box::pin(stream::iter(events));
-        Ok(match run.checkpoint.barrier_after_rows {
+        let events = run.checkpoint.with_barriers(Box::pin(stream::iter(events)));
+        let events = match run.checkpoint.barrier_after_rows {
             None => events,
             Some(at) => with_barrier(events, at),
-        })
+        };
+        Ok((ScanOperator::counting_from(skip_rows), events))
     }
 
     fn batch(&self) -> Result<RecordBatch> {

@@ -199,12 +199,13 @@ impl Written for Request {
     type Form = (Vec<usize>, Vec<String>, bool, u64, Option<usize>, Option<usize>, bool);
 
     fn form(&self) -> Result<Self::Form> {
-        let Request { projection, filters, continuous, skip_rows, batch_rows, limit, one_before } = self;
+        let Request { projection, filters, continuous, skip_rows, position: _, batch_rows, limit, one_before } = self;
         Ok((projection.clone(), filters.form()?, *continuous, *skip_rows, *batch_rows, *limit, *one_before))
     }
 
     fn back((projection, filters, continuous, skip_rows, batch_rows, limit, one_before): Self::Form) -> Result<Request> {
-        Ok(Request { projection, filters: Written::back(filters)?, continuous, skip_rows, batch_rows, limit, one_before })
+        let filters = Written::back(filters)?;
+        Ok(Request { projection, filters, continuous, skip_rows, position: None, batch_rows, limit, one_before })
     }
 }
 

@@ -16,6 +16,8 @@ pub use session::{SESSION_SETTINGS, STATE_TTL, SessionSetting, Variables, change
 pub struct Settings {
     /// Where the catalogue lives; None keeps everything in memory.
     pub data: Option<PathBuf>,
+    /// How often the state of the running views is written there; zero writes it at the end only.
+    pub checkpoint_interval: Duration,
     /// The user's folder of models and of ONNX Runtime, which is looked through after the data directory; None has none.
     pub models: Option<PathBuf>,
     /// The directories that `file://` may name; empty means no fence (an in-process engine reads what its user may).
@@ -84,6 +86,11 @@ pub struct ProcessSetting {
 /// What the environment sets.
 pub const PROCESS_SETTINGS: &[ProcessSetting] = &[
     ProcessSetting {
+        name: "FRAMESQL_CHECKPOINT_INTERVAL",
+        default: "60 s",
+        meaning: "how often what the running views hold and remember is written under --data, from where a restart goes on (s, or a number with a unit); 0 is at the end only",
+    },
+    ProcessSetting {
         name: "FRAMESQL_CONNECTION_MEMORY",
         default: "1024",
         meaning: "MB that the sorts, joins and aggregates of one connection's SELECTs may hold at once; a query that needs more ends with 53200",
@@ -123,6 +130,7 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             data: None,
+            checkpoint_interval: Duration::from_secs(60),
             models: None,
             files: Vec::new(),
             batch_rows: 1024,
@@ -154,6 +162,14 @@ impl Settings {
         }
         if let Some(program) = std::env::var_os("FRAMESQL_FFMPEG").filter(|p| !p.is_empty()) {
             settings.ffmpeg = PathBuf::from(program);
+        }
+        if let Some(interval) = std::env::var_os("FRAMESQL_CHECKPOINT_INTERVAL").filter(|w| !w.is_empty()) {
+            let interval = interval.to_string_lossy();
+            let us = duration_us(&interval, 1_000_000).and_then(|us| u64::try_from(us).ok());
+            settings.checkpoint_interval = us.map(Duration::from_micros).ok_or_else(|| Error::Option {
+                message: format!("invalid value for the environment variable FRAMESQL_CHECKPOINT_INTERVAL: \"{interval}\""),
+                hint: Some("Give a number of seconds, or a number with a unit: 5 min; 0 is at the end only.".into()),
+            })?;
         }
         if let Some(limit) = std::env::var_os("FRAMESQL_MODEL_TIME_LIMIT").filter(|w| !w.is_empty()) {
             let limit = limit.to_string_lossy();

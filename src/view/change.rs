@@ -40,12 +40,22 @@ pub struct Waiting {
 }
 
 impl Waiting {
+    /// Those rows.
+    pub fn of(batches: Vec<RecordBatch>) -> Waiting {
+        Waiting { n_rows: batches.iter().map(RecordBatch::num_rows).sum(), batches }
+    }
+
     /// Adds rows, and gives those before them back if no more may wait. What comes in one batch is never divided.
     pub fn add(&mut self, rows: RecordBatch) -> Vec<RecordBatch> {
         let full = if self.n_rows >= WAITING_ROWS { self.take() } else { Vec::new() };
         self.n_rows += rows.num_rows();
         self.batches.push(rows);
         full
+    }
+
+    /// The rows, which go on waiting.
+    pub fn rows(&self) -> &[RecordBatch] {
+        &self.batches
     }
 
     /// The rows, which wait no longer.

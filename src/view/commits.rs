@@ -73,6 +73,11 @@ impl Commits {
         self.commits.range(self.commits.partition_point(|c| c.next_row() <= row)..)
     }
 
+    /// Begins with the row of that number; nothing has been added yet.
+    pub(super) fn begin_at(&mut self, row: u64) {
+        self.first_row = row;
+    }
+
     /// How many rows are kept.
     pub(super) fn n_rows(&self) -> u64 {
         self.next_row() - self.first_row

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
@@ -10,11 +11,11 @@ use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::commits::Commits;
+use super::commits::{Commit, Commits};
 use super::updating::{Segment, Updating};
 use crate::error::Error;
 use crate::event::{END_OF_TIME_US, Event};
-use crate::frame::source::{EventStream, Request, Source, TimeColumn};
+use crate::frame::source::{Again, EventStream, Request, Source, TimeColumn};
 use crate::metrics::JobCounters;
 
 /// What a view is made of, known when it is created.
@@ -51,6 +52,21 @@ struct Stored {
     end: Option<End>,
     /// The rows of a view that updates its answer; one that only grows has commits.
     updating: Option<Updating>,
+    /// Whether retention waits: the queries over a view that was restored are still to be started, and have not read all of it.
+    retention_waits: bool,
+}
+
+/// What a view holds, as a checkpoint keeps it.
+#[derive(Clone, Debug, Default)]
+pub struct Held {
+    /// The number of the first row; rows of a view that takes rows back have none.
+    pub first_row: u64,
+    /// The rows.
+    pub rows: Vec<RecordBatch>,
+    /// The number of the row behind the last.
+    pub next_row: u64,
+    /// Up to where it is complete, µs.
+    pub watermark_us: Option<i64>,
 }
 
 /// How a view came to its end.
@@ -108,7 +124,8 @@ impl MaterializedView {
         if let Some(updating) = &mut stored.updating {
             updating.watermark(watermark_us);
         }
-        if let (Some(retention_us), Some(time)) = (self.shape.retention_us, self.shape.time_columns.first()) {
+        let retention_us = self.shape.retention_us.filter(|_| !stored.retention_waits);
+        if let (Some(retention_us), Some(time)) = (retention_us, self.shape.time_columns.first()) {
             // At the end of its input a view keeps what it has: no time passes any more.
             if watermark_us != END_OF_TIME_US {
                 let from_us = watermark_us.saturating_sub(retention_us);
@@ -204,22 +221,97 @@ impl MaterializedView {
         segments.iter().map(Segment::read).collect()
     }
 
+    /// What it holds, shared and not copied; of a view that only grows, the rows from that number on.
+    pub fn held(&self, from_row: u64) -> Result<Held> {
+        let stored = self.stored.lock();
+        let watermark_us = stored.watermark_us;
+        if let Some(updating) = &stored.updating {
+            let segments = updating.segments();
+            drop(stored);
+            let rows = segments.iter().map(Segment::read).collect::<Result<_>>()?;
+            return Ok(Held { rows, watermark_us, ..Held::default() });
+        }
+        let commits = &stored.commits;
+        let first_row = commits.first_row().max(from_row);
+        let part = |commit: &Commit| {
+            let skip = usize::try_from(first_row.saturating_sub(commit.first_row)).unwrap_or(usize::MAX).min(commit.rows.num_rows());
+            commit.rows.slice(skip, commit.rows.num_rows() - skip)
+        };
+        Ok(Held { first_row, rows: commits.from(first_row).map(part).collect(), next_row: commits.next_row(), watermark_us })
+    }
+
+    /// The number of its first row; those before it, retention has dropped.
+    pub fn first_row(&self) -> u64 {
+        self.stored.lock().commits.first_row()
+    }
+
+    /// Retention begins again: those that read what was restored have been started.
+    pub fn all_started(&self) {
+        self.stored.lock().retention_waits = false;
+    }
+
+    /// Takes up what it held before the program was started again; nobody has written to it yet. Until `all_started` retention drops nothing.
+    pub fn restore(&self, held: Held) -> Result<()> {
+        let mut stored = self.stored.lock();
+        stored.retention_waits = true;
+        stored.watermark_us = held.watermark_us;
+        match &mut stored.updating {
+            Some(updating) => {
+                for rows in &held.rows {
+                    updating.change(&RecordBatch::new_empty(Arc::clone(&self.shape.schema)), rows, false)?;
+                }
+            }
+            None => {
+                stored.commits.begin_at(held.first_row);
+                for rows in held.rows.into_iter().filter(|r| r.num_rows() > 0) {
+                    stored.commits.push(rows, held.watermark_us.unwrap_or(i64::MIN));
+                }
+                if stored.commits.next_row() != held.next_row {
+                    return Err(Error::Internal("rows of a view are missing in its checkpoint".into()).into());
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Follows the view: what it holds, unless `snapshot` is false, and then every commit with its watermark; none twice, none missed.
     pub fn follow(self: &Arc<Self>, snapshot: bool) -> EventStream {
+        self.follow_from(snapshot.then_some(0), None)
+    }
+
+    /// The same from the row of that number on, or from the next that comes; `position` is told the number of the row behind the last given.
+    fn follow_from(self: &Arc<Self>, row: Option<u64>, position: Option<Arc<AtomicU64>>) -> EventStream {
+        let snapshot = row.is_some();
         let changed = self.changed.subscribe();
         let mut stored = self.stored.lock();
-        let (at, watermark_us) = match snapshot {
-            true => (stored.commits.first_row(), i64::MIN),
-            false => (stored.commits.next_row(), stored.watermark_us.unwrap_or(i64::MIN)),
+        let (at, watermark_us) = match row {
+            Some(row) if row > stored.commits.next_row() => {
+                let message = format!("materialized view \"{}\" does not hold the rows that a query over it had", self.name);
+                let error = Error::State { message, hint: Some("Start the query again.".into()) };
+                return Box::pin(stream::iter([Err(error.into())]));
+            }
+            Some(row) => (stored.commits.first_row().max(row), i64::MIN),
+            None => (stored.commits.next_row(), stored.watermark_us.unwrap_or(i64::MIN)),
         };
+        let position = position.filter(|_| stored.updating.is_none()).inspect(|position| position.store(at, Ordering::Release));
         let now_us = stored.watermark_us;
         let (mail, held) = match &mut stored.updating {
             Some(updating) => (Some(updating.subscribe()), if snapshot { updating.segments() } else { Vec::new() }),
             None => (None, Vec::new()),
         };
         drop(stored);
-        let mut follower =
-            Follower { view: Arc::clone(self), changed, next_row: at, snapshot, watermark_us, ready: VecDeque::new(), ended: false, mail };
+        let mut follower = Follower {
+            view: Arc::clone(self),
+            changed,
+            next_row: at,
+            snapshot,
+            watermark_us,
+            ready: VecDeque::new(),
+            ended: false,
+            mail,
+            position,
+            ends: VecDeque::new(),
+        };
         for segment in &held {
             match segment.read() {
                 Ok(rows) => follower.ready.push_back(Event::Rows(rows)),
@@ -229,6 +321,10 @@ impl MaterializedView {
         if let (Some(_), Some(us)) = (mail, now_us.filter(|us| *us > watermark_us)) {
             follower.watermark_us = us;
             follower.ready.push_back(Event::Watermark(us));
+        }
+        // What is there is its own from now on, though retention may drop it before it is asked for.
+        if let Err(e) = follower.look() {
+            return Box::pin(stream::iter([Err(e)]));
         }
         Box::pin(stream::try_unfold(follower, |mut f| async move { Ok(f.next().await?.map(|event| (event, f))) }))
     }
@@ -246,6 +342,10 @@ struct Follower {
     ended: bool,
     /// Under which number its mail comes, from a view that takes rows back.
     mail: Option<u64>,
+    /// Where it says how far it has given the rows of a view that only grows.
+    position: Option<Arc<AtomicU64>>,
+    /// For this: the number of the row behind each batch that is ready.
+    ends: VecDeque<u64>,
 }
 
 impl Drop for Follower {
@@ -262,6 +362,11 @@ impl Follower {
     async fn next(&mut self) -> Result<Option<Event>> {
         loop {
             if let Some(event) = self.ready.pop_front() {
+                if let (Event::Rows(_), Some(position)) = (&event, &self.position)
+                    && let Some(end) = self.ends.pop_front()
+                {
+                    position.store(end, Ordering::Release);
+                }
                 return Ok(Some(event));
             }
             if self.ended {
@@ -288,6 +393,9 @@ impl Follower {
             let skip = usize::try_from(self.next_row.saturating_sub(commit.first_row)).unwrap_or(usize::MAX).min(commit.rows.num_rows());
             self.ready.push_back(Event::Rows(commit.rows.slice(skip, commit.rows.num_rows() - skip)));
             self.next_row = commit.next_row();
+            if self.position.is_some() {
+                self.ends.push_back(self.next_row);
+            }
             if !self.snapshot && commit.watermark_us > self.watermark_us {
                 self.watermark_us = commit.watermark_us;
                 self.ready.push_back(Event::Watermark(self.watermark_us));
@@ -357,34 +465,21 @@ impl Source for ViewSource {
         self.0.shape.updating
     }
 
+    fn again(&self) -> Again {
+        // The rows of one that takes rows back have no numbers: what is there now is read.
+        if self.0.shape.updating { Again::Anew } else { Again::Same }
+    }
+
     fn open(&self, request: &Request) -> Result<EventStream> {
         let projection = request.projection.clone();
-        let skip = request.skip_rows;
         if request.continuous {
-            let rows = self.0.follow(true);
-            return Ok(Box::pin(stream::try_unfold((rows, projection, skip), |(mut rows, projection, mut skip)| async move {
-                loop {
-                    let Some(event) = rows.next().await.transpose()? else { return Ok(None) };
-                    let event = match event {
-                        Event::Rows(batch) => {
-                            let n = usize::try_from(skip).unwrap_or(usize::MAX).min(batch.num_rows());
-                            skip -= n as u64;
-                            if n == batch.num_rows() {
-                                continue;
-                            }
-                            Event::Rows(batch.slice(n, batch.num_rows() - n).project(&projection)?)
-                        }
-                        Event::Changes { .. } if skip > 0 => {
-                            let message = "a query over a view that takes rows back cannot go on from a snapshot".to_owned();
-                            return Err(Error::State { message, hint: Some("Start it again.".into()) }.into());
-                        }
-                        Event::Changes { gone, come } => {
-                            Event::Changes { gone: gone.project(&projection)?, come: come.project(&projection)? }
-                        }
-                        other => other,
-                    };
-                    return Ok(Some((event, (rows, projection, skip))));
-                }
+            let events = self.0.follow_from(Some(request.skip_rows), request.position.clone());
+            return Ok(Box::pin(events.map(move |event| {
+                Ok(match event? {
+                    Event::Rows(batch) => Event::Rows(batch.project(&projection)?),
+                    Event::Changes { gone, come } => Event::Changes { gone: gone.project(&projection)?, come: come.project(&projection)? },
+                    other => other,
+                })
             })));
         }
         if let Some(End::Failed { code, message }) = self.0.ending() {

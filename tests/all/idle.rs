@@ -15,10 +15,11 @@ use framesql::frame::source::{EventStream, Request, Source, TimeColumn};
 use framesql::plan::parse::{Emit, parse_query};
 use framesql::plan::query;
 use framesql::plan::table::SourceTable;
+use framesql::run::checkpoint::Checkpoint;
 use framesql::run::exec::events_of;
 use framesql::run::inference::Inference;
 use framesql::run::touched::Pace;
-use framesql::run::{Checkpoint, Run, Threads, lower};
+use framesql::run::{Run, Threads, lower};
 use futures::{FutureExt, StreamExt, stream};
 
 /// A source that gives what is written down for it, and then goes on without a word.

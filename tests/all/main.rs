@@ -6,6 +6,7 @@ mod answers;
 mod bytes;
 mod catalogue;
 mod changes;
+mod checkpoints;
 mod client;
 mod counts;
 mod docs;

@@ -151,6 +151,7 @@ impl Options {
         Ok(Playing {
             realtime,
             looped: self.looped,
+            from_now: realtime && self.start_ts_us.is_none(),
             start_ts_us: self.start_ts_us.unwrap_or(if realtime { clock::now_us() } else { 0 }),
             idle_timeout_us: self.idle_timeout_us.unwrap_or(IDLE_TIMEOUT_US),
             watermark_delay_us: self.watermark_delay_us,

@@ -7,11 +7,13 @@ use datafusion::datasource::ViewTable;
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 use datafusion::sql::parser::Statement as ParserStatement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use tracing::warn;
 
 use super::alter_view::{NOTIFY, check_channel};
 use crate::engine::Engine;
 use crate::engine::block::Undo;
 use crate::engine::catalog::{Body, Object, is_model_key, model_key};
+use crate::engine::checkpoint;
 use crate::engine::dropped;
 use crate::engine::job::Job;
 use crate::engine::outcome::Outcome;
@@ -24,6 +26,7 @@ use crate::plan::model_names::model_names;
 use crate::plan::names::Names as _;
 use crate::plan::parse::{Emit, Kind, QueryText, Statement, boolean};
 use crate::plan::{changelog, event_time, figure, query, rewrite};
+use crate::run::checkpoint::Checkpoint;
 use crate::run::lower;
 use crate::settings::{STATE_TTL, duration_us};
 use crate::view::materialized::{End, MaterializedView, Shape};
@@ -63,15 +66,14 @@ impl CreateView<'_> {
             self.check_replaceable(engine, old)?;
         }
         let kept = self.kept(session, statement);
-        let object = |body| Object { name: self.name.to_owned(), body, definition: statement.text.clone(), reads };
+        let object = |body| Object { name: self.name.to_owned(), body, definition: statement.text.clone(), reads: reads.clone() };
         if !self.materialized {
             put(session, object(Body::View(self.view(statement, plan)?)), &kept, None)?;
             return done();
         }
-        let new = self.materialized(session, &plan)?;
+        let (new, job) = self.started(session, &plan, &kept, &reads)?;
         let waits = !(new.background || new.view_is_live || session.in_background());
         let object = object(Body::Materialized(Arc::clone(&new.view)));
-        let job = engine.jobs.start(self.name, &new.exec, &session.context().task_ctx(), &new.view, new.sources)?;
         let mut unfinished = Unfinished { engine: Arc::clone(engine), object, job, armed: true };
         if !waits || old.is_none() {
             put(session, unfinished.object.clone(), &kept, Some(unfinished.job.clone()))?;
@@ -104,6 +106,29 @@ impl CreateView<'_> {
             }
         }
         done()
+    }
+
+    /// The view with its job, which at a restart goes on from its last checkpoint; where that cannot be it begins anew.
+    fn started(&self, session: &Session, plan: &LogicalPlan, kept: &str, reads: &[String]) -> Result<(New, Job)> {
+        let (engine, restart) = (session.engine(), session.in_background());
+        let start = |restart: bool| -> Result<(New, Job)> {
+            let new = self.materialized(session, plan)?;
+            let identity = checkpoint::identity(engine, kept, reads, &new.sources, &new.exec);
+            let mut keeper = engine.keeper(self.name, identity, restart, &new.checkpoint);
+            if let Some((_, Some(restored))) = &mut keeper {
+                new.view.restore(std::mem::take(&mut restored.held))?;
+            }
+            let job = engine.jobs.start(self.name, &new.exec, &session.context().task_ctx(), &new.view, new.sources.clone(), keeper)?;
+            Ok((new, job))
+        };
+        match start(restart) {
+            Err(error) if restart => {
+                let begun = start(false)?;
+                warn!(view = self.name, %error, "the view begins anew, as it cannot go on from its checkpoint");
+                Ok(begun)
+            }
+            started => started,
+        }
     }
 
     /// Its changes are told on the channel that the options name.
@@ -226,10 +251,11 @@ impl CreateView<'_> {
         let view_is_live = sources.iter().any(|s| s.live());
         let run = engine.run_as(self.query.emit, state_ttl_us);
         let exec = lower::continuous(&plan, &run)?;
+        let checkpoint = Arc::clone(&run.checkpoint);
         let updating = changelog::changelog(&plan, changelog::updating(self.query.emit));
         let shape = Shape { schema: exec.schema(), time_columns, retention_us, live: view_is_live, updating };
         let view = Arc::new(MaterializedView::try_new(self.name, shape, run.counters)?);
-        Ok(New { view, exec, sources, background, view_is_live })
+        Ok(New { view, exec, sources, checkpoint, background, view_is_live })
     }
 
     fn check_replaceable(&self, engine: &Engine, old: &Object) -> Result<()> {
@@ -325,6 +351,7 @@ struct New {
     view: Arc<MaterializedView>,
     exec: Arc<dyn datafusion::physical_plan::ExecutionPlan>,
     sources: Vec<Arc<dyn Source>>,
+    checkpoint: Arc<Checkpoint>,
     background: bool,
     view_is_live: bool,
 }
