@@ -4,9 +4,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use super::super::archive::sha256_of;
-use super::super::{Silent, files, manifest};
 use super::*;
+use crate::engine::models::archive::sha256_of;
+use crate::engine::models::{Silent, files, manifest};
 
 /// A registry of one package; it ends with the test's process.
 struct Local {
