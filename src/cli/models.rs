@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::print;
 use super::table::{Format, Layout, Writer};
 use crate::engine::models::manifest::{Entry, entries, entry};
-use crate::engine::models::{Found, Homes, Progress, embedded};
+use crate::engine::models::{Embedded, Found, Homes, Progress, embedded, embedded_one};
 use crate::error::{Error, Result};
 use crate::plan::column_names::Names;
 use crate::settings::Settings;
@@ -81,44 +81,64 @@ impl Models {
     pub(super) fn run(self) -> Result<()> {
         match self.what {
             What::List(List { place, format }) => list(&place.homes()?, format),
-            What::Pull(Named { names, place }) => pull(&place.homes()?, &all_named(&names)?),
-            What::Verify(Verify { names, place }) => verify(&place.homes()?, &all_named(&names)?),
-            What::Remove(Named { names, place }) => remove(&place.homes()?, &all_named(&names)?),
+            What::Pull(Named { names, place }) => pull(&place.homes()?, &Chosen::named(&names)?),
+            What::Verify(Verify { names, place }) => verify(&place.homes()?, &Chosen::named(&names)?),
+            What::Remove(Named { names, place }) => remove(&place.homes()?, &Chosen::named(&names)?),
         }
     }
 }
 
-/// The entries of the names, each once. Errs before anything is done if one of them is none.
-fn all_named(names: &[String]) -> Result<Vec<&'static Entry>> {
-    let mut found: Vec<&Entry> = Vec::new();
-    for name in names {
-        // `text` reads by two of them, text-detection and text-recognition.
-        let parts = entries().iter().filter(|e| e.name.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('-')));
-        if entry(name).is_err() && parts.clone().next().is_some() {
-            found.extend(parts);
-            continue;
+/// The models of the names, each once.
+#[derive(Debug, Default)]
+struct Chosen {
+    /// Those that are part of the program.
+    embedded: Vec<Embedded>,
+    /// Those that can be pulled.
+    entries: Vec<&'static Entry>,
+}
+
+impl Chosen {
+    /// Errs before anything is done if one of the names is none.
+    fn named(names: &[String]) -> Result<Chosen> {
+        let mut chosen = Chosen::default();
+        for name in names {
+            if let Some(model) = embedded_one(name) {
+                if !chosen.embedded.iter().any(|known| known.name == model.name) {
+                    chosen.embedded.push(model);
+                }
+                continue;
+            }
+            for entry in entries_of(name)? {
+                if !chosen.entries.iter().any(|known| known.name == entry.name) {
+                    chosen.entries.push(entry);
+                }
+            }
         }
-        let entry = entry(name).map_err(|_| {
-            let all = entries().iter().map(|e| e.name.as_str()).collect::<Vec<_>>().join(", ");
-            let hint = if embedded().iter().any(|model| model.name == *name) {
-                "It is part of framesql and need not be pulled.".to_owned()
-            } else {
-                format!("There are {all}. Models of your own come by CREATE MODEL.")
-            };
-            Error::Option { message: format!("no model \"{name}\" can be pulled"), hint: Some(hint) }
-        })?;
-        if !found.iter().any(|e| e.name == entry.name) {
-            found.push(entry);
-        }
+        Ok(chosen)
     }
-    Ok(found)
+}
+
+/// The entries of a name: `text` reads by two of them, text-detection and text-recognition.
+fn entries_of(name: &str) -> Result<Vec<&'static Entry>> {
+    if let Ok(entry) = entry(name) {
+        return Ok(vec![entry]);
+    }
+    let part = |entry: &&Entry| entry.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'));
+    let parts: Vec<&Entry> = entries().iter().filter(part).collect();
+    if !parts.is_empty() {
+        return Ok(parts);
+    }
+    let all = entries().iter().map(|e| e.name.as_str()).collect::<Vec<_>>().join(", ");
+    let hint = Some(format!("There are {all}. Models of your own come by CREATE MODEL."));
+    Err(Error::Option { message: format!("no model \"{name}\" can be pulled"), hint })
 }
 
 fn list(homes: &Homes, format: Format) -> Result<()> {
-    let mut lines: Vec<[String; 7]> = embedded()
-        .into_iter()
-        .map(|model| [model.name, model.task.into(), "embedded".into(), String::new(), model.licence, "framesql".into(), model.what])
-        .collect();
+    let of = |model: Embedded| {
+        let what = format!("{}, also called {}", model.what, model.alias);
+        [model.name, model.task.into(), "embedded".into(), String::new(), model.licence, "framesql".into(), what]
+    };
+    let mut lines: Vec<[String; 7]> = embedded().into_iter().map(of).collect();
     for entry in entries() {
         let (state, bytes) = match (homes.find(entry), entry.archive()) {
             (_, Err(_)) => ("not for this machine", 0),
@@ -139,8 +159,11 @@ fn list(homes: &Homes, format: Format) -> Result<()> {
     print::out(&(text + &writer.end()))
 }
 
-fn pull(homes: &Homes, entries: &[&Entry]) -> Result<()> {
-    for entry in entries {
+fn pull(homes: &Homes, chosen: &Chosen) -> Result<()> {
+    for model in &chosen.embedded {
+        print::line(&format!("{} is part of framesql and need not be pulled", model.name))?;
+    }
+    for entry in &chosen.entries {
         let bar = Bar::new(&entry.name);
         let pulled = homes.pull(entry, &bar);
         bar.0.finish_and_clear();
@@ -149,15 +172,20 @@ fn pull(homes: &Homes, entries: &[&Entry]) -> Result<()> {
             None => print::line(&format!("{} {} is installed already", entry.name, entry.version))?,
         }
     }
-    homes.sweep(entries);
+    homes.sweep(&chosen.entries);
     Ok(())
 }
 
-fn verify(homes: &Homes, named: &[&Entry]) -> Result<()> {
+fn verify(homes: &Homes, chosen: &Chosen) -> Result<()> {
+    let Chosen { embedded: parts, entries: named } = chosen;
+    let all = parts.is_empty() && named.is_empty();
+    for model in parts {
+        print::line(&format!("{} is whole: it is part of framesql", model.name))?;
+    }
     let mut wrong = Vec::new();
     for entry in entries() {
         let asked = named.iter().any(|e| e.name == entry.name);
-        if !asked && !named.is_empty() {
+        if !asked && !all {
             continue;
         }
         let bar = Bar::new(&entry.name);
@@ -183,8 +211,12 @@ fn verify(homes: &Homes, named: &[&Entry]) -> Result<()> {
     Err(Error::State { message, hint: Some(format!("Run framesql models pull {}.", wrong.join(" "))) })
 }
 
-fn remove(homes: &Homes, entries: &[&Entry]) -> Result<()> {
-    for entry in entries {
+fn remove(homes: &Homes, chosen: &Chosen) -> Result<()> {
+    if let Some(model) = chosen.embedded.first() {
+        let message = format!("model \"{}\" cannot be removed", model.name);
+        return Err(Error::Option { message, hint: Some("It is part of framesql.".into()) });
+    }
+    for entry in &chosen.entries {
         let what = if homes.remove(entry)? { "removed" } else { "is not installed here" };
         print::line(&format!("{} {what}", entry.name))?;
     }
@@ -223,11 +255,22 @@ mod tests {
 
     #[test]
     fn a_name_that_is_none_is_told_before_anything_is_done() {
-        let named = |names: &[&str]| all_named(&names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>());
-        assert_eq!(named(&["objects", "objects", "face-embedding"]).unwrap().len(), 2);
+        let named = |names: &[&str]| Chosen::named(&names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>());
+        assert_eq!(named(&["objects", "objects", "face-embedding"]).unwrap().entries.len(), 2);
+        assert_eq!(named(&["text", "text-detection"]).unwrap().entries.len(), 2);
         let error = named(&["objects", "nobody"]).unwrap_err();
         assert_eq!((error.sqlstate(), error.to_string()), ("22023", "no model \"nobody\" can be pulled".to_owned()));
         assert!(error.hint().unwrap().contains("objects, face-embedding"));
-        assert!(named(&["yunet"]).unwrap_err().hint().unwrap().contains("part of framesql"));
+    }
+
+    #[test]
+    fn the_model_that_is_part_of_the_program_has_two_names_and_stays() {
+        let both = Chosen::named(&["yunet".to_owned(), "face-yunet".to_owned()]).unwrap();
+        assert_eq!((both.entries.len(), both.embedded.iter().map(|m| m.name.as_str()).collect::<Vec<_>>()), (0, vec!["face-yunet"]));
+        let homes = Homes::of(&Settings::default());
+        pull(&homes, &both).unwrap();
+        verify(&homes, &both).unwrap();
+        let error = remove(&homes, &both).unwrap_err();
+        assert_eq!((error.sqlstate(), error.hint().as_deref()), ("22023", Some("It is part of framesql.")));
     }
 }

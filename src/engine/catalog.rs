@@ -10,6 +10,7 @@ use datafusion::catalog::{SchemaProvider, TableProvider};
 use datafusion::datasource::ViewTable;
 use datafusion::datasource::empty::EmptyTable;
 use framesql_udfs::figure::{FigureKind, Figures};
+use framesql_udfs::gallery::COLUMNS;
 use parking_lot::{RwLock, RwLockWriteGuard};
 
 use super::relation::{Declared, Relation};
@@ -41,6 +42,9 @@ pub enum Body {
     /// A zone, a line or a calibration: it has no rows, but a name among those of the rest.
     Figure(Arc<Figure>),
 }
+
+/// The column of a gallery that `*` leaves out: a thousand numbers a picture.
+const UNLISTED: [&str; 1] = [COLUMNS[1]];
 
 /// What the key of a model begins with; no other object has such a name.
 const MODEL: &str = " model ";
@@ -376,6 +380,13 @@ impl Catalog {
 impl Names for Catalog {
     fn figures(&self) -> Arc<Figures> {
         Arc::clone(&self.figures.read())
+    }
+
+    fn unlisted(&self, relation: &str) -> &'static [&'static str] {
+        match self.find(relation).map(|object| object.body) {
+            Some(Body::Gallery(_)) => &UNLISTED,
+            _ => &[],
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::{MemTable, SchemaProvider, TableProvider};
 use datafusion::error::Result;
 use framesql_udfs::function::functions;
+use framesql_udfs::model::yunet;
 
 use super::catalog::{Body, Catalog, without_key};
 use super::job::Jobs;
@@ -352,6 +353,7 @@ fn models(system: &System) -> Columns {
     let started: Columns = vec![
         ("function", text(all.iter().map(|m| m.function))),
         ("name", text(all.iter().map(|m| &m.listed.description.name))),
+        ("alias", Arc::new(StringArray::from_iter(all.iter().map(|m| (m.listed.description.name == yunet::NAME).then_some(yunet::ALIAS))))),
         ("task", text(all.iter().map(|m| m.listed.description.task.word()))),
         ("version", text(all.iter().map(|m| &m.listed.version))),
         ("state", text(all.iter().map(|m| m.listed.state))),

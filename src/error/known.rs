@@ -105,6 +105,12 @@ fn said(m: &str) -> Option<Known> {
         let (name, arguments) = call.split_once("'.")?.0.strip_suffix(')')?.split_once('(')?;
         return Some(("42883", format!("function {name}({}) does not exist", types(arguments))));
     }
+    if m.contains("unction '") && m.ends_with("' does not support named arguments") {
+        return Some(("42883", format!("function {} with named arguments does not exist", m.split('\'').nth(1)?)));
+    }
+    if starts("Unknown parameter name '") {
+        return Some(("42883", format!("function with an argument \"{}\" does not exist", m.split('\'').nth(1)?)));
+    }
     if m.contains("failed to match any signature") {
         return Some(("42883", format!("function {} does not take these arguments", m.split('\'').nth(1)?)));
     }

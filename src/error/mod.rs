@@ -37,6 +37,14 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// No function has that name and those arguments (42883).
+    #[error("{message}")]
+    NoFunction {
+        /// The call, as Postgres says it.
+        message: String,
+        /// What it takes.
+        hint: String,
+    },
     /// A table or view would have two columns of one name (42701).
     #[error("column \"{name}\" specified more than once")]
     DuplicateColumn {
@@ -238,6 +246,7 @@ impl Error {
             Error::Duplicate { kind: "prepared statement", .. } => "42P05",
             Error::Duplicate { kind: "cursor", .. } => "42P03",
             Error::Duplicate { .. } => "42P07",
+            Error::NoFunction { .. } => "42883",
             Error::DuplicateColumn { .. } => "42701",
             Error::WrongKind { .. } => "42809",
             Error::Option { .. } => "22023",
@@ -272,7 +281,7 @@ impl Error {
             | Error::Denied { hint, .. }
             | Error::Login { hint, .. }
             | Error::State { hint, .. } => hint.clone(),
-            Error::Refused { hint, .. } => Some(hint.clone()),
+            Error::Refused { hint, .. } | Error::NoFunction { hint, .. } => Some(hint.clone()),
             Error::Model(e) => e.hint(),
             Error::WrongKind { found, name, .. } => Some(format!("Use DROP {} {name}.", found.to_uppercase())),
             Error::DuplicateColumn { .. } => Some("Give it another name with AS.".into()),

@@ -26,6 +26,7 @@ use super::frame_text::FrameText;
 use super::interval::Intervals;
 use super::json::{self, JsonOperators};
 use super::line_crossings::CrossingsPlanner;
+use super::listing::Listing;
 use super::names::Names;
 use super::parse::Emit;
 use super::pattern::planner::PatternPlanner;
@@ -52,6 +53,7 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>)
         .with_information_schema(true)
         // Rows of a source are never reordered, and a filter must not wait for a second partition.
         .with_target_partitions(1);
+    config.set_extension(Arc::new(Listing(Arc::clone(&names))));
     let options = config.options_mut();
     options.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
     options.sql_parser.map_string_types_to_utf8view = false;
@@ -118,6 +120,9 @@ fn named(function: &str, name: &str) -> Arc<ScalarUDF> {
 /// Plans a query, not yet optimised: what a view keeps, and what describes its columns and parameters.
 pub async fn plan(state: &SessionState, mut query: Box<Query>) -> Result<LogicalPlan> {
     rewrite::rewrite(&mut query)?;
+    if let Some(listing) = state.config().get_extension::<Listing>() {
+        listing.rewrite(&mut query);
+    }
     let plan = state.statement_to_plan(Statement::Statement(Box::new(SqlStatement::Query(query)))).await?;
     let plan = system_time::take_up(unnest::decorrelate(plan)?)?;
     unnest::check(&plan)?;

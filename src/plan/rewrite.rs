@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::named::Named;
+use super::named_arguments;
 use super::pattern::planner::expose_subquery;
 use super::selection;
 use super::syntax;
@@ -88,6 +89,11 @@ impl VisitorMut for Rewriter {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        if let Expr::Function(call) = expr
+            && let Err(error) = named_arguments::rewrite(call)
+        {
+            return ControlFlow::Break(error);
+        }
         selection::subscripts(expr);
         syntax::rewrite(expr);
         ControlFlow::Continue(())

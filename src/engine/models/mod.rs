@@ -6,6 +6,7 @@
 mod archive;
 mod fetch;
 pub mod manifest;
+mod resume;
 
 use std::fs::File;
 use std::io::Write;
@@ -13,11 +14,13 @@ use std::path::{Path, PathBuf};
 
 use framesql_udfs::function::caller;
 use framesql_udfs::model::description::{ModelDescription, Task};
-use framesql_udfs::model::models::{Listed, Models};
+use framesql_udfs::model::models::{Listed, Models, own_name};
 use framesql_udfs::model::tfjs::onnx_from_tfjs;
+use framesql_udfs::model::yunet;
 
 use crate::error::{Error, Result};
 use crate::settings::Settings;
+use fetch::Clients;
 use manifest::{Archive, Convert, Entry, entries};
 
 /// Told how far a pull is.
@@ -42,6 +45,8 @@ impl Progress for Silent {
 pub struct Embedded {
     /// Its name.
     pub name: String,
+    /// What else it is called.
+    pub alias: &'static str,
     /// Its task.
     pub task: &'static str,
     /// Of its weights (SPDX).
@@ -56,9 +61,14 @@ pub fn embedded() -> Vec<Embedded> {
     let one = |listed: Listed| {
         let (name, task) = (listed.description.name.clone(), listed.description.task);
         let what = format!("what {} runs (version {})", caller(&name, task), listed.version);
-        Embedded { name, task: task.word(), licence: listed.description.licence.clone(), what }
+        Embedded { name, alias: yunet::ALIAS, task: task.word(), licence: listed.description.licence.clone(), what }
     };
     all.map(one).collect()
+}
+
+/// The model that is part of the program and has that name, or is also called so.
+pub fn embedded_one(name: &str) -> Option<Embedded> {
+    embedded().into_iter().find(|model| model.name == own_name(name))
 }
 
 /// The folders in which models may be.
@@ -141,15 +151,7 @@ impl Homes {
                 hint: Some("Wait for it, or end it.".into()),
             });
         }
-        let fetched = fetch::fetch(entry, archive, &folder, progress)?;
-        let files = match archive::unpack(&fetched, entry.registry, archive, progress) {
-            Ok(files) => files,
-            Err(error) => {
-                // What is damaged is not there at the next pull.
-                let _ = std::fs::remove_file(&fetched);
-                return Err(error);
-            }
-        };
+        let files = files(&Clients::default(), entry, archive, &folder, progress)?;
         let bytes = made(entry, files)?;
         let found = archive::sha256_of(bytes.as_slice(), |_| ()).unwrap_or_default();
         if found != archive.kept.sha256 {
@@ -233,6 +235,24 @@ fn place(home: &Path, entry: &Entry) -> Result<PathBuf> {
 /// The folder of one archive while it is pulled.
 fn download(home: &Path, archive: &Archive) -> PathBuf {
     home.join(DOWNLOADS).join(archive.sha256.get(..16).unwrap_or_default())
+}
+
+/// The wanted files of an archive that is fetched into its folder. What is damaged is not there at the next pull; where it was put together of pieces it is
+/// fetched anew at once.
+fn files(clients: &Clients, entry: &Entry, archive: &Archive, folder: &Path, progress: &dyn Progress) -> Result<Vec<Vec<u8>>> {
+    let once = || -> Result<_> {
+        let fetched = clients.fetch(entry, archive, folder, progress)?;
+        let unpacked = archive::unpack(&fetched.path, entry.registry, archive, progress).inspect_err(|_| {
+            if let Err(error) = std::fs::remove_file(&fetched.path) {
+                tracing::warn!(file = %fetched.path.display(), %error, "a damaged archive stays behind");
+            }
+        });
+        Ok((fetched.in_pieces, unpacked))
+    };
+    match once()? {
+        (true, Err(_)) => once()?.1,
+        (_, unpacked) => unpacked,
+    }
 }
 
 /// The file that is kept, of the wanted files.

@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::engine::catalog::{Object, model_key};
 use crate::engine::dropped;
-use crate::engine::models::{self, Homes, embedded};
+use crate::engine::models::{self, Homes, embedded_one};
 use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
 use crate::engine::store::Change;
@@ -53,7 +53,7 @@ fn check_missing(session: &Session, name: &str, if_exists: bool) -> Result<()> {
     let refused = |what: &str, hint: String| {
         Err(Error::State { message: format!("cannot drop model \"{name}\" because it is part of {what}"), hint: Some(hint) })
     };
-    if embedded().iter().any(|model| model.name == *name) {
+    if embedded_one(name).is_some() {
         return refused("framesql", "CREATE MODEL brings another under another name.".into());
     }
     if models::known(name) {

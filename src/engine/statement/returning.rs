@@ -18,6 +18,7 @@ use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::frame::source::Source;
 use crate::plan::column_names;
+use crate::plan::names::Names;
 use crate::view::table::Table;
 
 /// What the statement answers: the rows that it has written, read through its list, or how many they were.
@@ -56,7 +57,9 @@ fn plan(session: &Session, table: &Table, alias: &str, list: &[SelectItem], rows
                 columns.push(state.create_logical_expr(&expr.to_string(), read.schema())?.alias(folded(alias)));
             }
             SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => {
-                let all = table.columns().iter().map(|column| Expr::Column(Column::new(Some(relation.clone()), column.field.name())));
+                let unlisted = session.engine().catalog().unlisted(table.name());
+                let listed = table.columns().iter().filter(|column| !unlisted.contains(&column.field.name().as_str()));
+                let all = listed.map(|column| Expr::Column(Column::new(Some(relation.clone()), column.field.name())));
                 columns.extend(all);
             }
             other => return Err(Error::unsupported(format!("{other} in RETURNING"), "Name each expression by itself.")),

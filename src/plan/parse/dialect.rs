@@ -29,6 +29,11 @@ impl Dialect for FramesqlDialect {
         true
     }
 
+    /// `name := value` is `name => value`.
+    fn supports_named_fn_args_with_assignment_operator(&self) -> bool {
+        true
+    }
+
     /// With names that are expressions the parser reads every argument twice, and calls in calls as many times as two to the power of their depth.
     fn supports_named_fn_args_with_expr_name(&self) -> bool {
         false

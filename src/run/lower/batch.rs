@@ -16,7 +16,7 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, Phy
 use framesql_udfs::function::needs_pixels;
 
 use super::filled::Filled;
-use super::join::asof_description;
+use super::join::{asof_description, beside_frames};
 use super::{Lowering, check_references, list_of, node, window, without_pixels};
 use crate::plan::asof::AsofJoin;
 use crate::plan::event_time::source_of;
@@ -106,6 +106,7 @@ fn row_by_row(plan: &LogicalPlan, values: bool) -> bool {
             matches!((limit.get_skip_type(), limit.get_fetch_type()), (Ok(SkipType::Literal(_)), Ok(FetchType::Literal(_))))
         }
         LogicalPlan::Unnest(unnest) => list_of(unnest).is_some(),
+        LogicalPlan::Join(join) => beside_frames(join).is_some(),
         LogicalPlan::Extension(extension) => {
             let node = extension.node.as_any();
             node.is::<plan_infer::Infer>()

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{JoinType, NullEquality, internal_err};
 use datafusion::error::Result;
-use datafusion::logical_expr::{Expr, Extension, Join, LogicalPlan, Operator, UserDefinedLogicalNodeCore};
+use datafusion::logical_expr::{Expr, Extension, FetchType, Join, Limit, LogicalPlan, Operator, SkipType, UserDefinedLogicalNodeCore};
+use framesql_udfs::frame::is_frame;
 
-use super::{Lowering, Part, arrow, check_references};
+use super::{Lowering, Part, arrow, check_references, makes_frames};
 use crate::error::Error;
 use crate::plan::asof::AsofJoin;
 use crate::plan::changelog::changelog;
 use crate::plan::event_time::source_of;
-use crate::plan::join::{JoinTime, Way, way};
+use crate::plan::join::{JoinTime, Way, of_left, of_right, way};
 use crate::plan::system_time::AsOfNow;
 use crate::run::condition::Condition;
 use crate::run::scan::Scan;
@@ -21,7 +23,8 @@ impl Lowering<'_> {
     pub(super) fn join(&mut self, plan: &Join) -> Result<Part> {
         let schema = arrow(&plan.schema);
         let condition = condition(&plan.left, &plan.right, plan.on.iter().cloned().unzip(), plan.filter.clone(), plan.null_equality);
-        let (table, stream, table_left) = match way(plan)? {
+        let beside = if self.run.continuous { None } else { beside_frames(plan) };
+        let (table, stream, table_left) = match beside.map_or_else(|| way(plan), Ok)? {
             Way::Timed(timed) => {
                 let join = join::Join { condition, timed, join_type: plan.join_type, schema };
                 return self.two(&plan.left, &plan.right, Description::Join(join));
@@ -43,12 +46,17 @@ impl Lowering<'_> {
         };
         let mut steps = Vec::new();
         let table = self.looked_up(table, &mut steps)?;
+        // What the table's rows have of frames is made of files: there are pixels, unless the other side's are references.
+        let made = steps.last().is_some_and(makes_frames) && !has_frames(stream);
         let lookup = lookup::Lookup { condition, table, steps, table_left, join_type: plan.join_type, schema };
         let description = Description::Lookup(lookup);
-        check_references(&description)?;
+        // It keeps no row of the stream, so that pixels may go through it.
         let stream = self.lower(stream)?;
-        let stream = self.detached(stream);
-        Ok(Part { exec: self.operator(description, vec![stream]), pixels: false })
+        let pixels = stream.pixels || made;
+        if !pixels {
+            check_references(&description)?;
+        }
+        Ok(Part { exec: self.operator(description, vec![stream.exec]), pixels })
     }
 
     pub(super) fn asof(&mut self, extension: &Extension) -> Result<Part> {
@@ -80,6 +88,11 @@ impl Lowering<'_> {
                 let source = source_of(scan).filter(|source| source.now().is_some() && !source.has_pixels()).ok_or_else(not_a_table)?;
                 return self.request(scan, source);
             }
+            LogicalPlan::Limit(limit) if first_rows(limit).is_some() => {
+                let mut scan = self.looked_up(&limit.input, steps)?;
+                scan.request.limit = first_rows(limit).into_iter().chain(scan.request.limit).min();
+                return Ok(scan);
+            }
             LogicalPlan::Filter(filter) => (&filter.input, Some(filter.predicate.clone()), None),
             LogicalPlan::Projection(projection) => (&projection.input, None, Some(projection.expr.clone())),
             _ => return Err(not_a_table().into()),
@@ -87,6 +100,62 @@ impl Lowering<'_> {
         let scan = self.looked_up(input, steps)?;
         steps.push(map::Map { input: Arc::clone(input.schema()), predicate, columns, schema: arrow(plan.schema()) });
         Ok(scan)
+    }
+}
+
+/// The side of a SELECT's join that is looked up, so that the frames of the other, a source's, keep their pixels; None if there are no such frames, or the side
+/// beside them is no table or view.
+pub(super) fn beside_frames(join: &Join) -> Option<Way> {
+    let (left, right) = (&join.left, &join.right);
+    let of_stream = |inner: [JoinType; 2], only: bool| inner.contains(&join.join_type) || only;
+    // The operator of lookups is given no values of subqueries.
+    let subquery = |e: &Expr| e.exists(|e| Ok(matches!(e, Expr::ScalarSubquery(_)))).unwrap_or(true);
+    if join.null_aware || join.on.iter().flat_map(|(l, r)| [l, r]).chain(&join.filter).any(subquery) {
+        None
+    } else if with_pixels(left) && at_hand(right) && of_stream([JoinType::Inner, JoinType::Left], of_left(join.join_type)) {
+        Some(Way::LookupRight)
+    } else if with_pixels(right) && at_hand(left) && of_stream([JoinType::Inner, JoinType::Right], of_right(join.join_type)) {
+        Some(Way::LookupLeft)
+    } else {
+        None
+    }
+}
+
+fn has_frames(plan: &LogicalPlan) -> bool {
+    plan.schema().fields().iter().any(|f| is_frame(f.data_type()))
+}
+
+fn with_pixels(plan: &LogicalPlan) -> bool {
+    let of_source =
+        |node: &LogicalPlan| Ok(matches!(node, LogicalPlan::TableScan(scan) if source_of(scan).is_some_and(|s| s.has_pixels())));
+    has_frames(plan) && plan.exists(of_source).unwrap_or(false)
+}
+
+/// Whether `looked_up` takes a plan: the rows of a table or view, what is computed of each, and those that pass a condition, or the first of all.
+fn at_hand(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::SubqueryAlias(alias) => at_hand(&alias.input),
+        LogicalPlan::Projection(projection) => at_hand(&projection.input),
+        LogicalPlan::Filter(filter) => at_hand(&filter.input),
+        LogicalPlan::Limit(limit) => first_rows(limit).is_some(),
+        LogicalPlan::TableScan(scan) => source_of(scan).is_some_and(|source| source.now().is_some() && !source.has_pixels()),
+        _ => false,
+    }
+}
+
+/// How many rows a limit leaves, where it stands over all rows of a table; None elsewhere.
+fn first_rows(limit: &Limit) -> Option<usize> {
+    fn all_rows(plan: &LogicalPlan) -> bool {
+        match plan {
+            LogicalPlan::SubqueryAlias(alias) => all_rows(&alias.input),
+            LogicalPlan::Projection(projection) => all_rows(&projection.input),
+            LogicalPlan::TableScan(_) => at_hand(plan),
+            _ => false,
+        }
+    }
+    match (limit.get_skip_type().ok()?, limit.get_fetch_type().ok()?) {
+        (SkipType::Literal(0), FetchType::Literal(n)) if all_rows(&limit.input) => n,
+        _ => None,
     }
 }
 

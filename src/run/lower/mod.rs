@@ -82,8 +82,7 @@ fn made_here(frame: &Expr) -> bool {
 }
 
 /// Whether all frames among the columns are made there, with their pixels.
-fn makes_frames(description: &Description) -> bool {
-    let Description::Map(map) = description else { return false };
+fn makes_frames(map: &map::Map) -> bool {
     let frames = |columns: &Vec<Expr>| {
         let of_frames = columns.iter().zip(map.schema.fields()).filter(|(_, field)| is_frame(field.data_type()));
         let made: Vec<bool> = of_frames.map(|(column, _)| made_here(column)).collect();
@@ -96,7 +95,7 @@ fn without_pixels(function: &str) -> Error {
     Error::unsupported(
         format!("{function} of a frame without pixels"),
         format!(
-            "A view, a join, an aggregate and a condition with a subquery keep only the reference of a frame: call {function} in the query below, and use its result by name."
+            "A view, a join with a stream, an aggregate and a condition with a subquery keep only the reference of a frame: call {function} in the query below, and use its result by name."
         ),
     )
 }
@@ -233,7 +232,7 @@ impl Lowering<'_> {
         }
         let pixels = input.pixels && description.schema().fields().iter().any(|f| is_frame(f.data_type()))
             || keeps_thread(&input, &description)
-            || makes_frames(&description);
+            || matches!(&description, Description::Map(map) if makes_frames(map));
         let exec = self.operator(description, vec![input.exec]);
         Ok(Part { exec, pixels })
     }

@@ -17,14 +17,17 @@ sql_function!(
     description: "A derived frame of 112x112 pixels with the face upright: its five landmarks (as detect_faces gives them) are brought as near as can be, by \
 turning, scaling and moving, to the places where ArcFace has them: the eyes at (38.3, 51.7) and (73.5, 51.5), the nose tip at (56.0, 71.7), the corners of \
 the mouth at (41.5, 92.4) and (70.7, 92.2). What lies outside the picture is black. NULL for a NULL frame, a picture that cannot be decoded, a NULL face, \
-one without five landmarks, and one whose landmarks are all in one place.",
+one without five landmarks, one whose landmarks are all in one place, and one that lies outside the picture, as crop gives NULL for such a box.",
     example: "SELECT jpeg(align_face(frame, face)) FROM clip CROSS JOIN UNNEST(detect_faces(frame)) AS face LIMIT 1"
 );
 
 fn run(arguments: &Arguments) -> Result<ArrayRef> {
     let faces = parts(arguments.array(1)?)?;
     arguments.derive(|row, picture| match faces.get(row).and_then(Option::as_ref) {
-        Some(Part { landmarks: Some(landmarks), .. }) => Ok(aligned(picture, landmarks, SIDE as u32)?),
+        Some(part @ Part { landmarks: Some(landmarks), .. }) => {
+            inside(picture, part)?;
+            Ok(aligned(picture, landmarks, SIDE as u32)?)
+        }
         _ => Ok(None),
     })
 }
@@ -48,6 +51,19 @@ pub(super) fn parts(array: &ArrayRef) -> Result<Vec<Option<Part>>> {
         bbox.map(|bbox| Part { bbox, landmarks })
     };
     Ok(known.into_iter().zip(detections_of(array.as_ref())?).map(part).collect())
+}
+
+/// Errs for a face whose box touches no pixel of the picture; one without a box of its own is where its landmarks are.
+pub(super) fn inside(picture: &Picture, face: &Part) -> Result<(), Damaged> {
+    let empty = face.bbox.w <= 0.0 || face.bbox.h <= 0.0;
+    match touched(&face.bbox, picture.displayed()) {
+        None if !empty => Err(outside()),
+        _ => Ok(()),
+    }
+}
+
+fn outside() -> Damaged {
+    Damaged::new("the face lies outside the picture")
 }
 
 /// The picture of `side` x `side` pixels on which the landmarks come nearest to the template; None if they are all in one place.
@@ -107,7 +123,8 @@ impl Similarity {
     }
 }
 
-/// `side` x `side` pixels, each taken from where `back` says it lies in the picture, between the four pixels around it; black outside.
+/// `side` x `side` pixels, each taken from where `back` says it lies in the picture, between the four pixels around it; black outside. Errs if all of them lie
+/// outside.
 pub(super) fn warped(picture: &Picture, back: Similarity, side: u32) -> Result<Picture, Damaged> {
     let last = f64::from(side) - 1.0;
     let corners = [back.of(0.0, 0.0), back.of(last, 0.0), back.of(0.0, last), back.of(last, last)];
@@ -117,12 +134,11 @@ pub(super) fn warped(picture: &Picture, back: Similarity, side: u32) -> Result<P
     let around = Bbox { x: left as f32, y: top as f32, w: (most(|c| c.0) - left + 2.0) as f32, h: (most(|c| c.1) - top + 2.0) as f32 };
     let mut made = vec![0_u8; side as usize * side as usize * 3];
     // Only that part of the picture is converted.
-    if let Some(area) = touched(&around, picture.displayed()) {
-        let pixels = render(&cut(picture, area)?, Order::Rgb, None)?;
-        for (at, pixel) in made.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-            let (x, y) = back.of((at % side as usize) as f64, (at / side as usize) as f64);
-            *pixel = between(&pixels, x - f64::from(area.x), y - f64::from(area.y));
-        }
+    let area = touched(&around, picture.displayed()).ok_or_else(outside)?;
+    let pixels = render(&cut(picture, area)?, Order::Rgb, None)?;
+    for (at, pixel) in made.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+        let (x, y) = back.of((at % side as usize) as f64, (at / side as usize) as f64);
+        *pixel = between(&pixels, x - f64::from(area.x), y - f64::from(area.y));
     }
     Ok(rgb8(side, side, 0, Buffer::from_vec(made)))
 }
@@ -178,5 +194,17 @@ mod tests {
         let row = &moved.planes[0].as_ref().unwrap()[..112 * 3];
         assert!(row[57 * 3..].iter().all(|v| *v == 0) && row[..55 * 3].iter().zip(&bytes[56 * 3..]).all(|(a, b)| a.abs_diff(*b) <= 1));
         assert!(aligned(&picture, &[(5.0, 5.0); 5], 112).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_face_outside_the_picture_is_none_and_one_at_its_edge_is_one() {
+        let picture = rgb8(112, 112, 0, Buffer::from_vec(vec![9; 112 * 112 * 3]));
+        let face = |x: f32, w: f32| Part { bbox: Bbox { x, y: 0.0, w, h: 40.0 }, landmarks: None };
+        assert!(inside(&picture, &face(111.5, 40.0)).is_ok() && inside(&picture, &face(-39.5, 40.0)).is_ok());
+        assert!(inside(&picture, &face(112.0, 40.0)).is_err() && inside(&picture, &face(-40.0, 40.0)).is_err());
+        // Without a box of its own it is where its landmarks are.
+        assert!(inside(&picture, &face(500.0, 0.0)).is_ok());
+        let far = TEMPLATE.map(|(x, y)| (x as f32 + 500.0, y as f32));
+        assert!(aligned(&picture, &far, 112).is_err());
     }
 }

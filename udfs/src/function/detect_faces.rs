@@ -22,8 +22,14 @@ YuNet, longest side 640, NMS at IoU 0.3; it runs once a frame however often and 
 );
 
 /// How it runs its model.
-pub(super) const MODEL: ModelFunction =
-    ModelFunction { name: "detect_faces", chosen: Chosen::Named("yunet"), tasks: &[Task::Detection], part: None, gallery: None, column };
+pub(super) const MODEL: ModelFunction = ModelFunction {
+    name: "detect_faces",
+    chosen: Chosen::Named(yunet::NAME),
+    tasks: &[Task::Detection],
+    part: None,
+    gallery: None,
+    column,
+};
 
 fn column(results: &Results<'_>) -> Result<ArrayRef> {
     results.detections(|row, face| face.score >= results.min_score(1, row))

@@ -3,7 +3,7 @@
 use arrow::array::ArrayRef;
 use datafusion_common::Result;
 
-use super::align_face::{Similarity, aligned, parts, warped};
+use super::align_face::{Similarity, aligned, inside, parts, warped};
 use super::call::{Arguments, sql_function};
 use super::embed;
 use super::inference::{Chosen, ModelFunction, Part, PartOf, without_frames};
@@ -18,7 +18,7 @@ sql_function!(
     description: "The vector that the model named face-embedding makes of a face: with the model of the manifest 1024 numbers, float4[], where two pictures of \
 one person mostly have a cosine_similarity above 0.55. The face is turned upright by its five landmarks as align_face does, at the size of the model's \
 input (224x224); a face without landmarks, or a box, is cut as a square around its middle, 1.3 times its longer side, black outside the picture. NULL for a \
-NULL frame, a picture that cannot be decoded, and a NULL face or an empty box. It runs once a face however often and by however many queries it is asked for: \
+NULL frame, a picture that cannot be decoded, and a NULL face, an empty box and one that lies outside the picture. It runs once a face however often and by however many queries it is asked for: \
 results are kept by frame and face.",
     example: "SELECT ts, face_embedding(frame, face) FROM clip CROSS JOIN UNNEST(detect_faces(frame, 0.8)) AS face WHERE frame_no = 100"
 );
@@ -45,6 +45,7 @@ fn read(faces: &ArrayRef) -> Result<Vec<Option<Part>>> {
 }
 
 fn cut(picture: &Picture, face: &Part, (side, _): (u32, u32)) -> Result<Picture, Damaged> {
+    inside(picture, face)?;
     if let Some(landmarks) = &face.landmarks
         && let Some(upright) = aligned(picture, landmarks, side)?
     {

@@ -69,6 +69,7 @@ mod neighbourhood;
 mod nms;
 mod optical_flow;
 mod overlay_text;
+pub mod parameters;
 mod phash;
 mod pixelate;
 mod png;
@@ -300,6 +301,8 @@ unchanged it does not decode. A frame whose pixels are gone (after a window, in 
 
 A derived frame keeps the source, frame_no and ts of its original and never turns back into it.
 
+An argument may be given by its name, `detect_objects(frame, min_score => 0.3)`, behind those without; what stands in square brackets may be left out.
+
 Below each example stand the first rows that it gives where `clip` is frames 50 to 120 of the bundled clip (media/lobby.mp4), and its first picture.
 ";
 
@@ -309,7 +312,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     /// Files of this folder that hold no function.
-    const SHARED: [&str; 15] = [
+    const SHARED: [&str; 16] = [
         "boxes",
         "call",
         "canvas",
@@ -324,6 +327,7 @@ mod tests {
         "matching",
         "mod",
         "neighbourhood",
+        "parameters",
         "regions",
     ];
 

@@ -22,7 +22,7 @@ runner_up_similarity float8)",
     description: "Whose face it is: the person of a gallery (CREATE GALLERY) whose picture is most like it by the cosine similarity of their face_embedding, the \
 most alike of the other people as the runner-up, and both similarities, -1 to 1. name is NULL where the similarity is below the threshold, 0.55 unless given; \
 the similarity is there all the same. All four are NULL for an empty gallery, the runner-up's two where there is one person only. The gallery is a constant; \
-what is inserted or deleted meanwhile counts from the next rows on. NULL for a NULL frame, a picture that cannot be decoded, a NULL face, an empty box and a \
+what is inserted or deleted meanwhile counts from the next rows on. NULL for a NULL frame, a picture that cannot be decoded, a NULL face, an empty box, one that lies outside the picture and a \
 NULL threshold. The model runs once a face for this and for face_embedding.",
     example: "SELECT ts, recognize_face(frame, face, 'people') AS who FROM clip CROSS JOIN UNNEST(detect_faces(frame)) AS face WHERE frame_no % 50 = 0"
 );

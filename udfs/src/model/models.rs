@@ -66,6 +66,11 @@ pub struct Listed {
     pub runtime: Option<&'static str>,
 }
 
+/// The name of a model that may have been called by another: `yunet` is face-yunet.
+pub fn own_name(name: &str) -> &str {
+    if name == yunet::ALIAS { yunet::NAME } else { name }
+}
+
 impl Entry {
     /// Whether one of the files that it is offered from is there.
     fn installed(&self) -> bool {
@@ -170,6 +175,7 @@ impl Models {
 
     /// Takes a model out; false if there is none of that name, or it is embedded.
     pub fn remove(&self, name: &str) -> bool {
+        let name = own_name(name);
         let mut entries = self.entries.write();
         let there = entries.get(name).is_some_and(|entry| !matches!(entry.state, State::Embedded(_)));
         there && entries.remove(name).is_some()
@@ -177,6 +183,7 @@ impl Models {
 
     /// The model of that name, loaded if it was not. Errs if there is none, it is not installed, or its file cannot be loaded.
     pub fn get(&self, name: &str) -> Result<Arc<dyn Model>, ModelError> {
+        let name = own_name(name);
         let entry = self.entries.read().get(name).cloned();
         let Entry { description, version, state } = entry.ok_or_else(|| ModelError::NotFound { name: name.to_owned() })?;
         match state {
@@ -211,7 +218,7 @@ impl Models {
 
     /// What is known of the model of that name; None if there is none.
     pub fn description(&self, name: &str) -> Option<Arc<ModelDescription>> {
-        self.entries.read().get(name).map(|entry| Arc::clone(&entry.description))
+        self.entries.read().get(own_name(name)).map(|entry| Arc::clone(&entry.description))
     }
 
     /// All models, in name order; none is loaded for it.
@@ -249,7 +256,7 @@ impl Models {
 
     /// Errs if an embedded model has the name.
     fn free(&self, name: &str) -> Result<(), ModelError> {
-        match self.entries.read().get(name).map(|entry| &entry.state) {
+        match self.entries.read().get(own_name(name)).map(|entry| &entry.state) {
             Some(State::Embedded(_)) => Err(ModelError::Description {
                 message: format!("model \"{name}\" is part of framesql and cannot be replaced"),
                 hint: "Give yours another name.".to_owned(),

@@ -14,6 +14,10 @@ use crate::detection::{Box as Bbox, Detection, iou};
 use crate::frame::Picture;
 use crate::pixels::{Order, render};
 
+/// What it is called.
+pub const NAME: &str = "face-yunet";
+/// What it may be called as well.
+pub const ALIAS: &str = "yunet";
 /// Boxes that overlap a better one by more than this are the same face (OpenCV's sample has the same).
 pub(super) const NMS_IOU: f64 = 0.3;
 /// The threshold where the query names none.
@@ -65,7 +69,7 @@ impl YuNet {
 
 impl Model for YuNet {
     fn name(&self) -> &str {
-        "yunet"
+        NAME
     }
 
     fn version(&self) -> &str {

@@ -167,7 +167,7 @@ fn two_registries_do_not_meet_and_the_embedded_model_stays() {
     assert!(other.get("m").is_err());
     let names =
         |models: &Models| models.list().iter().map(|l| (l.description.name.clone(), l.state, l.version.clone())).collect::<Vec<_>>();
-    assert_eq!(names(&one), [("m".into(), "loaded", "1".into()), ("yunet".into(), "embedded", "2023mar".into())]);
+    assert_eq!(names(&one), [("m".into(), "loaded", "1".into()), ("face-yunet".into(), "embedded", "2023mar".into())]);
     assert_eq!(one.list()[0].runtime, Some("tract"));
     assert!(!one.remove("yunet"));
     let error = one.insert(colours("yunet", Task::Raw), mean_colour()).unwrap_err();

@@ -1,6 +1,7 @@
 //! The models of the manifest against their reference runtimes, on tract and on ONNX Runtime: TensorFlow.js for those that are converted, Python's onnxruntime for all.
 //!
 //! Not among the tests that `cargo test` runs, as it needs what the README says: FRAMESQL_REFERENCES names a folder with the models and what the references gave.
+//! `tests/shared/run references` fills such a folder with the models as they are pulled, and runs it.
 
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect fails")]
 
@@ -50,13 +51,16 @@ fn folder() -> PathBuf {
     folder.map(PathBuf::from).expect("FRAMESQL_REFERENCES names the folder that README.md says how to fill")
 }
 
-/// The ONNX file of a model; None if neither it nor what it is converted from is there. What is converted is written, for reference.py.
+/// The ONNX file of a model, made of what it is converted from if that is there, and then written for reference.py; None if neither is there.
 fn file(folder: &Path, name: &str, outputs: &[&str]) -> Option<Vec<u8>> {
     let path = folder.join(format!("{name}.onnx"));
     if outputs.is_empty() {
         return std::fs::read(path).ok();
     }
-    let json = std::fs::read(folder.join(format!("{name}.json"))).ok()?;
+    let Ok(json) = std::fs::read(folder.join(format!("{name}.json"))) else {
+        // As it was converted when it was pulled.
+        return std::fs::read(path).ok();
+    };
     let weights = std::fs::read(folder.join(format!("{name}.bin"))).unwrap();
     let onnx = onnx_from_tfjs(&json, &weights, outputs).unwrap();
     assert_eq!(onnx, onnx_from_tfjs(&json, &weights, outputs).unwrap(), "{name} is converted to another file each time");
@@ -64,7 +68,7 @@ fn file(folder: &Path, name: &str, outputs: &[&str]) -> Option<Vec<u8>> {
     Some(onnx)
 }
 
-/// Compares every model whose file is there with every reference of it that is there, and gives how many outputs were compared.
+/// Compares every model whose file is there with every reference of it that is there, and tells how many outputs were compared. A file without a reference has failed.
 fn compared(models: &Models, folder: &Path) -> usize {
     let mut n_compared = 0;
     for (name, size, layout, mean, std, outputs) in MODELS {
@@ -76,7 +80,9 @@ fn compared(models: &Models, folder: &Path) -> usize {
         models.insert(description, file).unwrap();
         let Output::Tensors(made) = models.get(&here).unwrap().new_session().infer(&pattern(size, layout)).unwrap() else { panic!() };
         let references = [format!("{name}.expected.json"), format!("{name}.onnx.expected.json")];
-        for reference in references.iter().filter_map(|file| std::fs::read_to_string(folder.join(file)).ok()) {
+        let references: Vec<String> = references.iter().filter_map(|file| std::fs::read_to_string(folder.join(file)).ok()).collect();
+        assert!(!references.is_empty(), "{name} has no reference");
+        for reference in references {
             let expected: Value = serde_json::from_str(&reference).unwrap();
             let expected = expected.as_array().unwrap();
             assert_eq!(made.len(), expected.len(), "{name} has so many outputs");
@@ -90,6 +96,7 @@ fn compared(models: &Models, folder: &Path) -> usize {
             }
         }
     }
+    eprintln!("{n_compared} outputs compared on {}", models.runtime());
     n_compared
 }
 
