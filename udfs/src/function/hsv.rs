@@ -6,6 +6,7 @@ use datafusion_common::Result;
 use super::call::{Arguments, Decoder, sql_function};
 use super::neighbourhood::Samples;
 use crate::frame::frame_type;
+use crate::pixels::each_pixel;
 
 sql_function!(
     Hsv, "hsv", arguments: [Frame], required: 1, returns: frame_type(),
@@ -17,29 +18,27 @@ sql_function!(
 fn run(arguments: &Arguments) -> Result<ArrayRef> {
     let mut decoder = Decoder::default();
     arguments.derive(|_, picture| {
-        let mut samples = Samples::rgb(&decoder.decode(picture)?)?;
-        // Divisions by tables in 1/4096, rounded as OpenCV does.
-        let table =
-            |of: f64| -> Vec<i32> { (0..256).map(|at| if at == 0 { 0 } else { (of / f64::from(at)).round_ties_even() as i32 }).collect() };
-        let (by_value, by_chroma) = (table(f64::from(255 << 12)), table(f64::from(180 << 12) / 6.0));
-        samples.data.as_chunks_mut::<3>().0.iter_mut().for_each(|pixel| *pixel = converted(*pixel, &by_value, &by_chroma));
-        Ok(Some(samples.into_picture()))
+        let samples = Samples::rgb(&decoder.decode(picture)?)?;
+        Ok(Some(samples.with(each_pixel(&samples.data, converted)).into_picture()))
     })
 }
 
-fn converted(pixel: [u8; 3], by_value: &[i32], by_chroma: &[i32]) -> [u8; 3] {
-    let [r, g, b] = pixel.map(i32::from);
+#[inline(always)]
+fn converted([r, g, b]: [u8; 3]) -> [u8; 3] {
     let value = r.max(g).max(b);
     let chroma = value - r.min(g).min(b);
+    // Divisions in 1/4096, rounded as OpenCV does, which has them in tables: a float is as exact. Of what is 0 there is nothing to divide.
+    let divided = |by: u8, of: f32| (of / f32::from(by.max(1)) + 8_388_608.0).to_bits() as i32 & 0x7f_ffff;
     let rounded = |v: i32| (v + (1 << 11)) >> 12;
-    let saturation = rounded(chroma * by_value[value as usize]);
-    let sixths = if value == r {
+    let saturation = rounded(i32::from(chroma) * divided(value, (255 << 12) as f32));
+    let [r, g, b, v, c] = [r, g, b, value, chroma].map(i32::from);
+    let sixths = if v == r {
         g - b
-    } else if value == g {
-        b - r + 2 * chroma
+    } else if v == g {
+        b - r + 2 * c
     } else {
-        r - g + 4 * chroma
+        r - g + 4 * c
     };
-    let hue = rounded(sixths * by_chroma[chroma as usize]);
-    [if hue < 0 { hue + 180 } else { hue } as u8, saturation as u8, value as u8]
+    let hue = rounded(sixths * divided(chroma, (30 << 12) as f32));
+    [if hue < 0 { hue + 180 } else { hue } as u8, saturation as u8, value]
 }

@@ -6,6 +6,7 @@ use datafusion_common::Result;
 use super::call::{Arguments, Decoder, sql_function};
 use super::neighbourhood::{gradients, mirrored, rounded};
 use crate::frame::frame_type;
+use crate::model::kernels::{Work, fastest};
 use crate::pixels::{luma, mapped};
 
 sql_function!(
@@ -20,16 +21,26 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
     arguments.derive(|_, picture| {
         let gray = luma(&decoder.decode(picture)?)?;
         let width = gray.width as usize;
-        Ok(Some(mapped(&gray, |luma| lengths(luma, width))?))
+        Ok(Some(mapped(&gray, |luma| fastest(Lengths { luma, width }))?))
     })
 }
 
-fn lengths(luma: &[u8], width: usize) -> Vec<u8> {
-    let mut made = Vec::with_capacity(luma.len());
-    gradients(luma, width, mirrored, |across, down| {
-        // A square is below 2^24, which a float holds; its root is never half way between two whole numbers.
-        let square = |d: i16| f32::from(d) * f32::from(d);
-        made.extend(across.iter().zip(down).map(|(dx, dy)| rounded((square(*dx) + square(*dy)).sqrt().min(255.0))));
-    });
-    made
+struct Lengths<'a> {
+    luma: &'a [u8],
+    width: usize,
+}
+
+impl Work for Lengths<'_> {
+    type Made = Vec<u8>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<u8> {
+        let mut made = Vec::with_capacity(self.luma.len());
+        gradients(self.luma, self.width, mirrored, |across, down| {
+            // A square is below 2^24, which a float holds; its root is never half way between two whole numbers.
+            let square = |d: i16| f32::from(d) * f32::from(d);
+            made.extend(across.iter().zip(down).map(|(dx, dy)| rounded((square(*dx) + square(*dy)).sqrt().min(255.0))));
+        });
+        made
+    }
 }
