@@ -131,7 +131,7 @@ pub fn render(picture: &Picture, order: Order, size: Option<(u32, u32)>) -> Resu
         }
         PixelFormat::Gray8 => {
             let luma = scaled_plane(plane(picture, 0, 1)?, from, to, PixelType::U8)?;
-            Buffer::from_vec(each_pixel(&luma, |[l]: [u8; 1]| [l; 3]))
+            Buffer::from_vec(each_pixel(&luma, &Gray))
         }
     };
     let (width, height, data) = turned(width, height, upright, 3, picture.rotation);
@@ -188,7 +188,7 @@ pub fn luma(picture: &Picture) -> Result<Picture, Damaged> {
             Buffer::from_vec(full_range(plane(picture, 0, 1)?))
         }
         PixelFormat::I420 | PixelFormat::Nv12 | PixelFormat::Gray8 => shared_plane(picture, 0, 1)?,
-        PixelFormat::Rgb8 => Buffer::from_vec(each_pixel(plane(picture, 0, 3)?, weighted)),
+        PixelFormat::Rgb8 => Buffer::from_vec(each_pixel(plane(picture, 0, 3)?, &Weighted)),
     };
     Ok(Picture { format: PixelFormat::Gray8, range: ColorRange::Full, planes: [Some(data), None, None], ..picture.clone() })
 }
@@ -223,17 +223,9 @@ pub(crate) fn upright_luma(picture: &Picture) -> Result<Buffer, Damaged> {
     luma_of_size(picture, picture.displayed())
 }
 
-/// The luma of BT.601 of red, green and blue, rounded as OpenCV's cvtColor does.
-#[inline(always)]
-fn weighted([r, g, b]: [u8; 3]) -> [u8; 1] {
-    [((u32::from(r) * 9798 + u32::from(g) * 19235 + u32::from(b) * 3735 + 16384) >> 15) as u8]
-}
-
 /// Luma of 16 to 235 made 0 to 255, rounded to the nearest.
 pub(crate) fn full_range(luma: &[u8]) -> Vec<u8> {
-    // y * 255 / 219 is y + y * 36 / 219; the division by a product, which is exact for what is divided here.
-    let full = |y: u16| y + ((u32::from(y * 36 + 109) * 38_305) >> 23) as u16;
-    each_pixel(luma, |[y]: [u8; 1]| [full(u16::from(y.saturating_sub(16).min(219))) as u8])
+    each_pixel(luma, &FullRange)
 }
 
 /// How many samples there are of each value. There are no more than a picture has.
@@ -250,22 +242,68 @@ pub(crate) fn counted(samples: &[u8]) -> [u32; 256] {
     all
 }
 
-/// Something made of each pixel by itself: `N` bytes become `M`. `of` is marked `#[inline(always)]` if it is a function.
-pub(crate) fn each_pixel<const N: usize, const M: usize>(from: &[u8], of: impl Fn([u8; N]) -> [u8; M]) -> Vec<u8> {
-    fastest(EachPixel { from: from.as_chunks::<N>().0, of }).into_flattened()
+/// What is made of a pixel by itself: of `N` bytes `M`.
+pub(crate) trait Pixel<const N: usize, const M: usize> {
+    /// Makes it. `#[inline(always)]`.
+    fn of(&self, pixel: [u8; N]) -> [u8; M];
 }
 
-struct EachPixel<'a, F, const N: usize> {
+/// What is made of each pixel.
+pub(crate) fn each_pixel<const N: usize, const M: usize>(from: &[u8], pixel: &impl Pixel<N, M>) -> Vec<u8> {
+    fastest(EachPixel::<_, N, M> { from: from.as_chunks::<N>().0, pixel }).into_flattened()
+}
+
+struct EachPixel<'a, P, const N: usize, const M: usize> {
     from: &'a [[u8; N]],
-    of: F,
+    pixel: &'a P,
 }
 
-impl<F: Fn([u8; N]) -> [u8; M], const N: usize, const M: usize> Work for EachPixel<'_, F, N> {
+impl<P: Pixel<N, M>, const N: usize, const M: usize> Work for EachPixel<'_, P, N, M> {
     type Made = Vec<[u8; M]>;
 
     #[inline(always)]
     fn run(self) -> Vec<[u8; M]> {
-        self.from.iter().map(|pixel| (self.of)(*pixel)).collect()
+        const PART: usize = 512;
+        let mut made = Vec::with_capacity(self.from.len());
+        let mut part = [[0; M]; PART];
+        for from in self.from.chunks(PART) {
+            for (to, from) in part.iter_mut().zip(from) {
+                *to = self.pixel.of(*from);
+            }
+            made.extend_from_slice(&part[..from.len()]);
+        }
+        made
+    }
+}
+
+/// Luma of BT.601, rounded as OpenCV's cvtColor does.
+struct Weighted;
+
+impl Pixel<3, 1> for Weighted {
+    #[inline(always)]
+    fn of(&self, [r, g, b]: [u8; 3]) -> [u8; 1] {
+        [((u32::from(r) * 9798 + u32::from(g) * 19235 + u32::from(b) * 3735 + 16384) >> 15) as u8]
+    }
+}
+
+/// Luma as RGB.
+struct Gray;
+
+impl Pixel<1, 3> for Gray {
+    #[inline(always)]
+    fn of(&self, [luma]: [u8; 1]) -> [u8; 3] {
+        [luma; 3]
+    }
+}
+
+struct FullRange;
+
+impl Pixel<1, 1> for FullRange {
+    #[inline(always)]
+    fn of(&self, [luma]: [u8; 1]) -> [u8; 1] {
+        // y * 255 / 219 is y + y * 36 / 219; the division by a product, which is exact for what is divided here.
+        let y = u16::from(luma.saturating_sub(16).min(219));
+        [y.wrapping_add(((u32::from(y.wrapping_mul(36).wrapping_add(109)) * 38_305) >> 23) as u16) as u8]
     }
 }
 

@@ -94,11 +94,16 @@ impl Work for Smoothed<'_> {
                         let of = |a: u8, b: u8| u16::from(a.abs_diff(b));
                         unlike[i] = of(near[0][i], r[i]).wrapping_add(of(near[1][i], g[i])).wrapping_add(of(near[2][i], b[i]));
                     }
-                    (0..TOGETHER).for_each(|i| weight[i] = by_color[usize::from(unlike[i]).min(3 * 255)]);
-                    (0..TOGETHER).for_each(|i| weight[i] *= by_space);
-                    (0..TOGETHER).for_each(|i| weights[i] += weight[i]);
+                    for i in 0..TOGETHER {
+                        weight[i] = by_space * by_color[usize::from(unlike[i]).min(3 * 255)];
+                    }
+                    for i in 0..TOGETHER {
+                        weights[i] += weight[i];
+                    }
                     for (sums, near) in sums.iter_mut().zip(near) {
-                        (0..TOGETHER).for_each(|i| sums[i] += weight[i] * f32::from(near[i]));
+                        for i in 0..TOGETHER {
+                            sums[i] += weight[i] * f32::from(near[i]);
+                        }
                     }
                 }
                 for i in 0..TOGETHER.min(width - x) {

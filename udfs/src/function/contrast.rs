@@ -39,11 +39,17 @@ impl Work for Sums<'_> {
 
     #[inline(always)]
     fn run(self) -> (u64, u64) {
+        let mut all = (0, 0);
         // Of so many that nothing wraps in 32 bits.
-        self.0.chunks(1 << 15).fold((0, 0), |(sum, squares), part| {
-            let values = || part.iter().map(|sample| u32::from(*sample));
-            let of_squares = values().fold(0_u32, |sum, value| sum.wrapping_add(value.wrapping_mul(value)));
-            (sum + u64::from(values().fold(0, u32::wrapping_add)), squares + u64::from(of_squares))
-        })
+        for part in self.0.chunks(1 << 15) {
+            let (mut sum, mut squares) = (0_u32, 0_u32);
+            for sample in part {
+                let value = u32::from(*sample);
+                sum = sum.wrapping_add(value);
+                squares = squares.wrapping_add(value.wrapping_mul(value));
+            }
+            all = (all.0 + u64::from(sum), all.1 + u64::from(squares));
+        }
+        all
     }
 }

@@ -45,16 +45,23 @@ impl Work for Flipped<'_> {
     #[inline(always)]
     fn run(self) -> Vec<[u8; 3]> {
         let Flipped { pixels, width, across, down } = self;
+        const PART: usize = 512;
         let mut made = Vec::with_capacity(pixels.len());
-        let mut add = |line: &[[u8; 3]]| {
-            if across {
-                made.extend(line.iter().rev());
-            } else {
+        let mut part = [[0; 3]; PART];
+        for y in 0..pixels.len() / width {
+            let from = if down { pixels.len() / width - 1 - y } else { y };
+            let line = &pixels[from * width..][..width];
+            if !across {
                 made.extend_from_slice(line);
+                continue;
             }
-        };
-        let lines = pixels.chunks_exact(width);
-        if down { lines.rev().for_each(&mut add) } else { lines.for_each(&mut add) }
+            for from in line.rchunks(PART) {
+                for (to, from) in part.iter_mut().zip(from.iter().rev()) {
+                    *to = *from;
+                }
+                made.extend_from_slice(&part[..from.len()]);
+            }
+        }
         made
     }
 }

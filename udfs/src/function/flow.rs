@@ -190,6 +190,24 @@ mod tests {
     }
 
     #[test]
+    fn a_patch_is_what_its_points_are_one_by_one() {
+        let level = Level { width: 20, height: 9, data: (0..180).map(|at| (at * at * 37 % 251) as f32 * 1.01).collect() };
+        let one = |x: f32, y: f32| {
+            let (x, y) = (x.clamp(0.0, 19.0), y.clamp(0.0, 8.0));
+            let (left, top) = (x.floor() as usize, y.floor() as usize);
+            let (fx, fy) = (x - left as f32, y - top as f32);
+            let row = |y: usize| level.data[y * 20 + left] * (1.0 - fx) + level.data[y * 20 + (left + 1).min(19)] * fx;
+            row(top) * (1.0 - fy) + row((top + 1).min(8)) * fy
+        };
+        for at in [(3.3, 2.7), (-4.1, 0.9), (15.5, 7.99), (19.0, 8.0), (30.0, -30.0)] {
+            let place = |first: f32, at: usize| first + at as f32;
+            let patch: [[f32; 5]; 5] = level.patch((|column| place(at.0, column), |row| place(at.1, row)));
+            let expected = from_fn(|row| from_fn(|column| one(place(at.0, column), place(at.1, row))));
+            assert_eq!(patch, expected, "{at:?}");
+        }
+    }
+
+    #[test]
     fn what_has_no_texture_is_not_followed() {
         let flat = Levels::of(&[90; 160 * 120], 160);
         assert_eq!(mean_flow(&flat, &flat), None);

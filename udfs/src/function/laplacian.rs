@@ -4,7 +4,7 @@ use arrow::array::ArrayRef;
 use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
-use super::neighbourhood::laplacians;
+use super::gradients::laplacians;
 use crate::frame::frame_type;
 use crate::model::kernels::{Work, fastest};
 use crate::pixels::{luma, mapped};
@@ -35,8 +35,16 @@ impl Work for Amounts<'_> {
 
     #[inline(always)]
     fn run(self) -> Vec<u8> {
-        let mut made = Vec::with_capacity(self.luma.len());
-        laplacians(self.luma, self.width, |row| made.extend(row.iter().map(|value| value.unsigned_abs().min(255) as u8)));
+        let Amounts { luma, width } = self;
+        let (mut wide, mut row, mut line) = (Vec::new(), Vec::new(), vec![0; width]);
+        let mut made = Vec::with_capacity(luma.len());
+        for y in 0..luma.len() / width.max(1) {
+            laplacians(luma, width, y, &mut wide, &mut row);
+            for (to, value) in line.iter_mut().zip(&row) {
+                *to = value.unsigned_abs().min(255) as u8;
+            }
+            made.extend_from_slice(&line);
+        }
         made
     }
 }

@@ -156,42 +156,61 @@ impl Work for ByBits<'_> {
 
     #[inline(always)]
     fn run(self) -> Vec<u8> {
+        // Samples of a row that stay near the processor.
+        const PART: usize = 1024;
         let ByBits(&Samples { width, height, n, ref data }, side) = self;
         let (half, row, middle) = (side / 2, width * n, (side * side / 2) as u8);
         // The rows of the neighbourhood, one after the other; each comes and goes once.
         let mut rows: VecDeque<Vec<u8>> = VecDeque::with_capacity(side);
-        let wide = |y: isize| {
-            let from = nearest(y, height) * row;
-            let mut out = Vec::with_capacity(row + 2 * half * n + TOGETHER);
-            padded(&data[from..from + row], n, half, nearest, |sample| sample, &mut out);
-            out.resize(out.len() + TOGETHER, 0);
-            out
-        };
-        rows.extend((-(half as isize)..half as isize).map(wide));
         let mut made = Vec::with_capacity(data.len());
-        for y in 0..height as isize {
+        let [mut found, mut tried, mut below] = [[0_u8; PART]; 3];
+        for y in -2 * half as isize..height as isize {
             if interrupt::asked() {
                 break;
             }
-            rows.push_back(wide(y + half as isize));
-            for at in (0..row).step_by(TOGETHER) {
-                let mut found = [0_u8; TOGETHER];
-                for bit in (0..8).rev().map(|bit| 1_u8 << bit) {
-                    let tried = found.map(|found| found | bit);
-                    let mut below = [0_u8; TOGETHER];
-                    for line in &rows {
-                        for d in 0..side {
-                            let neighbours = below.iter_mut().zip(&tried).zip(together(line, at + d * n));
-                            // There are at most 225: nothing wraps, and without a check for it many are counted in a step.
-                            neighbours.for_each(|((below, tried), sample)| *below = below.wrapping_add(u8::from(sample < tried)));
+            let from = nearest(y + half as isize, height) * row;
+            let mut line = if rows.len() == side { rows.pop_front().unwrap_or_default() } else { Vec::new() };
+            padded(&data[from..from + row], n, half, nearest, |sample| sample, &mut line);
+            rows.push_back(line);
+            if y < 0 {
+                continue;
+            }
+            let mut neighbours: Vec<&[u8]> = Vec::with_capacity(side * side);
+            for line in &rows {
+                for d in 0..side {
+                    neighbours.push(&line[d * n..]);
+                }
+            }
+            let (fours, rest) = neighbours.as_chunks::<4>();
+            for at in (0..row).step_by(PART) {
+                let length = PART.min(row - at);
+                let (found, tried, below) = (&mut found[..length], &mut tried[..length], &mut below[..length]);
+                found.fill(0);
+                for bit in [128, 64, 32, 16, 8, 4, 2, 1] {
+                    for (tried, found) in tried.iter_mut().zip(&*found) {
+                        *tried = found | bit;
+                    }
+                    below.fill(0);
+                    // There are at most 225: nothing wraps, and without a check for it many are counted in a step.
+                    for [a, b, c, d] in fours {
+                        let neighbours = below.iter_mut().zip(&*tried).zip(&a[at..]).zip(&b[at..]).zip(&c[at..]).zip(&d[at..]);
+                        for (((((below, tried), a), b), c), d) in neighbours {
+                            let of_two = u8::from(a < tried).wrapping_add(u8::from(b < tried));
+                            let of_others = u8::from(c < tried).wrapping_add(u8::from(d < tried));
+                            *below = below.wrapping_add(of_two).wrapping_add(of_others);
                         }
                     }
-                    let enough = found.iter_mut().zip(&tried).zip(&below);
-                    enough.for_each(|((found, tried), below)| *found = if *below <= middle { *tried } else { *found });
+                    for a in rest {
+                        for ((below, tried), a) in below.iter_mut().zip(&*tried).zip(&a[at..]) {
+                            *below = below.wrapping_add(u8::from(a < tried));
+                        }
+                    }
+                    for (found, below) in found.iter_mut().zip(&*below) {
+                        *found |= bit & 0_u8.wrapping_sub(u8::from(*below <= middle));
+                    }
                 }
-                made.extend_from_slice(&found[..TOGETHER.min(row - at)]);
+                made.extend_from_slice(found);
             }
-            rows.pop_front();
         }
         made
     }

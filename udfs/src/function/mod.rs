@@ -43,6 +43,7 @@ mod flip;
 mod flow;
 mod gaussian_blur;
 mod glyphs;
+mod gradients;
 mod grayscale;
 mod hamming_distance;
 mod heading;
@@ -309,7 +310,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     /// Files of this folder that hold no function.
-    const SHARED: [&str; 15] = [
+    const SHARED: [&str; 16] = [
         "boxes",
         "call",
         "canvas",
@@ -317,6 +318,7 @@ mod tests {
         "figures",
         "flow",
         "glyphs",
+        "gradients",
         "hough",
         "inference",
         "lane",

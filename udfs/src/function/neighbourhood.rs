@@ -1,6 +1,7 @@
 //! Pictures by the neighbours of each pixel: means, extremes and gradients over interleaved samples, borders as OpenCV has them.
 
 use std::collections::VecDeque;
+use std::ops::{Add, Mul};
 
 use datafusion_common::{Result, exec_err};
 
@@ -68,7 +69,7 @@ pub(super) fn nearest(at: isize, length: usize) -> usize {
 
 /// A row with `half` pixels more on either side. What is done to all its samples at once, at one distance after the other, the compiler does to many in a step.
 #[inline(always)]
-pub(super) fn padded<S: Copy, T>(
+pub(super) fn padded<S: Copy, T: Copy + Default>(
     line: &[S],
     n: usize,
     half: usize,
@@ -77,14 +78,18 @@ pub(super) fn padded<S: Copy, T>(
     out: &mut Vec<T>,
 ) {
     let width = line.len() / n.max(1);
-    out.clear();
-    let outside = |out: &mut Vec<T>, x: isize| {
-        let from = border(x, width) * n;
-        out.extend(line[from..from + n].iter().map(|sample| of(*sample)));
-    };
-    (-(half as isize)..0).for_each(|x| outside(out, x));
-    out.extend(line.iter().map(|sample| of(*sample)));
-    (width as isize..(width + half) as isize).for_each(|x| outside(out, x));
+    let (first, last) = (half * n, half * n + line.len());
+    out.resize(last + first, T::default());
+    for (to, sample) in out[first..last].iter_mut().zip(line) {
+        *to = of(*sample);
+    }
+    for d in 0..half {
+        let (left, right) = (border(d as isize - half as isize, width) * n, border((width + d) as isize, width) * n);
+        for c in 0..n {
+            out[d * n + c] = of(line[left + c]);
+            out[last + d * n + c] = of(line[right + c]);
+        }
+    }
 }
 
 /// The nearest whole number of 0 to 255, the even one of two. From 2^23 on a float has no fraction: adding that rounds, and a call of a function is many times slower.
@@ -93,20 +98,29 @@ pub(super) fn rounded(value: f32) -> u8 {
     (value + 8_388_608.0).to_bits() as u8
 }
 
-/// Samples of a row that are summed together: their sums stay in registers.
-const TOGETHER: usize = 32;
-
-/// The sum of lines, each with its weight, and what becomes of it. The lines are not shorter than `out`, which is whole chunks.
+/// Adds lines to sums, each with its weight, one after the other; four at a time, so that the sums are not fetched for each. The lines are not shorter.
 #[inline(always)]
-fn summed<T>(lines: &[(&[f32], f32)], of: impl Fn(f32) -> T, out: &mut [T]) {
-    for (at, out) in out.as_chunks_mut::<TOGETHER>().0.iter_mut().enumerate() {
-        let mut sums = [0.0_f32; TOGETHER];
-        for (line, weight) in lines {
-            sums.iter_mut().zip(&line[at * TOGETHER..][..TOGETHER]).for_each(|(sum, value)| *sum += value * weight);
+pub(super) fn add_weighted<'a, T: Copy + Add<Output = T> + Mul<Output = T> + 'a>(
+    sums: &mut [T],
+    line: impl Fn(usize) -> &'a [T],
+    weights: &[T],
+) {
+    let (fours, rest) = weights.as_chunks::<4>();
+    for (at, [u, v, w, x]) in fours.iter().enumerate() {
+        let [a, b, c, d] = [0, 1, 2, 3].map(|d| line(4 * at + d));
+        for ((((sum, a), b), c), d) in sums.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+            *sum = *sum + *a * *u + *b * *v + *c * *w + *d * *x;
         }
-        out.iter_mut().zip(sums).for_each(|(out, sum)| *out = of(sum));
+    }
+    for (at, weight) in rest.iter().enumerate() {
+        for (sum, value) in sums.iter_mut().zip(line(4 * fours.len() + at)) {
+            *sum = *sum + *value * *weight;
+        }
     }
 }
+
+/// Samples of a row that are summed together: they and what is added to them stay near the processor.
+const TOGETHER: usize = 1024;
 
 /// Each sample with its row and its column weighted by one kernel of odd length, whose weights are not negative and sum to 1; rounded to the nearest.
 pub(super) fn weighted(samples: &Samples, kernel: &[f32], border: fn(isize, usize) -> usize) -> Samples {
@@ -126,33 +140,37 @@ impl Work for Weighted<'_> {
     fn run(self) -> Vec<u8> {
         let Weighted { samples: &Samples { width, height, n, ref data }, kernel, border } = self;
         let (half, row) = (kernel.len() / 2, width * n);
-        let chunks = row.next_multiple_of(TOGETHER);
         let mut wide = Vec::new();
-        let mut across = |y: isize, mut sums: Vec<f32>| {
-            let from = border(y, height) * row;
-            padded(&data[from..from + row], n, half, border, f32::from, &mut wide);
-            wide.resize(chunks + 2 * half * n, 0.0);
-            let lines: Vec<(&[f32], f32)> = kernel.iter().enumerate().map(|(d, weight)| (&wide[d * n..], *weight)).collect();
-            sums.resize(chunks, 0.0);
-            summed(&lines, |sum| sum, &mut sums);
-            sums
-        };
         // Along the rows into floats, then along the columns, so that nothing is rounded twice. A row comes and goes once: few are held, near the processor.
         let mut rows: VecDeque<Vec<f32>> = VecDeque::with_capacity(kernel.len());
         let mut made = Vec::with_capacity(data.len());
-        let (mut line, mut free) = (vec![0; chunks], Vec::new());
+        let (mut sums, mut line, mut free) = (vec![0.0; TOGETHER], vec![0; TOGETHER], Vec::new());
         for y in -2 * half as isize..height as isize {
             if interrupt::asked() {
                 break;
             }
-            rows.push_back(across(y + half as isize, free));
-            free = Vec::new();
-            if y >= 0 {
-                let lines: Vec<(&[f32], f32)> = rows.iter().map(Vec::as_slice).zip(kernel.iter().copied()).collect();
-                summed(&lines, rounded, &mut line);
-                made.extend_from_slice(&line[..row]);
-                free = rows.pop_front().unwrap_or_default();
+            let from = border(y + half as isize, height) * row;
+            padded(&data[from..from + row], n, half, border, f32::from, &mut wide);
+            free.clear();
+            free.resize(row, 0.0);
+            for (at, sums) in free.chunks_mut(TOGETHER).enumerate() {
+                add_weighted(sums, |d| &wide[at * TOGETHER + d * n..], kernel);
             }
+            rows.push_back(std::mem::take(&mut free));
+            if y < 0 {
+                continue;
+            }
+            for at in (0..row).step_by(TOGETHER) {
+                let length = TOGETHER.min(row - at);
+                let (sums, line) = (&mut sums[..length], &mut line[..length]);
+                sums.fill(0.0);
+                add_weighted(sums, |d| rows.get(d).map_or(&[][..], |row| &row[at..]), kernel);
+                for (to, sum) in line.iter_mut().zip(sums) {
+                    *to = rounded(*sum);
+                }
+                made.extend_from_slice(line);
+            }
+            free = rows.pop_front().unwrap_or_default();
         }
         made
     }
@@ -181,18 +199,17 @@ impl Work for Mean<'_> {
         let mut columns = vec![0_u16; row];
         let (mut small, mut large) = (SmallSums::of(side), LargeSums::default());
         let mut made = Vec::with_capacity(data.len());
+        for dy in -(half as isize) - 1..half as isize {
+            for (sum, sample) in columns.iter_mut().zip(line(dy)) {
+                *sum = sum.wrapping_add(u16::from(*sample));
+            }
+        }
         for y in 0..height as isize {
             if interrupt::asked() {
                 break;
             }
-            if y == 0 {
-                for dy in -(half as isize)..=half as isize {
-                    columns.iter_mut().zip(line(dy)).for_each(|(sum, sample)| *sum = sum.wrapping_add(u16::from(*sample)));
-                }
-            } else {
-                let change = line(y + half as isize).iter().zip(line(y - 1 - half as isize));
-                let steps = columns.iter_mut().zip(change);
-                steps.for_each(|(sum, (new, old))| *sum = sum.wrapping_add(u16::from(*new)).wrapping_sub(u16::from(*old)));
+            for ((sum, new), old) in columns.iter_mut().zip(line(y + half as isize)).zip(line(y - 1 - half as isize)) {
+                *sum = sum.wrapping_add(u16::from(*new)).wrapping_sub(u16::from(*old));
             }
             if side <= SMALL {
                 padded(&columns, n, half, border, |sum| sum, &mut small.wide);
@@ -226,18 +243,28 @@ impl SmallSums {
     }
 
     #[inline(always)]
-    fn add_means(&mut self, row: usize, n: usize, side: usize, made: &mut Vec<u8>) {
-        const TOGETHER: usize = 64;
-        let chunks = row.next_multiple_of(TOGETHER);
-        self.wide.resize(chunks + (side - 1) * n, 0);
+    fn add_means(&self, row: usize, n: usize, side: usize, made: &mut Vec<u8>) {
+        let (mut sums, mut means) = ([0_u16; TOGETHER], [0_u8; TOGETHER]);
         let (factor, shift) = (u32::from(self.factor), self.shift);
         for at in (0..row).step_by(TOGETHER) {
-            let mut sums = [self.half; TOGETHER];
-            for d in 0..side {
-                sums.iter_mut().zip(&self.wide[at + d * n..][..TOGETHER]).for_each(|(sum, part)| *sum = sum.wrapping_add(*part));
+            let length = TOGETHER.min(row - at);
+            let (sums, means) = (&mut sums[..length], &mut means[..length]);
+            sums.fill(self.half);
+            let of = |d: usize| &self.wide[at + d * n..];
+            for d in (0..side / 4 * 4).step_by(4) {
+                for ((((sum, a), b), c), d) in sums.iter_mut().zip(of(d)).zip(of(d + 1)).zip(of(d + 2)).zip(of(d + 3)) {
+                    *sum = sum.wrapping_add(*a).wrapping_add(*b).wrapping_add(*c).wrapping_add(*d);
+                }
             }
-            let means = sums.map(|sum| (((u32::from(sum) * factor) >> 16) as u16).wrapping_shr(shift) as u8);
-            made.extend_from_slice(&means[..TOGETHER.min(row - at)]);
+            for d in side / 4 * 4..side {
+                for (sum, a) in sums.iter_mut().zip(of(d)) {
+                    *sum = sum.wrapping_add(*a);
+                }
+            }
+            for (mean, sum) in means.iter_mut().zip(sums) {
+                *mean = (((u32::from(*sum) * factor) >> 16) as u16).wrapping_shr(shift) as u8;
+            }
+            made.extend_from_slice(means);
         }
     }
 }
@@ -248,29 +275,38 @@ struct LargeSums {
     wide: Vec<i32>,
     twice: Vec<i32>,
     sums: Vec<i32>,
+    means: Vec<u8>,
 }
 
 impl LargeSums {
     #[inline(always)]
     fn add_means(&mut self, row: usize, n: usize, side: usize, made: &mut Vec<u8>) {
-        let LargeSums { wide, twice, sums } = self;
+        let LargeSums { wide, twice, sums, means } = self;
         sums.clear();
         sums.resize(row, 0);
         // Those that make up the side, one behind the other.
         let (mut length, mut behind) = (1, 0);
         while length <= side {
             if side & length > 0 {
-                sums.iter_mut().zip(&wide[behind * n..]).for_each(|(sum, part)| *sum = sum.wrapping_add(*part));
+                for (sum, part) in sums.iter_mut().zip(&wide[behind * n..]) {
+                    *sum = sum.wrapping_add(*part);
+                }
                 behind += length;
             }
-            twice.clear();
-            twice.extend(wide.iter().zip(&wide[wide.len().min(length * n)..]).map(|(a, b)| a.wrapping_add(*b)));
+            twice.resize(wide.len().saturating_sub(length * n), 0);
+            for ((to, a), b) in twice.iter_mut().zip(&*wide).zip(&wide[wide.len().min(length * n)..]) {
+                *to = a.wrapping_add(*b);
+            }
             std::mem::swap(wide, twice);
             length *= 2;
         }
         // A quotient is never half way between two whole numbers, and further from it than a float's error.
         let area = (side * side) as f32;
-        made.extend(sums.iter().map(|sum| rounded(*sum as f32 / area)));
+        means.resize(row, 0);
+        for (mean, sum) in means.iter_mut().zip(sums) {
+            *mean = rounded(*sum as f32 / area);
+        }
+        made.extend_from_slice(means);
     }
 }
 
@@ -294,94 +330,61 @@ impl<F: Fn(u8, u8) -> u8> Work for Extreme<'_, F> {
     fn run(self) -> Vec<u8> {
         let Extreme { samples: &Samples { width, height, n, ref data }, side, of } = self;
         let (half, row) = (side / 2, width * n);
-        let join = |to: &mut [u8], from: &[u8]| to.iter_mut().zip(from).for_each(|(a, b)| *a = of(*a, *b));
         let (mut wide, mut twice) = (Vec::new(), Vec::new());
-        let mut across = |y: isize, to: &mut [u8]| {
-            // The nearest sample inside is in the neighbourhood as it is.
-            padded(&data[nearest(y, height) * row..][..row], n, half, nearest, |sample| sample, &mut wide);
-            let mut length = 1;
-            while 2 * length <= side {
-                twice.clear();
-                twice.extend(wide.iter().zip(&wide[wide.len().min(length * n)..]).map(|(a, b)| of(*a, *b)));
-                std::mem::swap(&mut wide, &mut twice);
-                length *= 2;
-            }
-            let both = wide.iter().zip(&wide[(side - length) * n..]);
-            to.iter_mut().zip(both).for_each(|(to, (a, b))| *to = of(*a, *b));
-        };
         let [mut ends, mut block] = [(); 2].map(|()| vec![0; side * row]);
-        let mut beginning = vec![0; row];
+        let (mut beginning, mut found) = (vec![0; row], vec![0; row]);
         let mut made = Vec::with_capacity(data.len());
         for first in (0..height + 2 * half).step_by(side) {
-            for at in (0..side).take_while(|at| first + at < height + 2 * half) {
+            for at in 0..side.min(height + 2 * half - first) {
                 if interrupt::asked() {
                     return made;
                 }
+                // The nearest sample inside is in the neighbourhood as it is.
+                let y = nearest((first + at) as isize - half as isize, height);
+                padded(&data[y * row..][..row], n, half, nearest, |sample| sample, &mut wide);
+                let mut length = 1;
+                while 2 * length <= side {
+                    twice.resize(wide.len() - length * n, 0);
+                    joined(&mut twice, &wide, &wide[length * n..], &of);
+                    std::mem::swap(&mut wide, &mut twice);
+                    length *= 2;
+                }
                 let line = &mut block[at * row..][..row];
-                across((first + at) as isize - half as isize, line);
+                joined(line, &wide, &wide[(side - length) * n..], &of);
                 if at == 0 {
                     beginning.copy_from_slice(line);
                 } else {
-                    join(&mut beginning, line);
+                    join(&mut beginning, line, &of);
                 }
                 // The neighbourhood that ends here.
                 if at + 1 == side {
                     made.extend_from_slice(&beginning);
                 } else if first > 0 {
-                    made.extend(ends[(at + 1) * row..][..row].iter().zip(&beginning).map(|(a, b)| of(*a, *b)));
+                    joined(&mut found, &ends[(at + 1) * row..], &beginning, &of);
+                    made.extend_from_slice(&found);
                 }
             }
             std::mem::swap(&mut ends, &mut block);
             for at in (1..side).rev() {
                 let (upper, lower) = ends.split_at_mut(at * row);
-                join(&mut upper[(at - 1) * row..], &lower[..row]);
+                join(&mut upper[(at - 1) * row..], &lower[..row], &of);
             }
         }
         made
     }
 }
 
-/// The change of luma across and down, Sobel's 3 by 3: `each` gets those of a row, one row after the other. For the inside of `Work`.
 #[inline(always)]
-pub(super) fn gradients(luma: &[u8], width: usize, border: fn(isize, usize) -> usize, mut each: impl FnMut(&[i16], &[i16])) {
-    let height = luma.len() / width.max(1);
-    let line = |y: isize| luma[border(y, height) * width..][..width].iter().map(|sample| i16::from(*sample));
-    let [mut sums, mut changes, mut wide_sums, mut wide_changes, mut across, mut down] = [(); 6].map(|()| Vec::new());
-    for y in 0..height as isize {
-        // At most 1020: nothing wraps.
-        let weigh = |a: i16, h: i16, u: i16| a.wrapping_add(h.wrapping_mul(2)).wrapping_add(u);
-        sums.clear();
-        sums.extend(line(y - 1).zip(line(y)).zip(line(y + 1)).map(|((a, h), u)| weigh(a, h, u)));
-        changes.clear();
-        changes.extend(line(y - 1).zip(line(y + 1)).map(|(a, u)| u.wrapping_sub(a)));
-        padded(&sums, 1, 1, border, |v| v, &mut wide_sums);
-        padded(&changes, 1, 1, border, |v| v, &mut wide_changes);
-        across.clear();
-        across.extend(wide_sums.iter().zip(&wide_sums[2..]).map(|(left, right)| right.wrapping_sub(*left)));
-        down.clear();
-        let three = wide_changes.iter().zip(&wide_changes[1..]).zip(&wide_changes[2..]);
-        down.extend(three.map(|((left, here), right)| weigh(*left, *here, *right)));
-        each(&across, &down);
+fn joined(to: &mut [u8], a: &[u8], b: &[u8], of: &impl Fn(u8, u8) -> u8) {
+    for ((to, a), b) in to.iter_mut().zip(a).zip(b) {
+        *to = of(*a, *b);
     }
 }
 
-/// The sum of the four neighbours of each sample less four times itself, of the rows one after the other; mirrored at the border. For the inside of `Work`.
 #[inline(always)]
-pub(super) fn laplacians(luma: &[u8], width: usize, mut each: impl FnMut(&[i16])) {
-    let height = luma.len() / width.max(1);
-    let line = |y: isize| &luma[mirrored(y, height) * width..][..width];
-    let (mut wide, mut made) = (Vec::new(), Vec::new());
-    for y in 0..height as isize {
-        padded(line(y), 1, 1, mirrored, i16::from, &mut wide);
-        let beside = wide.iter().zip(&wide[1..]).zip(&wide[2..]);
-        let around = beside.zip(line(y - 1).iter().zip(line(y + 1)));
-        made.clear();
-        // At most 1020: nothing wraps.
-        made.extend(around.map(|(((left, here), right), (above, under))| {
-            let four = left.wrapping_add(*right).wrapping_add(i16::from(*above)).wrapping_add(i16::from(*under));
-            four.wrapping_sub(here.wrapping_mul(4))
-        }));
-        each(&made);
+fn join(to: &mut [u8], from: &[u8], of: &impl Fn(u8, u8) -> u8) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = of(*to, *from);
     }
 }
 

@@ -45,13 +45,17 @@ impl Work for Squares<'_> {
 
     #[inline(always)]
     fn run(self) -> u64 {
-        // Of so many that nothing wraps in 32 bits.
         const PART: usize = 1 << 15;
-        let square = |a: u8, b: u8| {
-            let difference = i32::from(i16::from(a).wrapping_sub(i16::from(b)));
-            difference.wrapping_mul(difference)
-        };
-        let sum = |(a, b): (&[u8], &[u8])| a.iter().zip(b).fold(0_i32, |sum, (a, b)| sum.wrapping_add(square(*a, *b)));
-        self.a.chunks(PART).zip(self.b.chunks(PART)).map(|parts| u64::from(sum(parts).cast_unsigned())).sum()
+        let mut all = 0;
+        for (a, b) in self.a.chunks(PART).zip(self.b.chunks(PART)) {
+            // Of so many that nothing wraps in 32 bits.
+            let mut sum = 0_i32;
+            for (a, b) in a.iter().zip(b) {
+                let difference = i32::from(i16::from(*a).wrapping_sub(i16::from(*b)));
+                sum = sum.wrapping_add(difference.wrapping_mul(difference));
+            }
+            all += u64::from(sum.cast_unsigned());
+        }
+        all
     }
 }

@@ -7,7 +7,7 @@ use arrow::datatypes::DataType;
 use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
-use super::neighbourhood::laplacians;
+use super::gradients::laplacians;
 use crate::model::kernels::{Work, fastest};
 use crate::pixels::luma_bytes;
 
@@ -53,16 +53,23 @@ impl Work for Sums<'_> {
 
     #[inline(always)]
     fn run(self) -> (i64, i64) {
-        let (mut sum, mut squares) = (0, 0);
-        laplacians(self.luma, self.width, |row| {
+        let Sums { luma, width } = self;
+        let (mut wide, mut row) = (Vec::new(), Vec::new());
+        let mut all = (0, 0);
+        for y in 0..luma.len() / width.max(1) {
+            laplacians(luma, width, y, &mut wide, &mut row);
             // So many that their squares, each at most 1020 by 1020, make up 31 bits: nothing wraps.
             for part in row.chunks(1024) {
-                let values = || part.iter().map(|value| i32::from(*value));
-                sum += i64::from(values().fold(0, i32::wrapping_add));
-                squares += i64::from(values().fold(0_i32, |sum, value| sum.wrapping_add(value.wrapping_mul(value))));
+                let (mut sum, mut squares) = (0_i32, 0_i32);
+                for value in part {
+                    let value = i32::from(*value);
+                    sum = sum.wrapping_add(value);
+                    squares = squares.wrapping_add(value.wrapping_mul(value));
+                }
+                all = (all.0 + i64::from(sum), all.1 + i64::from(squares));
             }
-        });
-        (sum, squares)
+        }
+        all
     }
 }
 

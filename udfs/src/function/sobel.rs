@@ -4,7 +4,8 @@ use arrow::array::ArrayRef;
 use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
-use super::neighbourhood::{gradients, mirrored, rounded};
+use super::gradients::Gradients;
+use super::neighbourhood::{mirrored, rounded};
 use crate::frame::frame_type;
 use crate::model::kernels::{Work, fastest};
 use crate::pixels::{luma, mapped};
@@ -35,12 +36,18 @@ impl Work for Lengths<'_> {
 
     #[inline(always)]
     fn run(self) -> Vec<u8> {
-        let mut made = Vec::with_capacity(self.luma.len());
-        gradients(self.luma, self.width, mirrored, |across, down| {
-            // A square is below 2^24, which a float holds; its root is never half way between two whole numbers.
-            let square = |d: i16| f32::from(d) * f32::from(d);
-            made.extend(across.iter().zip(down).map(|(dx, dy)| rounded((square(*dx) + square(*dy)).sqrt().min(255.0))));
-        });
+        let Lengths { luma, width } = self;
+        let (mut gradients, mut line) = (Gradients::default(), vec![0; width]);
+        let mut made = Vec::with_capacity(luma.len());
+        for y in 0..luma.len() / width.max(1) {
+            gradients.make(luma, width, y, mirrored);
+            for ((to, dx), dy) in line.iter_mut().zip(&gradients.across).zip(&gradients.down) {
+                // A square is below 2^24, which a float holds; its root is never half way between two whole numbers.
+                let (dx, dy) = (f32::from(*dx), f32::from(*dy));
+                *to = rounded((dx * dx + dy * dy).sqrt().min(255.0));
+            }
+            made.extend_from_slice(&line);
+        }
         made
     }
 }

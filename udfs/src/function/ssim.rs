@@ -10,6 +10,7 @@ use datafusion_common::{Result, exec_err};
 
 use super::call::{Arguments, Decoder, sql_function};
 use super::gaussian_blur::of_sigma;
+use super::neighbourhood::add_weighted;
 use crate::frame::Picture;
 use crate::interrupt;
 use crate::model::kernels::{Work, fastest};
@@ -64,62 +65,44 @@ impl Work for Structure<'_> {
         // A row comes and goes once: as many are held as a neighbourhood has.
         let mut rows: VecDeque<Sums> = VecDeque::with_capacity(SIDE);
         let mut all: Sums = from_fn(|_| vec![0.0; across]);
-        let mut values: Sums = from_fn(|_| Vec::with_capacity(width));
+        let mut values: Sums = from_fn(|_| vec![0.0; width]);
         let (mut likeness, mut sum, mut n) = (vec![0.0; across], 0.0, 0_usize);
         for (a, b) in a.chunks_exact(width).zip(b.chunks_exact(width)) {
             if interrupt::asked() {
                 break;
             }
-            let pairs = || a.iter().zip(b).map(|(a, b)| (f64::from(*a), f64::from(*b)));
-            values.iter_mut().for_each(Vec::clear);
             let [of_a, of_b, aa, bb, ab] = &mut values;
-            of_a.extend(pairs().map(|(a, _)| a));
-            of_b.extend(pairs().map(|(_, b)| b));
-            aa.extend(pairs().map(|(a, _)| a * a));
-            bb.extend(pairs().map(|(_, b)| b * b));
-            ab.extend(pairs().map(|(a, b)| a * b));
+            for ((((((of_a, of_b), aa), bb), ab), a), b) in of_a.iter_mut().zip(of_b).zip(aa).zip(bb).zip(ab).zip(a).zip(b) {
+                let (a, b) = (f64::from(*a), f64::from(*b));
+                (*of_a, *of_b, *aa, *bb, *ab) = (a, b, a * a, b * b, a * b);
+            }
             let mut row = if rows.len() == SIDE { rows.pop_front().unwrap_or_default() } else { Sums::default() };
             for (row, values) in row.iter_mut().zip(&values) {
+                row.clear();
                 row.resize(across, 0.0);
-                weighed(from_fn(|d| &values[d..]), &kernel, row);
+                add_weighted(row, |d| &values[d..], &kernel);
             }
             rows.push_back(row);
             if rows.len() < SIDE {
                 continue;
             }
-            for (at, all) in all.iter_mut().enumerate() {
-                let line = |d: usize| match rows.get(d) {
-                    Some(row) => row[at].as_slice(),
-                    None => &[],
-                };
-                weighed(from_fn(line), &kernel, all);
+            for (of, all) in all.iter_mut().enumerate() {
+                // As many as stay near the processor.
+                for (at, all) in all.chunks_mut(512).enumerate() {
+                    all.fill(0.0);
+                    add_weighted(all, |d| rows.get(d).map_or(&[][..], |row| &row[of][512 * at..]), &kernel);
+                }
             }
             let [ma, mb, aa, bb, ab] = &all;
-            for (at, likeness) in likeness.iter_mut().enumerate() {
-                let (ma, mb) = (ma[at], mb[at]);
-                let (va, vb, cov) = (aa[at] - ma * ma, bb[at] - mb * mb, ab[at] - ma * mb);
+            for (((((likeness, ma), mb), aa), bb), ab) in likeness.iter_mut().zip(ma).zip(mb).zip(aa).zip(bb).zip(ab) {
+                let (va, vb, cov) = (aa - ma * ma, bb - mb * mb, ab - ma * mb);
                 *likeness = (2.0 * ma * mb + c1) * (2.0 * cov + c2) / ((ma * ma + mb * mb + c1) * (va + vb + c2));
             }
-            sum = likeness.iter().fold(sum, |sum, likeness| sum + likeness);
+            for likeness in &likeness {
+                sum += likeness;
+            }
             n += across;
         }
         (n > 0).then(|| sum / n as f64)
-    }
-}
-
-/// The sums of lines that are not shorter than `out`, each with its weight, the first line first.
-#[inline(always)]
-fn weighed(lines: [&[f64]; SIDE], kernel: &[f64], out: &mut [f64]) {
-    const TOGETHER: usize = 16;
-    let whole = out.len() / TOGETHER * TOGETHER;
-    for at in (0..whole).step_by(TOGETHER) {
-        let mut sums = [0.0; TOGETHER];
-        for (line, weight) in lines.iter().zip(kernel) {
-            sums.iter_mut().zip(&line[at..][..TOGETHER]).for_each(|(sum, value)| *sum += value * weight);
-        }
-        out[at..][..TOGETHER].copy_from_slice(&sums);
-    }
-    for (at, out) in out.iter_mut().enumerate().skip(whole) {
-        *out = lines.iter().zip(kernel).fold(0.0, |sum, (line, weight)| sum + line[at] * weight);
     }
 }

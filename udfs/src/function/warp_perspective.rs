@@ -93,7 +93,9 @@ impl Work for Seen<'_> {
                     // What -1 becomes has nothing in the line, and one more is 0 again.
                     let line = |y: usize| if y < down { &pixels[y * across..][..across] } else { &[] };
                     let (upper, under) = (line(top), line(top.wrapping_add(1)));
-                    for (corner, (line, x)) in corners.iter_mut().zip([(upper, left), (upper, left.wrapping_add(1)), (under, left), (under, left.wrapping_add(1))]) {
+                    for (corner, (line, x)) in
+                        corners.iter_mut().zip([(upper, left), (upper, left.wrapping_add(1)), (under, left), (under, left.wrapping_add(1))])
+                    {
                         let pixel = line.get(x).copied().unwrap_or_default();
                         (0..3).for_each(|c| corner[c][i] = pixel[c]);
                     }
@@ -108,7 +110,11 @@ impl Work for Seen<'_> {
                     }
                 }
                 let [r, g, b] = &colors;
-                made.extend((0..TOGETHER.min(width - first)).map(|i| [r[i], g[i], b[i]]));
+                let mut part = [[0_u8; 3]; TOGETHER];
+                for i in 0..TOGETHER {
+                    part[i] = [r[i], g[i], b[i]];
+                }
+                made.extend_from_slice(&part[..TOGETHER.min(width - first)]);
             }
         }
         made.resize(width * height, [0; 3]);

@@ -24,7 +24,8 @@ pub(crate) trait Work {
     /// What comes of it.
     type Made;
 
-    /// Does it. `#[inline(always)]`, as is what it calls in its loops: only what becomes part of an instance is compiled for its processor.
+    /// Does it, in `for` loops. `#[inline(always)]`, as is every function with such a loop that it calls: only what becomes part of an instance is compiled for its
+    /// processor, and closures with loops, `map`, `fold`, `extend` and `collect` often do not.
     fn run(self) -> Self::Made;
 }
 
