@@ -54,6 +54,7 @@ impl Work for Smoothed<'_> {
     type Made = Vec<u8>;
 
     #[inline(always)]
+    #[allow(clippy::needless_range_loop, reason = "several arrays go side by side")]
     fn run(self) -> Vec<u8> {
         let Smoothed { samples: &Samples { width, height, n, ref data }, side, sigma_color, sigma_space } = self;
         let falling = |of: f64, sigma: f64| (-0.5 * of / (sigma * sigma)).exp() as f32;

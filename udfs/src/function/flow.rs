@@ -202,7 +202,7 @@ mod tests {
         for at in [(3.3, 2.7), (-4.1, 0.9), (15.5, 7.99), (19.0, 8.0), (30.0, -30.0)] {
             let place = |first: f32, at: usize| first + at as f32;
             let patch: [[f32; 5]; 5] = level.patch((|column| place(at.0, column), |row| place(at.1, row)));
-            let expected = from_fn(|row| from_fn(|column| one(place(at.0, column), place(at.1, row))));
+            let expected: [[f32; 5]; 5] = from_fn(|row| from_fn(|column| one(place(at.0, column), place(at.1, row))));
             assert_eq!(patch, expected, "{at:?}");
         }
     }

@@ -401,7 +401,7 @@ mod tests {
 
     #[test]
     fn a_dot_grows_and_shrinks() {
-        let mut data = vec![10; 25];
+        let mut data = vec![10_u8; 25];
         data[12] = 200;
         let dot = Samples { width: 5, height: 5, n: 1, data: data.into() };
         assert_eq!(extreme(&dot, 3, u8::max).data.iter().filter(|v| **v == 200).count(), 9);
@@ -433,7 +433,8 @@ mod tests {
         for (width, height, n, side) in [(61, 13, 3, 5), (8, 30, 1, 17), (5, 4, 3, 3)] {
             let data: Vec<u8> = (0..width * height * n).map(|at| (at * at * 89 % 253) as u8).collect();
             let samples = &Samples { width, height, n, data: data.into() };
-            let (border, kernel) = (mirrored, &super::super::gaussian_blur::kernel(side)[..]);
+            let (border, weights) = (mirrored, crate::function::gaussian_blur::kernel(side));
+            let kernel = &weights[..];
             assert_eq!(Mean { samples, side, border }.run(), fastest(Mean { samples, side, border }));
             assert_eq!(Extreme { samples, side, of: u8::max }.run(), fastest(Extreme { samples, side, of: u8::max }));
             assert_eq!(Weighted { samples, kernel, border }.run(), fastest(Weighted { samples, kernel, border }));

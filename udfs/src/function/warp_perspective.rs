@@ -64,6 +64,7 @@ impl Work for Seen<'_> {
     type Made = Vec<[u8; 3]>;
 
     #[inline(always)]
+    #[allow(clippy::needless_range_loop, reason = "several arrays go side by side")]
     fn run(self) -> Vec<[u8; 3]> {
         let Seen { samples: &Samples { width: across, height: down, ref data, .. }, way, width, height } = self;
         let pixels = data.as_chunks::<3>().0;
