@@ -40,12 +40,14 @@ impl Homography {
     }
 
     /// What a point's place is divided by; at 0 it is without end.
+    #[inline(always)]
     pub(crate) fn depth(&self, (x, y): Point) -> f64 {
         let [.., h6, h7] = self.0;
         h6 * x + h7 * y + 1.0
     }
 
     /// Where a point is.
+    #[inline(always)]
     pub(crate) fn apply(&self, (x, y): Point) -> Point {
         let [h0, h1, h2, h3, h4, h5, ..] = self.0;
         let depth = self.depth((x, y));

@@ -1,10 +1,13 @@
 //! Planes to interleaved pixels: scaled first, converted at the small size, turned for display; each function that needs it does it once a frame.
 
+use std::borrow::Cow;
+
 use arrow::buffer::Buffer;
 use datafusion_common::DataFusionError;
 use fast_image_resize::PixelType;
 
 use crate::frame::{ColorMatrix, ColorRange, Picture, PixelFormat};
+use crate::model::kernels::{Work, fastest};
 use crate::planes::{Yuv, cut_plane, decode_jpeg, plane, scaled_plane, shared_plane, turned};
 
 /// Pictures of more pixels count as damaged: what a broken header names must not take all memory.
@@ -57,13 +60,18 @@ pub struct Pixels {
 impl Pixels {
     /// The bytes to write into; they are copied if a picture shares them.
     pub fn into_bytes(self) -> Vec<u8> {
-        self.data.into_vec().unwrap_or_else(|shared| shared.to_vec())
+        owned(self.data)
     }
 
     /// The same pixels as a picture; they must be in RGB order.
     pub fn into_picture(self) -> Picture {
         rgb8(self.width, self.height, 0, self.data)
     }
+}
+
+/// Bytes to write into, or to give away: copied only where others have them too.
+pub(crate) fn owned(bytes: Buffer) -> Vec<u8> {
+    bytes.into_vec().unwrap_or_else(|shared| shared.to_vec())
 }
 
 /// A picture of RGB8.
@@ -123,7 +131,7 @@ pub fn render(picture: &Picture, order: Order, size: Option<(u32, u32)>) -> Resu
         }
         PixelFormat::Gray8 => {
             let luma = scaled_plane(plane(picture, 0, 1)?, from, to, PixelType::U8)?;
-            Buffer::from_vec(luma.iter().flat_map(|l| [*l; 3]).collect::<Vec<u8>>())
+            Buffer::from_vec(each_pixel(&luma, &Gray))
         }
     };
     let (width, height, data) = turned(width, height, upright, 3, picture.rotation);
@@ -177,13 +185,10 @@ pub fn luma(picture: &Picture) -> Result<Picture, Damaged> {
     let data = match picture.format {
         PixelFormat::Jpeg => return luma(&decoded(picture)?),
         PixelFormat::I420 | PixelFormat::Nv12 if picture.range == ColorRange::Limited => {
-            // 16..235 to 0..255, by a table: a division a pixel costs more than the rest of the function.
-            let full: Vec<u8> = (0..=255_u32).map(|y| ((y.saturating_sub(16).min(219) * 255 + 109) / 219) as u8).collect();
-            let widened = plane(picture, 0, 1)?.iter().map(|y| full.get(usize::from(*y)).copied().unwrap_or(255));
-            Buffer::from_vec(widened.collect::<Vec<u8>>())
+            Buffer::from_vec(full_range(plane(picture, 0, 1)?))
         }
         PixelFormat::I420 | PixelFormat::Nv12 | PixelFormat::Gray8 => shared_plane(picture, 0, 1)?,
-        PixelFormat::Rgb8 => Buffer::from_vec(weighted(plane(picture, 0, 3)?)),
+        PixelFormat::Rgb8 => Buffer::from_vec(each_pixel(plane(picture, 0, 3)?, &Weighted)),
     };
     Ok(Picture { format: PixelFormat::Gray8, range: ColorRange::Full, planes: [Some(data), None, None], ..picture.clone() })
 }
@@ -195,35 +200,118 @@ pub fn luma_bytes(picture: &Picture) -> Result<Buffer, Damaged> {
 }
 
 /// A picture of luma with each of its samples made anew: `make` gives as many as it is given.
-pub(crate) fn mapped(gray: &Picture, make: impl FnOnce(&[u8]) -> Vec<u8>) -> Result<Picture, Damaged> {
+pub(crate) fn mapped(gray: &Picture, make: impl FnOnce(&Buffer) -> Vec<u8>) -> Result<Picture, Damaged> {
     let data = Buffer::from_vec(make(&shared_plane(gray, 0, 1)?));
     Ok(Picture { planes: [Some(data), None, None], ..gray.clone() })
 }
 
 /// The luma of the picture as displayed, scaled to `size`, row by row.
-pub(crate) fn luma_of_size(picture: &Picture, size: (u32, u32)) -> Result<Vec<u8>, Damaged> {
-    let gray = render(&luma(picture)?, Order::Rgb, Some(size))?;
-    Ok(gray.data.iter().step_by(3).copied().collect())
+pub(crate) fn luma_of_size(picture: &Picture, size: (u32, u32)) -> Result<Buffer, Damaged> {
+    let gray = luma(picture)?;
+    let (width, height) = if gray.turned() { (size.1, size.0) } else { size };
+    sized(width, height)?;
+    let all = shared_plane(&gray, 0, 1)?;
+    let scaled = match scaled_plane(&all, (gray.width, gray.height), (width, height), PixelType::U8)? {
+        Cow::Owned(scaled) => Buffer::from_vec(scaled),
+        Cow::Borrowed(_) => all.clone(),
+    };
+    Ok(turned(width, height, scaled, 1, gray.rotation).2)
 }
 
 /// The luma of the picture as displayed, at its size, row by row.
-pub(crate) fn upright_luma(picture: &Picture) -> Result<Vec<u8>, Damaged> {
-    let gray = luma(picture)?;
-    let (_, _, data) = turned(gray.width, gray.height, shared_plane(&gray, 0, 1)?, 1, gray.rotation);
-    Ok(data.into_vec().unwrap_or_else(|shared| shared.to_vec()))
+pub(crate) fn upright_luma(picture: &Picture) -> Result<Buffer, Damaged> {
+    luma_of_size(picture, picture.displayed())
 }
 
-/// Luma of BT.601 from red, green and blue, rounded as OpenCV's cvtColor does.
-fn weighted(rgb: &[u8]) -> Vec<u8> {
-    let one = |p: &[u8; 3]| ((u32::from(p[0]) * 9798 + u32::from(p[1]) * 19235 + u32::from(p[2]) * 3735 + 16384) >> 15) as u8;
-    rgb.as_chunks::<3>().0.iter().map(one).collect()
+/// Luma of 16 to 235 made 0 to 255, rounded to the nearest.
+pub(crate) fn full_range(luma: &[u8]) -> Vec<u8> {
+    each_pixel(luma, &FullRange)
+}
+
+/// How many samples there are of each value. There are no more than a picture has.
+pub(crate) fn counted(samples: &[u8]) -> [u32; 256] {
+    // Neighbours are alike: counted in one place, each would wait for the one before.
+    let mut counts = [[0_u32; 256]; 4];
+    let (fours, rest) = samples.as_chunks::<4>();
+    for four in fours {
+        counts.iter_mut().zip(four).for_each(|(counts, value)| counts[usize::from(*value)] += 1);
+    }
+    let [mut all, other, more, last] = counts;
+    rest.iter().for_each(|value| all[usize::from(*value)] += 1);
+    all.iter_mut().zip(other.iter().zip(more.iter().zip(&last))).for_each(|(all, (a, (b, c)))| *all += a + b + c);
+    all
+}
+
+/// What is made of a pixel by itself: of `N` bytes `M`.
+pub(crate) trait Pixel<const N: usize, const M: usize> {
+    /// Makes it. `#[inline(always)]`.
+    fn of(&self, pixel: [u8; N]) -> [u8; M];
+}
+
+/// What is made of each pixel.
+pub(crate) fn each_pixel<const N: usize, const M: usize>(from: &[u8], pixel: &impl Pixel<N, M>) -> Vec<u8> {
+    fastest(EachPixel::<_, N, M> { from: from.as_chunks::<N>().0, pixel }).into_flattened()
+}
+
+struct EachPixel<'a, P, const N: usize, const M: usize> {
+    from: &'a [[u8; N]],
+    pixel: &'a P,
+}
+
+impl<P: Pixel<N, M>, const N: usize, const M: usize> Work for EachPixel<'_, P, N, M> {
+    type Made = Vec<[u8; M]>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<[u8; M]> {
+        const PART: usize = 512;
+        let mut made = Vec::with_capacity(self.from.len());
+        let mut part = [[0; M]; PART];
+        for from in self.from.chunks(PART) {
+            for (to, from) in part.iter_mut().zip(from) {
+                *to = self.pixel.of(*from);
+            }
+            made.extend_from_slice(&part[..from.len()]);
+        }
+        made
+    }
+}
+
+/// Luma of BT.601, rounded as OpenCV's cvtColor does.
+struct Weighted;
+
+impl Pixel<3, 1> for Weighted {
+    #[inline(always)]
+    fn of(&self, [r, g, b]: [u8; 3]) -> [u8; 1] {
+        [((u32::from(r) * 9798 + u32::from(g) * 19235 + u32::from(b) * 3735 + 16384) >> 15) as u8]
+    }
+}
+
+/// Luma as RGB.
+struct Gray;
+
+impl Pixel<1, 3> for Gray {
+    #[inline(always)]
+    fn of(&self, [luma]: [u8; 1]) -> [u8; 3] {
+        [luma; 3]
+    }
+}
+
+struct FullRange;
+
+impl Pixel<1, 1> for FullRange {
+    #[inline(always)]
+    fn of(&self, [luma]: [u8; 1]) -> [u8; 1] {
+        // y * 255 / 219 is y + y * 36 / 219; the division by a product, which is exact for what is divided here.
+        let y = u16::from(luma.saturating_sub(16).min(219));
+        [y.wrapping_add(((u32::from(y.wrapping_mul(36).wrapping_add(109)) * 38_305) >> 23) as u16) as u8]
+    }
 }
 
 fn ordered(rgb: Buffer, order: Order) -> Buffer {
     if order == Order::Rgb {
         return rgb;
     }
-    let mut bytes: Vec<u8> = rgb.into_vec().unwrap_or_else(|shared| shared.to_vec());
+    let mut bytes = owned(rgb);
     bytes.as_chunks_mut::<3>().0.iter_mut().for_each(|p| p.swap(0, 2));
     Buffer::from_vec(bytes)
 }

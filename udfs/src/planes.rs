@@ -180,26 +180,39 @@ fn cut_rows(plane: &[u8], width: u32, area: Area, samples: usize) -> Vec<u8> {
 /// Turns rows of `n`-byte pixels clockwise by 0, 90, 180 or 270 degrees; any other angle counts as 0.
 pub(crate) fn turned(width: u32, height: u32, data: Buffer, n: usize, rotation: u16) -> (u32, u32, Buffer) {
     let (w, h) = (width as usize, height as usize);
-    // Where the pixel of the turned picture at column x and row y was.
-    let from = |x: usize, y: usize| match rotation {
-        90 => (y, h - 1 - x),
-        180 => (w - 1 - x, h - 1 - y),
-        _ => (w - 1 - y, x),
-    };
     let (to_w, to_h) = match rotation {
         90 | 270 => (h, w),
         180 => (w, h),
         _ => return (width, height, data),
     };
-    let mut turned = Vec::with_capacity(data.len());
-    for y in 0..to_h {
-        for x in 0..to_w {
-            let (sx, sy) = from(x, y);
-            let at = (sy * w + sx) * n;
-            turned.extend_from_slice(data.get(at..at + n).unwrap_or(&[]));
+    let turned = match n {
+        1 => turned_pixels::<1>(w, h, &data, rotation),
+        _ => turned_pixels::<3>(w, h, &data, rotation),
+    };
+    (to_w as u32, to_h as u32, Buffer::from_vec(turned))
+}
+
+fn turned_pixels<const N: usize>(width: usize, height: usize, data: &[u8], rotation: u16) -> Vec<u8> {
+    let pixels = data.as_chunks::<N>().0;
+    if rotation == 180 {
+        return pixels.iter().rev().copied().collect::<Vec<[u8; N]>>().into_flattened();
+    }
+    let mut turned = vec![[0; N]; width * height];
+    // In squares, so that what is read and what is written both stay near the processor.
+    const SIDE: usize = 32;
+    for (top, left) in (0..height).step_by(SIDE).flat_map(|top| (0..width).step_by(SIDE).map(move |left| (top, left))) {
+        for x in left..(left + SIDE).min(width) {
+            let column = (top..(top + SIDE).min(height)).map(|y| pixels[y * width + x]);
+            if rotation == 90 {
+                let last = x * height + height - 1 - top;
+                column.enumerate().for_each(|(at, pixel)| turned[last - at] = pixel);
+            } else {
+                let first = (width - 1 - x) * height + top;
+                turned[first..].iter_mut().zip(column).for_each(|(to, pixel)| *to = pixel);
+            }
         }
     }
-    (to_w as u32, to_h as u32, Buffer::from_vec(turned))
+    turned.into_flattened()
 }
 
 /// Errs unless the head of a JPEG can be read and names the size that the picture has.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::frame::{ColorRange, Picture, PixelFormat};
-use crate::pixels::{Damaged, decoded, luma, luma_of_size};
+use crate::pixels::{Damaged, decoded, full_range, luma_of_size, owned};
 
 /// The longest side of the luma that is kept, px: at most 320 x 320 bytes a source are remembered and compared, and the mean over some
 /// pixels of a large picture has less noise than each of them. A smaller picture keeps its size.
@@ -26,11 +26,9 @@ impl Small {
         let luma = if video && picture.range == ColorRange::Limited {
             // Scaled first and widened to the full range then: fewer samples.
             let as_it_is = Picture { range: ColorRange::Full, ..picture.clone() };
-            let mut luma = luma_of_size(&as_it_is, size)?;
-            luma.iter_mut().for_each(|y| *y = ((u32::from(*y).saturating_sub(16).min(219) * 255 + 109) / 219) as u8);
-            luma
+            full_range(&luma_of_size(&as_it_is, size)?)
         } else {
-            luma_of_size(&luma(&picture)?, size)?
+            owned(luma_of_size(&picture, size)?)
         };
         Ok(Small { full, size, luma })
     }

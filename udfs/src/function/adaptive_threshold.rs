@@ -1,6 +1,7 @@
 //! `adaptive_threshold(frame, size int4, below float8) -> FRAME`: the picture in black and white, in uneven light too.
 
 use arrow::array::ArrayRef;
+use arrow::buffer::Buffer;
 use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
@@ -27,10 +28,9 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
     })
 }
 
-fn compare(luma: &[u8], width: usize, size: usize, below: f64) -> Vec<u8> {
-    let samples = Samples { width, height: luma.len() / width.max(1), n: 1, data: luma.to_vec() };
-    let means = mean(&samples, size, nearest);
+fn compare(luma: &Buffer, width: usize, size: usize, below: f64) -> Vec<u8> {
+    let means = mean(&Samples { width, height: luma.len() / width.max(1), n: 1, data: luma.clone() }, size, nearest);
     // OpenCV compares whole numbers, with what is below rounded up.
-    let below = below.ceil().clamp(-256.0, 256.0) as i32;
-    luma.iter().zip(&means.data).map(|(v, mean)| if i32::from(*v) > i32::from(*mean) - below { 255 } else { 0 }).collect()
+    let below = below.ceil().clamp(-256.0, 256.0) as i16;
+    luma.iter().zip(means.data.iter()).map(|(v, mean)| if i16::from(*v) > i16::from(*mean).wrapping_sub(below) { 255 } else { 0 }).collect()
 }

@@ -9,6 +9,7 @@ use super::call::{Arguments, Decoder, sql_function};
 use super::neighbourhood::{Samples, mirrored, padded, rounded, side};
 use crate::frame::frame_type;
 use crate::interrupt;
+use crate::model::kernels::{Work, fastest};
 
 sql_function!(
     Bilateral, "bilateral", arguments: [Frame, Int, Float, Float], required: 1, returns: frame_type(),
@@ -28,7 +29,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
             return exec_err!("bilateral needs sigmas above 0");
         }
         let samples = Samples::rgb(&decoder.decode(picture)?)?;
-        Ok(Some(smoothed(&samples, side, color, space).into_picture()))
+        Ok(Some(samples.with(fastest(Smoothed { samples: &samples, side, sigma_color: color, sigma_space: space })).into_picture()))
     })
 }
 
@@ -36,59 +37,81 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
 const TOGETHER: usize = 64;
 
 /// The red, the green or the blue of these pixels.
+#[inline(always)]
 fn together(line: &[u8], at: usize) -> &[u8; TOGETHER] {
     line.get(at..).and_then(|line| line.first_chunk()).unwrap_or(&[0; TOGETHER])
 }
 
 /// Tomasi and Manduchi (ICCV 1998). Of a picture in RGB.
-fn smoothed(samples: &Samples, side: usize, sigma_color: f64, sigma_space: f64) -> Samples {
-    let &Samples { width, height, n, ref data } = samples;
-    let falling = |of: f64, sigma: f64| (-0.5 * of / (sigma * sigma)).exp() as f32;
-    let by_color: [f32; 3 * 255 + 1] = from_fn(|d| falling((d * d) as f64, sigma_color));
-    let half = (side / 2) as isize;
-    let circle: Vec<(isize, isize, f32)> = (-half..=half)
-        .flat_map(|dy| (-half..=half).map(move |dx| (dx, dy)))
-        .filter(|(dx, dy)| dx * dx + dy * dy <= half * half)
-        .map(|(dx, dy)| (dx, dy, falling((dx * dx + dy * dy) as f64, sigma_space)))
-        .collect();
-    // The colours one by one, rows with as many pixels more as a neighbourhood and a last step need.
-    let wide = width + 2 * half as usize + TOGETHER;
-    let mut planes: [Vec<u8>; 3] = from_fn(|_| Vec::with_capacity(wide * height));
-    let mut padding = Vec::new();
-    for line in data.chunks_exact((width * n).max(1)) {
-        padded(line, n, half as usize, mirrored, |sample| sample, &mut padding);
-        padding.resize(wide * n, 0);
-        planes.iter_mut().enumerate().for_each(|(c, plane)| plane.extend(padding.as_chunks::<3>().0.iter().map(|pixel| pixel[c])));
-    }
-    let mut made = Vec::with_capacity(data.len());
-    for y in 0..height as isize {
-        if interrupt::asked() {
-            break;
+struct Smoothed<'a> {
+    samples: &'a Samples,
+    side: usize,
+    sigma_color: f64,
+    sigma_space: f64,
+}
+
+impl Work for Smoothed<'_> {
+    type Made = Vec<u8>;
+
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop, reason = "several arrays go side by side")]
+    fn run(self) -> Vec<u8> {
+        let Smoothed { samples: &Samples { width, height, n, ref data }, side, sigma_color, sigma_space } = self;
+        let falling = |of: f64, sigma: f64| (-0.5 * of / (sigma * sigma)).exp() as f32;
+        let by_color: [f32; 3 * 255 + 1] = from_fn(|d| falling((d * d) as f64, sigma_color));
+        let half = (side / 2) as isize;
+        let circle: Vec<(isize, isize, f32)> = (-half..=half)
+            .flat_map(|dy| (-half..=half).map(move |dx| (dx, dy)))
+            .filter(|(dx, dy)| dx * dx + dy * dy <= half * half)
+            .map(|(dx, dy)| (dx, dy, falling((dx * dx + dy * dy) as f64, sigma_space)))
+            .collect();
+        // The colours one by one, rows with as many pixels more as a neighbourhood and a last step need.
+        let wide = width + 2 * half as usize + TOGETHER;
+        let mut planes: [Vec<u8>; 3] = from_fn(|_| Vec::with_capacity(wide * height));
+        let mut padding = Vec::new();
+        for line in data.chunks_exact((width * n).max(1)) {
+            padded(line, n, half as usize, mirrored, |sample| sample, &mut padding);
+            padding.resize(wide * n, 0);
+            planes.iter_mut().enumerate().for_each(|(c, plane)| plane.extend(padding.as_chunks::<3>().0.iter().map(|pixel| pixel[c])));
         }
-        let rows: Vec<usize> = (-half..=half).map(|dy| mirrored(y + dy, height) * wide).collect();
-        for x in (0..width).step_by(TOGETHER) {
-            let colors = |dx: isize, dy: isize| {
-                let at = rows[(dy + half) as usize] + (x as isize + dx + half) as usize;
-                planes.each_ref().map(|plane| together(plane, at))
-            };
-            let [r, g, b] = colors(0, 0);
-            let (mut weights, mut sums) = ([0.0_f32; TOGETHER], [[0.0_f32; TOGETHER]; 3]);
-            for (dx, dy, by_space) in &circle {
-                let near = colors(*dx, *dy);
-                let unlike = |a: u8, b: u8| u16::from(a.abs_diff(b));
-                let unlike: [u16; TOGETHER] = from_fn(|i| unlike(near[0][i], r[i]) + unlike(near[1][i], g[i]) + unlike(near[2][i], b[i]));
-                let weight = unlike.map(|unlike| by_space * by_color[usize::from(unlike)]);
-                (0..TOGETHER).for_each(|i| weights[i] += weight[i]);
-                for (sums, near) in sums.iter_mut().zip(near) {
-                    (0..TOGETHER).for_each(|i| sums[i] += weight[i] * f32::from(near[i]));
+        let mut made = Vec::with_capacity(data.len());
+        for y in 0..height as isize {
+            if interrupt::asked() {
+                break;
+            }
+            let rows: Vec<usize> = (-half..=half).map(|dy| mirrored(y + dy, height) * wide).collect();
+            for x in (0..width).step_by(TOGETHER) {
+                let colors = |dx: isize, dy: isize| {
+                    let at = rows[(dy + half) as usize] + (x as isize + dx + half) as usize;
+                    planes.each_ref().map(|plane| together(plane, at))
+                };
+                let [r, g, b] = colors(0, 0);
+                let (mut weights, mut sums) = ([0.0_f32; TOGETHER], [[0.0_f32; TOGETHER]; 3]);
+                for (dx, dy, by_space) in &circle {
+                    let near = colors(*dx, *dy);
+                    let mut weight = [0.0_f32; TOGETHER];
+                    let mut unlike = [0_u16; TOGETHER];
+                    for i in 0..TOGETHER {
+                        let of = |a: u8, b: u8| u16::from(a.abs_diff(b));
+                        unlike[i] = of(near[0][i], r[i]).wrapping_add(of(near[1][i], g[i])).wrapping_add(of(near[2][i], b[i]));
+                    }
+                    for i in 0..TOGETHER {
+                        weight[i] = by_space * by_color[usize::from(unlike[i]).min(3 * 255)];
+                    }
+                    for i in 0..TOGETHER {
+                        weights[i] += weight[i];
+                    }
+                    for (sums, near) in sums.iter_mut().zip(near) {
+                        for i in 0..TOGETHER {
+                            sums[i] += weight[i] * f32::from(near[i]);
+                        }
+                    }
+                }
+                for i in 0..TOGETHER.min(width - x) {
+                    made.extend(sums.each_ref().map(|sums| rounded(sums[i] / weights[i])));
                 }
             }
-            for i in 0..TOGETHER.min(width - x) {
-                made.extend(sums.each_ref().map(|sums| rounded(sums[i] / weights[i])));
-            }
         }
+        made
     }
-    // All of it is there, unless nobody waits for it.
-    made.resize(data.len(), 0);
-    Samples { width, height, n, data: made }
 }

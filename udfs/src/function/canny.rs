@@ -4,7 +4,8 @@ use arrow::array::ArrayRef;
 use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
-use super::neighbourhood::{gradients, nearest};
+use super::gradients::Gradients;
+use super::neighbourhood::nearest;
 use crate::frame::frame_type;
 use crate::pixels::{luma, mapped};
 
@@ -79,7 +80,11 @@ pub(super) fn edges(luma: &[u8], width: usize, low: f64, high: f64) -> Vec<u8> {
         std::mem::swap(&mut here, &mut under);
         first += wide;
     };
-    gradients(luma, width, nearest, &mut next);
+    let mut gradients = Gradients::default();
+    for y in 0..height {
+        gradients.make(luma, width, y, nearest);
+        next(&gradients.across, &gradients.down);
+    }
     next(&vec![0; width], &vec![0; width]);
     while let Some(at) = open.pop() {
         for near in [at - wide - 1, at - wide, at - wide + 1, at - 1, at + 1, at + wide - 1, at + wide, at + wide + 1] {

@@ -48,7 +48,7 @@ pub(super) fn compare(pairs: &[Option<Pair>], arguments: &Arguments) -> Result<A
 fn moved(pair: &Pair, threshold: u8, min_area: Option<f64>) -> Vec<Detection> {
     let ((before, now), (width, height), scale) = (pair.luma(), pair.size(), pair.scale());
     let data: Vec<u8> = before.iter().zip(now).map(|(a, b)| u8::from(a.abs_diff(*b) > threshold)).collect();
-    let changed = Samples { width, height, n: 1, data };
+    let changed = Samples { width, height, n: 1, data: data.into() };
     let grown = extreme(&changed, GROWN, u8::max);
     let pixel = scale.0 * scale.1;
     let least = min_area.unwrap_or(LEAST_SHARE * (width * height) as f64 * pixel);

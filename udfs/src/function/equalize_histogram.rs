@@ -5,7 +5,7 @@ use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
 use crate::frame::frame_type;
-use crate::pixels::{luma, mapped};
+use crate::pixels::{counted, luma, mapped};
 
 sql_function!(
     EqualizeHistogram, "equalize_histogram", arguments: [Frame], required: 1, returns: frame_type(),
@@ -18,13 +18,12 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
     let mut decoder = Decoder::default();
     arguments.derive(|_, picture| {
         let gray = luma(&decoder.decode(picture)?)?;
-        Ok(Some(mapped(&gray, spread)?))
+        Ok(Some(mapped(&gray, |luma| spread(luma))?))
     })
 }
 
 fn spread(luma: &[u8]) -> Vec<u8> {
-    let mut counts = [0_u64; 256];
-    luma.iter().for_each(|v| counts[usize::from(*v)] += 1);
+    let counts = counted(luma).map(u64::from);
     let Some(first) = counts.iter().position(|n| *n > 0) else { return Vec::new() };
     let rest = luma.len() as u64 - counts[first];
     if rest == 0 {

@@ -6,6 +6,7 @@ use datafusion_common::{Result, exec_err};
 use super::call::{Arguments, Decoder, sql_function};
 use super::neighbourhood::Samples;
 use crate::frame::frame_type;
+use crate::model::kernels::{Work, fastest};
 
 sql_function!(
     Flip, "flip", arguments: [Frame, Text], required: 2, returns: frame_type(),
@@ -25,14 +26,42 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
             Some("both") => (true, true),
             Some(other) => return exec_err!("flip goes 'horizontal', 'vertical' or 'both', not '{other}'"),
         };
-        let mut samples = Samples::rgb(&decoder.decode(picture)?)?;
-        let row = samples.width * samples.n;
-        if down {
-            samples.data = samples.data.chunks_exact(row).rev().flatten().copied().collect();
-        }
-        if across {
-            samples.data.chunks_exact_mut(row).for_each(|line| line.as_chunks_mut::<3>().0.reverse());
-        }
-        Ok(Some(samples.into_picture()))
+        let samples = Samples::rgb(&decoder.decode(picture)?)?;
+        let made = fastest(Flipped { pixels: samples.data.as_chunks::<3>().0, width: samples.width, across, down });
+        Ok(Some(samples.with(made.into_flattened()).into_picture()))
     })
+}
+
+struct Flipped<'a> {
+    pixels: &'a [[u8; 3]],
+    width: usize,
+    across: bool,
+    down: bool,
+}
+
+impl Work for Flipped<'_> {
+    type Made = Vec<[u8; 3]>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<[u8; 3]> {
+        let Flipped { pixels, width, across, down } = self;
+        const PART: usize = 512;
+        let mut made = Vec::with_capacity(pixels.len());
+        let mut part = [[0; 3]; PART];
+        for y in 0..pixels.len() / width {
+            let from = if down { pixels.len() / width - 1 - y } else { y };
+            let line = &pixels[from * width..][..width];
+            if !across {
+                made.extend_from_slice(line);
+                continue;
+            }
+            for from in line.rchunks(PART) {
+                for (to, from) in part.iter_mut().zip(from.iter().rev()) {
+                    *to = *from;
+                }
+                made.extend_from_slice(&part[..from.len()]);
+            }
+        }
+        made
+    }
 }

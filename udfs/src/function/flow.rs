@@ -66,15 +66,23 @@ impl Level {
         Level { width, height, data }
     }
 
-    /// The value between four pixels; outside it is that of the nearest.
-    fn at(&self, x: f32, y: f32) -> f32 {
-        let (x, y) = (x.clamp(0.0, (self.width - 1) as f32), y.clamp(0.0, (self.height - 1) as f32));
-        // Inside, and so of 32 bits, of which the cast is shorter.
-        let (left, top) = (x as i32 as usize, y as i32 as usize);
-        let (right, bottom) = ((left + 1).min(self.width - 1), (top + 1).min(self.height - 1));
-        let (fx, fy) = (x - left as f32, y - top as f32);
-        let row = |y: usize| self.data[y * self.width + left] * (1.0 - fx) + self.data[y * self.width + right] * fx;
-        row(top) * (1.0 - fy) + row(bottom) * fy
+    /// The values between four pixels each, at these columns and rows; outside they are those of the nearest. What depends on the column alone is found once.
+    fn patch<const N: usize>(&self, (x, y): (impl Fn(usize) -> f32, impl Fn(usize) -> f32)) -> [[f32; N]; N] {
+        let between = |at: f32, last: usize| {
+            let at = at.clamp(0.0, last as f32);
+            let first = at as i32 as usize;
+            (first, (first + 1).min(last), at - first as f32)
+        };
+        let columns: [(usize, usize, f32); N] = from_fn(|column| between(x(column), self.width - 1));
+        from_fn(|row| {
+            let (top, bottom, fy) = between(y(row), self.height - 1);
+            let line = |y: usize| {
+                let line = &self.data[y * self.width..][..self.width];
+                columns.map(|(left, right, fx)| line[left] * (1.0 - fx) + line[right] * fx)
+            };
+            let (upper, lower) = (line(top), line(bottom));
+            from_fn(|column| upper[column] * (1.0 - fy) + lower[column] * fy)
+        })
     }
 
     fn holds(&self, (x, y): (f32, f32)) -> bool {
@@ -118,11 +126,10 @@ fn follow(before: &Levels, now: &Levels, point: (f32, f32)) -> Option<(f32, f32)
 
 /// The move on one level, from a first guess.
 fn step(before: &Level, now: &Level, at: (f32, f32), guess: (f32, f32)) -> Option<(f32, f32)> {
-    let window = || (-HALF..=HALF).flat_map(|dy| (-HALF..=HALF).map(move |dx| (dx as f32, dy as f32)));
     let n = (2 * HALF + 1).pow(2) as f32;
     // One more on every side, for the gradients: each value is one of five windows and found once.
-    let values: [[f32; WIDE]; WIDE] =
-        from_fn(|row| from_fn(|column| before.at(at.0 + (column as isize - HALF - 1) as f32, at.1 + (row as isize - HALF - 1) as f32)));
+    let from_middle = |place: usize| (place as isize - HALF - 1) as f32;
+    let values: [[f32; WIDE]; WIDE] = before.patch((|column| at.0 + from_middle(column), |row| at.1 + from_middle(row)));
     let mut patch = Vec::with_capacity(n as usize);
     let (mut xx, mut xy, mut yy) = (0.0_f32, 0.0_f32, 0.0_f32);
     for [above, here, under] in values.array_windows() {
@@ -145,8 +152,10 @@ fn step(before: &Level, now: &Level, at: (f32, f32), guess: (f32, f32)) -> Optio
         }
         let (mut bx, mut by) = (0.0, 0.0);
         residual = 0.0;
-        for ((dx, dy), (value, ix, iy)) in window().zip(&patch) {
-            let difference = value - now.at(at.0 + dx + moved.0, at.1 + dy + moved.1);
+        let there: [[f32; WIDE - 2]; WIDE - 2] =
+            now.patch((|column| at.0 + from_middle(column + 1) + moved.0, |row| at.1 + from_middle(row + 1) + moved.1));
+        for (there, (value, ix, iy)) in there.iter().flatten().zip(&patch) {
+            let difference = value - there;
             (bx, by) = (bx + difference * ix, by + difference * iy);
             residual += difference.abs();
         }
@@ -177,6 +186,24 @@ mod tests {
         for moved in [(0.0, 0.0), (1.5, -0.75), (-4.0, 3.0), (7.0, 6.0)] {
             let (dx, dy) = mean_flow(&before, &Levels::of(&ground(160, 120, moved), 160)).unwrap();
             assert!((dx - moved.0).abs() < 0.15 && (dy - moved.1).abs() < 0.15, "{moved:?}: {dx} {dy}");
+        }
+    }
+
+    #[test]
+    fn a_patch_is_what_its_points_are_one_by_one() {
+        let level = Level { width: 20, height: 9, data: (0..180).map(|at| (at * at * 37 % 251) as f32 * 1.01).collect() };
+        let one = |x: f32, y: f32| {
+            let (x, y) = (x.clamp(0.0, 19.0), y.clamp(0.0, 8.0));
+            let (left, top) = (x.floor() as usize, y.floor() as usize);
+            let (fx, fy) = (x - left as f32, y - top as f32);
+            let row = |y: usize| level.data[y * 20 + left] * (1.0 - fx) + level.data[y * 20 + (left + 1).min(19)] * fx;
+            row(top) * (1.0 - fy) + row((top + 1).min(8)) * fy
+        };
+        for at in [(3.3, 2.7), (-4.1, 0.9), (15.5, 7.99), (19.0, 8.0), (30.0, -30.0)] {
+            let place = |first: f32, at: usize| first + at as f32;
+            let patch: [[f32; 5]; 5] = level.patch((|column| place(at.0, column), |row| place(at.1, row)));
+            let expected: [[f32; 5]; 5] = from_fn(|row| from_fn(|column| one(place(at.0, column), place(at.1, row))));
+            assert_eq!(patch, expected, "{at:?}");
         }
     }
 

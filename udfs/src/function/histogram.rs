@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, Int64Type};
 use datafusion_common::{Result, exec_err};
 
 use super::call::{Arguments, Decoder, sql_function};
-use crate::pixels::luma_bytes;
+use crate::pixels::{counted, luma_bytes};
 
 sql_function!(
     Histogram, "histogram", arguments: [Frame, Int], required: 1, returns: DataType::List(Arc::new(Field::new("item", DataType::Int64, true))),
@@ -27,9 +27,9 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
         }
         let bins = bins as usize;
         let mut counts = vec![0_i64; bins];
-        for value in luma_bytes(&decoder.decode(picture)?)?.iter() {
-            if let Some(count) = counts.get_mut(usize::from(*value) * bins / 256) {
-                *count += 1;
+        for (value, n) in counted(&luma_bytes(&decoder.decode(picture)?)?).into_iter().enumerate() {
+            if let Some(count) = counts.get_mut(value * bins / 256) {
+                *count += i64::from(n);
             }
         }
         Ok(Some(counts))

@@ -6,6 +6,7 @@ use datafusion_common::Result;
 use super::call::{Arguments, Decoder, sql_function};
 use super::neighbourhood::Samples;
 use crate::frame::frame_type;
+use crate::pixels::{Pixel, each_pixel};
 
 sql_function!(
     Hsv, "hsv", arguments: [Frame], required: 1, returns: frame_type(),
@@ -17,29 +18,42 @@ sql_function!(
 fn run(arguments: &Arguments) -> Result<ArrayRef> {
     let mut decoder = Decoder::default();
     arguments.derive(|_, picture| {
-        let mut samples = Samples::rgb(&decoder.decode(picture)?)?;
-        // Divisions by tables in 1/4096, rounded as OpenCV does.
-        let table =
-            |of: f64| -> Vec<i32> { (0..256).map(|at| if at == 0 { 0 } else { (of / f64::from(at)).round_ties_even() as i32 }).collect() };
-        let (by_value, by_chroma) = (table(f64::from(255 << 12)), table(f64::from(180 << 12) / 6.0));
-        samples.data.as_chunks_mut::<3>().0.iter_mut().for_each(|pixel| *pixel = converted(*pixel, &by_value, &by_chroma));
-        Ok(Some(samples.into_picture()))
+        let samples = Samples::rgb(&decoder.decode(picture)?)?;
+        Ok(Some(samples.with(each_pixel(&samples.data, &Converted)).into_picture()))
     })
 }
 
-fn converted(pixel: [u8; 3], by_value: &[i32], by_chroma: &[i32]) -> [u8; 3] {
-    let [r, g, b] = pixel.map(i32::from);
-    let value = r.max(g).max(b);
-    let chroma = value - r.min(g).min(b);
-    let rounded = |v: i32| (v + (1 << 11)) >> 12;
-    let saturation = rounded(chroma * by_value[value as usize]);
-    let sixths = if value == r {
-        g - b
-    } else if value == g {
-        b - r + 2 * chroma
-    } else {
-        r - g + 4 * chroma
-    };
-    let hue = rounded(sixths * by_chroma[chroma as usize]);
-    [if hue < 0 { hue + 180 } else { hue } as u8, saturation as u8, value as u8]
+struct Converted;
+
+impl Pixel<3, 3> for Converted {
+    #[inline(always)]
+    fn of(&self, [r, g, b]: [u8; 3]) -> [u8; 3] {
+        let value = r.max(g).max(b);
+        let chroma = value.wrapping_sub(r.min(g).min(b));
+        let [r, g, b, v, c] = [i32::from(r), i32::from(g), i32::from(b), i32::from(value), i32::from(chroma)];
+        let saturation = rounded(c.wrapping_mul(divided(255 << 12, v)));
+        let of_green = b.wrapping_sub(r).wrapping_add(2 * c);
+        let of_blue = r.wrapping_sub(g).wrapping_add(4 * c);
+        let sixths = if v == r {
+            g.wrapping_sub(b)
+        } else if v == g {
+            of_green
+        } else {
+            of_blue
+        };
+        let hue = rounded(sixths.wrapping_mul(divided(30 << 12, c)));
+        [(if hue < 0 { hue.wrapping_add(180) } else { hue }) as u8, saturation as u8, value]
+    }
+}
+
+/// A division in 1/4096, rounded as OpenCV does, which has them in a table: a float is as exact. By 0 it does not matter what comes out, as it is of nothing.
+#[inline(always)]
+fn divided(of: i32, by: i32) -> i32 {
+    // From 2^23 on a float has no fraction: adding that rounds.
+    (of as f32 / by.max(1) as f32 + 8_388_608.0).to_bits() as i32 & 0x7f_ffff
+}
+
+#[inline(always)]
+fn rounded(of: i32) -> i32 {
+    of.wrapping_add(1 << 11) >> 12
 }

@@ -7,6 +7,7 @@ use datafusion_common::{Result, exec_err};
 use super::call::{Arguments, Decoder, sql_function};
 use super::neighbourhood::Samples;
 use crate::frame::{Picture, PixelFormat, frame_type};
+use crate::pixels::{Pixel, each_pixel};
 
 sql_function!(
     InRange, "in_range", arguments: [Frame, Numbers, Numbers], required: 3, returns: frame_type(),
@@ -20,12 +21,31 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
     arguments.derive(|row, picture| {
         let (Some(low), Some(high)) = (bound(arguments.numbers(1, row))?, bound(arguments.numbers(2, row))?) else { return Ok(None) };
         let samples = Samples::rgb(&decoder.decode(picture)?)?;
-        let inside =
-            |pixel: &[u8; 3]| pixel.iter().zip(low.iter().zip(&high)).all(|(v, (low, high))| (*low..=*high).contains(&f64::from(*v)));
-        let data: Vec<u8> = samples.data.as_chunks::<3>().0.iter().map(|p| if inside(p) { 255 } else { 0 }).collect();
-        let picture = Samples { data: Vec::new(), ..samples }.into_picture();
-        Ok(Some(Picture { format: PixelFormat::Gray8, planes: [Some(Buffer::from_vec(data)), None, None], ..picture }))
+        // The first sample that is inside, and how many more are.
+        let inside = |at: usize| {
+            let (low, high) = (low[at], high[at]);
+            let mut all = (0..=255_u8).filter(|v| (low..=high).contains(&f64::from(*v)));
+            all.next().map(|first| (first, all.count() as u8))
+        };
+        let data = match (inside(0), inside(1), inside(2)) {
+            (Some(r), Some(g), Some(b)) => each_pixel(&samples.data, &Inside([r, g, b])),
+            _ => vec![0; samples.width * samples.height],
+        };
+        let picture = Samples { data: Buffer::from_vec(data), ..samples }.into_picture();
+        Ok(Some(Picture { format: PixelFormat::Gray8, ..picture }))
     })
+}
+
+/// Of each colour the least that is inside, and how many more are.
+struct Inside([(u8, u8); 3]);
+
+impl Pixel<3, 1> for Inside {
+    #[inline(always)]
+    fn of(&self, [r, g, b]: [u8; 3]) -> [u8; 1] {
+        let [of_r, of_g, of_b] = self.0;
+        let inside = |value: u8, (first, more): (u8, u8)| value.wrapping_sub(first) <= more;
+        [if inside(r, of_r) & inside(g, of_g) & inside(b, of_b) { 255 } else { 0 }]
+    }
 }
 
 fn bound(given: Option<Vec<Option<f64>>>) -> Result<Option<[f64; 3]>> {

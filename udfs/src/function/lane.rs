@@ -81,7 +81,7 @@ pub(super) fn lane(luma: &[u8], width: usize) -> Lane {
     if width < 32 || height < 32 {
         return none;
     }
-    let samples = Samples { width, height, n: 1, data: luma.to_vec() };
+    let samples = Samples { width, height, n: 1, data: luma.into() };
     let mut edges = edges(&weighted(&samples, &kernel(5), mirrored).data, width, EDGES.0, EDGES.1);
     let (top, bottom) = ((ROWS.0 * height as f64) as usize, (ROWS.1 * height as f64) as usize);
     for (y, line) in edges.chunks_exact_mut(width).enumerate() {

@@ -4,8 +4,9 @@ use arrow::array::ArrayRef;
 use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
-use super::neighbourhood::{mirrored, padded};
+use super::gradients::laplacians;
 use crate::frame::frame_type;
+use crate::model::kernels::{Work, fastest};
 use crate::pixels::{luma, mapped};
 
 sql_function!(
@@ -20,25 +21,30 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
     arguments.derive(|_, picture| {
         let gray = luma(&decoder.decode(picture)?)?;
         let width = gray.width as usize;
-        Ok(Some(mapped(&gray, |luma| amounts(luma, width))?))
+        Ok(Some(mapped(&gray, |luma| fastest(Amounts { luma, width }))?))
     })
 }
 
-fn amounts(luma: &[u8], width: usize) -> Vec<u8> {
-    let height = luma.len() / width.max(1);
-    let line = |y: isize| {
-        let from = mirrored(y, height) * width;
-        luma[from..from + width].iter()
-    };
-    let mut wide = Vec::with_capacity(width + 2);
-    let mut made = Vec::with_capacity(luma.len());
-    for y in 0..height as isize {
-        padded(line(y).as_slice(), 1, 1, mirrored, i32::from, &mut wide);
-        let around = wide.windows(3).zip(line(y - 1).zip(line(y + 1)));
-        made.extend(
-            around
-                .map(|(w, (above, under))| (w[0] + w[2] + i32::from(*above) + i32::from(*under) - 4 * w[1]).unsigned_abs().min(255) as u8),
-        );
+struct Amounts<'a> {
+    luma: &'a [u8],
+    width: usize,
+}
+
+impl Work for Amounts<'_> {
+    type Made = Vec<u8>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<u8> {
+        let Amounts { luma, width } = self;
+        let (mut wide, mut row, mut line) = (Vec::new(), Vec::new(), vec![0; width]);
+        let mut made = Vec::with_capacity(luma.len());
+        for y in 0..luma.len() / width.max(1) {
+            laplacians(luma, width, y, &mut wide, &mut row);
+            for (to, value) in line.iter_mut().zip(&row) {
+                *to = value.unsigned_abs().min(255) as u8;
+            }
+            made.extend_from_slice(&line);
+        }
+        made
     }
-    made
 }

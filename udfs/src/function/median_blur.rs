@@ -10,6 +10,7 @@ use super::call::{Arguments, Decoder, sql_function};
 use super::neighbourhood::{Samples, nearest, padded, side};
 use crate::frame::frame_type;
 use crate::interrupt;
+use crate::model::kernels::{Work, fastest};
 
 sql_function!(
     MedianBlur, "median_blur", arguments: [Frame, Int], required: 1, returns: frame_type(),
@@ -31,10 +32,11 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
 /// Each sample with the median of its square neighbourhood, the border repeated.
 fn median(samples: &Samples, side: usize) -> Samples {
     match side {
-        3 => by_network(samples, sort_3, middle_of_3),
-        5 => by_network(samples, sort_5, middle_of_5),
-        ..=COUNTED_IN_A_BYTE => by_bits(samples, side),
-        _ => by_histogram(samples, side),
+        1 => samples.clone(),
+        3 => samples.with(fastest(ByNetwork::<_, 3, 9>(samples, Of3))),
+        5 => samples.with(fastest(ByNetwork::<_, 5, 25>(samples, Of5))),
+        ..=COUNTED_IN_A_BYTE => samples.with(fastest(ByBits(samples, side))),
+        _ => samples.with(fastest(ByCounting(samples, side))),
     }
 }
 
@@ -45,6 +47,7 @@ const TOGETHER: usize = 64;
 /// What comes out of a network that compares, of each pair of places, and puts the less at the first.
 macro_rules! network {
     ($name:ident: $lines:literal lines; $($a:literal $b:literal),*; $($out:literal),*) => {
+        #[inline(always)]
         fn $name(lines: [&Together; $lines]) -> [Together; [$($out),*].len()] {
             let mut made = [[0; TOGETHER]; [$($out),*].len()];
             for at in 0..TOGETHER {
@@ -69,34 +72,75 @@ network!(middle_of_5: 25 lines;
     11 15, 9 11, 4 15, 13 11, 4 13, 11 15, 13 11, 13 12, 12 11;
     12);
 
-/// The median by comparing: columns are sorted first, once for all the neighbourhoods that they are part of (Adams, SIGGRAPH 2021).
-fn by_network<const SIDE: usize, const AREA: usize>(
-    samples: &Samples,
-    sort: fn([&Together; SIDE]) -> [Together; SIDE],
-    middle: fn([&Together; AREA]) -> [Together; 1],
-) -> Samples {
-    let Samples { width, height, n, ref data } = *samples;
-    let (half, row) = (SIDE / 2, width * n);
-    let mut lines: [Vec<u8>; SIDE] = from_fn(|_| Vec::new());
-    let mut made = Vec::with_capacity(data.len());
-    for y in 0..height {
-        for (line, dy) in lines.iter_mut().zip(0_isize..) {
-            let from = nearest(y as isize + dy - half as isize, height) * row;
-            padded(&data[from..from + row], n, half, nearest, |sample| sample, line);
-            line.resize((line.len() + TOGETHER).next_multiple_of(TOGETHER), 0);
-        }
-        for at in (0..row + 2 * half * n).step_by(TOGETHER) {
-            let sorted = sort(from_fn(|d| together(&lines[d], at)));
-            lines.iter_mut().zip(sorted).for_each(|(line, sorted)| line[at..at + TOGETHER].copy_from_slice(&sorted));
-        }
-        for at in (0..row).step_by(TOGETHER) {
-            let [found] = middle(from_fn(|d| together(&lines[d / SIDE], at + d % SIDE * n)));
-            made.extend_from_slice(&found[..TOGETHER.min(row - at)]);
-        }
-    }
-    Samples { width, height, n, data: made }
+/// The networks of one neighbourhood: of a column, and of all columns sorted.
+trait Networks<const SIDE: usize, const AREA: usize> {
+    fn sort(&self, column: [&Together; SIDE]) -> [Together; SIDE];
+    fn middle(&self, columns: [&Together; AREA]) -> [Together; 1];
 }
 
+struct Of3;
+
+impl Networks<3, 9> for Of3 {
+    #[inline(always)]
+    fn sort(&self, column: [&Together; 3]) -> [Together; 3] {
+        sort_3(column)
+    }
+
+    #[inline(always)]
+    fn middle(&self, columns: [&Together; 9]) -> [Together; 1] {
+        middle_of_3(columns)
+    }
+}
+
+struct Of5;
+
+impl Networks<5, 25> for Of5 {
+    #[inline(always)]
+    fn sort(&self, column: [&Together; 5]) -> [Together; 5] {
+        sort_5(column)
+    }
+
+    #[inline(always)]
+    fn middle(&self, columns: [&Together; 25]) -> [Together; 1] {
+        middle_of_5(columns)
+    }
+}
+
+/// The median by comparing: columns are sorted first, once for all the neighbourhoods that they are part of (Adams, SIGGRAPH 2021).
+struct ByNetwork<'a, N, const SIDE: usize, const AREA: usize>(&'a Samples, N);
+
+impl<N: Networks<SIDE, AREA>, const SIDE: usize, const AREA: usize> Work for ByNetwork<'_, N, SIDE, AREA> {
+    type Made = Vec<u8>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<u8> {
+        let ByNetwork(&Samples { width, height, n, ref data }, networks) = self;
+        let (half, row) = (SIDE / 2, width * n);
+        let mut lines: [Vec<u8>; SIDE] = from_fn(|_| Vec::new());
+        let mut made = Vec::with_capacity(data.len());
+        for y in 0..height {
+            if interrupt::asked() {
+                break;
+            }
+            for (line, dy) in lines.iter_mut().zip(0_isize..) {
+                let from = nearest(y as isize + dy - half as isize, height) * row;
+                padded(&data[from..from + row], n, half, nearest, |sample| sample, line);
+                line.resize((line.len() + TOGETHER).next_multiple_of(TOGETHER), 0);
+            }
+            for at in (0..row + 2 * half * n).step_by(TOGETHER) {
+                let sorted = networks.sort(from_fn(|d| together(&lines[d], at)));
+                lines.iter_mut().zip(sorted).for_each(|(line, sorted)| line[at..at + TOGETHER].copy_from_slice(&sorted));
+            }
+            for at in (0..row).step_by(TOGETHER) {
+                let [found] = networks.middle(from_fn(|d| together(&lines[d / SIDE], at + d % SIDE * n)));
+                made.extend_from_slice(&found[..TOGETHER.min(row - at)]);
+            }
+        }
+        made
+    }
+}
+
+#[inline(always)]
 fn together(line: &[u8], at: usize) -> &Together {
     line.get(at..).and_then(|line| line.first_chunk()).unwrap_or(&[0; TOGETHER])
 }
@@ -104,87 +148,190 @@ fn together(line: &[u8], at: usize) -> &Together {
 /// The side up to which the samples of a neighbourhood are counted in a byte.
 const COUNTED_IN_A_BYTE: usize = 15;
 
-/// The median bit by bit, from the highest: a bit is set if no more than half of the neighbourhood is below what it would make. All samples of a row at once.
-fn by_bits(samples: &Samples, side: usize) -> Samples {
-    let Samples { width, height, n, ref data } = *samples;
-    let (half, row, middle) = (side / 2, width * n, (side * side / 2) as u8);
-    // The rows of the neighbourhood, one after the other; each comes and goes once.
-    let mut rows: VecDeque<Vec<u8>> = VecDeque::with_capacity(side);
-    let wide = |y: isize| {
-        let from = nearest(y, height) * row;
-        let mut out = Vec::with_capacity(row + 2 * half * n);
-        padded(&data[from..from + row], n, half, nearest, |sample| sample, &mut out);
-        out
-    };
-    let mut made = Vec::with_capacity(data.len());
-    let (mut tried, mut below) = (vec![0_u8; row], vec![0_u8; row]);
-    for y in 0..height as isize {
-        if y == 0 {
-            rows.extend((-(half as isize)..=half as isize).map(wide));
-        } else {
-            rows.pop_front();
-            rows.push_back(wide(y + half as isize));
-        }
-        let mut found = vec![0_u8; row];
-        for bit in (0..8).rev().map(|bit| 1_u8 << bit) {
-            tried.iter_mut().zip(&found).for_each(|(tried, found)| *tried = found | bit);
-            below.fill(0);
-            for line in &rows {
-                for d in 0..side {
-                    let neighbours = below.iter_mut().zip(&tried).zip(&line[d * n..]);
-                    // There are at most 225: nothing wraps, and without a check for it many are counted in a step.
-                    neighbours.for_each(|((below, tried), sample)| *below = below.wrapping_add(u8::from(sample < tried)));
-                }
-            }
-            found
-                .iter_mut()
-                .zip(&tried)
-                .zip(&below)
-                .for_each(|((found, tried), below)| *found = if *below <= middle { *tried } else { *found });
-        }
-        made.extend(found);
-    }
-    Samples { width, height, n, data: made }
-}
+/// The median bit by bit, from the highest: a bit is set if no more than half of the neighbourhood is below what it would make.
+struct ByBits<'a>(&'a Samples, usize);
 
-fn by_histogram(samples: &Samples, side: usize) -> Samples {
-    let Samples { width, height, n, ref data } = *samples;
-    let half = (side / 2) as isize;
-    let middle = (side * side / 2) as u32;
-    let mut made = vec![0; data.len()];
-    for c in 0..n {
-        let at = |x: isize, y: isize| usize::from(data[(nearest(y, height) * width + nearest(x, width)) * n + c]);
-        for y in 0..height as isize {
+impl Work for ByBits<'_> {
+    type Made = Vec<u8>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<u8> {
+        // Samples of a row that stay near the processor.
+        const PART: usize = 1024;
+        let ByBits(&Samples { width, height, n, ref data }, side) = self;
+        let (half, row, middle) = (side / 2, width * n, (side * side / 2) as u8);
+        // The rows of the neighbourhood, one after the other; each comes and goes once.
+        let mut rows: VecDeque<Vec<u8>> = VecDeque::with_capacity(side);
+        let mut made = Vec::with_capacity(data.len());
+        let [mut found, mut tried, mut below] = [[0_u8; PART]; 3];
+        for y in -2 * half as isize..height as isize {
             if interrupt::asked() {
                 break;
             }
-            // One histogram a row, a column in and a column out a step (Huang 1979).
-            let mut counts = [0_u32; 256];
-            for dy in -half..=half {
-                (-half..=half).for_each(|dx| counts[at(dx, y + dy)] += 1);
+            let from = nearest(y + half as isize, height) * row;
+            let mut line = if rows.len() == side { rows.pop_front().unwrap_or_default() } else { Vec::new() };
+            padded(&data[from..from + row], n, half, nearest, |sample| sample, &mut line);
+            rows.push_back(line);
+            if y < 0 {
+                continue;
             }
-            for x in 0..width as isize {
-                if x > 0 {
-                    for dy in -half..=half {
-                        counts[at(x - half - 1, y + dy)] -= 1;
-                        counts[at(x + half, y + dy)] += 1;
+            let mut neighbours: Vec<&[u8]> = Vec::with_capacity(side * side);
+            for line in &rows {
+                for d in 0..side {
+                    neighbours.push(&line[d * n..]);
+                }
+            }
+            let (fours, rest) = neighbours.as_chunks::<4>();
+            for at in (0..row).step_by(PART) {
+                let length = PART.min(row - at);
+                let (found, tried, below) = (&mut found[..length], &mut tried[..length], &mut below[..length]);
+                found.fill(0);
+                for bit in [128, 64, 32, 16, 8, 4, 2, 1] {
+                    for (tried, found) in tried.iter_mut().zip(&*found) {
+                        *tried = found | bit;
+                    }
+                    below.fill(0);
+                    // There are at most 225: nothing wraps, and without a check for it many are counted in a step.
+                    for [a, b, c, d] in fours {
+                        let neighbours = below.iter_mut().zip(&*tried).zip(&a[at..]).zip(&b[at..]).zip(&c[at..]).zip(&d[at..]);
+                        for (((((below, tried), a), b), c), d) in neighbours {
+                            let of_two = u8::from(a < tried).wrapping_add(u8::from(b < tried));
+                            let of_others = u8::from(c < tried).wrapping_add(u8::from(d < tried));
+                            *below = below.wrapping_add(of_two).wrapping_add(of_others);
+                        }
+                    }
+                    for a in rest {
+                        for ((below, tried), a) in below.iter_mut().zip(&*tried).zip(&a[at..]) {
+                            *below = below.wrapping_add(u8::from(a < tried));
+                        }
+                    }
+                    for (found, below) in found.iter_mut().zip(&*below) {
+                        *found |= bit & 0_u8.wrapping_sub(u8::from(*below <= middle));
                     }
                 }
-                let mut seen = 0;
-                let found = counts.iter().position(|count| {
-                    seen += count;
-                    seen > middle
-                });
-                made[(y as usize * width + x as usize) * n + c] = found.unwrap_or(0) as u8;
+                made.extend_from_slice(found);
+            }
+        }
+        made
+    }
+}
+
+/// The median by counting: the samples of each column are counted as it goes down with the rows, and those of a neighbourhood are the sums of its columns
+/// (Perreault and Hébert, IEEE TIP 16, 2007). It takes as long for every side.
+struct ByCounting<'a>(&'a Samples, usize);
+
+/// How many samples there are of each of 16 values, or of each 16 values.
+type Counts = [u16; 16];
+
+/// The counts of each column, by the high four bits of samples, and for each of these by the low four.
+struct Columns {
+    width: usize,
+    high: Vec<Counts>,
+    low: Vec<Counts>,
+}
+
+impl Columns {
+    /// Counts a row in, by 1, or out, by what wraps to 1 less.
+    fn count(&mut self, line: impl Iterator<Item = u8>, by: u16) {
+        for (x, sample) in line.take(self.width).enumerate() {
+            let (high, low) = (usize::from(sample >> 4), usize::from(sample & 15));
+            for count in [&mut self.high[x][high], &mut self.low[high * self.width + x][low]] {
+                *count = count.wrapping_add(by);
             }
         }
     }
-    Samples { width, height, n, data: made }
+}
+
+#[inline(always)]
+fn add(to: &mut Counts, counts: &Counts) {
+    to.iter_mut().zip(counts).for_each(|(to, n)| *to = to.wrapping_add(*n));
+}
+
+#[inline(always)]
+fn subtract(from: &mut Counts, counts: &Counts) {
+    from.iter_mut().zip(counts).for_each(|(from, n)| *from = from.wrapping_sub(*n));
+}
+
+/// Where the sample of that rank is, and how many are before that place.
+#[inline(always)]
+fn place(counts: &Counts, rank: u16) -> (usize, u16) {
+    let mut before = 0_u16;
+    for (at, n) in counts.iter().enumerate() {
+        let upto = before.wrapping_add(*n);
+        if upto > rank {
+            return (at, before);
+        }
+        before = upto;
+    }
+    (0, 0)
+}
+
+impl Work for ByCounting<'_> {
+    type Made = Vec<u8>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<u8> {
+        let ByCounting(&Samples { width, height, n, ref data }, side) = self;
+        let (half, row, middle) = ((side / 2) as isize, width * n, (side * side / 2) as u16);
+        let mut made = vec![0; data.len()];
+        for c in 0..n {
+            let line = |y: isize| data[nearest(y, height) * row..][..row].iter().skip(c).step_by(n).copied();
+            let mut columns = Columns { width, high: vec![[0; 16]; width], low: vec![[0; 16]; 16 * width] };
+            (-half - 1..half).for_each(|y| columns.count(line(y), 1));
+            for y in 0..height as isize {
+                if interrupt::asked() {
+                    return made;
+                }
+                columns.count(line(y - half - 1), u16::MAX);
+                columns.count(line(y + half), 1);
+                // The counts of the neighbourhood. Those by the low bits are made where they are asked for: up to which place each is the neighbourhood's.
+                let mut high: Counts = [0; 16];
+                (-half - 1..half).for_each(|x| add(&mut high, &columns.high[nearest(x, width)]));
+                let mut low = [([0_u16; 16], None); 16];
+                for x in 0..width as isize {
+                    add(&mut high, &columns.high[nearest(x + half, width)]);
+                    subtract(&mut high, &columns.high[nearest(x - half - 1, width)]);
+                    let (first, before) = place(&high, middle);
+                    let (counts, upto) = &mut low[first];
+                    let of_columns = &columns.low[first * width..][..width];
+                    let from = match *upto {
+                        Some(last) if x - last < side as isize => last + 1,
+                        _ => {
+                            *counts = [0; 16];
+                            (x - half - 1..x + half).for_each(|x| add(counts, &of_columns[nearest(x, width)]));
+                            x
+                        }
+                    };
+                    for x in from..=x {
+                        add(counts, &of_columns[nearest(x + half, width)]);
+                        subtract(counts, &of_columns[nearest(x - half - 1, width)]);
+                    }
+                    *upto = Some(x);
+                    made[y as usize * row + x as usize * n + c] = (first << 4 | place(counts, middle.wrapping_sub(before)).0) as u8;
+                }
+            }
+        }
+        made
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// By sorting.
+    fn naive(samples: &Samples, side: usize) -> Samples {
+        let Samples { width, height, n, ref data } = *samples;
+        let half = (side / 2) as isize;
+        let one = |at: usize| {
+            let (x, y, c) = ((at / n % width) as isize, (at / n / width) as isize, at % n);
+            let around = (y - half..=y + half).flat_map(|y| (x - half..=x + half).map(move |x| (x, y)));
+            let mut all: Vec<u8> = around.map(|(x, y)| data[(nearest(y, height) * width + nearest(x, width)) * n + c]).collect();
+            all.sort_unstable();
+            all[side * side / 2]
+        };
+        samples.with((0..data.len()).map(one).collect())
+    }
 
     #[test]
     fn all_medians_are_one() {
@@ -194,13 +341,16 @@ mod tests {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             (state >> 24) as u8
         };
-        let sizes = [(7, 5, 3), (20, 9, 1), (3, 3, 3), (1, 1, 1), (2, 30, 3), (70, 4, 3)];
-        for ((width, height, n), side) in sizes.into_iter().flat_map(|size| [1, 3, 5, 7, 15].map(|side| (size, side))) {
-            let data = (0..width * height * n).map(|_| if random() < 128 { random() } else { 7 }).collect();
-            let samples = Samples { width, height, n, data };
-            let expected = by_histogram(&samples, side);
+        let sizes = [(7, 5, 3), (20, 9, 1), (3, 3, 3), (1, 1, 1), (2, 30, 3), (70, 4, 3), (40, 25, 3)];
+        for ((width, height, n), side) in sizes.into_iter().flat_map(|size| [1, 3, 5, 7, 15, 17].map(|side| (size, side))) {
+            let data: Vec<u8> = (0..width * height * n).map(|_| if random() < 128 { random() } else { 7 }).collect();
+            let samples = Samples { width, height, n, data: data.into() };
+            let expected = naive(&samples, side);
             assert_eq!(median(&samples, side), expected, "{width}x{height}, {side}");
-            assert_eq!(by_bits(&samples, side), expected, "{width}x{height}, {side}");
+            assert_eq!(samples.with(fastest(ByCounting(&samples, side))), expected, "{width}x{height}, {side}");
+            if side <= COUNTED_IN_A_BYTE {
+                assert_eq!(samples.with(fastest(ByBits(&samples, side))), expected, "{width}x{height}, {side}");
+            }
         }
     }
 

@@ -43,6 +43,7 @@ mod flip;
 mod flow;
 mod gaussian_blur;
 mod glyphs;
+mod gradients;
 mod grayscale;
 mod hamming_distance;
 mod heading;
@@ -320,6 +321,7 @@ mod tests {
         "figures",
         "flow",
         "glyphs",
+        "gradients",
         "hough",
         "inference",
         "lane",

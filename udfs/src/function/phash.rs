@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array};
+use arrow::buffer::Buffer;
 use arrow::datatypes::DataType;
 use datafusion_common::Result;
 
@@ -27,7 +28,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
     Ok(Arc::new(Int64Array::from(hashes)))
 }
 
-fn small(picture: &Picture) -> Result<Vec<u8>, Damaged> {
+fn small(picture: &Picture) -> Result<Buffer, Damaged> {
     luma_of_size(picture, (SIDE as u32, SIDE as u32))
 }
 

@@ -13,7 +13,7 @@ use super::call::{Arguments, Decoder, sql_function};
 use super::lists::{boxes, list_of, lists, point_type, points, struct_of, structs};
 use crate::detection::{Box, box_type};
 use crate::frame::Picture;
-use crate::pixels::{Damaged, upright_luma};
+use crate::pixels::{Damaged, owned, upright_luma};
 
 sql_function!(
     ReadCodes, "read_codes", arguments: [Frame], required: 1, returns: codes_type(),
@@ -51,7 +51,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
 
 fn codes(picture: &Picture) -> Result<Vec<Code>, Damaged> {
     let (width, height) = picture.displayed();
-    let luma = upright_luma(picture)?;
+    let luma = owned(upright_luma(picture)?);
     let read = || detect_multiple_in_luma_with_hints(luma, width, height, &mut DecodeHints::default());
     // It errs where it finds nothing. A young crate over foreign pixels: should it ever panic, it has found nothing either.
     let found = catch_unwind(AssertUnwindSafe(read)).ok().and_then(Result::ok).unwrap_or_default();

@@ -7,6 +7,8 @@ use arrow::datatypes::DataType;
 use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
+use super::gradients::laplacians;
+use crate::model::kernels::{Work, fastest};
 use crate::pixels::luma_bytes;
 
 sql_function!(
@@ -29,31 +31,46 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
 
 /// The variance of left + right + above + below - 4 x centre; at the border the neighbour outside is the one inside, mirrored.
 pub(super) fn laplacian_variance(luma: &[u8], width: usize) -> f64 {
-    let rows: Vec<&[u8]> = luma.chunks_exact(width.max(1)).collect();
-    let (mut n, mut sum, mut squares) = (0_u64, 0_i64, 0_i64);
-    let mut add = |value: i64| {
-        n += 1;
-        sum += value;
-        squares += value * value;
-    };
-    for (y, row) in rows.iter().enumerate() {
-        // Mirrored at the border without repeating it: the row above the first is the second. A single row is its own neighbour.
-        let above = y.checked_sub(1).or(Some(1)).and_then(|y| rows.get(y)).unwrap_or(row);
-        let below = rows.get(y + 1).or_else(|| rows.get(y.wrapping_sub(1))).unwrap_or(row);
-        let columns = row.iter().zip(above.iter().zip(below.iter())).enumerate();
-        for (x, (centre, (above, below))) in columns {
-            let left = x.checked_sub(1).or(Some(1)).and_then(|x| row.get(x)).unwrap_or(centre);
-            let right = row.get(x + 1).or_else(|| row.get(x.wrapping_sub(1))).unwrap_or(centre);
-            add(i64::from(*left) + i64::from(*right) + i64::from(*above) + i64::from(*below) - 4 * i64::from(*centre));
-        }
-    }
+    let (sum, squares) = fastest(Sums { luma, width });
+    let n = if width == 0 { 0 } else { luma.len() / width * width };
     if n == 0 {
         return 0.0;
     }
     // Sums of whole numbers are exact; n x squares of the largest picture passes 64 bits.
-    let n = i128::from(n);
+    let n = n as i128;
     let spread = n * i128::from(squares) - i128::from(sum) * i128::from(sum);
     spread as f64 / (n * n) as f64
+}
+
+/// The sum of the Laplacian and that of its squares.
+struct Sums<'a> {
+    luma: &'a [u8],
+    width: usize,
+}
+
+impl Work for Sums<'_> {
+    type Made = (i64, i64);
+
+    #[inline(always)]
+    fn run(self) -> (i64, i64) {
+        let Sums { luma, width } = self;
+        let (mut wide, mut row) = (Vec::new(), Vec::new());
+        let mut all = (0, 0);
+        for y in 0..luma.len() / width.max(1) {
+            laplacians(luma, width, y, &mut wide, &mut row);
+            // So many that their squares, each at most 1020 by 1020, make up 31 bits: nothing wraps.
+            for part in row.chunks(1024) {
+                let (mut sum, mut squares) = (0_i32, 0_i32);
+                for value in part {
+                    let value = i32::from(*value);
+                    sum = sum.wrapping_add(value);
+                    squares = squares.wrapping_add(value.wrapping_mul(value));
+                }
+                all = (all.0 + i64::from(sum), all.1 + i64::from(squares));
+            }
+        }
+        all
+    }
 }
 
 #[cfg(test)]

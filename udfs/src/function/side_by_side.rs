@@ -37,7 +37,10 @@ fn joined(a: &Picture, b: &Picture) -> Result<Picture> {
     let to = (other_side(left.height as u32, height, width), left.height as u32);
     let right = render(b, Order::Rgb, Some(to))?;
     let (left_row, right_row) = (left.width * 3, right.width as usize * 3);
-    let rows = left.data.chunks_exact(left_row).zip(right.data.chunks_exact(right_row));
-    let data = rows.flat_map(|(l, r)| l.iter().chain(r)).copied().collect();
-    Ok(Samples { width: left.width + right.width as usize, height: left.height, n: 3, data }.into_picture())
+    let mut data = Vec::with_capacity(left.height * (left_row + right_row));
+    for (left, right) in left.data.chunks_exact(left_row).zip(right.data.chunks_exact(right_row)) {
+        data.extend_from_slice(left);
+        data.extend_from_slice(right);
+    }
+    Ok(Samples { width: left.width + right.width as usize, height: left.height, n: 3, data: data.into() }.into_picture())
 }

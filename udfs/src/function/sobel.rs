@@ -4,8 +4,10 @@ use arrow::array::ArrayRef;
 use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
-use super::neighbourhood::{gradients, mirrored, rounded};
+use super::gradients::Gradients;
+use super::neighbourhood::{mirrored, rounded};
 use crate::frame::frame_type;
+use crate::model::kernels::{Work, fastest};
 use crate::pixels::{luma, mapped};
 
 sql_function!(
@@ -20,16 +22,32 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
     arguments.derive(|_, picture| {
         let gray = luma(&decoder.decode(picture)?)?;
         let width = gray.width as usize;
-        Ok(Some(mapped(&gray, |luma| lengths(luma, width))?))
+        Ok(Some(mapped(&gray, |luma| fastest(Lengths { luma, width }))?))
     })
 }
 
-fn lengths(luma: &[u8], width: usize) -> Vec<u8> {
-    let mut made = Vec::with_capacity(luma.len());
-    gradients(luma, width, mirrored, |across, down| {
-        // A square is below 2^24, which a float holds; its root is never half way between two whole numbers.
-        let square = |d: i16| f32::from(d) * f32::from(d);
-        made.extend(across.iter().zip(down).map(|(dx, dy)| rounded((square(*dx) + square(*dy)).sqrt().min(255.0))));
-    });
-    made
+struct Lengths<'a> {
+    luma: &'a [u8],
+    width: usize,
+}
+
+impl Work for Lengths<'_> {
+    type Made = Vec<u8>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<u8> {
+        let Lengths { luma, width } = self;
+        let (mut gradients, mut line) = (Gradients::default(), vec![0; width]);
+        let mut made = Vec::with_capacity(luma.len());
+        for y in 0..luma.len() / width.max(1) {
+            gradients.make(luma, width, y, mirrored);
+            for ((to, dx), dy) in line.iter_mut().zip(&gradients.across).zip(&gradients.down) {
+                // A square is below 2^24, which a float holds; its root is never half way between two whole numbers.
+                let (dx, dy) = (f32::from(*dx), f32::from(*dy));
+                *to = rounded((dx * dx + dy * dy).sqrt().min(255.0));
+            }
+            made.extend_from_slice(&line);
+        }
+        made
+    }
 }

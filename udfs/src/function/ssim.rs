@@ -1,5 +1,7 @@
 //! `ssim(a frame, b frame) -> float8`: how alike two pictures are in structure.
 
+use std::array::from_fn;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array};
@@ -8,7 +10,10 @@ use datafusion_common::{Result, exec_err};
 
 use super::call::{Arguments, Decoder, sql_function};
 use super::gaussian_blur::of_sigma;
+use super::neighbourhood::add_weighted;
 use crate::frame::Picture;
+use crate::interrupt;
+use crate::model::kernels::{Work, fastest};
 use crate::pixels::luma_of_size;
 
 sql_function!(
@@ -30,34 +35,74 @@ fn similarity(a: &Picture, b: &Picture) -> Result<Option<f64>> {
         let (other_width, other_height) = b.displayed();
         return exec_err!("ssim compares pictures of one size, not {width}x{height} with {other_width}x{other_height}");
     }
-    let gray = |picture: &Picture| -> Result<Vec<f64>> { Ok(luma_of_size(picture, (width, height))?.into_iter().map(f64::from).collect()) };
-    Ok(structure(&gray(a)?, &gray(b)?, width as usize))
+    let (a, b) = (luma_of_size(a, (width, height))?, luma_of_size(b, (width, height))?);
+    Ok(fastest(Structure { a: &a, b: &b, width: width as usize }))
 }
 
 /// The side of the neighbourhood, px, and its sigma: the paper's.
 const SIDE: usize = 11;
 const SIGMA: f64 = 1.5;
 
-fn structure(a: &[f64], b: &[f64], width: usize) -> Option<f64> {
-    let kernel = of_sigma(SIDE, SIGMA);
-    let of = |f: fn(f64, f64) -> f64| smoothed(&a.iter().zip(b).map(|(a, b)| f(*a, *b)).collect::<Vec<f64>>(), width, &kernel);
-    let (mean_a, mean_b) = (of(|a, _| a), of(|_, b| b));
-    let (aa, bb, ab) = (of(|a, _| a * a), of(|_, b| b * b), of(|a, b| a * b));
-    let (c1, c2) = ((0.01_f64 * 255.0).powi(2), (0.03_f64 * 255.0).powi(2));
-    let n = mean_a.len();
-    let one = |at: usize| {
-        let (ma, mb) = (mean_a[at], mean_b[at]);
-        let (va, vb, cov) = (aa[at] - ma * ma, bb[at] - mb * mb, ab[at] - ma * mb);
-        (2.0 * ma * mb + c1) * (2.0 * cov + c2) / ((ma * ma + mb * mb + c1) * (va + vb + c2))
-    };
-    (n > 0).then(|| (0..n).map(one).sum::<f64>() / n as f64)
+/// Of two lumas, the mean over all neighbourhoods that lie whole inside; None if there is none.
+struct Structure<'a> {
+    a: &'a [u8],
+    b: &'a [u8],
+    width: usize,
 }
 
-/// The weighted means of all neighbourhoods that lie whole inside.
-fn smoothed(values: &[f64], width: usize, kernel: &[f64]) -> Vec<f64> {
-    let weigh = |part: &[f64]| part.iter().zip(kernel).map(|(v, w)| v * w).sum::<f64>();
-    let across: Vec<Vec<f64>> = values.chunks_exact(width.max(1)).map(|line| line.windows(kernel.len()).map(weigh).collect()).collect();
-    let n_columns = across.first().map_or(0, Vec::len);
-    let down = |lines: &[Vec<f64>], x: usize| lines.iter().zip(kernel).map(|(line, w)| line[x] * w).sum::<f64>();
-    across.windows(kernel.len()).flat_map(|lines| (0..n_columns).map(move |x| down(lines, x))).collect()
+/// The weighted sums of a row: of a, of b, of their squares, of their products.
+type Sums = [Vec<f64>; 5];
+
+impl Work for Structure<'_> {
+    type Made = Option<f64>;
+
+    #[inline(always)]
+    fn run(self) -> Option<f64> {
+        let Structure { a, b, width } = self;
+        let kernel = of_sigma(SIDE, SIGMA);
+        let across = (width + 1).checked_sub(SIDE).filter(|n| *n > 0)?;
+        let (c1, c2) = ((0.01_f64 * 255.0).powi(2), (0.03_f64 * 255.0).powi(2));
+        // A row comes and goes once: as many are held as a neighbourhood has.
+        let mut rows: VecDeque<Sums> = VecDeque::with_capacity(SIDE);
+        let mut all: Sums = from_fn(|_| vec![0.0; across]);
+        let mut values: Sums = from_fn(|_| vec![0.0; width]);
+        let (mut likeness, mut sum, mut n) = (vec![0.0; across], 0.0, 0_usize);
+        for (a, b) in a.chunks_exact(width).zip(b.chunks_exact(width)) {
+            if interrupt::asked() {
+                break;
+            }
+            let [of_a, of_b, aa, bb, ab] = &mut values;
+            for ((((((of_a, of_b), aa), bb), ab), a), b) in of_a.iter_mut().zip(of_b).zip(aa).zip(bb).zip(ab).zip(a).zip(b) {
+                let (a, b) = (f64::from(*a), f64::from(*b));
+                (*of_a, *of_b, *aa, *bb, *ab) = (a, b, a * a, b * b, a * b);
+            }
+            let mut row = if rows.len() == SIDE { rows.pop_front().unwrap_or_default() } else { Sums::default() };
+            for (row, values) in row.iter_mut().zip(&values) {
+                row.clear();
+                row.resize(across, 0.0);
+                add_weighted(row, |d| &values[d..], &kernel);
+            }
+            rows.push_back(row);
+            if rows.len() < SIDE {
+                continue;
+            }
+            for (of, all) in all.iter_mut().enumerate() {
+                // As many as stay near the processor.
+                for (at, all) in all.chunks_mut(512).enumerate() {
+                    all.fill(0.0);
+                    add_weighted(all, |d| rows.get(d).map_or(&[][..], |row| &row[of][512 * at..]), &kernel);
+                }
+            }
+            let [ma, mb, aa, bb, ab] = &all;
+            for (((((likeness, ma), mb), aa), bb), ab) in likeness.iter_mut().zip(ma).zip(mb).zip(aa).zip(bb).zip(ab) {
+                let (va, vb, cov) = (aa - ma * ma, bb - mb * mb, ab - ma * mb);
+                *likeness = (2.0 * ma * mb + c1) * (2.0 * cov + c2) / ((ma * ma + mb * mb + c1) * (va + vb + c2));
+            }
+            for likeness in &likeness {
+                sum += likeness;
+            }
+            n += across;
+        }
+        (n > 0).then(|| sum / n as f64)
+    }
 }

@@ -12,7 +12,7 @@ use super::lists::{boxes, struct_of, structs};
 use super::matching::{Luma, best};
 use crate::detection::{Box, box_type};
 use crate::frame::Picture;
-use crate::pixels::{Damaged, upright_luma};
+use crate::pixels::{Damaged, owned, upright_luma};
 
 sql_function!(
     TemplateMatch, "template_match", arguments: [Frame, Frame], required: 2, returns: match_type(),
@@ -52,5 +52,5 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
 
 fn read(picture: &Picture) -> Result<Luma, Damaged> {
     let (width, height) = picture.displayed();
-    Ok(Luma { width: width as usize, height: height as usize, data: upright_luma(picture)? })
+    Ok(Luma { width: width as usize, height: height as usize, data: owned(upright_luma(picture)?) })
 }

@@ -19,6 +19,11 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
     arguments.derive(|row, picture| {
         let Some(value) = arguments.float(1, row) else { return Ok(None) };
         let gray = luma(&decoder.decode(picture)?)?;
-        Ok(Some(mapped(&gray, |luma| luma.iter().map(|v| if f64::from(*v) > value { 255 } else { 0 }).collect())?))
+        // The least that is white; none may be.
+        let least = (0..=255_u8).find(|v| f64::from(*v) > value);
+        Ok(Some(mapped(&gray, |luma| match least {
+            Some(least) => luma.iter().map(|v| if *v >= least { 255 } else { 0 }).collect(),
+            None => vec![0; luma.len()],
+        })?))
     })
 }

@@ -1,7 +1,5 @@
 //! `warp_perspective(frame, corners text, width int4, height int4) -> FRAME`: a slanted rectangle of the picture, seen from the front.
 
-use std::array::from_fn;
-
 use arrow::array::ArrayRef;
 use datafusion_common::{Result, exec_err};
 
@@ -9,6 +7,8 @@ use super::call::{Arguments, Decoder, sql_function};
 use super::neighbourhood::Samples;
 use crate::frame::frame_type;
 use crate::homography::Homography;
+use crate::interrupt;
+use crate::model::kernels::{Work, fastest};
 use crate::pixels::MAX_PIXELS;
 use crate::polygon::Polygon;
 
@@ -44,40 +44,92 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
             return exec_err!("warp_perspective needs four corners of which no three lie on a line");
         };
         let samples = Samples::rgb(&decoder.decode(picture)?)?;
-        Ok(Some(seen(&samples, &way, width, height).into_picture()))
+        let data = fastest(Seen { samples: &samples, way: &way, width, height }).into_flattened();
+        Ok(Some(Samples { width, height, n: 3, data: data.into() }.into_picture()))
     })
 }
 
+/// Pixels of a row that are made together.
+const TOGETHER: usize = 64;
+
 /// Of a picture in RGB.
-fn seen(samples: &Samples, way: &Homography, width: usize, height: usize) -> Samples {
-    let mut data = Vec::with_capacity(width * height * 3);
-    for v in 0..height {
-        for u in 0..width {
-            data.extend_from_slice(&between(samples, way.apply((u as f64, v as f64))));
-        }
-    }
-    Samples { width, height, n: 3, data }
+struct Seen<'a> {
+    samples: &'a Samples,
+    way: &'a Homography,
+    width: usize,
+    height: usize,
 }
 
-/// A pixel between four; black outside.
-fn between(samples: &Samples, (x, y): (f64, f64)) -> [u8; 3] {
-    let Samples { width, height, ref data, .. } = *samples;
-    if !(x > -1.0 && y > -1.0 && x < width as f64 && y < height as f64) {
-        return [0; 3];
+impl Work for Seen<'_> {
+    type Made = Vec<[u8; 3]>;
+
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop, reason = "several arrays go side by side")]
+    fn run(self) -> Vec<[u8; 3]> {
+        let Seen { samples: &Samples { width: across, height: down, ref data, .. }, way, width, height } = self;
+        let pixels = data.as_chunks::<3>().0;
+        let mut made = Vec::with_capacity(width * height);
+        for v in 0..height {
+            if interrupt::asked() {
+                break;
+            }
+            for first in (0..width).step_by(TOGETHER) {
+                let (mut xs, mut ys) = ([0.0; TOGETHER], [0.0; TOGETHER]);
+                for i in 0..TOGETHER {
+                    (xs[i], ys[i]) = way.apply((first.wrapping_add(i) as i32 as f64, v as f64));
+                }
+                // The four pixels around each, and how near it is to the right and the lower ones; black outside.
+                let mut corners = [[[0_u8; TOGETHER]; 3]; 4];
+                let (mut right, mut lower) = ([0.0; TOGETHER], [0.0; TOGETHER]);
+                for i in 0..TOGETHER {
+                    let (x, y) = (xs[i], ys[i]);
+                    if !(x > -1.0 && y > -1.0 && x < across as f64 && y < down as f64) {
+                        continue;
+                    }
+                    // Without AVX, `floor` and `round` are calls of functions, which took most of the time.
+                    let floor = |v: f64| if v < 0.0 { -1 } else { v as i32 };
+                    let (left, top) = (floor(x), floor(y));
+                    (right[i], lower[i]) = (x - f64::from(left), y - f64::from(top));
+                    let (left, top) = (left as usize, top as usize);
+                    // What -1 becomes has nothing in the line, and one more is 0 again.
+                    let line = |y: usize| if y < down { &pixels[y * across..][..across] } else { &[] };
+                    let (upper, under) = (line(top), line(top.wrapping_add(1)));
+                    for (corner, (line, x)) in
+                        corners.iter_mut().zip([(upper, left), (upper, left.wrapping_add(1)), (under, left), (under, left.wrapping_add(1))])
+                    {
+                        let pixel = line.get(x).copied().unwrap_or_default();
+                        (0..3).for_each(|c| corner[c][i] = pixel[c]);
+                    }
+                }
+                let mut colors = [[0_u8; TOGETHER]; 3];
+                for (c, color) in colors.iter_mut().enumerate() {
+                    let [a, b, e, d] = corners.each_ref().map(|corner| &corner[c]);
+                    for i in 0..TOGETHER {
+                        let (fx, fy) = (right[i], lower[i]);
+                        let between = |left: u8, right: u8| f64::from(left) * (1.0 - fx) + f64::from(right) * fx;
+                        color[i] = nearest_whole(between(a[i], b[i]) * (1.0 - fy) + between(e[i], d[i]) * fy);
+                    }
+                }
+                let [r, g, b] = &colors;
+                let mut part = [[0_u8; 3]; TOGETHER];
+                for i in 0..TOGETHER {
+                    part[i] = [r[i], g[i], b[i]];
+                }
+                made.extend_from_slice(&part[..TOGETHER.min(width - first)]);
+            }
+        }
+        made.resize(width * height, [0; 3]);
+        made
     }
-    // Without AVX, `floor` and `round` are calls of functions, which took most of the time.
-    let floor = |v: f64| if v < 0.0 { -1 } else { v as i32 };
-    let (left, top) = (floor(x), floor(y));
-    let (fx, fy) = (x - f64::from(left), y - f64::from(top));
-    let pixels = data.as_chunks::<3>().0;
-    let row = |y: i32| {
-        let (x, y) = (left as usize, y as usize);
-        let line = if y < height { &pixels[y * width..][..width] } else { &[] };
-        // What -1 becomes has nothing in the line, and one more is 0 again.
-        let [left, right] = [x, x.wrapping_add(1)].map(|x| line.get(x).map_or([0.0; 3], |pixel| pixel.map(f64::from)));
-        from_fn(|c| left[c] * (1.0 - fx) + right[c] * fx)
-    };
-    let (upper, lower): ([f64; 3], [f64; 3]) = (row(top), row(top + 1));
+}
+
+/// Of 0 to 255, a half rounded up.
+#[inline(always)]
+fn nearest_whole(value: f64) -> u8 {
     // The largest number below a half: what is just below one is not rounded up.
-    from_fn(|c| (upper[c] * (1.0 - fy) + lower[c] * fy + 0.499_999_999_999_999_94) as u8)
+    let value = value + 0.499_999_999_999_999_94;
+    // From 2^52 on a float has no fraction: adding that rounds, and what was rounded up is one too many.
+    const WHOLE: f64 = 4_503_599_627_370_496.0;
+    let near = (value + WHOLE) - WHOLE;
+    (if near > value { near - 1.0 } else { near } + WHOLE).to_bits() as u8
 }

@@ -1,4 +1,4 @@
-//! The only file with `unsafe`: three instances of the same five kernels (AVX-512, AVX2 with FMA, portable), chosen when the program starts.
+//! The only file with `unsafe`: three instances of the same five kernels (AVX-512, AVX2 with FMA, portable), chosen when the program starts, and the same choice for work on pictures.
 //!
 //! Activations are rows of f32 pixels, channels innermost. Every safe entry checks the lengths of its slices, so that the raw pointers below stay inside them.
 #![expect(
@@ -18,6 +18,32 @@ type Pw = unsafe fn(x: *const f32, cin: usize, w: *const f32, b: *const f32, o: 
 type Dw = unsafe fn(r: [*const f32; 4], w: *const f32, b: *const f32, o: [*mut f32; 2], pool: *mut f32, c: usize, n: usize);
 /// Stem 3x3 s2: `r` = 3 rows starting at pixel -1 (BGR f32), `w` = [27][16], n output pixels of 16.
 type Stem = unsafe fn(r: [*const f32; 3], w: *const f32, b: *const f32, o: *mut f32, n: usize);
+
+/// Work on many samples of pictures, written plainly: the compiler makes instances of it for the processors that there are.
+pub(crate) trait Work {
+    /// What comes of it.
+    type Made;
+
+    /// Does it, in `for` loops. `#[inline(always)]`, as is every function with such a loop that it calls: only what becomes part of an instance is compiled for its
+    /// processor, and closures with loops, `map`, `fold`, `extend` and `collect` often do not.
+    fn run(self) -> Self::Made;
+}
+
+/// Does the work by its fastest instance that this processor has. What comes of it is the same: no instance joins two operations in one that rounds once.
+pub(crate) fn fastest<W: Work>(work: W) -> W::Made {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx2")]
+        fn with_avx2<W: Work>(work: W) -> W::Made {
+            work.run()
+        }
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has what the instance is compiled for.
+            return unsafe { with_avx2(work) };
+        }
+    }
+    work.run()
+}
 
 /// Channels in and out of the pointwise convolutions that there are kernels for; all outputs are multiples of 16, as registers are.
 const WIDTHS: [(usize, usize); 6] = [(16, 16), (16, 32), (32, 32), (32, 64), (64, 64), (64, 16)];

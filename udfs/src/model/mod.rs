@@ -4,7 +4,7 @@ mod decode;
 pub mod description;
 pub mod error;
 mod input;
-mod kernels;
+pub(crate) mod kernels;
 pub mod labels;
 pub mod models;
 mod network;
