@@ -104,8 +104,8 @@ impl Clocks {
         let outer = |inner: Expr| Some(Expr::Cast(Cast { expr: Box::new(inner), field: Arc::clone(&of.field) }));
         match (&from, to) {
             // The zone stands in the type that texts are read as, and values are written of.
-            (from, to) if is_text(from) => outer(cast(inner(), self.told(to)?)),
-            (from, to) if is_text(to) => outer(cast(inner(), self.told(from)?)),
+            (from, to) if is_of_texts(from) => outer(cast(inner(), self.told(to)?)),
+            (from, to) if is_of_texts(to) => outer(cast(inner(), self.told(from)?)),
             (DataType::Timestamp(_, None) | DataType::Date32, DataType::Timestamp(_, Some(_))) => {
                 outer(self.timezone(cast(inner(), LOCAL)))
             }
@@ -151,6 +151,11 @@ impl Clocks {
             }
             // What has passed since 1970 is the same everywhere.
             ("date_part", [unit, at]) if is_moment(at) && !says(unit, "epoch") => again(vec![unit.clone(), self.local(at.clone())]),
+            // The origin of a moment's bins is a moment.
+            ("date_bin", [by, at, origin]) if is_moment(at) && matches!(type_of(origin)?, DataType::Timestamp(_, None)) => {
+                let origin = self.timezone(cast(origin.clone(), LOCAL));
+                again(vec![by.clone(), at.clone(), cast(origin, DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())))])
+            }
             ("age", [later, earlier]) if is_moment(later) || is_moment(earlier) => {
                 let shown = |at: &Expr| if is_moment(at) { self.local(at.clone()) } else { at.clone() };
                 again(vec![shown(later), shown(earlier)])
@@ -172,14 +177,18 @@ impl Clocks {
             // What writes values is told by their types.
             (
                 "to_char" | "format" | "to_jsonb" | "jsonb_build_object" | "jsonb_build_array" | "jsonb" | "jsonb_array"
-                | "array_to_string",
+                | "array_to_string" | "quote_literal" | "quote_nullable",
                 args,
             ) => {
+                // These write a time in a form of their own.
+                let texts = matches!(call.func.name(), "array_to_string" | "quote_literal" | "quote_nullable");
                 let mut changes = false;
                 let told = args.iter().map(|arg| match type_of(arg).and_then(|of| self.told(&of)) {
                     Some(told) => {
                         changes = true;
-                        cast(arg.clone(), told)
+                        let text = of_texts(&told).filter(|_| texts);
+                        let arg = cast(arg.clone(), told);
+                        if let Some(text) = text { cast(arg, text) } else { arg }
                     }
                     None => arg.clone(),
                 });
@@ -231,6 +240,23 @@ impl Clocks {
 
 fn moment(at: Expr) -> Expr {
     cast(at, ts_type())
+}
+
+/// Whether a type is that of texts, or of arrays of them.
+fn is_of_texts(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::List(of) => is_of_texts(of.data_type()),
+        other => is_text(other),
+    }
+}
+
+/// The type of the texts of moments, or of arrays of them.
+fn of_texts(data_type: &DataType) -> Option<DataType> {
+    match data_type {
+        DataType::Timestamp(..) => Some(DataType::Utf8),
+        DataType::List(of) => Some(DataType::new_list(of_texts(of.data_type())?, true)),
+        _ => None,
+    }
 }
 
 fn is_text(data_type: &DataType) -> bool {

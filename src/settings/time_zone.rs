@@ -89,14 +89,14 @@ impl TimeZone {
         (most - least) * 1_000_000
     }
 
-    /// What its clocks are called at a moment: `EST`, `EDT`, `+03`.
+    /// What its clocks are called at a moment: `EST`, `EDT`, `+03`, `+1030`.
     pub fn abbreviation(self, us: i64) -> String {
         let named = match self {
             TimeZone::Named(zone) => DateTime::from_timestamp_micros(us)
                 .and_then(|at| zone.offset_from_utc_datetime(&at.naive_utc()).abbreviation().map(str::to_owned)),
-            TimeZone::Fixed(_) => None,
+            TimeZone::Fixed(_) => return east(self.offset_s(us)),
         };
-        named.unwrap_or_else(|| east(self.offset_s(us)))
+        named.unwrap_or_else(|| east(self.offset_s(us)).replace(':', ""))
     }
 }
 
@@ -200,5 +200,6 @@ mod tests {
         assert_eq!(name("America/New_York", 0), "EST");
         assert_eq!(name("America/New_York", 1_720_000_000_000_000), "EDT");
         assert_eq!(name("5.5", 0), "+05:30");
+        assert_eq!(name("Australia/Lord_Howe", 1_720_000_000_000_000), "+1030");
     }
 }

@@ -33,18 +33,22 @@ async fn moments() -> (Server, Client) {
 #[tokio::test(flavor = "multi_thread")]
 async fn queries_mean_what_they_mean_to_postgres_in_each_zone() {
     let (server, mut client) = moments().await;
-    let mut failures = Vec::new();
-    for part in ANSWERS.split("# ").filter(|part| !part.is_empty()) {
-        let (zone, statements) = part.split_once('\n').unwrap();
-        client.rows(&format!("SET TimeZone = '{zone}'")).await;
-        for statement in statements.split("> ").filter(|statement| !statement.is_empty()) {
-            let mut lines = statement.lines();
-            let sql = lines.next().unwrap();
-            let answer = client.query(sql).await;
-            let expected: Vec<&str> = lines.collect();
-            if answer.rows != expected || !answer.errors.is_empty() {
-                failures.push(format!("{zone}: {sql}\n  gives {:?} {:?}\n  and not {expected:?}", answer.rows, answer.errors));
-            }
+    let (mut failures, mut zone) = (Vec::new(), "");
+    let mut lines = ANSWERS.lines().peekable();
+    while let Some(line) = lines.next() {
+        if let Some(next) = line.strip_prefix("# ") {
+            zone = next;
+            client.rows(&format!("SET TimeZone = '{zone}'")).await;
+            continue;
+        }
+        let sql = line.strip_prefix("> ").unwrap();
+        let mut expected = Vec::new();
+        while let Some(row) = lines.next_if(|line| !line.starts_with(['#', '>'])) {
+            expected.push(row);
+        }
+        let answer = client.query(sql).await;
+        if answer.rows != expected || !answer.errors.is_empty() {
+            failures.push(format!("{zone}: {sql}\n  gives {:?} {:?}\n  and not {expected:?}", answer.rows, answer.errors));
         }
     }
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
