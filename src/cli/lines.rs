@@ -4,6 +4,7 @@ use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
 
 use crate::error::Result;
+use crate::settings::TimeZone;
 use crate::wire;
 
 /// The names of the columns.
@@ -16,13 +17,13 @@ pub(super) fn csv_header(text: &mut String, schema: &SchemaRef) {
 }
 
 /// Values between commas, quoted where they must be: nothing is NULL, `""` is an empty string.
-pub(super) fn csv(text: &mut String, batch: &RecordBatch, row: usize) -> Result<()> {
+pub(super) fn csv(text: &mut String, batch: &RecordBatch, row: usize, zone: TimeZone) -> Result<()> {
     let mut value = String::new();
     for (at, column) in batch.columns().iter().enumerate() {
         separate(text, at, ',');
         if !column.is_null(row) {
             value.clear();
-            wire::write_text(&mut value, column, row)?;
+            wire::write_text(&mut value, column, row, zone)?;
             csv_value(text, &value);
         }
     }
@@ -41,7 +42,7 @@ fn csv_value(text: &mut String, value: &str) {
 }
 
 /// `{"name": value, …}`, in the spacing of Postgres.
-pub(super) fn json(text: &mut String, schema: &SchemaRef, batch: &RecordBatch, row: usize) -> Result<()> {
+pub(super) fn json(text: &mut String, schema: &SchemaRef, batch: &RecordBatch, row: usize, zone: TimeZone) -> Result<()> {
     text.push('{');
     for (at, (field, column)) in schema.fields().iter().zip(batch.columns()).enumerate() {
         separate(text, at, ',');
@@ -51,14 +52,14 @@ pub(super) fn json(text: &mut String, schema: &SchemaRef, batch: &RecordBatch, r
         // A JSON string is quoted as serde_json quotes it; it cannot fail on text.
         text.push_str(&serde_json::Value::from(field.name().as_str()).to_string());
         text.push_str(": ");
-        wire::write_json(text, column, row)?;
+        wire::write_json(text, column, row, zone)?;
     }
     text.push_str("}\n");
     Ok(())
 }
 
 /// Values between tabs, `\N` for NULL, backslash before what would end a value or a row.
-pub(super) fn copy(text: &mut String, batch: &RecordBatch, row: usize) -> Result<()> {
+pub(super) fn copy(text: &mut String, batch: &RecordBatch, row: usize, zone: TimeZone) -> Result<()> {
     let mut value = String::new();
     for (at, column) in batch.columns().iter().enumerate() {
         separate(text, at, '\t');
@@ -67,7 +68,7 @@ pub(super) fn copy(text: &mut String, batch: &RecordBatch, row: usize) -> Result
             continue;
         }
         value.clear();
-        wire::write_text(&mut value, column, row)?;
+        wire::write_text(&mut value, column, row, zone)?;
         for c in value.chars() {
             match c {
                 '\\' => text.push_str("\\\\"),

@@ -22,7 +22,8 @@ pub(super) async fn run(session: &Session, statement: &Statement, format: Format
         Outcome::Copy { stream, form } => (stream, Layout::copy(&form)?),
         Outcome::Rows { stream, .. } => (stream, Layout::of(format, matches!(statement.body, Body::Subscribe(_)))),
     };
-    let mut writer = Writer::new(layout, &stream.schema(), &Names::of_statement(statement));
+    let zone = session.variables().lock().time_zone();
+    let mut writer = Writer::new(layout, &stream.schema(), &Names::of_statement(statement)).in_zone(zone);
     while let Some(batch) = stream.next().await {
         print_part(writer.rows(&batch?)?)?;
         for notice in session.take_notices() {

@@ -8,6 +8,7 @@ use super::lines;
 use crate::error::{Error, Result};
 use crate::plan::column_names::{Names, shown};
 use crate::plan::parse::copy::{CopyForm, CopyFormat, CopyHeader};
+use crate::settings::TimeZone;
 use crate::wire;
 
 /// What `--format` chooses.
@@ -67,6 +68,8 @@ impl Layout {
 pub(super) struct Writer {
     layout: Layout,
     schema: SchemaRef,
+    /// In which times are shown.
+    zone: TimeZone,
     /// A table's rows that are not written yet; None is NULL.
     kept: Vec<Vec<Option<String>>>,
     /// Of the columns, in characters, once the header is written.
@@ -79,7 +82,12 @@ impl Writer {
     /// `names` are those that the statement gives its columns.
     pub(super) fn new(layout: Layout, schema: &SchemaRef, names: &Names) -> Writer {
         let schema = shown(schema, names);
-        Writer { layout, schema, kept: Vec::new(), widths: None, n_rows: 0, started: false }
+        Writer { layout, schema, zone: TimeZone::default(), kept: Vec::new(), widths: None, n_rows: 0, started: false }
+    }
+
+    /// The same with times shown in a zone.
+    pub(super) fn in_zone(self, zone: TimeZone) -> Writer {
+        Writer { zone, ..self }
     }
 
     /// The text that these rows add to the output, perhaps none yet. Errs for a value that has no text.
@@ -87,10 +95,12 @@ impl Writer {
         let mut text = self.start();
         for row in 0..batch.num_rows() {
             match self.layout {
-                Layout::Table | Layout::Live => self.kept.push(batch.columns().iter().map(|c| cell(c, row)).collect::<Result<_>>()?),
-                Layout::Csv { .. } => lines::csv(&mut text, batch, row)?,
-                Layout::Json => lines::json(&mut text, &self.schema, batch, row)?,
-                Layout::CopyText => lines::copy(&mut text, batch, row)?,
+                Layout::Table | Layout::Live => {
+                    self.kept.push(batch.columns().iter().map(|c| cell(c, row, self.zone)).collect::<Result<_>>()?)
+                }
+                Layout::Csv { .. } => lines::csv(&mut text, batch, row, self.zone)?,
+                Layout::Json => lines::json(&mut text, &self.schema, batch, row, self.zone)?,
+                Layout::CopyText => lines::copy(&mut text, batch, row, self.zone)?,
             }
         }
         self.n_rows += batch.num_rows();
@@ -138,12 +148,12 @@ impl Writer {
 }
 
 /// The value's text; None is NULL.
-fn cell(column: &dyn Array, row: usize) -> Result<Option<String>> {
+fn cell(column: &dyn Array, row: usize, zone: TimeZone) -> Result<Option<String>> {
     if column.is_null(row) {
         return Ok(None);
     }
     let mut text = String::new();
-    wire::write_text(&mut text, column, row)?;
+    wire::write_text(&mut text, column, row, zone)?;
     Ok(Some(text))
 }
 

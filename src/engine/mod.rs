@@ -32,6 +32,7 @@ use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::prelude::SessionContext;
+use parking_lot::Mutex;
 
 use crate::error::Result;
 use crate::plan::parse::Emit;
@@ -41,7 +42,7 @@ use crate::run::inference::Inference;
 use crate::run::redrawn::Redrawn;
 use crate::run::touched::Pace;
 use crate::run::{Run, Threads};
-use crate::settings::{Settings, onnxruntime_in};
+use crate::settings::{Settings, Variables, onnxruntime_in};
 use announce::{Announcement, Announcer};
 use catalog::{Body, Catalog};
 use comments::Comments;
@@ -172,7 +173,9 @@ impl Engine {
 
     /// A new session of `user` in the database of that name (every name is accepted; it is what current_database() gives).
     pub fn session(self: &Arc<Engine>, user: &str, database: &str) -> Session {
-        let context = SessionContext::new_with_state(query::state(database, self.environment(), Arc::clone(&self.catalog) as _));
+        let variables = Arc::new(Mutex::new(Variables::default()));
+        let names = Arc::clone(&self.catalog) as _;
+        let context = SessionContext::new_with_state(query::state(database, self.environment(), names, Arc::clone(&variables)));
         let schemas = MemoryCatalogProvider::new();
         let system = Arc::new(System {
             catalog: Arc::clone(&self.catalog),
@@ -186,7 +189,7 @@ impl Engine {
         let list = MemoryCatalogProviderList::new();
         datafusion::catalog::CatalogProviderList::register_catalog(&list, database.to_owned(), Arc::new(schemas));
         context.register_catalog_list(Arc::new(list));
-        Session::new(Arc::clone(self), context, user)
+        Session::new(Arc::clone(self), context, user, variables)
     }
 
     /// Where the queries of one session run: in so much memory, and on no disk.

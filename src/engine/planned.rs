@@ -17,8 +17,9 @@ use super::statement;
 use crate::error::Result;
 use crate::plan::event_time::source_of;
 use crate::plan::query;
+use crate::settings::TimeZone;
 
-/// The plan of a query. It holds until the catalogue, a role or a grant changes.
+/// The plan of a query. It holds until the catalogue, a role, a grant or the session's zone changes.
 #[derive(Debug)]
 pub struct Planned {
     /// Not optimised, of what all sessions see.
@@ -26,6 +27,8 @@ pub struct Planned {
     generic: Option<Generic>,
     /// The engine's version at which it was planned.
     version: u64,
+    /// The session's zone at that time, which the plan may have been told.
+    zone: TimeZone,
 }
 
 /// A plan that was optimised before its parameters are known.
@@ -59,7 +62,7 @@ impl Planned {
             known &= !matches!(node, LogicalPlan::TableScan(scan) if source_of(scan).is_none());
             Ok(TreeNodeRecursion::Continue)
         });
-        (looked.is_ok() && known).then(|| Planned { generic: Generic::of(session, &plan), plan, version })
+        (looked.is_ok() && known).then(|| Planned { generic: Generic::of(session, &plan), plan, version, zone: zone_of(session) })
     }
 
     /// The columns of the answer, if they are known without looking further.
@@ -69,7 +72,7 @@ impl Planned {
 
     /// Whether it would be planned the same now.
     pub fn holds(&self, session: &Session) -> bool {
-        self.version == session.engine().version()
+        self.version == session.engine().version() && self.zone == zone_of(session)
     }
 
     /// Starts the query with these values of its parameters.
@@ -86,6 +89,10 @@ impl Planned {
         let physical = statement::query::lowered(session, &plan, &generic.runner.state).await?;
         Ok(execute_stream(physical, Arc::clone(&generic.runner.task))?)
     }
+}
+
+fn zone_of(session: &Session) -> TimeZone {
+    session.variables().lock().time_zone()
 }
 
 impl Generic {

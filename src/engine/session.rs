@@ -43,7 +43,8 @@ pub struct Session {
     engine: Arc<Engine>,
     context: SessionContext,
     user: String,
-    variables: Mutex<Variables>,
+    /// Its planner reads them too.
+    variables: Arc<Mutex<Variables>>,
     notices: Mutex<Vec<Notice>>,
     rewrite: Mutex<Option<Rewrite>>,
     background: AtomicBool,
@@ -63,12 +64,12 @@ impl Drop for Session {
 }
 
 impl Session {
-    pub(super) fn new(engine: Arc<Engine>, context: SessionContext, user: &str) -> Session {
+    pub(super) fn new(engine: Arc<Engine>, context: SessionContext, user: &str, variables: Arc<Mutex<Variables>>) -> Session {
         Session {
             engine,
             context,
             user: user.to_owned(),
-            variables: Mutex::default(),
+            variables,
             notices: Mutex::default(),
             rewrite: Mutex::default(),
             background: AtomicBool::new(false),
@@ -105,6 +106,12 @@ impl Session {
     /// The session's settings (SET, SHOW).
     pub fn variables(&self) -> &Mutex<Variables> {
         &self.variables
+    }
+
+    /// A statement as a restart reads it: with the zone that it was run in, if that is not UTC.
+    pub(super) fn in_zone(&self, statement: &str) -> String {
+        let zone = self.variables.lock().time_zone();
+        if zone.utc() { statement.to_owned() } else { format!("SET timezone = '{zone}'; {statement}") }
     }
 
     /// Every query of this session goes through `rewrite` before it is planned.

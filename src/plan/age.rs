@@ -32,7 +32,7 @@ impl ScalarUDFImpl for Age {
         &self.signature
     }
 
-    /// Clocks are those of UTC, so that a zone changes nothing.
+    /// Times with a zone are taken by the clocks of UTC.
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
         let time = |of: &DataType| match of {
             DataType::Timestamp(_, zone) => Ok(DataType::Timestamp(TimeUnit::Microsecond, zone.clone())),
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn ages_are_counted_as_postgres_counts_them() {
-        let us = |text: &str| crate::plan::value_read::timestamp(text, false).unwrap();
+        let us = |text: &str| crate::plan::value_read::timestamp(text).unwrap();
         let span = |months, days, hours: i64| Some(IntervalMonthDayNano { months, days, nanoseconds: hours * 3_600_000_000_000 });
         // SELECT age(timestamp '…', timestamp '…') in PostgreSQL 15.
         for (later, earlier, expected) in [

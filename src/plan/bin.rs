@@ -4,11 +4,16 @@ use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{Column, ScalarValue};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
-use super::grouping;
+use super::{grouping, zoned};
 
-/// The column that an expression bins, and the length of a bin, µs; None for anything else, and for units whose length varies.
+/// The column that an expression bins, and how long a bin is at most, µs; None for anything else, and for units whose length varies.
 fn binned(expr: &Expr) -> Option<(&Column, i64)> {
     let Expr::ScalarFunction(call) = same_instant(expr) else { return None };
+    if let (zoned::TRUNCATE, [Expr::Literal(unit, _), time, Expr::Literal(zone, _)]) = (call.func.name(), call.args.as_slice()) {
+        let Expr::Column(time) = same_instant(time) else { return None };
+        let size_us = zoned::longest_us(unit.try_as_str().flatten()?, zone.try_as_str().flatten()?)?;
+        return Some((time, size_us));
+    }
     let (by, time, rest) = match call.args.as_slice() {
         [by, time] => (by, time, None),
         [by, time, origin] => (by, time, Some(origin)),

@@ -125,9 +125,15 @@ pub fn reads(data_type: &DataType) -> bool {
     differs(&DataType::Utf8, data_type)
 }
 
-/// Texts as values of such a type. Errs for a text that is none.
-pub fn read(texts: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
-    converted(texts, data_type, false)
+/// Texts as values of such a type, moments without a zone in the one that is given. Errs for a text that is none.
+pub fn read(texts: &ArrayRef, data_type: &DataType, zone: TimeZone) -> Result<ArrayRef> {
+    match data_type {
+        DataType::Timestamp(unit, Some(_)) => {
+            let told = DataType::Timestamp(*unit, Some(zone.arrow_name().into()));
+            Ok(cast_array(&converted(texts, &told, false)?, data_type)?)
+        }
+        _ => converted(texts, data_type, false),
+    }
 }
 
 /// The values as another type.
@@ -162,7 +168,10 @@ fn of_text(texts: &StringArray, to: &DataType) -> Result<ArrayRef> {
     };
     Ok(match to {
         DataType::Timestamp(_, zone) => {
-            let times: TimestampMicrosecondArray = each(texts, |text| value_read::timestamp(text, zone.is_some()))?;
+            let times: TimestampMicrosecondArray = match zone.as_deref().map(TimeZone::of_arrow) {
+                Some(zone) => each(texts, |text| value_read::timestamptz(text, zone))?,
+                None => each(texts, value_read::timestamp)?,
+            };
             cast_array(&times.with_timezone_opt(zone.clone()), to)?
         }
         DataType::Date32 => Arc::new(each::<_, Date32Array>(texts, value_read::date)?),
@@ -192,7 +201,7 @@ fn of_text(texts: &StringArray, to: &DataType) -> Result<ArrayRef> {
     })
 }
 
-/// Values as Postgres writes them, times in UTC.
+/// Values as Postgres writes them, times in the zone that their type names.
 fn written(values: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     let mut texts = StringBuilder::with_capacity(values.len(), values.len() * 16);
     let mut text = String::new();

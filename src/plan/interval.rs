@@ -164,7 +164,7 @@ impl ScalarUDFImpl for Length {
 }
 
 /// A month is 30 days and a day 24 hours where intervals are compared, as in Postgres' interval_cmp_value.
-fn length_us(span: IntervalMonthDayNano) -> i64 {
+pub(super) fn length_us(span: IntervalMonthDayNano) -> i64 {
     let days = i128::from(span.months) * 30 + i128::from(span.days);
     let us = days * 86_400_000_000 + i128::from(span.nanoseconds / 1_000);
     i64::try_from(us).unwrap_or(if us < 0 { i64::MIN } else { i64::MAX })

@@ -1,7 +1,6 @@
 //! Times as Postgres reads them: `2026-05-01 12:30`, with or without seconds, with `T` or a blank, with an offset or the name of a zone.
 
 use chrono::{NaiveDate, NaiveTime};
-use chrono_tz::TZ_VARIANTS;
 
 use crate::settings::TimeZone;
 
@@ -21,12 +20,14 @@ pub(super) enum Unreadable {
 
 /// A zone by its name, in any case, or by its hours east of UTC.
 pub(super) fn zone(name: &str) -> Option<TimeZone> {
-    let name = name.trim();
-    TimeZone::read(name).or_else(|| TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(name)).copied().map(TimeZone::Named))
+    TimeZone::read(name)
 }
 
 /// The moment at which the clocks of a zone show a time, both µs since 1970. An hour that they leave out is read by the offset before it.
 pub(super) fn of_local(local_us: i64, zone: TimeZone) -> Option<i64> {
+    if is_infinite(local_us) {
+        return Some(local_us);
+    }
     let offset_us = |us: i64| i64::from(zone.offset_s(us)) * US_A_SECOND;
     // The offsets before any change of the clocks near by and behind it. An hour that is shown twice is the later one, as in Postgres.
     let (before, after) = (offset_us(local_us.saturating_sub(US_A_DAY)), offset_us(local_us.saturating_add(US_A_DAY)));
@@ -36,7 +37,15 @@ pub(super) fn of_local(local_us: i64, zone: TimeZone) -> Option<i64> {
 
 /// What the clocks of a zone show at a moment, both µs since 1970.
 pub(super) fn to_local(us: i64, zone: TimeZone) -> Option<i64> {
+    if is_infinite(us) {
+        return Some(us);
+    }
     us.checked_add(i64::from(zone.offset_s(us)).checked_mul(US_A_SECOND)?)
+}
+
+/// Whether a time is before or behind all others, whatever the clocks.
+fn is_infinite(us: i64) -> bool {
+    matches!(us, i64::MAX | i64::MIN)
 }
 
 /// The µs since 1970 of a timestamp without a zone; one that is written is passed over, as in Postgres.
@@ -48,7 +57,7 @@ pub(super) fn timestamp_us(text: &str) -> Result<i64, Unreadable> {
 pub(super) fn timestamptz_us(text: &str, given: TimeZone) -> Result<i64, Unreadable> {
     let (local_us, zone) = read(text)?;
     match zone {
-        _ if matches!(local_us, i64::MAX | i64::MIN) => Ok(local_us),
+        _ if is_infinite(local_us) => Ok(local_us),
         Some(Zone::Offset(seconds)) => local_us.checked_sub(seconds * US_A_SECOND).ok_or(Unreadable::Range),
         Some(Zone::Named(zone)) => of_local(local_us, zone).ok_or(Unreadable::Range),
         None => of_local(local_us, given).ok_or(Unreadable::Range),

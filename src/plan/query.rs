@@ -16,6 +16,7 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
 use framesql_udfs::aggregate::aggregates;
 use framesql_udfs::function::functions;
+use parking_lot::Mutex;
 
 use super::argument_names::ArgumentNames;
 use super::array_literals::{self, ArrayLiterals};
@@ -31,6 +32,7 @@ use super::names::Names;
 use super::parse::Emit;
 use super::pattern::planner::PatternPlanner;
 use super::postgres_types::{PostgresTypes, PostgresTypesRule};
+use super::session_zone::SessionZone;
 use super::topn_updating::TopN;
 use super::track::TrackPlanner;
 use super::unnest::UnnestPlanner;
@@ -40,13 +42,14 @@ use super::window_function::WindowPlanner;
 use super::zone_visits::VisitsPlanner;
 use super::{
     age, asof, casts, changelog, common_expressions, event_time, format, infer, interval, join, length, logarithms, max_by, membership,
-    over, pixels, previous, rewrite, similar, sum, system_time, time_zone, topn_updating, unnest,
+    over, pixels, previous, rewrite, similar, sum, system_time, time_zone, topn_updating, unnest, zoned,
 };
 use crate::error::Error;
+use crate::settings::Variables;
 
 /// A session's planner: DataFusion's, with framesql's functions, relations and types. `catalog` is the database that it is in, its queries run in
-/// that environment, and `names` knows what they name besides relations.
-pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>) -> SessionState {
+/// that environment, `names` knows what they name besides relations, and `variables` the zone whose clocks they mean.
+pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>, variables: Arc<Mutex<Variables>>) -> SessionState {
     let mut config = SessionConfig::new()
         .with_default_catalog_and_schema(catalog, "public")
         .with_create_default_catalog_and_schema(false)
@@ -61,6 +64,7 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>)
     let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> =
         vec![Arc::new(Bind(names)), Arc::new(FrameText), Arc::new(DecimalPlaces), Arc::new(UuidLiterals), Arc::new(FlagText)];
     rules.extend(Analyzer::new().rules);
+    rules.push(Arc::new(SessionZone(Arc::clone(&variables))));
     rules.push(Arc::new(PostgresTypesRule));
     let mut state = SessionStateBuilder::new()
         .with_config(config)
@@ -69,7 +73,7 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>)
         .with_type_planner(Arc::new(PostgresTypes))
         .with_relation_planners(vec![
             Arc::new(WindowPlanner),
-            Arc::new(PatternPlanner),
+            Arc::new(PatternPlanner(variables)),
             Arc::new(TrackPlanner),
             Arc::new(UnnestPlanner),
             Arc::new(VisitsPlanner),
@@ -82,6 +86,7 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>)
     let ours = casts::functions()
         .into_iter()
         .chain(time_zone::functions())
+        .chain(zoned::functions())
         .chain(similar::functions())
         .chain(array_literals::functions())
         .chain(logarithms::functions());

@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::column_names;
 use super::similar::SIMILAR;
 use super::value_read;
+use super::zoned::{OFFSET, TRUNCATE};
 
 /// Functions that DataFusion knows by another name: of an array it removes and replaces the first that it finds.
 const NAMES: [(&str, &str); 5] = [
@@ -45,9 +46,10 @@ pub(super) fn rewrite(expr: &mut Expr) {
             None => return,
         },
         // DataFusion counts whole seconds, and microseconds of them.
-        Expr::Extract { field, expr: of, .. } => match in_microseconds(&field.to_string()) {
-            Some(unit) => microseconds(of.as_ref().clone(), unit),
-            None => return,
+        Expr::Extract { field, expr: of, .. } => match (in_microseconds(&field.to_string()), offset(&field.to_string(), of)) {
+            (Some(unit), _) => microseconds(of.as_ref().clone(), unit),
+            (None, Some(offset)) => offset,
+            (None, None) => return,
         },
         Expr::Interval(interval) if interval.leading_field.is_none() => {
             if let Expr::Value(value) = interval.value.as_mut()
@@ -77,6 +79,14 @@ fn of_function(function: &mut Function) -> Option<Expr> {
     if name == "make_interval" {
         return make_interval(function);
     }
+    // What the clocks show now.
+    if matches!(function.args, FunctionArguments::None) {
+        match name.as_str() {
+            "localtimestamp" => return Some(cast(call("now", []), DataType::Timestamp(None, TimezoneInfo::None))),
+            "localtime" => return Some(cast(call("now", []), DataType::Time(None, TimezoneInfo::None))),
+            _ => {}
+        }
+    }
     let mut arguments = arguments(function)?;
     if let ("make_timestamp" | "make_timestamptz", [year, month, day, hours, minutes, seconds]) = (name.as_str(), arguments.as_slice()) {
         let date = call("make_date", [year.clone(), month.clone(), day.clone()]);
@@ -89,13 +99,9 @@ fn of_function(function: &mut Function) -> Option<Expr> {
     let mut next = || if arguments.is_empty() { None } else { Some(arguments.remove(0)) };
     match (name.as_str(), next(), next(), next(), next()) {
         // The bins of a zone's clocks, as moments.
-        // A zone that is computed would be computed twice, and what is in it as often as it is deep.
-        ("date_trunc", Some(unit), Some(of), Some(zone @ (Expr::Value(_) | Expr::Identifier(_) | Expr::CompoundIdentifier(_))), None) => {
-            let shown = call("date_trunc", [unit, call("timezone", [zone.clone(), of])]);
-            Some(call("timezone", [zone, shown]))
-        }
+        ("date_trunc", Some(unit), Some(of), Some(zone), None) => Some(call(TRUNCATE, [unit, of, zone])),
         ("date_part", Some(Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(unit), .. })), Some(of), None, None) => {
-            in_microseconds(&unit).map(|unit| microseconds(of, unit))
+            offset(&unit, &of).or_else(|| in_microseconds(&unit).map(|unit| microseconds(of, unit)))
         }
         ("mod", Some(left), Some(right), None, None) => {
             Some(in_parentheses(binary(in_parentheses(left), BinaryOperator::Modulo, in_parentheses(right))))
@@ -185,6 +191,18 @@ fn in_microseconds(unit: &str) -> Option<&'static str> {
     match unit.to_lowercase().as_str() {
         "second" | "seconds" | "sec" | "secs" => Some("1000000.0"),
         "millisecond" | "milliseconds" => Some("1000.0"),
+        _ => None,
+    }
+}
+
+/// How far from UTC the clocks are: `timezone`, and its hours and minutes.
+fn offset(unit: &str, of: &Expr) -> Option<Expr> {
+    let seconds = || call(OFFSET, [of.clone()]);
+    let by = |left: Expr, op: BinaryOperator, right: &str| in_parentheses(binary(left, op, number(right)));
+    match unit.to_lowercase().as_str() {
+        "timezone" => Some(seconds()),
+        "timezone_hour" => Some(by(seconds(), BinaryOperator::Divide, "3600")),
+        "timezone_minute" => Some(by(by(seconds(), BinaryOperator::Divide, "60"), BinaryOperator::Modulo, "60")),
         _ => None,
     }
 }
@@ -361,10 +379,7 @@ mod tests {
     fn forms_of_postgres_become_calls() {
         for (sql, expected) in [
             ("SELECT at AT TIME ZONE 'utc' FROM t", "SELECT timezone('utc', at) FROM t"),
-            (
-                "SELECT date_trunc('day', at, 'x') FROM t",
-                "SELECT timezone('x', date_trunc('day', timezone('x', at))) AS \"date_trunc\" FROM t",
-            ),
+            ("SELECT date_trunc('day', at, 'x') FROM t", "SELECT date_trunc_zone('day', at, 'x') AS \"date_trunc\" FROM t"),
             ("SELECT 1 FROM t WHERE a NOT SIMILAR TO 'x%'", "SELECT 1 FROM t WHERE (a !~ similar_to_escape('x%'))"),
             ("SELECT a::varchar(3) FROM t", "SELECT left(CAST(a AS TEXT), 3) AS \"a\" FROM t"),
             (

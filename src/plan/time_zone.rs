@@ -92,7 +92,7 @@ impl ScalarUDFImpl for AtTimeZone {
 }
 
 /// The zone of a row; None for NULL. Errs with 22023 for a name that is none.
-fn zone_at(zones: &ArrayRef, row: usize) -> Result<Option<TimeZone>> {
+pub(super) fn zone_at(zones: &ArrayRef, row: usize) -> Result<Option<TimeZone>> {
     if zones.is_null(row) {
         return Ok(None);
     }
@@ -112,7 +112,7 @@ fn zone_at(zones: &ArrayRef, row: usize) -> Result<Option<TimeZone>> {
 }
 
 /// A zone as AT TIME ZONE names it: there, other than in a timestamp, the sign of a number is that of POSIX, west of Greenwich.
-fn named(name: &str) -> Option<TimeZone> {
+pub(super) fn named(name: &str) -> Option<TimeZone> {
     let name = name.trim();
     let offset = name.strip_prefix("UTC").or_else(|| name.strip_prefix("GMT")).filter(|rest| !rest.is_empty()).unwrap_or(name);
     if !offset.starts_with(['+', '-']) {

@@ -9,11 +9,15 @@ use crate::settings::TimeZone;
 
 const US_A_DAY: i64 = 86_400_000_000;
 
-/// The µs since 1970 of a timestamp, with or without a zone; one with a zone that is not written is in UTC. Errs with 22007 for a text of another form,
-/// with 22008 for a day or hour that there is not, with 22023 for a zone that there is not.
-pub fn timestamp(text: &str, zoned: bool) -> Result<i64> {
-    let read = if zoned { moment::timestamptz_us(text, TimeZone::default()) } else { moment::timestamp_us(text) };
-    read.map_err(|why| unreadable(text, if zoned { "timestamp with time zone" } else { "timestamp" }, why))
+/// The µs since 1970 of a timestamp without a zone. Errs with 22007 for a text of another form, with 22008 for a day or hour that there is not, with
+/// 22023 for a zone that there is not.
+pub fn timestamp(text: &str) -> Result<i64> {
+    moment::timestamp_us(text).map_err(|why| unreadable(text, "timestamp", why))
+}
+
+/// The same of a timestamp with a zone: the one that is written, or else the one that is given.
+pub fn timestamptz(text: &str, zone: TimeZone) -> Result<i64> {
+    moment::timestamptz_us(text, zone).map_err(|why| unreadable(text, "timestamp with time zone", why))
 }
 
 /// The days since 1970 of a date, or of the day of a timestamp.
@@ -265,7 +269,7 @@ mod tests {
 
     #[test]
     fn errors_have_the_codes_of_postgres() {
-        let code = |text: &str| timestamp(text, true).unwrap_err().to_string();
+        let code = |text: &str| timestamptz(text, TimeZone::default()).unwrap_err().to_string();
         assert!(code("zz").contains("invalid input syntax for type timestamp with time zone"));
         assert!(code("2026-13-01").contains("out of range"));
         assert_eq!(date("1969-12-31 23:00").unwrap(), -1);

@@ -20,7 +20,7 @@ use crate::settings::TimeZone;
 /// A numeric without a declared scale: as the planner reads one.
 pub const NUMERIC: DataType = DataType::Decimal128(38, 10);
 
-/// Appends the value of a row that is not NULL, times in that zone. Errs for types that have no text.
+/// Appends the value of a row that is not NULL, times in that zone unless their type names another than UTC. Errs for types that have no text.
 pub fn write(out: &mut String, array: &dyn Array, row: usize, zone: TimeZone) -> Result<()> {
     macro_rules! number {
         ($type:ty) => {
@@ -64,7 +64,12 @@ pub fn write(out: &mut String, array: &dyn Array, row: usize, zone: TimeZone) ->
         DataType::Time64(_) => time(out, native!(Time64NanosecondType) / 1_000),
         DataType::Timestamp(unit, zoned) => {
             let us = timestamp_us(array, row, *unit);
-            if zoned.is_some() { zoned_timestamp(out, us, zone) } else { timestamp(out, us, ' ', "") }
+            match zoned.as_deref() {
+                None => timestamp(out, us, ' ', ""),
+                Some("UTC") => zoned_timestamp(out, us, zone, ' ', ""),
+                // A type that names another zone says where its times are shown.
+                Some(named) => zoned_timestamp(out, us, TimeZone::of_arrow(named), ' ', ""),
+            }
         }
         DataType::Interval(unit) => {
             let (months, days, us) = interval_parts(array, row, *unit);
@@ -73,7 +78,7 @@ pub fn write(out: &mut String, array: &dyn Array, row: usize, zone: TimeZone) ->
         DataType::Duration(unit) => interval(out, 0, 0, duration_us(array, row, *unit)),
         // Arrow does not promise that lists in a list are of one length, as an array of Postgres does.
         DataType::List(f) | DataType::LargeList(f) | DataType::FixedSizeList(f, _) if is_list(f.data_type()) => {
-            json::write(out, array, row)?;
+            json::write(out, array, row, zone)?;
         }
         DataType::List(_) => list(out, array.as_list::<i32>().value(row).as_ref(), zone)?,
         DataType::LargeList(_) => list(out, array.as_list::<i64>().value(row).as_ref(), zone)?,
@@ -85,7 +90,7 @@ pub fn write(out: &mut String, array: &dyn Array, row: usize, zone: TimeZone) ->
             write(out, dictionary.values().as_ref(), key, zone)?;
         }
         frames if is_frame(frames) => frame(out, array, row)?,
-        DataType::Struct(_) | DataType::Map(..) => json::write(out, array, row)?,
+        DataType::Struct(_) | DataType::Map(..) => json::write(out, array, row, zone)?,
         other => return Err(Error::Encode { code: "XX000", message: format!("a value of type {other} has no text") }),
     }
     Ok(())
@@ -206,12 +211,12 @@ pub fn timestamp(out: &mut String, us: i64, separator: char, zone: &str) {
     }
 }
 
-/// `2024-05-01 14:00:00.5+02`: the same moment as the clocks of a zone show it.
-fn zoned_timestamp(out: &mut String, us: i64, zone: TimeZone) {
+/// `2024-05-01 14:00:00.5+02`: the same moment as the clocks of a zone show it, with the separator of its reader; `minutes` are as in `offset`.
+pub(super) fn zoned_timestamp(out: &mut String, us: i64, zone: TimeZone, separator: char, minutes: &str) {
     let offset_s = zone.offset_s(us);
     match us.checked_add(i64::from(offset_s) * 1_000_000).filter(|local| timestamp_us_to_datetime(*local).is_some()) {
-        Some(local) => timestamp(out, local, ' ', &offset(offset_s, "")),
-        None => timestamp(out, us, ' ', "+00"),
+        Some(local) => timestamp(out, local, separator, &offset(offset_s, minutes)),
+        None => timestamp(out, us, separator, &offset(0, minutes)),
     }
 }
 
@@ -380,8 +385,8 @@ mod tests {
             [("UTC", "1970-01-01 00:00:01+00"), ("Europe/Berlin", "1970-01-01 01:00:01+01"), ("-3.5", "1969-12-31 20:30:01-03:30")]
         {
             let zone = TimeZone::read(zone).unwrap();
-            assert_eq!(written(|out| zoned_timestamp(out, 1_000_000, zone)), text);
-            assert_eq!(written(|out| zoned_timestamp(out, i64::MAX, zone)), "infinity");
+            assert_eq!(written(|out| zoned_timestamp(out, 1_000_000, zone, ' ', "")), text);
+            assert_eq!(written(|out| zoned_timestamp(out, i64::MAX, zone, ' ', "")), "infinity");
         }
     }
 

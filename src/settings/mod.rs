@@ -1,15 +1,15 @@
 //! Every setting: name, default, unit and meaning; docs/settings.md is generated from the list here and that of a session.
 
 mod session;
+mod time_zone;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chrono::{FixedOffset, Offset, TimeZone as _};
-
 use crate::error::{Error, Result};
 
 pub use session::{SESSION_SETTINGS, STATE_TTL, SessionSetting, Variables, changes, shown_name};
+pub use time_zone::TimeZone;
 
 /// What the process was started with: command line first, then environment, then these defaults.
 #[derive(Clone, Debug)]
@@ -227,71 +227,6 @@ pub fn onnxruntime_in(folder: &Path) -> Option<PathBuf> {
     all.into_iter().next()
 }
 
-/// A zone in which times are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TimeZone {
-    /// One of the zones that have a name: its offset changes with the seasons and through history.
-    Named(chrono_tz::Tz),
-    /// Always the same offset.
-    Fixed(FixedOffset),
-}
-
-impl Default for TimeZone {
-    fn default() -> TimeZone {
-        TimeZone::Named(chrono_tz::UTC)
-    }
-}
-
-impl TimeZone {
-    /// Reads a name, a number of hours east of UTC, or the form in which such a number is shown. None if it is none of them.
-    pub fn read(text: &str) -> Option<TimeZone> {
-        let text = text.trim();
-        // `<+05:30>-05:30`: the same offset by the sign of the world and by that of POSIX.
-        let shown = text.strip_prefix('<').and_then(|rest| rest.split_once('>')).map(|(offset, _)| offset);
-        if let Some((hours, minutes)) = shown.and_then(|offset| offset.split_once(':')) {
-            let sign = if hours.starts_with('-') { -1 } else { 1 };
-            return fixed(hours.parse::<i32>().ok()? * 3600 + sign * minutes.parse::<i32>().ok()? * 60);
-        }
-        if let Ok(hours) = shown.unwrap_or(text).parse::<f64>() {
-            return fixed((hours * 3600.0).round() as i32);
-        }
-        match text.to_uppercase().as_str() {
-            "UTC" | "GMT" | "ETC/UTC" | "Z" | "ZULU" | "DEFAULT" | "LOCAL" | "+00:00" => Some(TimeZone::default()),
-            _ => text.parse().ok().map(TimeZone::Named),
-        }
-    }
-
-    /// Seconds east of UTC at a moment, µs since 1970. A moment beyond the calendar has none: 0.
-    pub fn offset_s(self, us: i64) -> i32 {
-        match self {
-            TimeZone::Named(chrono_tz::UTC) => 0,
-            TimeZone::Fixed(offset) => offset.local_minus_utc(),
-            TimeZone::Named(zone) => chrono::DateTime::from_timestamp_micros(us)
-                .map_or(0, |at| zone.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc()),
-        }
-    }
-}
-
-/// Postgres allows less than a week; no place is further than a day.
-fn fixed(seconds: i32) -> Option<TimeZone> {
-    FixedOffset::east_opt(seconds).map(TimeZone::Fixed)
-}
-
-impl std::fmt::Display for TimeZone {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            TimeZone::Named(zone) => write!(f, "{}", zone.name()),
-            TimeZone::Fixed(offset) => {
-                let minutes = offset.local_minus_utc() / 60;
-                let (sign, opposite) = if minutes < 0 { ('-', '+') } else { ('+', '-') };
-                let hours = format!("{:02}", minutes.abs() / 60);
-                let rest = if minutes % 60 == 0 { String::new() } else { format!(":{:02}", minutes.abs() % 60) };
-                write!(f, "<{sign}{hours}{rest}>{opposite}{hours}{rest}")
-            }
-        }
-    }
-}
-
 /// Reads `500 ms`, `5s`, `7 d`, `1 hour`, or a bare number in `unit_us` microseconds. None if it is none of these or negative.
 pub fn duration_us(text: &str, unit_us: i64) -> Option<i64> {
     let text = text.trim();
@@ -329,26 +264,6 @@ pub fn reference() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_zone_is_a_name_or_hours_and_reads_back_as_it_is_shown() {
-        for (text, shown, offset_s) in [
-            ("UTC", "UTC", 0),
-            ("Europe/Berlin", "Europe/Berlin", 3600),
-            ("5", "<+05>-05", 18_000),
-            ("-3.5", "<-03:30>+03:30", -12_600),
-            ("Asia/Kolkata", "Asia/Kolkata", 19_800),
-        ] {
-            let zone = TimeZone::read(text).unwrap();
-            assert_eq!((zone.to_string().as_str(), zone.offset_s(0)), (shown, offset_s));
-            assert_eq!(TimeZone::read(shown), Some(zone));
-        }
-        // Summer.
-        assert_eq!(TimeZone::read("Europe/Berlin").unwrap().offset_s(1_720_000_000_000_000), 7200);
-        for text in ["Mars/Olympus", "", "99", "+02:00"] {
-            assert_eq!(TimeZone::read(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn a_duration_has_a_unit_or_takes_the_one_of_its_setting() {

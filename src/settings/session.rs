@@ -62,7 +62,7 @@ pub const SESSION_SETTINGS: &[SessionSetting] = &[
     SessionSetting {
         name: "timezone",
         default: "UTC",
-        meaning: "the zone in which a timestamptz is shown: a name such as Europe/Berlin, or hours east of UTC; texts without a zone are read as UTC",
+        meaning: "the zone of the session's clocks, by which a timestamptz is shown, read, and cut into hours and days: a name such as Europe/Berlin, hours east of UTC, or the form of POSIX, whose sign is west",
     },
     SessionSetting { name: "transaction_isolation", default: "read committed", meaning: "the higher ones read one snapshot" },
     SessionSetting { name: "transaction_read_only", default: "off", meaning: "whether this transaction only reads" },
@@ -108,10 +108,13 @@ pub fn shown_name(name: &str) -> &str {
 #[derive(Clone, Debug, Default)]
 pub struct Variables {
     set: BTreeMap<&'static str, String>,
+    /// What the client asked for when it connected: RESET goes back to it.
+    asked: BTreeMap<&'static str, String>,
     /// What the server says of itself and of the connection: no statement changes it.
     given: BTreeMap<&'static str, String>,
     /// Names with a dot are the client's own.
     custom: BTreeMap<String, String>,
+    asked_custom: BTreeMap<String, String>,
 }
 
 impl Variables {
@@ -128,15 +131,18 @@ impl Variables {
     /// Sets a value; None goes back to the default. Errs for a name that is not in the list and for a value that cannot be.
     pub fn set(&mut self, name: &str, value: Option<&str>) -> Result<()> {
         if let Some(name) = custom(name) {
-            match value {
-                Some(value) => self.custom.insert(name, value.to_owned()),
+            match value.or(self.asked_custom.get(&name).map(String::as_str)).map(str::to_owned) {
+                Some(value) => self.custom.insert(name, value),
                 None => self.custom.remove(&name),
             };
             return Ok(());
         }
         let setting = find(name)?;
         let Some(value) = value else {
-            self.set.remove(setting.name);
+            match self.asked.get(setting.name) {
+                Some(asked) => self.set.insert(setting.name, asked.clone()),
+                None => self.set.remove(setting.name),
+            };
             return Ok(());
         };
         // What does not change may be said again, as a block's end does.
@@ -154,15 +160,21 @@ impl Variables {
         Ok(())
     }
 
-    /// The zone in which times are shown.
+    /// The zone by whose clocks times are read and shown.
     pub fn time_zone(&self) -> TimeZone {
         self.set.get("timezone").and_then(|name| TimeZone::read(name)).unwrap_or_default()
     }
 
+    /// What is set now is what RESET goes back to: the client has asked for it as it connected.
+    pub fn connected(&mut self) {
+        self.asked.clone_from(&self.set);
+        self.asked_custom.clone_from(&self.custom);
+    }
+
     /// RESET ALL.
     pub fn clear(&mut self) {
-        self.set.clear();
-        self.custom.clear();
+        self.set.clone_from(&self.asked);
+        self.custom.clone_from(&self.asked_custom);
     }
 
     /// Whether the queries of a transaction block see one snapshot.
@@ -225,8 +237,8 @@ fn check(name: &str, value: &str) -> Result<String> {
         "client_encoding" if !matches!(value.to_lowercase().as_str(), "utf8" | "utf-8" | "unicode") => bad("The only encoding is UTF8."),
         "client_encoding" => Ok("UTF8".to_owned()),
         "subscribe_as" if !matches!(value, "auto" | "copy" | "rows") => bad("Available values: auto, copy, rows."),
-        "timezone" => match TimeZone::read(value) {
-            Some(zone) => Ok(zone.to_string()),
+        "timezone" => match TimeZone::kept(value) {
+            Some(kept) => Ok(kept),
             None => bad("Give a name such as UTC or Europe/Berlin, or a number of hours east of UTC."),
         },
         "datestyle" => date_style(value).unwrap_or_else(|| bad("Available values: ISO, with MDY, DMY or YMD.")),

@@ -19,11 +19,11 @@ pub(super) const EPOCH_DAYS: i32 = 10_957;
 pub(super) const EPOCH_US: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
 
 /// Appends the value of a row that is not NULL, without its length. Errs for what the type has no room for (22003).
-pub(super) fn write(out: &mut BytesMut, data_type: &Type, array: &dyn Array, row: usize) -> Result<()> {
+pub(super) fn write(out: &mut BytesMut, data_type: &Type, array: &dyn Array, row: usize, zone: TimeZone) -> Result<()> {
     if let DataType::Dictionary(..) = array.data_type() {
         let dictionary = array.as_any_dictionary();
         let key = dictionary.normalized_keys().get(row).copied().unwrap_or_default();
-        return write(out, data_type, dictionary.values().as_ref(), key);
+        return write(out, data_type, dictionary.values().as_ref(), key, zone);
     }
     match *data_type {
         Type::BOOL => out.put_u8(array.as_boolean().value(row).into()),
@@ -35,7 +35,7 @@ pub(super) fn write(out: &mut BytesMut, data_type: &Type, array: &dyn Array, row
             _ => array.as_primitive::<Float32Type>().value(row),
         }),
         Type::FLOAT8 => out.put_f64(array.as_primitive::<Float64Type>().value(row)),
-        Type::NUMERIC => numeric(out, &written(array, row)?)?,
+        Type::NUMERIC => numeric(out, &written(array, row, zone)?)?,
         Type::BYTEA => out.put_slice(match array.data_type() {
             DataType::Binary => array.as_binary::<i32>().value(row),
             DataType::LargeBinary => array.as_binary::<i64>().value(row),
@@ -58,16 +58,16 @@ pub(super) fn write(out: &mut BytesMut, data_type: &Type, array: &dyn Array, row
             out.put_i32(days);
             out.put_i32(months);
         }
-        Type::UUID => match typed::uuid_bytes(&written(array, row)?) {
+        Type::UUID => match typed::uuid_bytes(&written(array, row, zone)?) {
             Some(bytes) => out.put_slice(&bytes),
             None => return Err(Error::Internal("a text that is no uuid is sent as one".into())),
         },
         Type::JSONB => {
             let value = if *array.data_type() == DataType::Utf8 {
-                written(array, row)?
+                written(array, row, zone)?
             } else {
                 let mut value = String::new();
-                json::write(&mut value, array, row)?;
+                json::write(&mut value, array, row, zone)?;
                 value
             };
             // The version of the format.
@@ -75,20 +75,20 @@ pub(super) fn write(out: &mut BytesMut, data_type: &Type, array: &dyn Array, row
             out.put_slice(value.as_bytes());
         }
         _ => match array.data_type() {
-            DataType::List(_) => elements(out, data_type, &array.as_list::<i32>().value(row))?,
-            DataType::LargeList(_) => elements(out, data_type, &array.as_list::<i64>().value(row))?,
-            DataType::FixedSizeList(..) => elements(out, data_type, &array.as_fixed_size_list().value(row))?,
+            DataType::List(_) => elements(out, data_type, &array.as_list::<i32>().value(row), zone)?,
+            DataType::LargeList(_) => elements(out, data_type, &array.as_list::<i64>().value(row), zone)?,
+            DataType::FixedSizeList(..) => elements(out, data_type, &array.as_fixed_size_list().value(row), zone)?,
             // oid and its aliases.
             DataType::Int32 => out.put_i32(array.as_primitive::<Int32Type>().value(row)),
-            _ => out.put_slice(written(array, row)?.as_bytes()),
+            _ => out.put_slice(written(array, row, zone)?.as_bytes()),
         },
     }
     Ok(())
 }
 
-fn written(array: &dyn Array, row: usize) -> Result<String> {
+fn written(array: &dyn Array, row: usize, zone: TimeZone) -> Result<String> {
     let mut value = String::new();
-    text::write(&mut value, array, row, TimeZone::default())?;
+    text::write(&mut value, array, row, zone)?;
     Ok(value)
 }
 
@@ -122,7 +122,7 @@ fn time_us(array: &dyn Array, row: usize) -> i64 {
 }
 
 /// One dimension, whether there are NULLs, the element's type, the length, the first index, then the elements with their lengths.
-fn elements(out: &mut BytesMut, array: &Type, elements: &ArrayRef) -> Result<()> {
+fn elements(out: &mut BytesMut, array: &Type, elements: &ArrayRef, zone: TimeZone) -> Result<()> {
     let element = columns::element_of(array).unwrap_or_else(|| columns::of_type(elements.data_type()));
     out.put_i32(i32::from(!elements.is_empty()));
     out.put_i32(i32::from(elements.null_count() > 0));
@@ -134,20 +134,20 @@ fn elements(out: &mut BytesMut, array: &Type, elements: &ArrayRef) -> Result<()>
     // A vector is counted from 0.
     out.put_i32(i32::from(*array != Type::INT2_VECTOR));
     for row in 0..elements.len() {
-        value(out, &element, elements.as_ref(), row)?;
+        value(out, &element, elements.as_ref(), row, zone)?;
     }
     Ok(())
 }
 
 /// Appends a value behind its length, or -1 for NULL.
-pub(super) fn value(out: &mut BytesMut, data_type: &Type, array: &dyn Array, row: usize) -> Result<()> {
+pub(super) fn value(out: &mut BytesMut, data_type: &Type, array: &dyn Array, row: usize, zone: TimeZone) -> Result<()> {
     if array.is_null(row) || *array.data_type() == DataType::Null {
         out.put_i32(-1);
         return Ok(());
     }
     let from = out.len();
     out.put_i32(0);
-    write(out, data_type, array, row)?;
+    write(out, data_type, array, row, zone)?;
     let length = i32::try_from(out.len() - from - 4).map_err(|_| too_long())?;
     if let Some(place) = out.get_mut(from..from + 4) {
         place.copy_from_slice(&length.to_be_bytes());

@@ -17,6 +17,7 @@ use super::columns;
 use super::functions::format_type;
 use crate::engine::relation::{TextType, value_json as json};
 use crate::error::Error;
+use crate::settings::TimeZone;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum What {
@@ -134,7 +135,7 @@ impl ScalarUDFImpl for Built {
 fn member(out: &mut String, array: &ArrayRef, of: &Type, row: usize) -> Result<()> {
     match array.as_string_opt::<i32>() {
         Some(texts) if *of == Type::JSONB && texts.is_valid(row) => out.push_str(texts.value(row)),
-        _ => json::write(out, array.as_ref(), row)?,
+        _ => json::write(out, array.as_ref(), row, TimeZone::default())?,
     }
     Ok(())
 }
@@ -157,7 +158,7 @@ fn objects(all: &[(ArrayRef, &Type)], n_rows: usize) -> Result<StringArray> {
             if key.is_null(row) {
                 return Err(wrong("null value not allowed for object key"));
             }
-            json::write(&mut out, key.as_ref(), row)?;
+            json::write(&mut out, key.as_ref(), row, TimeZone::default())?;
             out.push_str(": ");
             member(&mut out, value, of, row)?;
         }

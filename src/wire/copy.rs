@@ -56,7 +56,10 @@ pub(super) async fn send(
             CopyFormat::Binary => {
                 out.put_slice(head.take().unwrap_or_default());
                 out.put_i16(batch.num_columns() as i16);
-                types.iter().zip(batch.columns()).try_for_each(|(data_type, array)| binary::value(out, data_type, array.as_ref(), row))
+                types
+                    .iter()
+                    .zip(batch.columns())
+                    .try_for_each(|(data_type, array)| binary::value(out, data_type, array.as_ref(), row, zone))
             }
         })
     });

@@ -103,7 +103,7 @@ fn bind(connection: &mut Connection, message: Bind) -> Result<(), Ended> {
     {
         columns::of(&schema, &names, &message.result_column_format_codes)?;
     }
-    let values = parameters::read(&prepared.parameters, &message)?;
+    let values = parameters::read(&prepared.parameters, &message, connection.session.variables().lock().time_zone())?;
     connection.portals.insert(name, Portal::new(prepared, values, message.result_column_format_codes));
     connection.writer.put(Message::BindComplete(BindComplete::new()))
 }

@@ -201,12 +201,12 @@ pub fn dialect() -> Dialect {
     Arc::new(catalog::install_alone)
 }
 
-/// Appends the value of a row that is not NULL as the wire writes it, times in UTC. Errs for types that have no text.
-pub fn write_text(out: &mut String, array: &dyn Array, row: usize) -> Result<()> {
-    text::write(out, array, row, TimeZone::default())
+/// Appends the value of a row that is not NULL as the wire writes it, times in that zone. Errs for types that have no text.
+pub fn write_text(out: &mut String, array: &dyn Array, row: usize, zone: TimeZone) -> Result<()> {
+    text::write(out, array, row, zone)
 }
 
-/// Appends the value of a row as JSON, `null` included. Errs for types that have no text.
-pub fn write_json(out: &mut String, array: &dyn Array, row: usize) -> Result<()> {
-    json::write(out, array, row)
+/// Appends the value of a row as JSON, `null` included, times in that zone. Errs for types that have no text.
+pub fn write_json(out: &mut String, array: &dyn Array, row: usize, zone: TimeZone) -> Result<()> {
+    json::write(out, array, row, zone)
 }

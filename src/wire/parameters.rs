@@ -13,6 +13,7 @@ use super::{binary, columns, typed};
 use crate::engine::relation::value_text::NUMERIC;
 use crate::engine::relation::{elements, value_read};
 use crate::error::{Error, Result};
+use crate::settings::TimeZone;
 
 /// The type of a parameter, as the client declared it or as the statement needs it.
 #[derive(Clone, Debug)]
@@ -36,8 +37,8 @@ impl Parameter {
     }
 }
 
-/// The values of a Bind message. Errs with 08P01 if their number is wrong, 22P02 or 22P03 if one cannot be read.
-pub(super) fn read(parameters: &[Parameter], bind: &Bind) -> Result<Vec<ScalarValue>> {
+/// The values of a Bind message, moments without a zone in the one that is given. Errs with 08P01 if their number is wrong, 22P02 or 22P03 if one cannot be read.
+pub(super) fn read(parameters: &[Parameter], bind: &Bind, given: TimeZone) -> Result<Vec<ScalarValue>> {
     let (found, formats) = (bind.parameters.len(), &bind.parameter_format_codes);
     if found != parameters.len() {
         let message = format!("bind message supplies {found} parameters, but prepared statement requires {}", parameters.len());
@@ -49,12 +50,12 @@ pub(super) fn read(parameters: &[Parameter], bind: &Bind) -> Result<Vec<ScalarVa
     let one = |(at, parameter): (usize, &Parameter)| {
         let format = formats.get(at).or(formats.first().filter(|_| formats.len() == 1)).copied().unwrap_or(0);
         let bytes = bind.parameters.get(at).and_then(Option::as_ref);
-        value(parameter, bytes, format, at + 1)
+        value(parameter, bytes, format, at + 1, given)
     };
     parameters.iter().enumerate().map(one).collect()
 }
 
-fn value(parameter: &Parameter, bytes: Option<&Bytes>, format: i16, number: usize) -> Result<ScalarValue> {
+fn value(parameter: &Parameter, bytes: Option<&Bytes>, format: i16, number: usize, given: TimeZone) -> Result<ScalarValue> {
     let arrow = arrow_type(&parameter.data_type);
     let Some(bytes) = bytes else {
         return Ok(ScalarValue::try_from(parameter.needed.as_ref().unwrap_or(&arrow))?);
@@ -65,7 +66,7 @@ fn value(parameter: &Parameter, bytes: Option<&Bytes>, format: i16, number: usiz
                 .map_err(|_| Error::Encode { code: "22021", message: "invalid byte sequence for encoding \"UTF8\"".into() })?;
             // The text is read as what the statement needs: a text form says less than a type.
             let target = if parameter.data_type == Type::TEXT { parameter.needed.as_ref().unwrap_or(&arrow) } else { &arrow };
-            of_text(&parameter.data_type, target, text)?
+            of_text(&parameter.data_type, target, text, given)?
         }
         // The sign says so.
         1 if parameter.data_type == Type::NUMERIC && matches!(bytes.get(4..6), Some([0xC0 | 0xD0 | 0xF0, 0])) => return Err(no_digits()),
@@ -100,12 +101,12 @@ pub(super) fn arrow_type(data_type: &Type) -> DataType {
     }
 }
 
-fn of_text(data_type: &Type, target: &DataType, text: &str) -> Result<ScalarValue> {
+fn of_text(data_type: &Type, target: &DataType, text: &str, given: TimeZone) -> Result<ScalarValue> {
     let unreadable = || Error::Encode { code: "22P02", message: format!("invalid input syntax for type {}: \"{text}\"", data_type.name()) };
     if let (Some(element), DataType::List(field)) = (columns::element_of(data_type), target) {
         let items = elements(text).ok_or_else(unreadable)?;
         let values = items.into_iter().map(|item| match item {
-            Some(item) => of_text(&element, field.data_type(), &item),
+            Some(item) => of_text(&element, field.data_type(), &item, given),
             None => Ok(ScalarValue::try_from(field.data_type())?),
         });
         let values = of_one_scale(values.collect::<Result<Vec<_>>>()?).ok_or_else(unreadable)?;
@@ -125,7 +126,8 @@ fn of_text(data_type: &Type, target: &DataType, text: &str) -> Result<ScalarValu
             Ok(ScalarValue::IntervalMonthDayNano(Some(value_read::interval(text).ok_or_else(unreadable)?)))
         }
         DataType::Timestamp(TimeUnit::Microsecond, zone) => {
-            Ok(ScalarValue::TimestampMicrosecond(Some(value_read::timestamp(text, zone.is_some())?), zone.clone()))
+            let us = if zone.is_some() { value_read::timestamptz(text, given)? } else { value_read::timestamp(text)? };
+            Ok(ScalarValue::TimestampMicrosecond(Some(us), zone.clone()))
         }
         DataType::Date32 => Ok(ScalarValue::Date32(Some(value_read::date(text)?))),
         target => ScalarValue::try_from_string(text.trim().to_owned(), target).map_err(|_| unreadable()),
@@ -238,12 +240,12 @@ mod tests {
 
     #[test]
     fn text_is_read_as_the_type_says() {
-        let read = |data_type: Type, text: &str| of_text(&data_type, &arrow_type(&data_type), text).ok();
+        let read = |data_type: Type, text: &str| of_text(&data_type, &arrow_type(&data_type), text, TimeZone::default()).ok();
         assert_eq!(read(Type::BOOL, "t"), Some(ScalarValue::Boolean(Some(true))));
         assert_eq!(read(Type::INT4, " 7 "), Some(ScalarValue::Int32(Some(7))));
         assert_eq!(read(Type::INT4, "x"), None);
         assert_eq!(read(Type::NUMERIC, "-1.50"), Some(ScalarValue::Decimal128(Some(-150), 38, 2)));
-        assert_eq!(of_text(&Type::NUMERIC, &NUMERIC, "NaN").unwrap_err().sqlstate(), "0A000");
+        assert_eq!(of_text(&Type::NUMERIC, &NUMERIC, "NaN", TimeZone::default()).unwrap_err().sqlstate(), "0A000");
         assert_eq!(read(Type::NUMERIC, "1e3"), Some(ScalarValue::Decimal128(Some(1000), 38, 0)));
         assert_eq!(read(Type::BYTEA, "\\x00ff"), Some(ScalarValue::Binary(Some(vec![0, 255]))));
         assert_eq!(read(Type::BYTEA, "a\\\\\\001"), Some(ScalarValue::Binary(Some(b"a\\\x01".to_vec()))));
@@ -265,7 +267,7 @@ mod tests {
             {
                 let _ = of_binary(&data_type, Bytes::from(bytes.clone()));
                 if let Ok(text) = std::str::from_utf8(&bytes) {
-                    let _ = of_text(&data_type, &arrow_type(&data_type), text);
+                    let _ = of_text(&data_type, &arrow_type(&data_type), text, TimeZone::default());
                 }
             }
         }

@@ -81,8 +81,7 @@ fn format_of(template: &str) -> Option<String> {
 /// A template by which a time is written; None as above, and for names of months and days in capitals, which no format writes.
 fn written_by(template: &str) -> Option<String> {
     let capitals = ["MONTH", "MON", "DAY", "DY"].iter().any(|name| template.contains(name));
-    // Times are shown in UTC.
-    if capitals { None } else { format_of(&template.replace("TZ", "\"UTC\"").replace("\"UTC\"H", "TZH").replace("\"UTC\"M", "TZM")) }
+    if capitals { None } else { format_of(template) }
 }
 
 /// `to_char(time, 'YYYY-MM-DD')` as DataFusion's, which would write a word that it does not know as it is. None for a format of DataFusion's own, and for a
@@ -90,7 +89,12 @@ fn written_by(template: &str) -> Option<String> {
 pub(super) fn to_char(function: &ast::Function) -> Result<Option<Expr>> {
     let Some(template) = template(function) else { return Ok(None) };
     if let Some((before, after)) = seconds_of_day(template) {
-        return in_parts(function, before, after).map(Some);
+        return in_parts(function, before, seconds_since_midnight, after).map(Some);
+    }
+    if let Some((before, capitals, after)) = zone_name(template) {
+        let name = |time: &Expr| calls("timezone_abbreviation", vec![time.clone()]);
+        let lower = |time: &Expr| calls("lower", vec![name(time)]);
+        return if capitals { in_parts(function, before, name, after) } else { in_parts(function, before, lower, after) }.map(Some);
     }
     match with_format(function, written_by) {
         Some(written) => Ok(Some(Expr::Function(written))),
@@ -110,21 +114,23 @@ fn seconds_of_day(template: &str) -> Option<(&str, &str)> {
     (before.matches('"').count() % 2 == 0).then_some((before, after))
 }
 
-/// The texts by the parts of a template, with the seconds of the day between them.
-fn in_parts(function: &ast::Function, before: &str, after: &str) -> Result<Expr> {
+/// What stands before and behind `TZ` or `tz`, the name of the clocks, and whether it is in capitals.
+fn zone_name(template: &str) -> Option<(&str, bool, &str)> {
+    let mut found = template.match_indices("TZ").chain(template.match_indices("tz"));
+    found.find_map(|(at, word)| {
+        let (before, after) = (template.get(..at)?, template.get(at + 2..)?);
+        let whole = !after.starts_with(['H', 'M', 'h', 'm']) && before.matches('"').count() % 2 == 0;
+        whole.then_some((before, word == "TZ", after))
+    })
+}
+
+/// The texts by the parts of a template, with what no format has between them.
+fn in_parts(function: &ast::Function, before: &str, between: impl Fn(&Expr) -> Expr, after: &str) -> Result<Expr> {
     let FunctionArguments::List(list) = &function.args else { return Err(Error::Internal("a call has no arguments".into())) };
     let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(time))) = list.args.first() else {
         return Err(Error::Internal("to_char has no time".into()));
     };
-    let part = |unit: &str, seconds: &str| {
-        let of = calls("date_part", vec![text(unit), time.clone()]);
-        let seconds = Expr::Value(Value::Number(seconds.to_owned(), false).with_empty_span());
-        binary(calls("floor", vec![of]), ast::BinaryOperator::Multiply, seconds)
-    };
-    let plus = ast::BinaryOperator::Plus;
-    let minutes = binary(part("hour", "3600"), plus.clone(), part("minute", "60"));
-    let seconds = as_type(Expr::Nested(Box::new(binary(minutes, plus, part("second", "1")))), ast::DataType::BigInt(None));
-    let mut written = as_type(seconds, ast::DataType::Text);
+    let mut written = between(time);
     for (template, first) in [(before, true), (after, false)] {
         if template.is_empty() {
             continue;
@@ -137,6 +143,19 @@ fn in_parts(function: &ast::Function, before: &str, after: &str) -> Result<Expr>
         written = binary(left, ast::BinaryOperator::StringConcat, right);
     }
     Ok(Expr::Nested(Box::new(written)))
+}
+
+/// `SSSS`, which no format has.
+fn seconds_since_midnight(time: &Expr) -> Expr {
+    let part = |unit: &str, seconds: &str| {
+        let of = calls("date_part", vec![text(unit), time.clone()]);
+        let seconds = Expr::Value(Value::Number(seconds.to_owned(), false).with_empty_span());
+        binary(calls("floor", vec![of]), ast::BinaryOperator::Multiply, seconds)
+    };
+    let plus = ast::BinaryOperator::Plus;
+    let minutes = binary(part("hour", "3600"), plus.clone(), part("minute", "60"));
+    let seconds = as_type(Expr::Nested(Box::new(binary(minutes, plus, part("second", "1")))), ast::DataType::BigInt(None));
+    as_type(seconds, ast::DataType::Text)
 }
 
 /// `to_number('12,345.6', '99,999.9')`: what is no digit, point or sign is left out. None for a template with other words, or that is no constant.
@@ -250,7 +269,9 @@ mod tests {
         assert_eq!(left_out("%Y-%m-%d %H"), [(" %M", " 00")]);
         assert_eq!(left_out("%Y"), [(" %m", " 01"), (" %d", " 01")]);
         assert_eq!(left_out("%d.%m.%Y"), []);
-        assert_eq!(written_by("FMHH24:MI TZ, Mon DD").as_deref(), Some("%-H:%M UTC, %b %d"));
+        assert_eq!(written_by("FMHH24:MI, Mon DD").as_deref(), Some("%-H:%M, %b %d"));
+        assert_eq!(zone_name("HH24 TZ, DD"), Some(("HH24 ", true, ", DD")));
+        assert_eq!((zone_name("TZH:TZM tz"), zone_name("\"TZ\"")), (Some(("TZH:TZM ", false, "")), None));
         assert_eq!(written_by("TZH:TZM").as_deref(), Some("%:z"));
         assert_eq!(written_by("DD MON"), None);
         assert_eq!((format_of("%Y-%m-%d"), format_of("Q YYYY")), (None, None));

@@ -187,7 +187,7 @@ fn data_row(out: &mut BytesMut, scratch: &mut String, columns: &[Column], batch:
 /// Appends a value behind its length, -1 for NULL.
 fn value(out: &mut BytesMut, scratch: &mut String, column: &Column, array: &dyn Array, row: usize, zone: TimeZone) -> Result<()> {
     if column.format == Format::Binary {
-        return binary::value(out, &column.data_type, array, row);
+        return binary::value(out, &column.data_type, array, row, zone);
     }
     if array.is_null(row) || *array.data_type() == arrow::datatypes::DataType::Null {
         out.put_i32(-1);

@@ -142,11 +142,10 @@ pub(super) fn welcome(
             Ok(()) => {}
             // Drivers send settings of their own (JDBC: extra parameters); Postgres would refuse, a client's user would not know why.
             Err(Error::NotFound { .. }) => tracing::debug!(name, "unknown setting in the startup message"),
-            // Drivers send their machine's zone, under a name that may be known only there; they are told which zone it is.
-            Err(_) if name.eq_ignore_ascii_case("timezone") => tracing::debug!(value, "unknown zone: times are shown in UTC"),
             Err(e) => return Err(Ended::Fatal(e)),
         }
     }
+    session.variables().lock().connected();
     let max_connections = session.engine().settings().max_connections.to_string();
     let is_superuser = if session.superuser() { "on" } else { "off" };
     for (name, value) in

@@ -14,6 +14,7 @@ use pgwire::api::Type;
 
 use crate::engine::relation::{TextType, elements, value_json};
 use crate::error::Error;
+use crate::settings::TimeZone;
 
 /// What `x::uuid` and `x::jsonb` become, and `x::uuid[]` and `x::jsonb[]`.
 pub(super) const UUID: &str = "uuid";
@@ -141,7 +142,7 @@ impl Typed {
 fn written(values: &ArrayRef) -> Result<ArrayRef> {
     let one = |row: usize| {
         let mut out = String::new();
-        value_json::write(&mut out, values.as_ref(), row).map(|()| values.is_valid(row).then_some(out))
+        value_json::write(&mut out, values.as_ref(), row, TimeZone::default()).map(|()| values.is_valid(row).then_some(out))
     };
     Ok(Arc::new((0..values.len()).map(one).collect::<crate::error::Result<StringArray>>()?))
 }

@@ -11,7 +11,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 use framesql::error::Result;
 use framesql::plan::column_names::{Names, shown};
-use framesql::settings::Settings;
+use framesql::settings::{Settings, TimeZone};
 use framesql::wire::write_text;
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, ImageReader, RgbImage, imageops::FilterType};
@@ -180,7 +180,7 @@ fn value(column: &dyn Array, row: usize) -> Result<String> {
         return Ok("NULL".to_owned());
     }
     let mut text = String::new();
-    write_text(&mut text, column, row)?;
+    write_text(&mut text, column, row, TimeZone::default())?;
     if matches!(column.data_type(), DataType::Binary) {
         return Ok(format!("({} bytes)", text.len().saturating_sub(2) / 2));
     }

@@ -73,7 +73,7 @@ fn row(second: i64) -> [Event; 2] {
 
 /// What a query over the sources `a` and `b` gives until both are silent: the rows of each firing, the watermarks, and Idle.
 async fn told(a: Vec<Event>, b: Vec<Event>) -> Vec<String> {
-    let context = SessionContext::new_with_state(query::state("framesql", Arc::default(), Arc::new(Catalog::default())));
+    let context = SessionContext::new_with_state(query::state("framesql", Arc::default(), Arc::new(Catalog::default()), Arc::default()));
     let tables = MemorySchemaProvider::new();
     for source in [Scripted { name: "a", events: a }, Scripted { name: "b", events: b }] {
         tables.register_table(source.name.to_owned(), Arc::new(SourceTable { source: Arc::new(source) })).unwrap();

@@ -33,6 +33,7 @@ mod rooms;
 mod row_files;
 mod rows;
 mod semantics;
+mod session_zone;
 mod sql;
 mod statements;
 mod streams;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float32Type, Float64Type};
+use framesql::settings::TimeZone;
 use framesql::wire::write_text;
 
 /// How far two floats may be apart, relative to the larger.
@@ -25,7 +26,7 @@ pub(crate) fn bag(batches: &[RecordBatch]) -> Bag {
                     DataType::Float32 => floats.push(f64::from(column.as_primitive::<Float32Type>().value(row))),
                     _ => {
                         let mut text = "=".to_owned();
-                        write_text(&mut text, column.as_ref(), row).unwrap();
+                        write_text(&mut text, column.as_ref(), row, TimeZone::default()).unwrap();
                         exact.push(text);
                     }
                 }

@@ -15,7 +15,7 @@ use framesql::engine::Engine;
 use framesql::engine::outcome::Outcome;
 use framesql::engine::session::Session;
 use framesql::error::Error;
-use framesql::settings::Settings;
+use framesql::settings::{Settings, TimeZone};
 use framesql::wire::write_text;
 use futures::StreamExt;
 use sqllogictest::runner::{RecordOutput, Runner, update_record_with_output};
@@ -205,7 +205,7 @@ fn add_rows(rows: &mut Vec<Vec<String>>, batch: &RecordBatch) -> Result<(), Erro
                 return Ok("NULL".to_owned());
             }
             let mut text = String::new();
-            write_text(&mut text, column.as_ref(), row)?;
+            write_text(&mut text, column.as_ref(), row, TimeZone::default())?;
             Ok(if text.is_empty() { "(empty)".to_owned() } else { text.replace('\n', "\\n") })
         };
         rows.push(batch.columns().iter().map(cell).collect::<Result<_, Error>>()?);

@@ -18,6 +18,7 @@ use crate::plan::array_text::elements;
 use crate::plan::casts;
 use crate::plan::parse::copy::{CopyForm, CopyFormat, CopyHeader, CopyIn};
 use crate::plan::value_read::bytea;
+use crate::settings::TimeZone;
 use crate::view::table::Table;
 
 /// Bytes that one COPY may bring: a table is held in memory.
@@ -31,6 +32,8 @@ pub struct CopyInto {
     /// The columns of the table in the order in which they come.
     places: Vec<usize>,
     form: CopyForm,
+    /// That of the session: texts that name none are read in it.
+    zone: TimeZone,
     bytes: Vec<u8>,
     n_bytes: usize,
     /// The values of each column that comes, in binary form.
@@ -42,7 +45,8 @@ pub(super) fn begin(session: &Session, copy: &CopyIn) -> Result<CopyInto> {
     let table = table_named(session, &copy.table)?;
     let places = columns_at(&table, &copy.columns)?;
     let values = vec![Vec::new(); places.len()];
-    Ok(CopyInto { table, places, form: copy.form.clone(), bytes: Vec::new(), n_bytes: 0, values })
+    let zone = session.variables().lock().time_zone();
+    Ok(CopyInto { table, places, form: copy.form.clone(), zone, bytes: Vec::new(), n_bytes: 0, values })
 }
 
 impl CopyInto {
@@ -79,7 +83,7 @@ impl CopyInto {
 
     /// Keeps the rows, and gives their number. Errs if one cannot be read (22P02, 22P04) or cannot be in the table; then none is kept.
     pub async fn finish(self) -> Result<usize> {
-        let CopyInto { table, places, form, bytes, values, .. } = self;
+        let CopyInto { table, places, form, zone, bytes, values, .. } = self;
         let _writing = table.write().await;
         if form.format == CopyFormat::Binary {
             let n_rows = values.first().map_or(0, Vec::len);
@@ -123,7 +127,7 @@ impl CopyInto {
                 _ => {}
             }
         }
-        keep_all(&table, columns(&table, &places, &lines)?, lines.len()).await
+        keep_all(&table, columns(&table, &places, &lines, zone)?, lines.len()).await
     }
 }
 
@@ -154,7 +158,7 @@ fn check_header(head: &[Option<String>], names: &[&str], table: &str) -> Result<
 }
 
 /// All columns of the table; None for those that do not come.
-fn columns(table: &Table, places: &[usize], lines: &[Line]) -> Result<Vec<Option<ArrayRef>>> {
+fn columns(table: &Table, places: &[usize], lines: &[Line], zone: TimeZone) -> Result<Vec<Option<ArrayRef>>> {
     for (number, fields) in lines {
         if fields.len() > places.len() {
             return Err(bad(table.name(), *number, "22P04", "extra data after last expected column".into(), None));
@@ -169,7 +173,7 @@ fn columns(table: &Table, places: &[usize], lines: &[Line]) -> Result<Vec<Option
             None => None,
             Some(place) => {
                 let texts: Vec<Option<&str>> = lines.iter().map(|(_, fields)| fields.get(place).and_then(Option::as_deref)).collect();
-                let (values, wrong) = read(&texts, column.field.data_type())?;
+                let (values, wrong) = read(&texts, column.field.data_type(), zone)?;
                 if let Some((number, text)) = wrong.and_then(|row| Some((lines.get(row)?.0, texts.get(row).copied().flatten()?))) {
                     let message = match column.field.data_type() {
                         DataType::List(_) if elements(text).is_none() => format!("malformed array literal: \"{text}\""),
@@ -185,7 +189,7 @@ fn columns(table: &Table, places: &[usize], lines: &[Line]) -> Result<Vec<Option
 }
 
 /// Texts as values of a type, and the first row whose text is none.
-fn read(texts: &[Option<&str>], data_type: &DataType) -> Result<(ArrayRef, Option<usize>)> {
+fn read(texts: &[Option<&str>], data_type: &DataType, zone: TimeZone) -> Result<(ArrayRef, Option<usize>)> {
     if *data_type == DataType::Binary {
         let bytes: Vec<Option<Vec<u8>>> = texts.iter().map(|text| text.and_then(bytea)).collect();
         let wrong = texts.iter().zip(&bytes).position(|(text, bytes)| text.is_some() && bytes.is_none());
@@ -197,7 +201,7 @@ fn read(texts: &[Option<&str>], data_type: &DataType) -> Result<(ArrayRef, Optio
         let items: Vec<Option<&str>> = lists.iter().flatten().flatten().map(Option::as_deref).collect();
         let offsets = OffsetBuffer::from_lengths(lists.iter().map(|list| list.as_ref().map_or(0, Vec::len)));
         let nulls = NullBuffer::from_iter(lists.iter().map(Option::is_some));
-        let (values, wrong) = read(&items, item.data_type())?;
+        let (values, wrong) = read(&items, item.data_type(), zone)?;
         // The row in which the item that cannot be read stands: the first that ends behind it.
         let row = wrong.and_then(|at| offsets.iter().skip(1).position(|end| usize::try_from(*end).is_ok_and(|end| end > at)));
         let read = ListArray::try_new(Arc::clone(item), offsets, values, Some(nulls))?;
@@ -206,9 +210,9 @@ fn read(texts: &[Option<&str>], data_type: &DataType) -> Result<(ArrayRef, Optio
     let trimmed = texts.iter().map(|text| text.map(|text| if *data_type == DataType::Utf8 { text } else { text.trim() }));
     let array: ArrayRef = Arc::new(StringArray::from_iter(trimmed));
     if casts::reads(data_type) {
-        return match casts::read(&array, data_type) {
+        return match casts::read(&array, data_type, zone) {
             Ok(values) => Ok((values, None)),
-            Err(error) => match (0..array.len()).find(|row| casts::read(&array.slice(*row, 1), data_type).is_err()) {
+            Err(error) => match (0..array.len()).find(|row| casts::read(&array.slice(*row, 1), data_type, zone).is_err()) {
                 Some(wrong) => Ok((new_null_array(data_type, array.len()), Some(wrong))),
                 None => Err(error.into()),
             },
@@ -229,11 +233,11 @@ mod tests {
     #[test]
     fn arrays_are_read_and_the_row_is_named_that_holds_none() {
         let list = DataType::List(Arc::new(Field::new_list_field(DataType::Int32, true)));
-        let (values, wrong) = read(&[Some("{1,NULL}"), None, Some("{}"), Some("{3}")], &list).unwrap();
+        let (values, wrong) = read(&[Some("{1,NULL}"), None, Some("{}"), Some("{3}")], &list, TimeZone::default()).unwrap();
         assert_eq!(wrong, None);
         assert_eq!(values.as_list::<i32>().value(0).as_primitive::<Int32Type>().iter().collect::<Vec<_>>(), [Some(1), None]);
         assert!(values.is_null(1) && values.is_valid(2));
-        assert_eq!(read(&[Some("{1}"), Some("{}"), Some("{2,x}")], &list).unwrap().1, Some(2));
-        assert_eq!(read(&[Some("{1}"), Some("1")], &list).unwrap().1, Some(1));
+        assert_eq!(read(&[Some("{1}"), Some("{}"), Some("{2,x}")], &list, TimeZone::default()).unwrap().1, Some(2));
+        assert_eq!(read(&[Some("{1}"), Some("1")], &list, TimeZone::default()).unwrap().1, Some(1));
     }
 }

@@ -53,6 +53,8 @@ pub(super) async fn run(session: &Session, text: &str, create: &ast::CreateTable
             (columns, Vec::new(), Some(rows), format!("CREATE TABLE {} ({})", quoted(&name), list.join(", ")))
         }
     };
+    // A default is what its text says in the session's zone.
+    let kept = if columns.iter().all(|column| column.default.is_null()) { definition.clone() } else { session.in_zone(&definition) };
     // In a transaction block it gets its file at COMMIT.
     let file = engine.store.as_ref().filter(|_| !session.in_block()).map(|store| store.table_file(&name));
     let table = Arc::new(Table::open(&name, columns, primary_key, file, session.in_background())?);
@@ -60,7 +62,7 @@ pub(super) async fn run(session: &Session, text: &str, create: &ast::CreateTable
     if let Some(rows) = rows {
         keep(&table, Written { replaced: Vec::new(), n_rows: rows.num_rows(), columns: rows.columns().to_vec() }).await?;
     }
-    session.keep(vec![Change::Add(name.clone(), definition.clone())])?;
+    session.keep(vec![Change::Add(name.clone(), kept)])?;
     let object = Object { name, body: Body::Table(table), definition, reads: Vec::new() };
     engine.catalog.add(object.clone())?;
     session.did(Undo::Made(object));

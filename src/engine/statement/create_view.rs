@@ -138,13 +138,18 @@ impl CreateView<'_> {
         }
     }
 
-    /// The statement as a restart reads it: with the setting that it was run under, if that has a say.
+    /// The statement as a restart reads it: with the settings that it was run under, if they have a say. A view that each reader plans anew is in the
+    /// reader's zone.
     fn kept(&self, session: &Session, statement: &Statement) -> String {
+        if !self.materialized {
+            return statement.text.clone();
+        }
+        let kept = session.in_zone(&statement.text);
         match session.variables().lock().show(STATE_TTL) {
-            Ok(ttl) if self.materialized && ttl != "0" && self.options.iter().all(|(key, _)| key != STATE_TTL) => {
-                format!("SET {STATE_TTL} = '{}'; {}", ttl.replace('\'', "''"), statement.text)
+            Ok(ttl) if ttl != "0" && self.options.iter().all(|(key, _)| key != STATE_TTL) => {
+                format!("SET {STATE_TTL} = '{}'; {kept}", ttl.replace('\'', "''"))
             }
-            _ => statement.text.clone(),
+            _ => kept,
         }
     }
 

@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::frame::batch::ts_type;
 use crate::plan::postgres_types::{PostgresTypesRule, shown};
+use crate::plan::session_zone;
+use crate::settings::TimeZone;
 
 /// Which row of a variable is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -119,7 +121,7 @@ impl Formula {
         if schema == self.schema && schema.fields() == self.schema.fields() {
             return Ok(());
         }
-        self.expr = fit(self.expr.clone(), &schema)?;
+        self.expr = fit(self.expr.clone(), &schema, TimeZone::default())?;
         self.schema = schema;
         Ok(())
     }
@@ -151,11 +153,12 @@ fn no_rows(schema: &DFSchema) -> Arc<LogicalPlan> {
     Arc::new(LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema: Arc::new(schema.clone()) }))
 }
 
-/// An expression over `schema` as the analyser and the optimiser would make it in a projection.
-pub(super) fn fit(expr: Expr, schema: &DFSchema) -> Result<Expr> {
+/// An expression over `schema` as the analyser and the optimiser would make it in a projection, by the clocks of a zone; what has been told one stays.
+pub(super) fn fit(expr: Expr, schema: &DFSchema, zone: TimeZone) -> Result<Expr> {
     let options = ConfigOptions::default();
     let plan = LogicalPlan::Projection(Projection::try_new(vec![expr.alias("value")], no_rows(schema))?);
-    let plan = PostgresTypesRule.analyze(TypeCoercion::new().analyze(plan, &options)?, &options)?;
+    let plan = session_zone::tell(TypeCoercion::new().analyze(plan, &options)?, zone, &options)?;
+    let plan = PostgresTypesRule.analyze(plan, &options)?;
     let fitted = match plan {
         LogicalPlan::Projection(p) => {
             p.expr.into_iter().next().map(Expr::unalias).ok_or_else(|| internal_datafusion_err!("a formula was lost"))?

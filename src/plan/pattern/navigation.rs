@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::formula::{Formula, Navigation, Reach, column_name, fit, schema};
 use crate::error::Error;
 use crate::plan::parse::pattern::FINAL;
+use crate::settings::TimeZone;
 
 /// Plans the formulas of one MATCH_RECOGNIZE, and gathers what they read below it.
 pub(super) struct Formulas<'a> {
@@ -22,6 +23,8 @@ pub(super) struct Formulas<'a> {
     /// The table's columns.
     pub(super) table: &'a DFSchemaRef,
     pub(super) variables: &'a [String],
+    /// The session's.
+    pub(super) zone: TimeZone,
     /// What the pattern's input computes.
     pub(super) below: Vec<Expr>,
 }
@@ -29,7 +32,7 @@ pub(super) struct Formulas<'a> {
 impl Formulas<'_> {
     /// The place of an expression over the table's columns among what is computed below.
     pub(super) fn column(&mut self, expr: Expr) -> Result<usize> {
-        let expr = fit(expr, self.table)?;
+        let expr = fit(expr, self.table, self.zone)?;
         let known = self.below.iter().position(|e| *e == expr);
         Ok(known.unwrap_or_else(|| {
             self.below.push(expr);
@@ -68,7 +71,7 @@ impl Formulas<'_> {
             )
             .into());
         }
-        Ok(Formula { expr: fit(expr, &columns)?, navigations, schema: Arc::new(columns) })
+        Ok(Formula { expr: fit(expr, &columns, self.zone)?, navigations, schema: Arc::new(columns) })
     }
 
     fn variable(&self, ident: &Ident) -> Option<usize> {

@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
+use parking_lot::Mutex;
 
 use super::formula::column_name;
 use super::navigation::Formulas;
@@ -22,10 +23,11 @@ use crate::error::Error;
 use crate::plan::order::Order;
 use crate::plan::parse::pattern::ROWS;
 use crate::plan::window_function::interval_us;
+use crate::settings::Variables;
 
-/// Plans MATCH_RECOGNIZE.
+/// Plans MATCH_RECOGNIZE, by the zone of a session.
 #[derive(Debug)]
-pub struct PatternPlanner;
+pub struct PatternPlanner(pub Arc<Mutex<Variables>>);
 
 impl RelationPlanner for PatternPlanner {
     fn plan_relation(&self, relation: TableFactor, context: &mut dyn RelationPlannerContext) -> Result<RelationPlanning> {
@@ -56,7 +58,8 @@ impl RelationPlanner for PatternPlanner {
         };
         let table = context.plan(*table)?;
         let (part, variables, within_us) = read_pattern(pattern, context)?;
-        let mut formulas = Formulas { context, table: table.schema(), variables: &variables, below: Vec::new() };
+        let zone = self.0.lock().time_zone();
+        let mut formulas = Formulas { context, table: table.schema(), variables: &variables, zone, below: Vec::new() };
         let (partition, partition_names) = keys(&mut formulas, partition_by)?;
         let (order, order_names) = sort(&mut formulas, order_by)?;
         let define = conditions(&mut formulas, symbols)?;
