@@ -10,24 +10,21 @@ use datafusion::sql::sqlparser::ast::{
     TableAlias, TableAliasColumnDef, TableFactor, TimezoneInfo, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 
-use super::column_names;
 use super::similar::SIMILAR;
-use super::value_read;
+use super::{column_names, json_aggregates, moments_named, ordered_sets, regular_expression, row_values, value_read};
 
 /// Functions that DataFusion knows by another name: of an array it removes and replaces the first that it finds.
-const NAMES: [(&str, &str); 5] = [
+const NAMES: [(&str, &str); 6] = [
     ("ceiling", "ceil"),
     ("sign", "signum"),
     ("every", "bool_and"),
+    ("variance", "var_samp"),
     ("array_remove", "array_remove_all"),
     ("array_replace", "array_replace_all"),
 ];
 
 /// The function of rows that may stand in a SELECT list, and names its own column in FROM.
 const SERIES: &str = "generate_series";
-
-/// What parts the pieces of a text that a pattern splits: no text has it.
-const SPLIT: &str = "\u{1}";
 
 /// An expression whose parts are rewritten already.
 pub(super) fn rewrite(expr: &mut Expr) {
@@ -40,6 +37,10 @@ pub(super) fn rewrite(expr: &mut Expr) {
             in_parentheses(binary(of.as_ref().clone(), op, pattern))
         }
         Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr: of, data_type, .. } => match text_of(data_type) {
+            _ if moments_named::rewritten_cast(of, data_type).is_some() => match moments_named::rewritten_cast(of, data_type) {
+                Some(written) => written,
+                None => return,
+            },
             Some(Some(n)) => call("left", [cast(of.as_ref().clone(), DataType::Text), number(&n.to_string())]),
             Some(None) => cast(of.as_ref().clone(), DataType::Text),
             None => return,
@@ -61,11 +62,32 @@ pub(super) fn rewrite(expr: &mut Expr) {
         }
         Expr::Function(function) => match of_function(function) {
             Some(written) => written,
+            None => return regular_expression::of_function(function),
+        },
+        Expr::UnaryOp { op, expr: of } => match unary(op, of) {
+            Some(written) => written,
             None => return,
         },
-        _ => return,
+        Expr::BinaryOp { left, op: BinaryOperator::PGStartsWith, right } => {
+            call("starts_with", [left.as_ref().clone(), right.as_ref().clone()])
+        }
+        other => match row_values::rewritten(other).or_else(|| moments_named::rewritten(other)) {
+            Some(written) => written,
+            None => return regular_expression::of_operator(other),
+        },
     };
     *expr = written;
+}
+
+/// `@ x`, `|/ x`, `||/ x` and `~ x`.
+fn unary(op: &UnaryOperator, of: &Expr) -> Option<Expr> {
+    Some(match op {
+        UnaryOperator::PGAbs => call("abs", [of.clone()]),
+        UnaryOperator::PGSquareRoot => call("sqrt", [of.clone()]),
+        UnaryOperator::PGCubeRoot => call("cbrt", [of.clone()]),
+        UnaryOperator::BitwiseNot => in_parentheses(binary(in_parentheses(of.clone()), BinaryOperator::PGBitwiseXor, number("-1"))),
+        _ => return None,
+    })
 }
 
 fn of_function(function: &mut Function) -> Option<Expr> {
@@ -74,8 +96,19 @@ fn of_function(function: &mut Function) -> Option<Expr> {
         function.name = ObjectName::from(vec![Ident::new(*known)]);
         return None;
     }
-    if name == "make_interval" {
-        return make_interval(function);
+    match name.as_str() {
+        "make_interval" => return make_interval(function),
+        "array_agg" | "string_agg" => {
+            json_aggregates::order_distinct(function);
+            return None;
+        }
+        _ => {}
+    }
+    if let Some(written) = json_aggregates::rewritten(&name, function).or_else(|| ordered_sets::rewritten(&name, function)) {
+        return Some(written);
+    }
+    if matches!(function.args, FunctionArguments::None) {
+        return moments_named::without_parentheses(&name);
     }
     let mut arguments = arguments(function)?;
     if let ("make_timestamp" | "make_timestamptz", [year, month, day, hours, minutes, seconds]) = (name.as_str(), arguments.as_slice()) {
@@ -100,16 +133,28 @@ fn of_function(function: &mut Function) -> Option<Expr> {
         ("mod", Some(left), Some(right), None, None) => {
             Some(in_parentheses(binary(in_parentheses(left), BinaryOperator::Modulo, in_parentheses(right))))
         }
-        ("div", Some(left), Some(right), None, None) => {
-            Some(call("trunc", [binary(cast(left, DataType::DoublePrecision), BinaryOperator::Divide, in_parentheses(right))]))
+        // Of an array without elements there is none.
+        ("array_length", Some(of), Some(dimension), None, None) => {
+            Some(call("nullif", [call("array_length", [of, dimension]), number("0")]))
+        }
+        ("array_to_json", Some(of), None, None, None) => Some(call("to_json", [of])),
+        ("clock_timestamp", None, None, None, None) => Some(call("now", [])),
+        ("generate_subscripts", Some(of), Some(dimension), None, None) => {
+            Some(call("generate_series", [number("1"), call("array_length", [of, dimension])]))
+        }
+        ("json_extract_path" | "jsonb_extract_path", Some(of), Some(_), _, _) => path(function, of, BinaryOperator::HashArrow),
+        ("json_extract_path_text" | "jsonb_extract_path_text", Some(of), Some(_), _, _) => {
+            path(function, of, BinaryOperator::HashLongArrow)
         }
         ("date", Some(of), None, None, None) => Some(cast(of, DataType::Date)),
-        ("regexp_split_to_array", Some(of), Some(pattern), None, None) => {
-            let parted = call("regexp_replace", [of, pattern, text(SPLIT), text("g")]);
-            Some(call("string_to_array", [parted, text(SPLIT)]))
-        }
         _ => None,
     }
+}
+
+/// `json_extract_path(j, 'a', 'b')` is `j #> ARRAY['a', 'b']`.
+fn path(function: &Function, of: Expr, op: BinaryOperator) -> Option<Expr> {
+    let steps = arguments(function)?.into_iter().skip(1);
+    Some(in_parentheses(binary(of, op, call("make_array", steps))))
 }
 
 /// `make_interval(hours => 3)`: the sum of its parts, which may be named.
@@ -143,7 +188,7 @@ fn times(number: Expr, unit: &str) -> Expr {
     binary(in_parentheses(number), BinaryOperator::Multiply, interval(unit))
 }
 
-fn interval(text_of: &str) -> Expr {
+pub(super) fn interval(text_of: &str) -> Expr {
     Expr::Interval(Interval {
         value: Box::new(text(text_of)),
         leading_field: None,
@@ -213,15 +258,15 @@ pub(super) fn call(name: &str, arguments: impl IntoIterator<Item = Expr>) -> Exp
     })
 }
 
-fn cast(expr: Expr, data_type: DataType) -> Expr {
+pub(super) fn cast(expr: Expr, data_type: DataType) -> Expr {
     Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
 }
 
-fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
+pub(super) fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
     Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }
 }
 
-fn in_parentheses(expr: Expr) -> Expr {
+pub(super) fn in_parentheses(expr: Expr) -> Expr {
     Expr::Nested(Box::new(expr))
 }
 
@@ -229,7 +274,7 @@ pub(super) fn text(text: &str) -> Expr {
     Expr::Value(Value::SingleQuotedString(text.to_owned()).with_empty_span())
 }
 
-fn number(number: &str) -> Expr {
+pub(super) fn number(number: &str) -> Expr {
     Expr::Value(Value::Number(number.to_owned(), false).with_empty_span())
 }
 
