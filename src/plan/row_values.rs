@@ -1,7 +1,8 @@
 //! Rows that are compared, `(a, b) = (c, d)`, as in Postgres: column by column, where NULL is not known, and IN of rows, also of those of a subquery.
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Ident, Query, SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, Value,
+    BinaryOperator, Expr, Ident, Query, SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, UnaryOperator,
+    Value,
 };
 
 use super::parse::bare_select::query_of;
@@ -54,7 +55,7 @@ fn row(expr: &Expr) -> Option<&[Expr]> {
 
 fn not_if(negated: bool, condition: Expr) -> Expr {
     let condition = in_parentheses(condition);
-    if negated { Expr::UnaryOp { op: datafusion::sql::sqlparser::ast::UnaryOperator::Not, expr: Box::new(condition) } } else { condition }
+    if negated { Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(condition) } } else { condition }
 }
 
 /// Conditions side by side, halved as long as there are several: a long chain would be deep.

@@ -28,7 +28,7 @@ const SERIES: &str = "generate_series";
 
 /// An expression whose parts are rewritten already.
 pub(super) fn rewrite(expr: &mut Expr) {
-    let written = match expr {
+    let written = match &mut *expr {
         Expr::AtTimeZone { timestamp, time_zone } => call("timezone", [time_zone.as_ref().clone(), timestamp.as_ref().clone()]),
         Expr::SimilarTo { negated, expr: of, pattern, escape_char } => {
             let escape = escape_char.clone().map(Expr::Value);
@@ -118,6 +118,14 @@ fn of_function(function: &mut Function) -> Option<Expr> {
         let zoned = name == "make_timestamptz";
         let zone = if zoned { TimezoneInfo::WithTimeZone } else { TimezoneInfo::None };
         return Some(cast(time, DataType::Timestamp(None, zone)));
+    }
+    if matches!(name.as_str(), "num_nulls" | "num_nonnulls") {
+        let one = |of: Expr| {
+            let of = Box::new(in_parentheses(of));
+            let known = if name == "num_nulls" { Expr::IsNull(of) } else { Expr::IsNotNull(of) };
+            cast(in_parentheses(known), DataType::Integer(None))
+        };
+        return arguments.into_iter().map(one).reduce(|sum, one| binary(sum, BinaryOperator::Plus, one)).map(in_parentheses);
     }
     let mut next = || if arguments.is_empty() { None } else { Some(arguments.remove(0)) };
     match (name.as_str(), next(), next(), next(), next()) {

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, AsArray, Int32Array};
+use datafusion::arrow::array::{Array, AsArray, Int32Array, Scalar};
 use datafusion::arrow::compute::kernels::cmp;
 use datafusion::arrow::compute::{cast, sum};
-use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type};
+use datafusion::arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type};
 use datafusion::common::{exec_err, plan_err};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
@@ -67,10 +67,10 @@ impl ScalarUDFImpl for WidthBucket {
                         return Ok(None);
                     }
                     // The thresholds are sorted: those that are not above the value lie before it.
-                    let value = datafusion::arrow::array::Scalar::new(x.slice(row, 1));
+                    let value = Scalar::new(x.slice(row, 1));
                     let below = cmp::lt_eq(&lists.value(row), &value)?;
                     let below = cast(&below, &DataType::Int32)?;
-                    Ok(Some(sum(below.as_primitive::<datafusion::arrow::datatypes::Int32Type>()).unwrap_or_default()))
+                    Ok(Some(sum(below.as_primitive::<Int32Type>()).unwrap_or_default()))
                 };
                 (0..args.number_rows).map(one).collect::<Result<_>>()?
             }
