@@ -119,6 +119,14 @@ fn of_function(function: &mut Function) -> Option<Expr> {
         let zone = if zoned { TimezoneInfo::WithTimeZone } else { TimezoneInfo::None };
         return Some(cast(time, DataType::Timestamp(None, zone)));
     }
+    // A time by the clocks of a zone.
+    if let ("make_timestamptz", [parts @ .., zone]) = (name.as_str(), arguments.as_slice())
+        && parts.len() == 6
+    {
+        let mut time = call("make_timestamp", parts.iter().cloned());
+        rewrite(&mut time);
+        return Some(call("timezone", [zone.clone(), time]));
+    }
     if matches!(name.as_str(), "num_nulls" | "num_nonnulls") {
         let one = |of: Expr| {
             let of = Box::new(in_parentheses(of));
@@ -143,7 +151,8 @@ fn of_function(function: &mut Function) -> Option<Expr> {
         }
         // Of an array without elements there is none.
         ("array_length", Some(of), Some(dimension), None, None) => {
-            Some(call("nullif", [call("array_length", [of, dimension]), number("0")]))
+            let length = cast(call("array_length", [of, dimension]), DataType::BigInt(None));
+            Some(call("nullif", [length, number("0")]))
         }
         ("array_to_json", Some(of), None, None, None) => Some(call("to_json", [of])),
         ("clock_timestamp", None, None, None, None) => Some(call("now", [])),

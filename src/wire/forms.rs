@@ -34,12 +34,16 @@ fn rows_of_json(function: &str) -> Option<(&'static str, &'static str)> {
     ROWS_OF_JSON.iter().find(|(name, ..)| *name == of).map(|(_, list, column)| (*list, *column))
 }
 
-/// Functions that give rows of a text, each with the one that gives a list.
-const ROWS_OF_TEXT: [(&str, &str); 3] =
-    [("regexp_matches", "regexp_all_matches"), ("regexp_split_to_table", "regexp_split_to_array"), ("string_to_table", "string_to_array")];
+/// Functions that give rows, each with the one that gives a list.
+const ROWS_OF_LISTS: [(&str, &str); 4] = [
+    ("generate_subscripts", "generate_subscripts"),
+    ("regexp_matches", "regexp_all_matches"),
+    ("regexp_split_to_table", "regexp_split_to_array"),
+    ("string_to_table", "string_to_array"),
+];
 
-fn rows_of_text(function: &str) -> Option<&'static str> {
-    ROWS_OF_TEXT.iter().find(|(name, _)| *name == function).map(|(_, list)| *list)
+fn rows_of_list(function: &str) -> Option<&'static str> {
+    ROWS_OF_LISTS.iter().find(|(name, _)| *name == function).map(|(_, list)| *list)
 }
 
 /// Expressions and relations of any query.
@@ -144,8 +148,8 @@ impl VisitorMut for Forms {
                     *expr = call("unnest", expr.clone());
                 }
             }
-            Expr::Function(function) if last(&function.name).is_some_and(|name| rows_of_text(&name).is_some()) => {
-                if let Some(list) = last(&function.name).as_deref().and_then(rows_of_text) {
+            Expr::Function(function) if last(&function.name).is_some_and(|name| rows_of_list(&name).is_some()) => {
+                if let Some(list) = last(&function.name).as_deref().and_then(rows_of_list) {
                     function.name = ObjectName::from(vec![Ident::new(list)]);
                     *expr = call("unnest", expr.clone());
                 }
@@ -188,9 +192,9 @@ impl VisitorMut for Forms {
                 let alias = alias.or_else(|| Some(named_column("generate_series", "generate_series")));
                 *relation = unnest(vec![calls("generate_series", exprs)], alias);
             }
-            of_text if rows_of_text(of_text).is_some() => {
-                if let Some(list) = rows_of_text(of_text) {
-                    *relation = unnest(vec![calls(list, exprs)], alias.or_else(|| Some(named_column(of_text, of_text))));
+            listed if rows_of_list(listed).is_some() => {
+                if let Some(list) = rows_of_list(listed) {
+                    *relation = unnest(vec![calls(list, exprs)], alias.or_else(|| Some(named_column(listed, listed))));
                 }
             }
             of_json => {
