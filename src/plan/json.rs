@@ -15,10 +15,9 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::functions::core::expr_fn::get_field;
 use datafusion::functions_nested::expr_fn::array_element;
 use datafusion::logical_expr::expr::Placeholder;
-use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprSchemable, GetFieldAccess, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility, cast, lit,
+    ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, cast, lit,
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 use serde_json::Value;
@@ -158,19 +157,6 @@ impl ExprPlanner for JsonOperators {
             None => what.call(vec![left, known(right)]),
         };
         Ok(PlannerResult::Planned(planned))
-    }
-
-    /// `j['a'][0]`
-    fn plan_field_access(&self, expr: RawFieldAccessExpr, schema: &DFSchema) -> Result<PlannerResult<RawFieldAccessExpr>> {
-        if !is_json(&expr.expr, schema) {
-            return Ok(PlannerResult::Original(expr));
-        }
-        let key = match expr.field_access {
-            GetFieldAccess::NamedStructField { name } => lit(name),
-            GetFieldAccess::ListIndex { key } => *key,
-            field_access => return Ok(PlannerResult::Original(RawFieldAccessExpr { field_access, expr: expr.expr })),
-        };
-        Ok(PlannerResult::Planned(What::Member.call(vec![expr.expr, key])))
     }
 }
 

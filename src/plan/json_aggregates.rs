@@ -2,12 +2,12 @@
 //! list is made JSON.
 
 use datafusion::sql::sqlparser::ast::{
-    CastKind, DataType, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Ident,
-    ObjectName, OrderByExpr, OrderByOptions,
+    BinaryOperator, CastKind, DataType, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
+    ObjectName,
 };
 
 use super::json_build::{LISTS, MEMBERS};
-use super::syntax::{call, text};
+use super::syntax::{binary, call, in_parentheses, text};
 
 /// The call in place of an aggregate of JSON; None for another function.
 pub(super) fn rewritten(name: &str, function: &Function) -> Option<Expr> {
@@ -31,12 +31,14 @@ pub(super) fn rewritten(name: &str, function: &Function) -> Option<Expr> {
             _ => None,
         })
         .collect();
-    let distinct = arguments.duplicate_treatment == Some(DuplicateTreatment::Distinct);
+    let distinct_values = arguments.duplicate_treatment == Some(DuplicateTreatment::Distinct);
     let argument = match (values?.as_slice(), whole == list || whole == list_b) {
-        // What is different is so before it is JSON, and is told apart by what it is sorted by.
-        ([value], true) if distinct => {
-            let gathered = sorted(function, value)?;
-            return Some(call(of_value, [gathered]));
+        // What is different is so before it is JSON.
+        ([_], true) if distinct_values && arguments.clauses.is_empty() => return Some(call(of_value, [sorted(function.clone())])),
+        ([_], true) if distinct_values => {
+            let mut gathered = function.clone();
+            gathered.name = ObjectName::from(vec![Ident::new("array_agg")]);
+            return Some(call(of_value, [Expr::Function(gathered)]));
         }
         ([value], true) => call(of_value, [value.clone()]),
         ([key, value], false) => call("named_struct", [text("name"), as_text(key), text("value"), call(of_value, [value.clone()])]),
@@ -46,31 +48,35 @@ pub(super) fn rewritten(name: &str, function: &Function) -> Option<Expr> {
     Some(call(whole, [Expr::Function(gathered)]))
 }
 
-/// `array_agg(DISTINCT x)`, whose values Postgres gives in their order.
-fn sorted(function: &Function, value: &Expr) -> Option<Expr> {
-    let mut gathered = function.clone();
+/// `array_agg(DISTINCT x)` and `string_agg(DISTINCT x, ',')`, whose values Postgres gives in their order, if no other is asked for; None for other calls.
+pub(super) fn distinct(name: &str, function: &Function) -> Option<Expr> {
+    let FunctionArguments::List(arguments) = &function.args else { return None };
+    if arguments.duplicate_treatment != Some(DuplicateTreatment::Distinct) || !arguments.clauses.is_empty() || function.over.is_some() {
+        return None;
+    }
+    match (name, arguments.args.as_slice()) {
+        ("array_agg", [FunctionArg::Unnamed(FunctionArgExpr::Expr(_))]) => Some(sorted(function.clone())),
+        ("string_agg", [FunctionArg::Unnamed(FunctionArgExpr::Expr(value)), FunctionArg::Unnamed(FunctionArgExpr::Expr(between))]) => {
+            let mut gathered = function.clone();
+            // Of NULLs no text is made.
+            let known = Expr::IsNotNull(Box::new(in_parentheses(value.clone())));
+            gathered.filter = Some(Box::new(match gathered.filter.take() {
+                Some(filter) => binary(in_parentheses(*filter), BinaryOperator::And, known),
+                None => known,
+            }));
+            if let FunctionArguments::List(list) = &mut gathered.args {
+                list.args.truncate(1);
+            }
+            Some(call("array_to_string", [sorted(gathered), between.clone()]))
+        }
+        _ => None,
+    }
+}
+
+/// The values that an aggregate gathers, sorted when they are all there.
+fn sorted(mut gathered: Function) -> Expr {
     gathered.name = ObjectName::from(vec![Ident::new("array_agg")]);
-    order(&mut gathered, value)?;
-    Some(Expr::Function(gathered))
-}
-
-/// Sorts the different values of an aggregate that does not say how, as Postgres does to find them.
-pub(super) fn order_distinct(function: &mut Function) {
-    let FunctionArguments::List(arguments) = &function.args else { return };
-    let distinct = arguments.duplicate_treatment == Some(DuplicateTreatment::Distinct);
-    if let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(value))) = arguments.args.first().filter(|_| distinct) {
-        let value = value.clone();
-        order(function, &value);
-    }
-}
-
-fn order(function: &mut Function, value: &Expr) -> Option<()> {
-    let FunctionArguments::List(arguments) = &mut function.args else { return None };
-    if !arguments.clauses.iter().any(|clause| matches!(clause, FunctionArgumentClause::OrderBy(_))) {
-        let by = OrderByExpr { expr: value.clone(), options: OrderByOptions { asc: None, nulls_first: None }, with_fill: None };
-        arguments.clauses.push(FunctionArgumentClause::OrderBy(vec![by]));
-    }
-    Some(())
+    call("array_sort", [Expr::Function(gathered), text("ASC"), text("NULLS LAST")])
 }
 
 fn as_text(expr: &Expr) -> Expr {

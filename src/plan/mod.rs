@@ -16,6 +16,7 @@ pub mod column_type;
 mod common_expressions;
 mod decimal_places;
 mod div;
+mod duration_part;
 pub mod event_time;
 pub mod figure;
 mod flag_text;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Float64Array, UInt32Array};
 use datafusion::arrow::compute::{cast, take};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
 use datafusion::common::{ScalarValue, exec_err, plan_err};
@@ -19,6 +19,7 @@ use super::syntax::{binary, call, in_parentheses};
 use crate::error::Error;
 
 const PICK: &str = "percentile_of_sorted";
+const BETWEEN: &str = "percentile_between_sorted";
 const MOST: &str = "mode_of_sorted";
 
 /// The call in place of one of these aggregates; None for another function.
@@ -50,6 +51,8 @@ pub(super) fn rewritten(name: &str, function: &Function) -> Option<Expr> {
                 Some(call("make_array", each))
             }
             None if name == "percentile_disc" => Some(call(PICK, [sorted(function), (*fraction).clone()])),
+            // DataFusion's own has no more than six digits of where it looks.
+            None if function.over.is_none() => Some(call(BETWEEN, [sorted(function), (*fraction).clone()])),
             None => None,
         },
         _ => None,
@@ -97,8 +100,8 @@ fn sorted(function: &Function) -> Expr {
 }
 
 /// The functions.
-pub(super) fn functions() -> [Arc<ScalarUDF>; 2] {
-    [(PICK, 2), (MOST, 1)].map(|(name, n)| {
+pub(super) fn functions() -> [Arc<ScalarUDF>; 3] {
+    [(PICK, 2), (BETWEEN, 2), (MOST, 1)].map(|(name, n)| {
         let signature = Signature::new(TypeSignature::Any(n), Volatility::Immutable);
         Arc::new(ScalarUDF::new_from_impl(Picked { name, signature }))
     })
@@ -121,12 +124,18 @@ impl ScalarUDFImpl for Picked {
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
         match types.first() {
+            Some(DataType::List(item)) if self.name == BETWEEN && item.data_type().is_numeric() => Ok(DataType::Float64),
+            Some(DataType::List(_)) if self.name == BETWEEN => plan_err!("percentile_cont takes numbers"),
             Some(DataType::List(item)) => Ok(item.data_type().clone()),
             _ => plan_err!("{} takes a list", self.name),
         }
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        if self.name == BETWEEN {
+            let types: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+            return Ok(Arc::new(Field::new(self.name, self.return_type(&types)?, true)));
+        }
         match args.arg_fields.first().map(|field| field.data_type()) {
             Some(DataType::List(item)) => {
                 Ok(Arc::new(Field::new(self.name, item.data_type().clone(), true).with_metadata(item.metadata().clone())))
@@ -142,16 +151,31 @@ impl ScalarUDFImpl for Picked {
             return exec_err!("{} takes a list", self.name);
         };
         let fractions = arrays.get(1).map(|fractions| cast(fractions, &DataType::Float64)).transpose()?;
+        if self.name == BETWEEN {
+            let numbers = cast(lists.values(), &DataType::Float64)?;
+            let numbers = numbers.as_primitive::<Float64Type>();
+            let between = |row: usize| -> Result<Option<f64>> {
+                let Some(fraction) = fractions.as_ref().filter(|of| of.is_valid(row)) else { return Ok(None) };
+                let fraction = checked(fraction.as_primitive::<Float64Type>().value(row))?;
+                let n_values = usize::try_from(lists.value_length(row)).unwrap_or_default();
+                if lists.is_null(row) || n_values == 0 {
+                    return Ok(None);
+                }
+                let begin = lists.value_offsets().get(row).and_then(|begin| usize::try_from(*begin).ok()).unwrap_or_default();
+                let place = fraction * (n_values - 1) as f64;
+                let (low, high) = (numbers.value(begin + place.floor() as usize), numbers.value(begin + place.ceil() as usize));
+                Ok(Some(if place.floor() == place.ceil() { low } else { low + (place - place.floor()) * (high - low) }))
+            };
+            let found = (0..n_rows).map(between).collect::<Result<Float64Array>>()?;
+            return Ok(ColumnarValue::Array(Arc::new(found)));
+        }
         let one = |row: usize| -> Result<Option<u32>> {
             let fraction = match &fractions {
                 Some(fractions) if fractions.is_null(row) => return Ok(None),
                 Some(fractions) => Some(fractions.as_primitive::<Float64Type>().value(row)),
                 None => None,
             };
-            if let Some(fraction) = fraction.filter(|fraction| !(0.0..=1.0).contains(fraction)) {
-                let message = format!("percentile value {fraction} is not between 0 and 1");
-                return Err(Error::Encode { code: "22003", message }.into());
-            }
+            let fraction = fraction.map(checked).transpose()?;
             if lists.is_null(row) || lists.value_length(row) == 0 {
                 return Ok(None);
             }
@@ -165,6 +189,13 @@ impl ScalarUDFImpl for Picked {
         let places = (0..n_rows).map(one).collect::<Result<UInt32Array>>()?;
         Ok(ColumnarValue::Array(take(lists.values(), &places, None)?))
     }
+}
+
+fn checked(fraction: f64) -> Result<f64> {
+    if (0.0..=1.0).contains(&fraction) {
+        return Ok(fraction);
+    }
+    Err(Error::Encode { code: "22003", message: format!("percentile value {fraction} is not between 0 and 1") }.into())
 }
 
 /// The place of the value that is there most often, of several the first; the values are sorted.

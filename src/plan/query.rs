@@ -38,9 +38,9 @@ use super::window::AssignWindow;
 use super::window_function::WindowPlanner;
 use super::zone_visits::VisitsPlanner;
 use super::{
-    age, any_all, asof, bytes, casts, changelog, common_expressions, div, event_time, format, infer, interval, join, json_build, json_edit,
-    justify, length, logarithms, max_by, membership, number_template, ordered_sets, over, pixels, previous, regular_expression, rewrite,
-    round, series, similar, sum, system_time, time_zone, topn_updating, unnest, width_bucket,
+    age, any_all, asof, bytes, casts, changelog, common_expressions, div, duration_part, event_time, format, infer, interval, join,
+    json_build, json_edit, justify, length, logarithms, max_by, membership, number_template, ordered_sets, over, pixels, previous,
+    regular_expression, rewrite, round, series, similar, sum, system_time, time_zone, topn_updating, unnest, width_bucket,
 };
 use crate::error::Error;
 
@@ -97,6 +97,7 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>)
         .chain(any_all::functions())
         .chain(bytes::functions())
         .chain(div::functions())
+        .chain(duration_part::functions())
         .chain(justify::functions())
         .chain(number_template::functions())
         .chain(ordered_sets::functions())

@@ -98,10 +98,7 @@ fn of_function(function: &mut Function) -> Option<Expr> {
     }
     match name.as_str() {
         "make_interval" => return make_interval(function),
-        "array_agg" | "string_agg" => {
-            json_aggregates::order_distinct(function);
-            return None;
-        }
+        "array_agg" | "string_agg" => return json_aggregates::distinct(&name, function),
         _ => {}
     }
     if let Some(written) = json_aggregates::rewritten(&name, function).or_else(|| ordered_sets::rewritten(&name, function)) {
@@ -163,9 +160,15 @@ fn of_function(function: &mut Function) -> Option<Expr> {
         ("json_extract_path_text" | "jsonb_extract_path_text", Some(of), Some(_), _, _) => {
             path(function, of, BinaryOperator::HashLongArrow)
         }
+        // DataFusion's pads by another name.
+        ("encode", Some(of), Some(format), None, None) if is_text(&format, "base64") => Some(call("encode", [of, text("base64pad")])),
         ("date", Some(of), None, None, None) => Some(cast(of, DataType::Date)),
         _ => None,
     }
+}
+
+fn is_text(expr: &Expr, word: &str) -> bool {
+    matches!(expr, Expr::Value(value) if matches!(&value.value, Value::SingleQuotedString(text) if text.eq_ignore_ascii_case(word)))
 }
 
 /// `json_extract_path(j, 'a', 'b')` is `j #> ARRAY['a', 'b']`.

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    self, CastKind, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, SelectItem, TableAlias, TableFactor, Value,
-    VisitorMut,
+    self, CastKind, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, SelectItem, TableAlias, TableFactor,
+    Value, VisitorMut,
 };
 
 use super::functions::{ACL_ITEMS, REGTYPES_TEXT};
@@ -17,6 +17,7 @@ use super::server::XID_AGE;
 use super::typed::{JSON, JSONB, JSONBS, JSONS, UUID, UUIDS};
 use crate::error::Error;
 use crate::plan::parse::bare_select::query_of;
+use crate::plan::parse::parse_query;
 
 /// Functions that give rows of one JSON value, each with the one that gives a list, and how the column is called in FROM.
 const ROWS_OF_JSON: [(&str, &str, &str); 5] = [
@@ -199,6 +200,11 @@ impl VisitorMut for Forms {
             }
             of_json => {
                 if let Some((list, "")) = rows_of_json(of_json) {
+                    if let Some(query) = pairs(list, &exprs) {
+                        let named = alias.or(Some(TableAlias { explicit: true, name: Ident::new(of_json), columns: Vec::new(), at: None }));
+                        *relation = TableFactor::Derived { lateral: false, subquery: query, alias: named, sample: None };
+                        return ControlFlow::Continue(());
+                    }
                     let array_exprs = vec![calls(list, exprs)];
                     let named = Some(TableAlias { explicit: true, name: Ident::new(of_json), columns: Vec::new(), at: None });
                     let alias = alias.or(named);
@@ -216,6 +222,21 @@ impl VisitorMut for Forms {
 fn named_column(table: &str, column: &str) -> TableAlias {
     let columns = vec![ast::TableAliasColumnDef { name: Ident::new(column), data_type: None }];
     TableAlias { explicit: true, name: Ident::new(table), columns, at: None }
+}
+
+/// The names and values of a constant as a query; of a column they are unnested where it stands.
+fn pairs(list: &str, exprs: &[Expr]) -> Option<Box<Query>> {
+    let [of] = exprs else { return None };
+    let column = |e: &Expr| {
+        if matches!(e, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    if ast::visit_expressions(of, column).is_break() {
+        return None;
+    }
+    let sql = format!(
+        "SELECT get_field(pair, 'key') AS \"key\", get_field(pair, 'value') AS \"value\" FROM (SELECT unnest({list}({of})) AS pair) AS pairs"
+    );
+    parse_query(&sql).ok().map(|query| query.query)
 }
 
 /// The column of `AS i` is i too.
@@ -297,7 +318,6 @@ mod tests {
     use datafusion::sql::sqlparser::ast::VisitMut;
 
     use super::*;
-    use crate::plan::parse::parse_query;
 
     #[test]
     fn forms_of_postgres_become_those_of_datafusion() {

@@ -46,7 +46,6 @@ const ANSWERS: &[(&str, &[&str])] = &[
         r#"SELECT jsonb_pretty('[{"f1":1,"f2":[]}, {}]')"#,
         &["[", "    {", r#"        "f1": 1,"#, r#"        "f2": ["#, "        ]", "    },", "    {", "    }", "]"],
     ),
-    ("SELECT j['a'], j['b'][2]['c'], j->'b'->-1 FROM t WHERE id = 1", &[r#"1|"x"|{"c": "x"}"#]),
     // members
     (r#"SELECT * FROM jsonb_each('{"a":"foo", "b":1}')"#, &[r#"a|"foo""#, "b|1"]),
     (r#"SELECT key, value FROM json_each_text('{"a":"foo", "b":null}') ORDER BY key"#, &["a|foo", "b|NULL"]),
