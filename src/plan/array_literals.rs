@@ -47,6 +47,7 @@ impl ExprPlanner for ArrayLiterals {
         let (left, right) = match (list_of(&left, schema), list_of(&right, schema)) {
             (Some(list), None) if is_text(&right) => (left, cast(right, list)),
             (None, Some(list)) if is_text(&left) => (cast(left, list), right),
+            (Some(_), Some(_)) if op == BinaryOperator::PGOverlap => (left, right),
             _ => return Ok(PlannerResult::Original(RawBinaryExpr { op, left, right })),
         };
         Ok(match op {

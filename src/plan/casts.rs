@@ -9,9 +9,10 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::compute::cast as cast_array;
 use datafusion::arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, Float64Type, IntervalUnit};
+use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DFSchema, ScalarValue, internal_err, plan_err};
 use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::expr::Cast;
+use datafusion::logical_expr::expr::{Cast, ScalarFunction};
 use datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, ExprSchemable, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
     Volatility, lit,
@@ -82,6 +83,18 @@ fn is_numeric(expr: &Expr, schema: &DFSchema) -> Option<bool> {
             Ok(of) if of.is_decimal() => Some(true),
             _ => Some(false),
         },
+    }
+}
+
+/// Whether a call rounds a float8 that is one in Postgres too, to a whole number.
+pub(super) fn rounds_float(call: &ScalarFunction, schema: &DFSchema) -> bool {
+    match call.args.as_slice() {
+        [of] if call.func.name() == "round" => {
+            // The mean of whole numbers is a numeric there; of floats nothing is known here.
+            let mean = of.exists(|e| Ok(matches!(e, Expr::Column(column) if column.name.starts_with("avg(")))).unwrap_or(true);
+            !mean && of.get_type(schema).is_ok_and(|of| of.is_floating()) && is_numeric(of, schema) == Some(false)
+        }
+        _ => false,
     }
 }
 

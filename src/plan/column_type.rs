@@ -16,7 +16,8 @@ const NUMERIC: (u8, i8) = (38, 10);
 pub fn text_type(name: &SqlType) -> Option<TextType> {
     match name {
         SqlType::Uuid => Some(TextType::Uuid),
-        SqlType::JSON | SqlType::JSONB => Some(TextType::Json),
+        SqlType::JSONB => Some(TextType::Json),
+        SqlType::JSON => Some(TextType::JsonText),
         _ => None,
     }
 }
@@ -63,7 +64,7 @@ pub fn column_type(name: &SqlType) -> Result<(DataType, Option<usize>)> {
         SqlType::Custom(name, _) => Err(Error::NotFound { kind: "type", name: name.to_string() }),
         other => Err(Error::unsupported(
             format!("a column of type {}", other.to_string().to_lowercase()),
-            "The types are bool, int2, int4, int8, float4, float8, numeric, text, varchar, bytea, date, time, timestamp, timestamptz, uuid, jsonb and arrays of them.",
+            "The types are bool, int2, int4, int8, float4, float8, numeric, text, varchar, bytea, date, time, timestamp, timestamptz, uuid, jsonb, json and arrays of them.",
         )),
     }
 }

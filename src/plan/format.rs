@@ -130,11 +130,24 @@ fn formatted(format: &str, values: &[Option<String>]) -> Result<String> {
     Ok(out)
 }
 
+/// The words of SQL that are names only in quotes.
+const WORDS: &str = "all analyse analyze and any array as asc asymmetric authorization between bigint binary bit boolean both case cast char \
+    character check coalesce collate collation column concurrently constraint create cross current_catalog current_date \
+    current_role current_schema current_time current_timestamp current_user dec decimal default deferrable desc distinct do \
+    else end except exists extract false fetch float for foreign freeze from full grant greatest group grouping having \
+    ilike in initially inner inout int integer intersect interval into is isnull join lateral leading least left like limit \
+    localtime localtimestamp national natural nchar none normalize not notnull null nullif numeric offset on only or order \
+    out outer overlaps overlay placing position precision primary real references returning right row select session_user \
+    setof similar smallint some substring symmetric table tablesample then time timestamp to trailing treat trim true union \
+    unique user using values varchar variadic verbose when where window with xmlattributes xmlconcat xmlelement xmlexists \
+    xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable";
+
 /// A name in quotes, if it needs them.
 fn identifier(name: &str) -> String {
     let plain = !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit())
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && !WORDS.split(' ').any(|word| word == name);
     if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
@@ -159,6 +172,8 @@ mod tests {
         ] {
             assert_eq!(formatted(format, &values).unwrap(), expected, "{format}");
         }
+        let words = [Some("select".to_owned()), Some("name".to_owned())];
+        assert_eq!(formatted("%I %I", &words).unwrap(), "\"select\" name");
         for format in ["%", "%q", "%5$s", "%0$s", "%4$I"] {
             assert!(formatted(format, &values).is_err(), "{format}");
         }

@@ -4,7 +4,10 @@
 
 use std::sync::{Arc, LazyLock};
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, ListBuilder, StringArray, StringBuilder};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int32Array, ListArray, ListBuilder, StringArray, StringBuilder, StructArray,
+};
+use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::compute::cast as cast_array;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
 use datafusion::common::{DFSchema, ScalarValue, internal_err};
@@ -20,7 +23,9 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 use serde_json::Value;
 
 use super::array_text::elements;
+use super::json_edit::{self, Edit};
 use super::json_text::{self, Json, Step};
+use super::json_tree::Fault;
 use super::text_type::TextType;
 use crate::error::Error;
 
@@ -48,11 +53,14 @@ enum What {
     Elements,
     ElementTexts,
     Keys,
+    /// Its members, as a list of names and values, which may be texts.
+    Members,
+    MemberTexts,
 }
 
 impl What {
     /// Each with the name of its function: that of Postgres, where there is one, or of the function behind Postgres' operator.
-    const ALL: [(What, &'static str); 13] = [
+    const ALL: [(What, &'static str); 15] = [
         (What::Member, "jsonb_object_field"),
         (What::MemberText, "jsonb_object_field_text"),
         (What::Path, "jsonb_extract_path_of"),
@@ -66,6 +74,8 @@ impl What {
         (What::Elements, "jsonb_elements"),
         (What::ElementTexts, "jsonb_elements_text"),
         (What::Keys, "jsonb_keys"),
+        (What::Members, "jsonb_entries"),
+        (What::MemberTexts, "jsonb_entries_text"),
     ];
 
     fn call(self, args: Vec<Expr>) -> Expr {
@@ -75,7 +85,8 @@ impl What {
 
     fn n_arguments(self) -> usize {
         match self {
-            What::TypeOf | What::Length | What::Elements | What::ElementTexts | What::Keys => 1,
+            What::TypeOf | What::Length => 1,
+            what if what.gives().is_nested() => 1,
             _ => 2,
         }
     }
@@ -86,6 +97,11 @@ impl What {
             What::Has | What::HasAll | What::HasAny | What::Contains => DataType::Boolean,
             What::Length => DataType::Int32,
             What::Elements | What::ElementTexts | What::Keys => DataType::new_list(DataType::Utf8, true),
+            What::Members | What::MemberTexts => {
+                let metadata = if self == What::Members { TextType::Json.metadata() } else { Default::default() };
+                let value = Field::new("value", DataType::Utf8, true).with_metadata(metadata);
+                DataType::new_list(DataType::Struct(vec![Field::new("key", DataType::Utf8, true), value].into()), true)
+            }
         }
     }
 }
@@ -112,7 +128,8 @@ pub(super) struct JsonOperators;
 impl ExprPlanner for JsonOperators {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         let RawBinaryExpr { op, left, right } = expr;
-        let is_json = |e: &Expr| e.to_field(schema).is_ok_and(|(_, field)| TextType::of_field(&field) == Some(TextType::Json));
+        let is_json = |e: &Expr| is_json(e, schema);
+        let is_value = |e: &Expr| is_json(e) || matches!(e, Expr::Literal(ScalarValue::Utf8(_), _));
         let what = match &op {
             BinaryOperator::Arrow => What::Member,
             BinaryOperator::LongArrow => What::MemberText,
@@ -124,8 +141,15 @@ impl ExprPlanner for JsonOperators {
             // Of arrays they are DataFusion's.
             BinaryOperator::AtArrow if is_json(&left) || is_json(&right) => What::Contains,
             BinaryOperator::ArrowAt if is_json(&left) || is_json(&right) => {
-                return Ok(PlannerResult::Planned(What::Contains.call(vec![right, left])));
+                // As it is written, as another column may be the same the other way round.
+                let name = format!("{left} <@ {right}");
+                return Ok(PlannerResult::Planned(What::Contains.call(vec![right, left]).alias(name)));
             }
+            BinaryOperator::StringConcat if is_value(&left) && is_value(&right) && (is_json(&left) || is_json(&right)) => {
+                return Ok(edited(Edit::Concat, left, right));
+            }
+            BinaryOperator::Minus if is_json(&left) => return Ok(edited(Edit::Delete, left, right)),
+            BinaryOperator::HashMinus => return Ok(edited(Edit::DeletePath, left, right)),
             _ => return Ok(PlannerResult::Original(RawBinaryExpr { op, left, right })),
         };
         let planned = match field_of(what, &left, &right, schema)? {
@@ -134,6 +158,16 @@ impl ExprPlanner for JsonOperators {
         };
         Ok(PlannerResult::Planned(planned))
     }
+}
+
+fn is_json(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.to_field(schema).is_ok_and(|(_, field)| TextType::of_field(&field).is_some_and(TextType::json))
+}
+
+fn edited(edit: Edit, left: Expr, right: Expr) -> PlannerResult<RawBinaryExpr> {
+    PlannerResult::Planned(
+        json_edit::function(edit).map_or_else(|| lit(ScalarValue::Null), |function| function.call(vec![left, known(right)])),
+    )
 }
 
 /// The field of a struct, or the element of a list, that a constant names.
@@ -214,6 +248,7 @@ impl ScalarUDFImpl for OfJson {
         let values = values.as_string::<i32>();
         let found = match self.what {
             What::Elements | What::ElementTexts | What::Keys => self.lists(values, args.return_field.data_type())?,
+            What::Members | What::MemberTexts => self.members(values)?,
             _ => {
                 let Some(other) = Other::new(other.as_ref())? else { return internal_err!("{} takes a key", self.name) };
                 self.each(values, &other)?
@@ -239,7 +274,7 @@ impl OfJson {
                             None => return Ok(None),
                         }
                     }
-                    Ok(if as_text { json_text::as_text(at) } else { Some(at.to_owned()) })
+                    if as_text { plain(at) } else { Ok(Some(at.to_owned())) }
                 };
                 let found = rows().map(|row| row.map_or(Ok(None), one));
                 Arc::new(found.collect::<Result<StringArray>>()?)
@@ -272,7 +307,7 @@ impl OfJson {
                 };
                 Arc::new(rows().map(|row| row.map_or(Ok(None), one)).collect::<Result<Int32Array>>()?)
             }
-            What::Elements | What::ElementTexts | What::Keys => return internal_err!("{} gives lists", self.name),
+            _ => return internal_err!("{} gives lists", self.name),
         })
     }
 
@@ -291,9 +326,12 @@ impl OfJson {
                 (What::Keys, Json::Object(members)) => members.into_iter().for_each(|(key, _)| lists.values().append_value(key)),
                 (What::Elements, Json::Array(elements)) => elements.into_iter().for_each(|element| lists.values().append_value(element)),
                 (What::ElementTexts, Json::Array(elements)) => {
-                    elements.into_iter().for_each(|element| lists.values().append_option(json_text::as_text(element)));
+                    for element in elements {
+                        lists.values().append_option(plain(element)?);
+                    }
                 }
-                (What::Keys, _) => return Err(wrong("cannot call jsonb_object_keys on what is no object")),
+                (What::Keys, Json::Array(_)) => return Err(wrong("cannot call jsonb_object_keys on an array")),
+                (What::Keys, _) => return Err(wrong("cannot call jsonb_object_keys on a scalar")),
                 (_, _) => return Err(wrong("cannot extract elements from what is no array")),
             }
             lists.append(true);
@@ -302,8 +340,36 @@ impl OfJson {
     }
 }
 
+impl OfJson {
+    /// A list of names and values a row.
+    fn members(&self, values: &StringArray) -> Result<ArrayRef> {
+        let (mut names, mut texts) = (Vec::new(), Vec::new());
+        let mut lengths = Vec::with_capacity(values.len());
+        for text in values {
+            let before = names.len();
+            match text.map(read).transpose()? {
+                Some(Json::Object(members)) => {
+                    for (name, value) in members {
+                        texts.push(if self.what == What::MemberTexts { plain(value)? } else { Some(value.to_owned()) });
+                        names.push(name);
+                    }
+                }
+                Some(_) => return Err(wrong("cannot call jsonb_each on a non-object")),
+                None => {}
+            }
+            lengths.push(names.len() - before);
+        }
+        let DataType::List(item) = self.what.gives() else { return internal_err!("{} gives lists", self.name) };
+        let DataType::Struct(fields) = item.data_type() else { return internal_err!("{} gives pairs", self.name) };
+        let columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from(names)), Arc::new(StringArray::from(texts))];
+        let pairs = StructArray::try_new(fields.clone(), columns, None)?;
+        let nulls = values.nulls().cloned();
+        Ok(Arc::new(ListArray::try_new(item, OffsetBuffer::from_lengths(lengths), Arc::new(pairs), nulls)?))
+    }
+}
+
 /// What stands beside a value, a row each.
-enum Other {
+pub(super) enum Other {
     Text(StringArray),
     Number(ArrayRef),
     /// Paths and keys as arrays.
@@ -312,7 +378,7 @@ enum Other {
 
 impl Other {
     /// None stands for nothing beside it.
-    fn new(array: Option<&ArrayRef>) -> Result<Option<Other>> {
+    pub(super) fn new(array: Option<&ArrayRef>) -> Result<Option<Other>> {
         let Some(array) = array else { return Ok(Some(Other::Text(StringArray::new_null(0)))) };
         Ok(Some(match array.data_type() {
             DataType::List(_) => Other::Texts(cast_array(array, &DataType::new_list(DataType::Utf8, true))?),
@@ -321,7 +387,7 @@ impl Other {
         }))
     }
 
-    fn text(&self, row: usize) -> Option<&str> {
+    pub(super) fn text(&self, row: usize) -> Option<&str> {
         match self {
             Other::Text(texts) if texts.is_valid(row) => Some(texts.value(row)),
             _ => None,
@@ -341,7 +407,7 @@ impl Other {
     }
 
     /// One key, or the elements of an array, which may be written as text.
-    fn keys(&self, row: usize, several: bool) -> Result<Option<Vec<Option<String>>>> {
+    pub(super) fn keys(&self, row: usize, several: bool) -> Result<Option<Vec<Option<String>>>> {
         match self {
             Other::Texts(lists) if lists.is_valid(row) => {
                 let list = lists.as_list::<i32>().value(row);
@@ -360,7 +426,7 @@ impl Other {
 }
 
 fn has(json: &Json<'_>, key: &str) -> bool {
-    let is = |written: &str| written.starts_with('"') && json_text::as_text(written).as_deref() == Some(key);
+    let is = |written: &str| written.starts_with('"') && matches!(json_text::as_text(written), Ok(Some(text)) if text == key);
     match json {
         Json::Object(members) => members.iter().any(|(name, _)| name == key),
         Json::Array(elements) => elements.iter().any(|element| is(element)),
@@ -383,6 +449,14 @@ fn type_of(json: &Json<'_>) -> &'static str {
 
 fn read(text: &str) -> Result<Json<'_>> {
     json_text::read(text).ok_or_else(|| unreadable(format!("invalid input syntax for type json: \"{text}\"")))
+}
+
+/// The text that a value is. Errs for escapes that stand for no text, which json may hold.
+fn plain(value: &str) -> Result<Option<String>> {
+    json_text::as_text(value).map_err(|fault| match fault {
+        Fault::Character => Error::Encode { code: "22P05", message: "unsupported Unicode escape sequence".to_owned() }.into(),
+        Fault::Syntax => unreadable(format!("invalid input syntax for type json: \"{value}\"")),
+    })
 }
 
 fn value(text: &str) -> Result<Value> {

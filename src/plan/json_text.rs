@@ -8,6 +8,8 @@ use std::borrow::Cow;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Deserializer, Value};
 
+use super::json_tree::Fault;
+
 /// What a text of JSON is.
 pub(super) enum Json<'a> {
     /// Its members in the order of the text.
@@ -98,12 +100,15 @@ pub(super) fn step<'a>(of: &Json<'a>, step: &Step<'_>) -> Option<&'a str> {
     }
 }
 
-/// The text that a value is: a string without its quotes, null as none.
-pub(super) fn as_text(value: &str) -> Option<String> {
-    match value.as_bytes().first()? {
-        b'"' => serde_json::from_str(value).ok(),
-        b'n' => None,
-        _ => Some(value.to_owned()),
+/// The text that a value is: a string without its quotes, null as none. Errs for escapes that stand for no text.
+pub(super) fn as_text(value: &str) -> Result<Option<String>, Fault> {
+    match value.as_bytes().first() {
+        Some(b'"') => {
+            let text: String = serde_json::from_str(value).map_err(|_| Fault::Syntax)?;
+            if text.contains('\0') { Err(Fault::Character) } else { Ok(Some(text)) }
+        }
+        None | Some(b'n') => Ok(None),
+        _ => Ok(Some(value.to_owned())),
     }
 }
 
@@ -163,7 +168,7 @@ mod tests {
         for (value, text) in
             [("\"a\\u0041\"", Some("aA")), ("null", None), ("1.10", Some("1.10")), ("[1]", Some("[1]")), ("true", Some("true"))]
         {
-            assert_eq!(as_text(value).as_deref(), text, "{value}");
+            assert_eq!(as_text(value).unwrap().as_deref(), text, "{value}");
         }
     }
 

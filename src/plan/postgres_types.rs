@@ -15,7 +15,7 @@ use datafusion::logical_expr::{Aggregate, Between, BinaryExpr, Expr, ExprSchemab
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::{DataType as SqlType, ExactNumberInfo, TimezoneInfo};
 
-use super::{array_literals, casts, checked, interval};
+use super::{array_literals, casts, checked, duration_part, interval, round};
 use crate::frame::batch::ts_type;
 
 /// The names of types that DataFusion reads otherwise: TIMESTAMPTZ is µs UTC, and FLOAT is float8 unless it asks for no more than 24 bits.
@@ -112,11 +112,17 @@ fn cast_calls(e: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         Expr::BinaryExpr(condition) if matches!(condition.op, Operator::And | Operator::Or) => {
             Ok(checked::in_turn(condition)?.map_or_else(|| Transformed::no(e.clone()), Transformed::yes))
         }
-        Expr::ScalarFunction(call) => match (array_literals::equals_any(call, schema), shown(&e.get_type(schema)?)) {
-            (Some(any), _) => Ok(Transformed::yes(any)),
-            (None, Some(to)) => Ok(Transformed::yes(cast(e, to))),
-            (None, None) => Ok(Transformed::no(e)),
-        },
+        Expr::ScalarFunction(call) if casts::rounds_float(call, schema) => {
+            Ok(round::half_even(call).map_or_else(|| Transformed::no(e.clone()), Transformed::yes))
+        }
+        Expr::ScalarFunction(call) => {
+            match (array_literals::equals_any(call, schema).or_else(|| duration_part::rewritten(call, schema)), shown(&e.get_type(schema)?))
+            {
+                (Some(any), _) => Ok(Transformed::yes(any)),
+                (None, Some(to)) => Ok(Transformed::yes(cast(e, to))),
+                (None, None) => Ok(Transformed::no(e)),
+            }
+        }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
             if [left, right].iter().any(|e| is_span(e, schema))
                 && let Some(compared) = interval::compared(left, *op, right, schema)

@@ -33,16 +33,17 @@ use super::parse::Emit;
 use super::pattern::planner::PatternPlanner;
 use super::postgres_types::{PostgresTypes, PostgresTypesRule};
 use super::session_zone::SessionZone;
+use super::text_literals::TextLiterals;
 use super::topn_updating::TopN;
 use super::track::TrackPlanner;
 use super::unnest::UnnestPlanner;
-use super::uuid_literals::UuidLiterals;
 use super::window::AssignWindow;
 use super::window_function::WindowPlanner;
 use super::zone_visits::VisitsPlanner;
 use super::{
-    age, asof, casts, changelog, common_expressions, event_time, format, infer, interval, join, length, logarithms, max_by, membership,
-    over, pixels, previous, rewrite, similar, sum, system_time, time_zone, topn_updating, unnest, zoned,
+    age, any_all, asof, bytes, casts, changelog, common_expressions, div, duration_part, event_time, format, infer, interval, join,
+    json_build, json_edit, justify, length, logarithms, max_by, membership, number_template, ordered_sets, over, pixels, previous,
+    regular_expression, rewrite, round, series, similar, sum, system_time, time_zone, topn_updating, unnest, width_bucket, zoned,
 };
 use crate::error::Error;
 use crate::settings::Variables;
@@ -62,7 +63,7 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>,
     options.sql_parser.map_string_types_to_utf8view = false;
     options.execution.time_zone = Some("UTC".to_owned());
     let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> =
-        vec![Arc::new(Bind(names)), Arc::new(FrameText), Arc::new(DecimalPlaces), Arc::new(UuidLiterals), Arc::new(FlagText)];
+        vec![Arc::new(Bind(names)), Arc::new(FrameText), Arc::new(DecimalPlaces), Arc::new(TextLiterals), Arc::new(FlagText)];
     rules.extend(Analyzer::new().rules);
     rules.push(Arc::new(SessionZone(Arc::clone(&variables))));
     rules.push(Arc::new(PostgresTypesRule));
@@ -98,6 +99,19 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>,
         .chain(length::functions())
         .chain(interval::functions())
         .chain(json::functions())
+        .chain(json_build::functions())
+        .chain(json_edit::functions())
+        .chain(any_all::functions())
+        .chain(bytes::functions())
+        .chain(div::functions())
+        .chain(duration_part::functions())
+        .chain(justify::functions())
+        .chain(number_template::functions())
+        .chain(ordered_sets::functions())
+        .chain(regular_expression::functions())
+        .chain(round::functions())
+        .chain(series::functions())
+        .chain(width_bucket::functions())
         .chain(marks)
         .chain(here)
     {

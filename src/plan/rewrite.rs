@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::named::Named;
 use super::named_arguments;
+use super::numeric_literals;
 use super::pattern::planner::expose_subquery;
 use super::selection;
 use super::syntax;
@@ -19,6 +20,7 @@ use crate::error::{Error, Result};
 
 /// Rewrites the query in place. Errs with 0A000 for a clause that is not supported.
 pub fn rewrite(query: &mut Query) -> Result<()> {
+    numeric_literals::place(query);
     // What the query names without a qualifier: an element of UNNEST is a column of its own only if it is named whole.
     let mut bare = HashSet::new();
     let _ = visit_expressions(query, |e| {

@@ -8,6 +8,7 @@ use datafusion::common::internal_err;
 use datafusion::error::Result;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility};
 
+use super::regular_expression::{bracket, class};
 use crate::error::Error;
 
 /// The function's name, as in Postgres.
@@ -65,18 +66,28 @@ impl ScalarUDFImpl for SimilarToEscape {
 fn regular_expression(pattern: &str, escape: Option<char>) -> String {
     let mut regex = String::from("(?s)^(?:");
     let (mut escaped, mut in_brackets) = (false, false);
-    for c in pattern.chars() {
+    let mut rest = pattern;
+    while let Some(c) = rest.chars().next() {
+        let mut length = c.len_utf8();
         if escaped {
             literal(&mut regex, c);
             escaped = false;
         } else if Some(c) == escape {
             escaped = true;
         } else if in_brackets {
-            in_brackets = c != ']';
-            if matches!(c, '\\' | '[' | '&' | '~') {
-                regex.push('\\');
+            match class(rest) {
+                Some((n, class)) => {
+                    length = n;
+                    regex.push_str(class);
+                }
+                None => {
+                    in_brackets = c != ']';
+                    if matches!(c, '\\' | '[' | '&' | '~') {
+                        regex.push('\\');
+                    }
+                    regex.push(c);
+                }
             }
-            regex.push(c);
         } else {
             match c {
                 '%' => regex.push_str(".*"),
@@ -84,12 +95,15 @@ fn regular_expression(pattern: &str, escape: Option<char>) -> String {
                 '(' => regex.push_str("(?:"),
                 '[' => {
                     in_brackets = true;
-                    regex.push(c);
+                    let (n, begin) = bracket(rest);
+                    length = n;
+                    regex.push_str(&begin);
                 }
                 ')' | '|' | '*' | '+' | '?' | '{' | '}' => regex.push(c),
                 other => literal(&mut regex, other),
             }
         }
+        rest = rest.get(length..).unwrap_or_default();
     }
     regex.push_str(")$");
     regex
@@ -115,6 +129,9 @@ mod tests {
             ("_.^$", "(?s)^(?:.\\.\\^\\$)$"),
             ("50\\%", "(?s)^(?:50\\%)$"),
             ("[a-c%]+", "(?s)^(?:[a-c%]+)$"),
+            ("[[:alpha:]_]+", "(?s)^(?:[\\p{Alphabetic}_]+)$"),
+            ("[^[:digit:]]", "(?s)^(?:[^\\p{Nd}])$"),
+            ("a[]]b", "(?s)^(?:a[\\]]b)$"),
         ] {
             assert_eq!(regular_expression(pattern, Some('\\')), regex);
         }

@@ -10,16 +10,16 @@ use datafusion::sql::sqlparser::ast::{
     TableAlias, TableAliasColumnDef, TableFactor, TimezoneInfo, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 
-use super::column_names;
 use super::similar::SIMILAR;
-use super::value_read;
 use super::zoned::{OFFSET, TRUNCATE};
+use super::{column_names, json_aggregates, moments_named, ordered_sets, regular_expression, row_values, value_read};
 
 /// Functions that DataFusion knows by another name: of an array it removes and replaces the first that it finds.
-const NAMES: [(&str, &str); 5] = [
+const NAMES: [(&str, &str); 6] = [
     ("ceiling", "ceil"),
     ("sign", "signum"),
     ("every", "bool_and"),
+    ("variance", "var_samp"),
     ("array_remove", "array_remove_all"),
     ("array_replace", "array_replace_all"),
 ];
@@ -27,12 +27,9 @@ const NAMES: [(&str, &str); 5] = [
 /// The function of rows that may stand in a SELECT list, and names its own column in FROM.
 const SERIES: &str = "generate_series";
 
-/// What parts the pieces of a text that a pattern splits: no text has it.
-const SPLIT: &str = "\u{1}";
-
 /// An expression whose parts are rewritten already.
 pub(super) fn rewrite(expr: &mut Expr) {
-    let written = match expr {
+    let written = match &mut *expr {
         Expr::AtTimeZone { timestamp, time_zone } => call("timezone", [time_zone.as_ref().clone(), timestamp.as_ref().clone()]),
         Expr::SimilarTo { negated, expr: of, pattern, escape_char } => {
             let escape = escape_char.clone().map(Expr::Value);
@@ -41,6 +38,10 @@ pub(super) fn rewrite(expr: &mut Expr) {
             in_parentheses(binary(of.as_ref().clone(), op, pattern))
         }
         Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr: of, data_type, .. } => match text_of(data_type) {
+            _ if moments_named::rewritten_cast(of, data_type).is_some() => match moments_named::rewritten_cast(of, data_type) {
+                Some(written) => written,
+                None => return,
+            },
             Some(Some(n)) => call("left", [cast(of.as_ref().clone(), DataType::Text), number(&n.to_string())]),
             Some(None) => cast(of.as_ref().clone(), DataType::Text),
             None => return,
@@ -63,11 +64,32 @@ pub(super) fn rewrite(expr: &mut Expr) {
         }
         Expr::Function(function) => match of_function(function) {
             Some(written) => written,
+            None => return regular_expression::of_function(function),
+        },
+        Expr::UnaryOp { op, expr: of } => match unary(op, of) {
+            Some(written) => written,
             None => return,
         },
-        _ => return,
+        Expr::BinaryOp { left, op: BinaryOperator::PGStartsWith, right } => {
+            call("starts_with", [left.as_ref().clone(), right.as_ref().clone()])
+        }
+        other => match row_values::rewritten(other).or_else(|| moments_named::rewritten(other)) {
+            Some(written) => written,
+            None => return regular_expression::of_operator(other),
+        },
     };
     *expr = written;
+}
+
+/// `@ x`, `|/ x`, `||/ x` and `~ x`.
+fn unary(op: &UnaryOperator, of: &Expr) -> Option<Expr> {
+    Some(match op {
+        UnaryOperator::PGAbs => call("abs", [of.clone()]),
+        UnaryOperator::PGSquareRoot => call("sqrt", [of.clone()]),
+        UnaryOperator::PGCubeRoot => call("cbrt", [of.clone()]),
+        UnaryOperator::BitwiseNot => in_parentheses(binary(in_parentheses(of.clone()), BinaryOperator::PGBitwiseXor, number("-1"))),
+        _ => return None,
+    })
 }
 
 fn of_function(function: &mut Function) -> Option<Expr> {
@@ -76,16 +98,16 @@ fn of_function(function: &mut Function) -> Option<Expr> {
         function.name = ObjectName::from(vec![Ident::new(*known)]);
         return None;
     }
-    if name == "make_interval" {
-        return make_interval(function);
+    match name.as_str() {
+        "make_interval" => return make_interval(function),
+        "array_agg" | "string_agg" => return json_aggregates::distinct(&name, function),
+        _ => {}
     }
-    // What the clocks show now.
+    if let Some(written) = json_aggregates::rewritten(&name, function).or_else(|| ordered_sets::rewritten(&name, function)) {
+        return Some(written);
+    }
     if matches!(function.args, FunctionArguments::None) {
-        match name.as_str() {
-            "localtimestamp" => return Some(cast(call("now", []), DataType::Timestamp(None, TimezoneInfo::None))),
-            "localtime" => return Some(cast(call("now", []), DataType::Time(None, TimezoneInfo::None))),
-            _ => {}
-        }
+        return moments_named::without_parentheses(&name);
     }
     let mut arguments = arguments(function)?;
     if let ("make_timestamp" | "make_timestamptz", [year, month, day, hours, minutes, seconds]) = (name.as_str(), arguments.as_slice()) {
@@ -95,6 +117,22 @@ fn of_function(function: &mut Function) -> Option<Expr> {
         let zoned = name == "make_timestamptz";
         let zone = if zoned { TimezoneInfo::WithTimeZone } else { TimezoneInfo::None };
         return Some(cast(time, DataType::Timestamp(None, zone)));
+    }
+    // A time by the clocks of a zone.
+    if let ("make_timestamptz", [parts @ .., zone]) = (name.as_str(), arguments.as_slice())
+        && parts.len() == 6
+    {
+        let mut time = call("make_timestamp", parts.iter().cloned());
+        rewrite(&mut time);
+        return Some(call("timezone", [zone.clone(), time]));
+    }
+    if matches!(name.as_str(), "num_nulls" | "num_nonnulls") {
+        let one = |of: Expr| {
+            let of = Box::new(in_parentheses(of));
+            let known = if name == "num_nulls" { Expr::IsNull(of) } else { Expr::IsNotNull(of) };
+            cast(in_parentheses(known), DataType::Integer(None))
+        };
+        return arguments.into_iter().map(one).reduce(|sum, one| binary(sum, BinaryOperator::Plus, one)).map(in_parentheses);
     }
     let mut next = || if arguments.is_empty() { None } else { Some(arguments.remove(0)) };
     match (name.as_str(), next(), next(), next(), next()) {
@@ -106,16 +144,35 @@ fn of_function(function: &mut Function) -> Option<Expr> {
         ("mod", Some(left), Some(right), None, None) => {
             Some(in_parentheses(binary(in_parentheses(left), BinaryOperator::Modulo, in_parentheses(right))))
         }
-        ("div", Some(left), Some(right), None, None) => {
-            Some(call("trunc", [binary(cast(left, DataType::DoublePrecision), BinaryOperator::Divide, in_parentheses(right))]))
+        // Of an array without elements there is none.
+        ("array_length", Some(of), Some(dimension), None, None) => {
+            let length = cast(call("array_length", [of, dimension]), DataType::BigInt(None));
+            Some(call("nullif", [length, number("0")]))
         }
+        ("array_to_json", Some(of), None, None, None) => Some(call("to_json", [of])),
+        ("clock_timestamp", None, None, None, None) => Some(call("now", [])),
+        ("generate_subscripts", Some(of), Some(dimension), None, None) => {
+            Some(call("generate_series", [number("1"), call("array_length", [of, dimension])]))
+        }
+        ("json_extract_path" | "jsonb_extract_path", Some(of), Some(_), _, _) => path(function, of, BinaryOperator::HashArrow),
+        ("json_extract_path_text" | "jsonb_extract_path_text", Some(of), Some(_), _, _) => {
+            path(function, of, BinaryOperator::HashLongArrow)
+        }
+        // DataFusion's pads by another name.
+        ("encode", Some(of), Some(format), None, None) if is_text(&format, "base64") => Some(call("encode", [of, text("base64pad")])),
         ("date", Some(of), None, None, None) => Some(cast(of, DataType::Date)),
-        ("regexp_split_to_array", Some(of), Some(pattern), None, None) => {
-            let parted = call("regexp_replace", [of, pattern, text(SPLIT), text("g")]);
-            Some(call("string_to_array", [parted, text(SPLIT)]))
-        }
         _ => None,
     }
+}
+
+fn is_text(expr: &Expr, word: &str) -> bool {
+    matches!(expr, Expr::Value(value) if matches!(&value.value, Value::SingleQuotedString(text) if text.eq_ignore_ascii_case(word)))
+}
+
+/// `json_extract_path(j, 'a', 'b')` is `j #> ARRAY['a', 'b']`.
+fn path(function: &Function, of: Expr, op: BinaryOperator) -> Option<Expr> {
+    let steps = arguments(function)?.into_iter().skip(1);
+    Some(in_parentheses(binary(of, op, call("make_array", steps))))
 }
 
 /// `make_interval(hours => 3)`: the sum of its parts, which may be named.
@@ -149,7 +206,7 @@ fn times(number: Expr, unit: &str) -> Expr {
     binary(in_parentheses(number), BinaryOperator::Multiply, interval(unit))
 }
 
-fn interval(text_of: &str) -> Expr {
+pub(super) fn interval(text_of: &str) -> Expr {
     Expr::Interval(Interval {
         value: Box::new(text(text_of)),
         leading_field: None,
@@ -231,15 +288,15 @@ pub(super) fn call(name: &str, arguments: impl IntoIterator<Item = Expr>) -> Exp
     })
 }
 
-fn cast(expr: Expr, data_type: DataType) -> Expr {
+pub(super) fn cast(expr: Expr, data_type: DataType) -> Expr {
     Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
 }
 
-fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
+pub(super) fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
     Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }
 }
 
-fn in_parentheses(expr: Expr) -> Expr {
+pub(super) fn in_parentheses(expr: Expr) -> Expr {
     Expr::Nested(Box::new(expr))
 }
 
@@ -247,7 +304,7 @@ pub(super) fn text(text: &str) -> Expr {
     Expr::Value(Value::SingleQuotedString(text.to_owned()).with_empty_span())
 }
 
-fn number(number: &str) -> Expr {
+pub(super) fn number(number: &str) -> Expr {
     Expr::Value(Value::Number(number.to_owned(), false).with_empty_span())
 }
 

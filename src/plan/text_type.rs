@@ -1,8 +1,10 @@
-//! uuid and jsonb: types whose values are text of a form that is checked.
+//! uuid, jsonb and json: types whose values are text of a form that is checked.
 
 use std::collections::HashMap;
 
 use datafusion::arrow::datatypes::Field;
+
+use super::json_tree::{self, Fault};
 
 /// The key under which a field of text says that it is one of these.
 const KEY: &str = "framesql.postgres_type";
@@ -12,20 +14,28 @@ const KEY: &str = "framesql.postgres_type";
 pub enum TextType {
     /// 128 bits.
     Uuid,
-    /// JSON of any shape.
+    /// JSON of any shape, in the one form that is equal where the values are.
     Json,
+    /// JSON as it was written.
+    JsonText,
 }
 
 impl TextType {
-    /// What both are called.
-    pub const ALL: [(TextType, &'static str); 2] = [(TextType::Uuid, "uuid"), (TextType::Json, "jsonb")];
+    /// What they are called.
+    pub const ALL: [(TextType, &'static str); 3] = [(TextType::Uuid, "uuid"), (TextType::Json, "jsonb"), (TextType::JsonText, "json")];
 
     /// Its name in SQL.
     pub fn word(self) -> &'static str {
         match self {
             TextType::Uuid => "uuid",
             TextType::Json => "jsonb",
+            TextType::JsonText => "json",
         }
+    }
+
+    /// Whether its values are JSON.
+    pub fn json(self) -> bool {
+        self != TextType::Uuid
     }
 
     /// The type that a field of text stands for.
@@ -43,9 +53,18 @@ impl TextType {
     pub fn read(self, text: &str) -> Option<String> {
         match self {
             TextType::Uuid => uuid(text),
-            // As it was written: keys keep their order, as boxes do.
-            TextType::Json => serde_json::from_str::<serde::de::IgnoredAny>(text).ok().map(|_| text.to_owned()),
+            TextType::Json => json_tree::canonical(text).ok(),
+            TextType::JsonText => serde_json::from_str::<serde::de::IgnoredAny>(text).ok().map(|_| text.to_owned()),
         }
+    }
+
+    /// Why a text is none, as Postgres says it: the code and the message.
+    pub fn fault(self, text: &str) -> (&'static str, String) {
+        if self == TextType::Json && json_tree::canonical(text) == Err(Fault::Character) {
+            return ("22P05", "unsupported Unicode escape sequence".to_owned());
+        }
+        let name = if self.json() { "json" } else { self.word() };
+        ("22P02", format!("invalid input syntax for type {name}: \"{text}\""))
     }
 }
 
@@ -87,8 +106,12 @@ mod tests {
     }
 
     #[test]
-    fn json_is_kept_as_it_was_written() {
-        assert_eq!(TextType::Json.read("{\"b\": [1],  \"a\": 2}").as_deref(), Some("{\"b\": [1],  \"a\": 2}"));
+    fn json_is_kept_as_it_was_written_and_jsonb_is_not() {
+        let text = "{\"b\": [1],  \"a\": 2}";
+        assert_eq!(TextType::JsonText.read(text).as_deref(), Some(text));
+        assert_eq!(TextType::Json.read(text).as_deref(), Some("{\"a\": 2, \"b\": [1]}"));
         assert_eq!(TextType::Json.read("{a}"), None);
+        assert_eq!(TextType::Json.fault("{a}").0, "22P02");
+        assert_eq!(TextType::Json.fault("\"\\u0000\"").0, "22P05");
     }
 }

@@ -75,7 +75,10 @@ pub fn write(out: &mut String, array: &dyn Array, row: usize, zone: TimeZone) ->
             let (months, days, us) = interval_parts(array, row, *unit);
             interval(out, months, days, us);
         }
-        DataType::Duration(unit) => interval(out, 0, 0, duration_us(array, row, *unit)),
+        DataType::Duration(unit) => {
+            let (days, us) = justified(duration_us(array, row, *unit));
+            interval(out, 0, days, us);
+        }
         // Arrow does not promise that lists in a list are of one length, as an array of Postgres does.
         DataType::List(f) | DataType::LargeList(f) | DataType::FixedSizeList(f, _) if is_list(f.data_type()) => {
             json::write(out, array, row, zone)?;
@@ -267,6 +270,12 @@ pub fn interval_parts(array: &dyn Array, row: usize, unit: IntervalUnit) -> (i32
             (months, days, ns / 1_000)
         }
     }
+}
+
+/// The days and the rest of what lies between two times, as Postgres gives it.
+pub fn justified(us: i64) -> (i32, i64) {
+    const DAY: i64 = 86_400_000_000;
+    (i32::try_from(us / DAY).unwrap_or(i32::MAX), us % DAY)
 }
 
 /// Microseconds of a duration.

@@ -60,12 +60,13 @@ pub fn checked(table: &Table, columns: Vec<ArrayRef>, n_rows: usize) -> Result<R
     Ok(RecordBatch::try_new_with_options(table.schema(), columns, &options)?)
 }
 
-/// The values of a type in the form in which they are kept. Errs with 22P02.
+/// The values of a type in the form in which they are kept. Errs with 22P02 or 22P05.
 fn read(of: TextType, texts: &StringArray) -> Result<StringArray> {
     let one = |text: &str| {
-        let name = if of == TextType::Json { "json" } else { of.word() };
-        let message = || format!("invalid input syntax for type {name}: \"{text}\"");
-        of.read(text).ok_or_else(|| Error::Data { code: "22P02", message: message(), detail: None })
+        of.read(text).ok_or_else(|| {
+            let (code, message) = of.fault(text);
+            Error::Data { code, message, detail: None }
+        })
     };
     texts.iter().map(|text| text.map(one).transpose()).collect()
 }

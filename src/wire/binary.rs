@@ -51,7 +51,10 @@ pub(super) fn write(out: &mut BytesMut, data_type: &Type, array: &dyn Array, row
         Type::INTERVAL => {
             let (months, days, us) = match array.data_type() {
                 DataType::Interval(unit) => text::interval_parts(array, row, *unit),
-                DataType::Duration(unit) => (0, 0, text::duration_us(array, row, *unit)),
+                DataType::Duration(unit) => {
+                    let (days, us) = text::justified(text::duration_us(array, row, *unit));
+                    (0, days, us)
+                }
                 other => return Err(Error::Internal(format!("{other} is sent as an interval"))),
             };
             out.put_i64(us);

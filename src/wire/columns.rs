@@ -139,6 +139,7 @@ pub(super) fn array_of(element: &Type) -> Type {
         Type::INTERVAL => Type::INTERVAL_ARRAY,
         Type::UUID => Type::UUID_ARRAY,
         Type::JSONB => Type::JSONB_ARRAY,
+        Type::JSON => Type::JSON_ARRAY,
         Type::TEXT => Type::TEXT_ARRAY,
         _ => Type::JSONB,
     }

@@ -7,9 +7,9 @@ use datafusion::sql::sqlparser::ast::{
     VisitorMut, WildcardAdditionalOptions,
 };
 
-use super::forms::select_of;
 use super::rewrite::quoted;
 use crate::plan::column_names as names;
+use crate::plan::parse::bare_select::select_of;
 
 /// Puts the list in a subquery, and DISTINCT ON above it.
 pub(super) struct DistinctOn;

@@ -3,30 +3,48 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    self, CastKind, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, Select, SelectItem, SetExpr,
-    TableAlias, TableFactor, TableWithJoins, Value, VisitorMut,
+    self, CastKind, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, SelectItem, TableAlias, TableFactor,
+    Value, VisitorMut,
 };
 
 use super::functions::{ACL_ITEMS, REGTYPES_TEXT};
 use super::keys::EXPANDED;
 use super::patterns;
 use super::procedures::PROCEDURE_OID;
+use super::quantified;
 use super::rewrite::{call, last, null};
 use super::server::XID_AGE;
-use super::typed::{JSONB, JSONBS, UUID, UUIDS};
+use super::typed::{JSON, JSONB, JSONBS, JSONS, UUID, UUIDS};
 use crate::error::Error;
+use crate::plan::parse::bare_select::query_of;
+use crate::plan::parse::parse_query;
 
 /// Functions that give rows of one JSON value, each with the one that gives a list, and how the column is called in FROM.
-const ROWS_OF_JSON: [(&str, &str, &str); 3] = [
+const ROWS_OF_JSON: [(&str, &str, &str); 5] = [
     ("_array_elements", "jsonb_elements", "value"),
     ("_array_elements_text", "jsonb_elements_text", "value"),
     ("_object_keys", "jsonb_keys", "jsonb_object_keys"),
+    // Of these the columns are key and value.
+    ("_each", "jsonb_entries", ""),
+    ("_each_text", "jsonb_entries_text", ""),
 ];
 
 /// The list's function, and the column's name.
 fn rows_of_json(function: &str) -> Option<(&'static str, &'static str)> {
     let of = function.strip_prefix("jsonb").or_else(|| function.strip_prefix("json"))?;
     ROWS_OF_JSON.iter().find(|(name, ..)| *name == of).map(|(_, list, column)| (*list, *column))
+}
+
+/// Functions that give rows, each with the one that gives a list.
+const ROWS_OF_LISTS: [(&str, &str); 4] = [
+    ("generate_subscripts", "generate_subscripts"),
+    ("regexp_matches", "regexp_all_matches"),
+    ("regexp_split_to_table", "regexp_split_to_array"),
+    ("string_to_table", "string_to_array"),
+];
+
+fn rows_of_list(function: &str) -> Option<&'static str> {
+    ROWS_OF_LISTS.iter().find(|(name, _)| *name == function).map(|(_, list)| *list)
 }
 
 /// Expressions and relations of any query.
@@ -53,6 +71,10 @@ impl VisitorMut for Forms {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Some(written) = quantified::rewritten(expr) {
+            *expr = written;
+            return ControlFlow::Continue(());
+        }
         match expr {
             Expr::Cast { expr: inner, data_type, .. } => {
                 if let Some(cast) = cast(inner, data_type) {
@@ -127,6 +149,12 @@ impl VisitorMut for Forms {
                     *expr = call("unnest", expr.clone());
                 }
             }
+            Expr::Function(function) if last(&function.name).is_some_and(|name| rows_of_list(&name).is_some()) => {
+                if let Some(list) = last(&function.name).as_deref().and_then(rows_of_list) {
+                    function.name = ObjectName::from(vec![Ident::new(list)]);
+                    *expr = call("unnest", expr.clone());
+                }
+            }
             Expr::Function(function) if last(&function.name).as_deref() == Some("aclexplode") => {
                 function.name = ObjectName::from(vec![Ident::new(ACL_ITEMS)]);
                 *expr = call("unnest", expr.clone());
@@ -165,8 +193,24 @@ impl VisitorMut for Forms {
                 let alias = alias.or_else(|| Some(named_column("generate_series", "generate_series")));
                 *relation = unnest(vec![calls("generate_series", exprs)], alias);
             }
+            listed if rows_of_list(listed).is_some() => {
+                if let Some(list) = rows_of_list(listed) {
+                    *relation = unnest(vec![calls(list, exprs)], alias.or_else(|| Some(named_column(listed, listed))));
+                }
+            }
             of_json => {
-                if let Some((list, column)) = rows_of_json(of_json) {
+                if let Some((list, "")) = rows_of_json(of_json) {
+                    if let Some(query) = pairs(list, &exprs) {
+                        let named = alias.or(Some(TableAlias { explicit: true, name: Ident::new(of_json), columns: Vec::new(), at: None }));
+                        *relation = TableFactor::Derived { lateral: false, subquery: query, alias: named, sample: None };
+                        return ControlFlow::Continue(());
+                    }
+                    let array_exprs = vec![calls(list, exprs)];
+                    let named = Some(TableAlias { explicit: true, name: Ident::new(of_json), columns: Vec::new(), at: None });
+                    let alias = alias.or(named);
+                    *relation =
+                        TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_offset_alias: None, with_ordinality: false };
+                } else if let Some((list, column)) = rows_of_json(of_json) {
                     *relation = unnest(vec![calls(list, exprs)], alias.or_else(|| Some(named_column(of_json, column))));
                 }
             }
@@ -178,6 +222,21 @@ impl VisitorMut for Forms {
 fn named_column(table: &str, column: &str) -> TableAlias {
     let columns = vec![ast::TableAliasColumnDef { name: Ident::new(column), data_type: None }];
     TableAlias { explicit: true, name: Ident::new(table), columns, at: None }
+}
+
+/// The names and values of a constant as a query; of a column they are unnested where it stands.
+fn pairs(list: &str, exprs: &[Expr]) -> Option<Box<Query>> {
+    let [of] = exprs else { return None };
+    let column = |e: &Expr| {
+        if matches!(e, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    if ast::visit_expressions(of, column).is_break() {
+        return None;
+    }
+    let sql = format!(
+        "SELECT get_field(pair, 'key') AS \"key\", get_field(pair, 'value') AS \"value\" FROM (SELECT unnest({list}({of})) AS pair) AS pairs"
+    );
+    parse_query(&sql).ok().map(|query| query.query)
 }
 
 /// The column of `AS i` is i too.
@@ -194,53 +253,6 @@ fn one_row(value: Expr, function: &str, alias: Option<TableAlias>) -> TableFacto
     let alias = alias.or_else(|| Some(TableAlias { explicit: true, name: named.clone(), columns: Vec::new(), at: None }));
     let select = SelectItem::ExprWithAlias { expr: value, alias: named };
     TableFactor::Derived { lateral: false, subquery: Box::new(query_of(select)), alias, sample: None }
-}
-
-fn query_of(item: SelectItem) -> Query {
-    let mut query = Query {
-        with: None,
-        body: Box::new(SetExpr::Values(ast::Values { explicit_row: false, value_keyword: false, rows: Vec::new() })),
-        order_by: None,
-        limit_clause: None,
-        fetch: None,
-        locks: Vec::new(),
-        for_clause: None,
-        settings: None,
-        format_clause: None,
-        pipe_operators: Vec::new(),
-    };
-    *query.body = SetExpr::Select(Box::new(select_of(item)));
-    query
-}
-
-/// A SELECT of one thing, from nothing.
-pub(super) fn select_of(item: SelectItem) -> Select {
-    Select {
-        select_token: ast::helpers::attached_token::AttachedToken::empty(),
-        optimizer_hints: Vec::new(),
-        distinct: None,
-        select_modifiers: None,
-        top: None,
-        top_before_distinct: false,
-        projection: vec![item],
-        exclude: None,
-        into: None,
-        from: Vec::<TableWithJoins>::new(),
-        lateral_views: Vec::new(),
-        prewhere: None,
-        selection: None,
-        connect_by: Vec::new(),
-        group_by: ast::GroupByExpr::Expressions(Vec::new(), Vec::new()),
-        cluster_by: Vec::new(),
-        distribute_by: Vec::new(),
-        sort_by: Vec::new(),
-        having: None,
-        named_window: Vec::new(),
-        qualify: None,
-        window_before_qualify: false,
-        value_table_mode: None,
-        flavor: ast::SelectFlavor::Standard,
-    }
 }
 
 /// A call of several arguments.
@@ -265,7 +277,8 @@ fn cast(inner: &Expr, data_type: &ast::DataType) -> Option<Expr> {
             _ => None,
         },
         ast::DataType::Uuid => Some(call(UUID, inner.clone())),
-        ast::DataType::JSON | ast::DataType::JSONB => Some(call(JSONB, inner.clone())),
+        ast::DataType::JSONB => Some(call(JSONB, inner.clone())),
+        ast::DataType::JSON => Some(call(JSON, inner.clone())),
         // A function's name is all that the catalogue keeps of it.
         ast::DataType::Custom(name, _) if last(name).as_deref() == Some("regproc") => Some(match inner {
             Expr::Value(value) => match &value.value {
@@ -280,7 +293,8 @@ fn cast(inner: &Expr, data_type: &ast::DataType) -> Option<Expr> {
         ast::DataType::Array(ast::ArrayElemTypeDef::SquareBracket(element, _)) => match element.as_ref() {
             ast::DataType::Custom(name, _) if last(name).as_deref() == Some("regtype") => Some(call(REGTYPES_TEXT, inner.clone())),
             ast::DataType::Uuid => Some(call(UUIDS, inner.clone())),
-            ast::DataType::JSON | ast::DataType::JSONB => Some(call(JSONBS, inner.clone())),
+            ast::DataType::JSONB => Some(call(JSONBS, inner.clone())),
+            ast::DataType::JSON => Some(call(JSONS, inner.clone())),
             _ => None,
         },
         _ => None,
@@ -304,7 +318,6 @@ mod tests {
     use datafusion::sql::sqlparser::ast::VisitMut;
 
     use super::*;
-    use crate::plan::parse::parse_query;
 
     #[test]
     fn forms_of_postgres_become_those_of_datafusion() {

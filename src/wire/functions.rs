@@ -15,7 +15,7 @@ use datafusion_pg_catalog::pg_catalog::{create_current_schema_udf, create_curren
 use pgwire::api::Type;
 
 use super::catalog::PgCatalog;
-use super::{build_json, columns, notify, server, shapes, sleep, typed};
+use super::{columns, notify, server, shapes, sleep, type_of, typed};
 use crate::error::Error;
 
 /// What version() says: clients read the number behind the name.
@@ -136,7 +136,7 @@ pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>, pid: 
     }));
     context.register_udf(sleep::udf());
     server::register(context, catalog.life());
-    for udf in typed::udfs().into_iter().chain(build_json::udfs()).chain(shapes::udfs(catalog)) {
+    for udf in typed::udfs().into_iter().chain(type_of::udfs()).chain(shapes::udfs(catalog)) {
         context.register_udf(udf);
     }
     context.register_udf(create_current_schema_udf());

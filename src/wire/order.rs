@@ -6,9 +6,10 @@ use datafusion::sql::sqlparser::ast::{
     self, Expr, Ident, OrderByKind, Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, VisitorMut,
 };
 
-use super::forms::{calls, select_of};
+use super::forms::calls;
 use super::rewrite::{call, quoted};
 use crate::plan::column_names as names;
+use crate::plan::parse::bare_select::select_of;
 
 /// Queries that are sorted so.
 pub(super) struct Ordered;

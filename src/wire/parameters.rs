@@ -11,7 +11,7 @@ use pgwire::messages::extendedquery::Bind;
 
 use super::{binary, columns, typed};
 use crate::engine::relation::value_text::NUMERIC;
-use crate::engine::relation::{elements, value_read};
+use crate::engine::relation::{TextType, elements, value_read};
 use crate::error::{Error, Result};
 use crate::settings::TimeZone;
 
@@ -199,7 +199,7 @@ pub(super) fn of_binary(data_type: &Type, bytes: Bytes) -> Option<ScalarValue> {
             ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNanoType::make_value(months, days, us.checked_mul(1_000)?)))
         }
         Type::UUID => ScalarValue::Utf8(Some(typed::uuid_text(&fixed(16)?)?)),
-        Type::JSONB => ScalarValue::Utf8(Some(String::from_utf8(bytes.strip_prefix(&[1])?.to_vec()).ok()?)),
+        Type::JSONB => ScalarValue::Utf8(Some(TextType::Json.read(std::str::from_utf8(bytes.strip_prefix(&[1])?).ok()?)?)),
         ref array if columns::element_of(array).is_some() => return array_of_binary(bytes),
         ref other if arrow_type(other) == DataType::Int32 => ScalarValue::Int32(Some(fixed(4)?.get_i32())),
         _ => ScalarValue::Utf8(Some(String::from_utf8(bytes.to_vec()).ok()?)),

@@ -88,6 +88,11 @@ fn written_by(template: &str) -> Option<String> {
 /// template that is no constant. Errs for a word that nothing writes (0A000).
 pub(super) fn to_char(function: &ast::Function) -> Result<Option<Expr>> {
     let Some(template) = template(function) else { return Ok(None) };
+    if of_numbers(template) {
+        let mut function = function.clone();
+        function.name = ast::ObjectName::from(vec![ast::Ident::new("number_to_char")]);
+        return Ok(Some(Expr::Function(function)));
+    }
     if let Some((before, after)) = seconds_of_day(template) {
         return in_parts(function, before, seconds_since_midnight, after).map(Some);
     }
@@ -104,6 +109,15 @@ pub(super) fn to_char(function: &ast::Function) -> Result<Option<Expr>> {
             "The words are YYYY, YY, MM, Mon, Month, DD, DDD, Dy, Day, HH24, HH12, MI, SS, MS, US, AM and TZ, FM before any of them, and text in double quotes.",
         )),
     }
+}
+
+/// Whether a template is one of numbers: it has a place for a digit, which no time has.
+fn of_numbers(template: &str) -> bool {
+    let bare: String = template.split('"').step_by(2).collect();
+    let roman = bare.trim_start_matches("FM").eq_ignore_ascii_case("RN");
+    // A format of DataFusion's has letters behind the sign.
+    let format = bare.split('%').skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()));
+    roman || bare.contains(['9', '0']) && !format
 }
 
 /// What stands before and behind `SSSS`, the seconds of the day, which no format has.
@@ -274,6 +288,11 @@ mod tests {
         assert_eq!((zone_name("TZH:TZM tz"), zone_name("\"TZ\"")), (Some(("TZH:TZM ", false, "")), None));
         assert_eq!(written_by("TZH:TZM").as_deref(), Some("%:z"));
         assert_eq!(written_by("DD MON"), None);
+        for (template, numbers) in
+            [("9,999.00", true), ("FM00", true), ("99%", true), ("RN", true), ("YYYY \"9\"", false), ("%Y-0", false), ("HH24", false)]
+        {
+            assert_eq!(of_numbers(template), numbers, "{template}");
+        }
         assert_eq!((format_of("%Y-%m-%d"), format_of("Q YYYY")), (None, None));
     }
 }

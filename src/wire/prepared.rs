@@ -189,7 +189,6 @@ fn type_of_sql(data_type: &ast::DataType) -> Option<Type> {
         let element = type_of_sql(element)?;
         return match element {
             Type::OID => Some(Type::OID_ARRAY),
-            Type::JSON => Some(Type::JSONB_ARRAY),
             element => Some(columns::array_of(&element)).filter(|array| *array != Type::JSONB),
         };
     }
@@ -306,7 +305,8 @@ fn sql_type(data_type: &Type) -> Option<ast::DataType> {
         Type::TIMESTAMPTZ => ast::DataType::Timestamp(None, utc),
         Type::INTERVAL => ast::DataType::Interval { fields: None, precision: None },
         Type::UUID => ast::DataType::Uuid,
-        Type::JSON | Type::JSONB => ast::DataType::JSONB,
+        Type::JSON => ast::DataType::JSON,
+        Type::JSONB => ast::DataType::JSONB,
         _ => {
             let element = columns::element_of(data_type)?;
             ast::DataType::Array(ast::ArrayElemTypeDef::SquareBracket(Box::new(sql_type(&element)?), None))

@@ -1,4 +1,4 @@
-//! uuid and jsonb: text that is checked, and that the client is told is of its type.
+//! uuid, jsonb and json: text that is checked, and that the client is told is of its type.
 
 use std::sync::Arc;
 
@@ -16,16 +16,24 @@ use crate::engine::relation::{TextType, elements, value_json};
 use crate::error::Error;
 use crate::settings::TimeZone;
 
-/// What `x::uuid` and `x::jsonb` become, and `x::uuid[]` and `x::jsonb[]`.
+/// What `x::uuid`, `x::jsonb` and `x::json` become, and `x::uuid[]`, `x::jsonb[]` and `x::json[]`.
 pub(super) const UUID: &str = "uuid";
 pub(super) const JSONB: &str = "jsonb";
+pub(super) const JSON: &str = "json";
 pub(super) const UUIDS: &str = "uuid_array";
 pub(super) const JSONBS: &str = "jsonb_array";
+pub(super) const JSONS: &str = "json_array";
 
 /// The functions.
-pub(super) fn udfs() -> [ScalarUDF; 4] {
-    let all =
-        [(UUID, TextType::Uuid, false), (JSONB, TextType::Json, false), (UUIDS, TextType::Uuid, true), (JSONBS, TextType::Json, true)];
+pub(super) fn udfs() -> [ScalarUDF; 6] {
+    let all = [
+        (UUID, TextType::Uuid, false),
+        (JSONB, TextType::Json, false),
+        (JSON, TextType::JsonText, false),
+        (UUIDS, TextType::Uuid, true),
+        (JSONBS, TextType::Json, true),
+        (JSONS, TextType::JsonText, true),
+    ];
     all.map(|(name, of, listed)| {
         let signature = Signature::one_of(vec![TypeSignature::Any(1)], Volatility::Immutable);
         ScalarUDF::new_from_impl(Typed { name, of, listed, signature })
@@ -37,6 +45,7 @@ pub(super) fn of_field(field: &Field) -> Option<Type> {
     TextType::of_field(field).map(|of| match of {
         TextType::Uuid => Type::UUID,
         TextType::Json => Type::JSONB,
+        TextType::JsonText => Type::JSON,
     })
 }
 
@@ -44,7 +53,8 @@ pub(super) fn of_field(field: &Field) -> Option<Type> {
 pub(super) fn of_type(data_type: &Type) -> Option<TextType> {
     match *data_type {
         Type::UUID => Some(TextType::Uuid),
-        Type::JSON | Type::JSONB => Some(TextType::Json),
+        Type::JSONB => Some(TextType::Json),
+        Type::JSON => Some(TextType::JsonText),
         _ => None,
     }
 }
@@ -114,8 +124,8 @@ impl Typed {
 
     fn one(&self, text: &str) -> Result<String> {
         self.of.read(text).ok_or_else(|| {
-            let name = if self.of == TextType::Json { "json" } else { self.of.word() };
-            unreadable(format!("invalid input syntax for type {name}: \"{text}\""))
+            let (code, message) = self.of.fault(text);
+            Error::Encode { code, message }.into()
         })
     }
 

@@ -11,8 +11,14 @@ use super::forms::calls;
 use super::rewrite::{last, quoted};
 use crate::plan::column_names as names;
 
-/// The functions that take one.
-const FUNCTIONS: [&str; 3] = ["row_to_json", "to_json", "to_jsonb"];
+/// The functions that take one, each with the one that makes JSON of it.
+const FUNCTIONS: [(&str, &str); 5] = [
+    ("row_to_json", "json_build_row"),
+    ("to_json", "json_build_row"),
+    ("to_jsonb", "jsonb_build_row"),
+    ("json_agg", "json_build_row"),
+    ("jsonb_agg", "jsonb_build_row"),
+];
 
 /// Rewrites such calls where the columns of the subquery are named.
 pub(super) struct WholeRows;
@@ -58,17 +64,25 @@ impl VisitorMut for Calls {
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         let Expr::Function(function) = expr else { return ControlFlow::Continue(()) };
-        let known = last(&function.name).is_some_and(|name| FUNCTIONS.contains(&name.as_str()));
-        let FunctionArguments::List(list) = &function.args else { return ControlFlow::Continue(()) };
-        let [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(of)))] = list.args.as_slice() else {
+        let Some(name) = last(&function.name) else { return ControlFlow::Continue(()) };
+        let Some((_, row)) = FUNCTIONS.iter().find(|(taker, _)| *taker == name) else { return ControlFlow::Continue(()) };
+        let FunctionArguments::List(list) = &mut function.args else { return ControlFlow::Continue(()) };
+        let [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument @ Expr::Identifier(_)))] = list.args.as_mut_slice() else {
             return ControlFlow::Continue(());
         };
-        if let Some((name, columns)) = self.rows.iter().find(|(name, _)| known && *name == of.value) {
-            let field = |column: &String| {
-                let label = Expr::Value(Value::SingleQuotedString(column.clone()).with_empty_span());
-                [label, Expr::CompoundIdentifier(vec![quoted(name), quoted(column)])]
-            };
-            *expr = calls("jsonb_build_object", columns.iter().flat_map(field).collect());
+        let Some((table, columns)) = self.rows.iter().find(|(table, _)| matches!(argument, Expr::Identifier(of) if of.value == *table))
+        else {
+            return ControlFlow::Continue(());
+        };
+        let field = |column: &String| {
+            let label = Expr::Value(Value::SingleQuotedString(column.clone()).with_empty_span());
+            [label, Expr::CompoundIdentifier(vec![quoted(table), quoted(column)])]
+        };
+        let row = calls(row, columns.iter().flat_map(field).collect());
+        if name.ends_with("_agg") {
+            *argument = row;
+        } else {
+            *expr = row;
         }
         ControlFlow::Continue(())
     }
@@ -88,7 +102,7 @@ mod tests {
         };
         assert_eq!(
             rewritten("SELECT row_to_json(t) AS j FROM (SELECT 1 AS a, count(*) FROM u) t"),
-            "SELECT jsonb_build_object('a', \"t\".\"a\", 'count', \"t\".\"count\") AS j FROM (SELECT 1 AS a, count(*) FROM u) t"
+            "SELECT json_build_row('a', \"t\".\"a\", 'count', \"t\".\"count\") AS j FROM (SELECT 1 AS a, count(*) FROM u) t"
         );
         for same in ["SELECT row_to_json(u) FROM (SELECT 1 AS a) t", "SELECT row_to_json(t) FROM (SELECT * FROM u) t"] {
             assert_eq!(rewritten(same), same);

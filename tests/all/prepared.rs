@@ -45,6 +45,8 @@ async fn a_prepared_statement_answers_what_its_text_with_the_values_answers() {
         ("SELECT id + $1 AS more FROM people WHERE $2 OR id = 2 ORDER BY 1", vec![vec!["10", "false"], vec!["20", "true"]]),
         ("SELECT TIMESTAMPTZ '1970-01-01 00:00:00+00' + $1 * INTERVAL '1 second' FROM people LIMIT 1", vec![vec!["90"], vec!["0.5"]]),
         ("SELECT name FROM people WHERE id IN (SELECT id FROM people WHERE height < $1) ORDER BY id", vec![vec!["1.75"], vec!["1"]]),
+        ("SELECT id FROM people WHERE (id, name) = ($1, $2)", vec![vec!["1", "'Ann'"], vec!["1", "'Bo'"]]),
+        ("SELECT id FROM people WHERE (id, name) IN (($1, $2), (3, 'Cy')) ORDER BY id", vec![vec!["1", "'Ann'"], vec!["2", "'x'"]]),
         ("SELECT p.name, q.name FROM people p JOIN people q ON q.id = p.id + $1 ORDER BY p.id", vec![vec!["1"], vec!["2"]]),
     ];
     for (at, (sql, values)) in statements.iter().enumerate() {

@@ -1,5 +1,6 @@
 //! SQL text to statements: our own recursive descent for framesql's statements, sqlparser for the queries inside them.
 
+pub mod bare_select;
 pub mod columns;
 pub mod copy;
 mod depth;

@@ -1,0 +1,125 @@
+//! Values of jsonb and json: how they are written, changed and made.
+
+use framesql::settings::Settings;
+
+use crate::client::{Client, Server};
+
+/// A statement and its rows as PostgreSQL 15 gives them; columns are parted by a bar.
+const ANSWERS: &[(&str, &[&str])] = &[
+    // jsonb has one text for each value
+    (
+        r#"SELECT '{"bb":2,"a":1, "a":3}'::jsonb, '[1, 2 ,3]'::jsonb, '[1.0, 1e2, 1.5e3, -0, 100e-1]'::jsonb, '"\u00e9\/\n"'::jsonb"#,
+        &[r#"{"a": 3, "bb": 2}|[1, 2, 3]|[1.0, 100, 1500, 0, 10.0]|"é/\n""#],
+    ),
+    (
+        r#"SELECT '{"bb":2,"a":1, "a":3}'::json, pg_typeof('1'::json), pg_typeof('1'::jsonb), pg_typeof(to_json(1)), pg_typeof(to_jsonb(1))"#,
+        &[r#"{"bb":2,"a":1, "a":3}|json|jsonb|json|jsonb"#],
+    ),
+    (r#"SELECT j = '{"b":[1,2,{"c":"x"}],"a":1}', '{"a":1}'::jsonb = '{"a": 1}', count(*) OVER () FROM t WHERE id = 1"#, &["t|t|1"]),
+    ("SELECT count(DISTINCT j) FROM t", &["3"]),
+    // changed
+    (
+        r#"SELECT '["a", "b"]'::jsonb || '["a", "d"]', '{"a": "b"}'::jsonb || '{"c": "d", "a": 1}', '[1]'::jsonb || '2', '{"a":1}'::jsonb || '[2]'"#,
+        &[r#"["a", "b", "a", "d"]|{"a": 1, "c": "d"}|[1, 2]|[{"a": 1}, 2]"#],
+    ),
+    (
+        r#"SELECT '{"a": "b", "c": "d"}'::jsonb - 'a', '["a", "b"]'::jsonb - 1, '["a", "b"]'::jsonb - 'b', '["a", "b"]'::jsonb - -1, '{"a": 1, "b": 2}'::jsonb - '{a,b}'::text[]"#,
+        &[r#"{"c": "d"}|["a"]|["a"]|["a"]|{}"#],
+    ),
+    (
+        r#"SELECT '["a", {"b":1}]'::jsonb #- '{1,b}', '{"a":{"b":1}}'::jsonb #- '{a,b}', '{"a":1}'::jsonb #- '{x,y}'"#,
+        &[r#"["a", {}]|{"a": {}}|{"a": 1}"#],
+    ),
+    (
+        r#"SELECT jsonb_set('[{"f1":1,"f2":null},2,null,3]', '{0,f1}', '[2,3,4]', false), jsonb_set('{"a":1}', '{b}', '2'), jsonb_set('{"a":1}', '{b}', '2', false), jsonb_set('[1,2]', '{-1}', '9'), jsonb_set('[1]', '{7}', '9')"#,
+        &[r#"[{"f1": [2, 3, 4], "f2": null}, 2, null, 3]|{"a": 1, "b": 2}|{"a": 1}|[1, 9]|[1, 9]"#],
+    ),
+    (
+        r#"SELECT jsonb_insert('{"a": [0,1,2]}', '{a, 1}', '"new"'), jsonb_insert('{"a": [0,1,2]}', '{a, 1}', '"new"', true), jsonb_insert('{"a":1}', '{b}', '2')"#,
+        &[r#"{"a": [0, "new", 1, 2]}|{"a": [0, 1, "new", 2]}|{"a": 1, "b": 2}"#],
+    ),
+    (
+        r#"SELECT json_strip_nulls('[{"f1":1, "f2":null}, 2, null, 3]'), jsonb_strip_nulls('{"a":null,"b":{"c":null}}')"#,
+        &[r#"[{"f1":1},2,null,3]|{"b": {}}"#],
+    ),
+    (
+        r#"SELECT jsonb_pretty('[{"f1":1,"f2":[]}, {}]')"#,
+        &["[", "    {", r#"        "f1": 1,"#, r#"        "f2": ["#, "        ]", "    },", "    {", "    }", "]"],
+    ),
+    // members
+    (r#"SELECT * FROM jsonb_each('{"a":"foo", "b":1}')"#, &[r#"a|"foo""#, "b|1"]),
+    (r#"SELECT key, value FROM json_each_text('{"a":"foo", "b":null}') ORDER BY key"#, &["a|foo", "b|NULL"]),
+    ("SELECT id, e.key, e.value FROM t, jsonb_each(j) e WHERE id = 1 ORDER BY 2", &["1|a|1", r#"1|b|[1, 2, {"c": "x"}]"#]),
+    (
+        r#"SELECT json_extract_path('{"f2":{"f3":1},"f4":{"f5":99,"f6":"foo"}}', 'f4', 'f6'), jsonb_extract_path_text('{"f4":{"f6":"foo"}}', 'f4', 'f6')"#,
+        &[r#""foo"|foo"#],
+    ),
+    // made of values
+    (
+        "SELECT json_build_object('a', ARRAY[1,2], 'b', NULL, 'c', at, 'd', dt, 'e', x, 'f', true) FROM t WHERE id = 1",
+        &[r#"{"a" : [1,2], "b" : null, "c" : "2026-05-01T10:34:56.789+00:00", "d" : "2026-05-01", "e" : 1.5, "f" : true}"#],
+    ),
+    (
+        "SELECT row_to_json(q), to_jsonb(q) FROM (SELECT id, k, x, at FROM t WHERE id = 1) q",
+        &[
+            r#"{"id":1,"k":"a","x":1.5,"at":"2026-05-01T10:34:56.789+00:00"}|{"k": "a", "x": 1.5, "at": "2026-05-01T10:34:56.789+00:00", "id": 1}"#,
+        ],
+    ),
+    (
+        r#"SELECT jsonb_build_object('foo', 1, 'x', '{"b":[1,2]}'::jsonb, 'y', '{"z" : 1}'::json), json_build_array(1, 'q', NULL, '{"a": 1}'::jsonb)"#,
+        &[r#"{"x": {"b": [1, 2]}, "y": {"z": 1}, "foo": 1}|[1, "q", null, {"a": 1}]"#],
+    ),
+    (
+        r#"SELECT to_jsonb(row(42, 'x')), row_to_json(row(1, 'foo')), to_json('Fred said "Hi."'::text), array_to_json(ARRAY['a', NULL])"#,
+        &[r#"{"f1": 42, "f2": "x"}|{"f1":1,"f2":"foo"}|"Fred said \"Hi.\""|["a",null]"#],
+    ),
+    (r#"SELECT '{"a":"\ud83d\ude00"}'::json ->> 'a', '{"a":"\u0041"}'::jsonb ->> 'a'"#, &["😀|A"]),
+];
+
+/// A statement and the code of its error.
+const ERRORS: &[(&str, &str)] = &[
+    (r#"SELECT '"\ud800"'::jsonb"#, "22P02"),
+    (r#"SELECT '"\u0000"'::jsonb"#, "22P05"),
+    (r#"SELECT '"\u0000"'::json #>> '{}'"#, "22P05"),
+    (r#"SELECT '{"a":"\u0000"}'::json ->> 'a'"#, "22P05"),
+    (r#"SELECT '{"a":"\ud800"}'::json ->> 'a'"#, "22P02"),
+    ("SELECT '1'::jsonb - 'a'", "22023"),
+    (r#"SELECT '{"a":1}'::jsonb - 1"#, "22023"),
+    ("SELECT jsonb_set('1', '{a}', '2')", "22023"),
+    ("SELECT jsonb_set('[1]', '{a}', '2')", "22P02"),
+    (r#"SELECT jsonb_insert('{"a":1}', '{a}', '2')"#, "22023"),
+];
+
+async fn table() -> (Server, Client) {
+    let server = Server::start(Settings::default()).await;
+    let mut client = server.client().await;
+    for sql in [
+        "CREATE TABLE t (id int4, k text, n int8, x float8, f4 float4, d numeric(10,2), b bool, at timestamptz, dt date, j jsonb, arr int4[])",
+        r#"INSERT INTO t VALUES
+           (1, 'a', 10, 1.5, 0.7, 1.50, true, '2026-05-01 10:34:56.789+00', '2026-05-01', '{"a":1,"b":[1,2,{"c":"x"}]}', '{1,2,3}'),
+           (2, 'b', 20, 2.5, 0.25, 2.25, false, '2026-05-01 12:30:00+00', '2026-05-02', '[1,2,3]', '{1,NULL}'),
+           (3, 'a', 30, NULL, 1.5, -3.75, true, '2026-05-02 00:00:00+00', '2026-12-31', '"s"', '{}'),
+           (4, NULL, NULL, -1.25, NULL, NULL, NULL, NULL, NULL, NULL, NULL)"#,
+    ] {
+        assert_eq!(client.query(sql).await.errors, Vec::<String>::new(), "{sql}");
+    }
+    (server, client)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_is_written_as_in_postgres() {
+    let (server, mut client) = table().await;
+    for (sql, rows) in ANSWERS {
+        assert_eq!(client.rows(sql).await, *rows, "{sql}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_done_with_json_is_an_error() {
+    let (server, mut client) = table().await;
+    for (sql, code) in ERRORS {
+        assert_eq!(client.code(sql).await, *code, "{sql}");
+    }
+    server.stop().await;
+}
