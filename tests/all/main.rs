@@ -19,6 +19,7 @@ mod joins;
 mod json;
 mod limits;
 mod media;
+mod messages;
 mod model_calls;
 mod nexmark;
 mod oracle;
