@@ -24,6 +24,7 @@ mod model_calls;
 mod nexmark;
 mod oracle;
 mod patterns;
+mod planning;
 mod prepared;
 mod random;
 mod replace;

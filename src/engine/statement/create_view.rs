@@ -9,6 +9,7 @@ use datafusion::sql::parser::Statement as ParserStatement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
 use super::alter_view::{NOTIFY, check_channel};
+use super::query::optimised_continuous;
 use crate::engine::Engine;
 use crate::engine::block::Undo;
 use crate::engine::catalog::{Body, Object, is_model_key, model_key};
@@ -23,7 +24,7 @@ use crate::plan::column_names::{self, Names};
 use crate::plan::model_names::model_names;
 use crate::plan::names::Names as _;
 use crate::plan::parse::{Emit, Kind, QueryText, Statement, boolean};
-use crate::plan::{changelog, event_time, figure, query, rewrite};
+use crate::plan::{changelog, event_time, figure, rewrite};
 use crate::run::lower;
 use crate::settings::{STATE_TTL, duration_us};
 use crate::view::materialized::{End, MaterializedView, Shape};
@@ -68,7 +69,7 @@ impl CreateView<'_> {
             put(session, object(Body::View(self.view(statement, plan)?)), &kept, None)?;
             return done();
         }
-        let new = self.materialized(session, &plan)?;
+        let new = self.materialized(session, &plan).await?;
         let waits = !(new.background || new.view_is_live || session.in_background());
         let object = object(Body::Materialized(Arc::clone(&new.view)));
         let job = engine.jobs.start(self.name, &new.exec, &session.context().task_ctx(), &new.view, new.sources)?;
@@ -179,7 +180,7 @@ impl CreateView<'_> {
         Ok(Arc::new(ViewTable::new(plan, Some(statement.text.clone()))))
     }
 
-    fn materialized(&self, session: &Session, plan: &LogicalPlan) -> Result<New> {
+    async fn materialized(&self, session: &Session, plan: &LogicalPlan) -> Result<New> {
         let (mut retention_us, mut background) = (None, false);
         let mut state_ttl_us = session.variables().lock().state_ttl_us();
         for (key, value) in self.options {
@@ -213,7 +214,7 @@ impl CreateView<'_> {
             }
         }
         let engine = session.engine();
-        let plan = query::optimise_continuous(&session.context().state(), plan, self.query.emit)?;
+        let plan = optimised_continuous(session, plan, self.query.emit).await?;
         let sources = event_time::sources_of(&plan)?;
         let time_columns: Vec<TimeColumn> =
             event_time::columns_of(&plan).into_iter().map(|(index, lag_us)| TimeColumn { index, lag_us }).collect();
