@@ -39,14 +39,15 @@ pub(super) async fn query(connection: &mut Connection, sql: &str) -> Result<(), 
 
 /// Goes on with the transaction of the message, or begins it. What reads on and on is in none: it reads what is committed, so what came before is.
 async fn begin(connection: &mut Connection, statement: &Statement, last: bool) -> Result<(), Ended> {
-    let outlives = cursor::of(statement).is_none() && connection.session.outlives_block(statement).await;
-    match connection.transaction {
-        Transaction::Implicit if outlives => commit(connection).await?,
-        Transaction::Idle if !outlives => {
-            connection.block = Block::begin(&connection.session, Modes::default())?;
-            connection.transaction = Transaction::Implicit;
-        }
-        _ => {}
+    let mut outlives = cursor::of(statement).is_none() && connection.session.outlives_block(statement).await;
+    if outlives && connection.transaction == Transaction::Implicit {
+        commit(connection).await?;
+        // A view reads what is committed now, and is made with what comes behind it.
+        outlives = connection.session.outlives_block(statement).await;
+    }
+    if !outlives && connection.transaction == Transaction::Idle {
+        connection.block = Block::begin(&connection.session, Modes::default())?;
+        connection.transaction = Transaction::Implicit;
     }
     if last && connection.transaction == Transaction::Implicit {
         // It is done when it is committed.
