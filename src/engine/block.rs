@@ -19,7 +19,7 @@ use super::{Engine, statement};
 use crate::error::{Error, Result};
 use crate::frame::source::Source;
 use crate::plan::event_time::{source_of, sources_of};
-use crate::plan::parse::{Commented, Statement};
+use crate::plan::parse::{Body as StatementBody, Commented, Statement};
 use crate::plan::table::SourceTable;
 use crate::view::frozen::Frozen;
 use crate::view::materialized::MaterializedView;
@@ -254,18 +254,37 @@ impl Session {
 
     /// Errs (25001) if a query that outlives the block reads rows that only the block sees.
     pub(super) fn check_committed(&self, plan: &LogicalPlan) -> Result<()> {
+        let Some(table) = self.uncommitted(plan)? else { return Ok(()) };
+        Err(Error::Data {
+            code: "25001",
+            message: format!("a continuous query cannot read table \"{table}\", whose rows are not committed"),
+            detail: Some("COMMIT first.".into()),
+        })
+    }
+
+    /// A table that the plan reads and the block has written.
+    fn uncommitted(&self, plan: &LogicalPlan) -> Result<Option<String>> {
         let block = self.block.lock();
-        let Some(block) = block.as_ref().filter(|block| !block.tables.is_empty()) else { return Ok(()) };
-        for source in sources_of(plan)? {
-            if block.tables.iter().any(|pending| pending.original.name() == source.name()) {
-                return Err(Error::Data {
-                    code: "25001",
-                    message: format!("a continuous query cannot read table \"{}\", whose rows are not committed", source.name()),
-                    detail: Some("COMMIT first.".into()),
-                });
+        let Some(block) = block.as_ref().filter(|block| !block.tables.is_empty()) else { return Ok(None) };
+        let written = |name: &str| block.tables.iter().any(|pending| pending.original.name() == name);
+        Ok(sources_of(plan)?.into_iter().map(|source| source.name().to_owned()).find(|name| written(name)))
+    }
+
+    /// Whether a statement reads on when the block has ended, and would need what the block has done: SUBSCRIBE, and a materialized view over a table
+    /// that the block has written.
+    pub async fn outlives_block(&self, statement: &Statement) -> bool {
+        match &statement.body {
+            StatementBody::Subscribe(_) | StatementBody::CopySubscribe(..) => true,
+            StatementBody::CreateView { materialized: true, query, .. } => {
+                if !self.block.lock().as_ref().is_some_and(|block| !block.tables.is_empty()) {
+                    return false;
+                }
+                // A wrong query says so when it runs.
+                let Ok(plan) = self.plan_committed(&query.query).await else { return false };
+                self.uncommitted(&plan).is_ok_and(|table| table.is_some())
             }
+            _ => false,
         }
-        Ok(())
     }
 
     /// SAVEPOINT.
@@ -317,6 +336,9 @@ impl Session {
     /// written to disk: then nothing was done.
     pub async fn commit(&self) -> Result<()> {
         let Some(block) = self.block.lock().take() else { return Ok(()) };
+        if block.undo.is_empty() && block.kept.is_empty() && block.tables.is_empty() {
+            return Ok(());
+        }
         let engine = Arc::clone(self.engine());
         let _changing = engine.changing.lock().await;
         let done = tokio::task::spawn_blocking({

@@ -12,6 +12,7 @@ pub mod models;
 pub mod outcome;
 pub mod password;
 pub mod planned;
+mod planning;
 pub mod privileges;
 pub mod relation;
 pub mod replay;
@@ -48,6 +49,7 @@ use catalog::{Body, Catalog};
 use comments::Comments;
 use job::Jobs;
 use models::Homes;
+use planning::Planning;
 use relation::Relation;
 use restart::Missing;
 use roles::Roles;
@@ -68,6 +70,7 @@ pub struct Engine {
     jobs: Arc<Jobs>,
     inference: Arc<Inference>,
     threads: Threads,
+    planning: Planning,
     store: Option<Store>,
     missing: Arc<Missing>,
     next_source_id: AtomicU64,
@@ -102,6 +105,7 @@ impl Engine {
         let inference = Arc::new(inference);
         choose_runtime(&settings, &inference);
         Homes::of(&settings).offer(inference.models())?;
+        let threads = Threads::default();
         let engine = Arc::new(Engine {
             settings,
             catalog: Arc::default(),
@@ -110,7 +114,8 @@ impl Engine {
             announcer: Announcer::default(),
             jobs: Arc::default(),
             inference,
-            threads: Threads::default(),
+            planning: Planning::new(&threads),
+            threads,
             store,
             missing: Arc::default(),
             next_source_id: AtomicU64::new(1),

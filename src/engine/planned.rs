@@ -16,7 +16,6 @@ use super::session::Session;
 use super::statement;
 use crate::error::Result;
 use crate::plan::event_time::source_of;
-use crate::plan::query;
 use crate::settings::TimeZone;
 
 /// The plan of a query. It holds until the catalogue, a role, a grant or the session's zone changes.
@@ -56,13 +55,16 @@ impl Runner {
 impl Planned {
     /// Keeps a plan that was made at that version of the engine; None if it reads what no version tells of: the relations of a catalogue are made when
     /// they are named.
-    pub(super) fn new(session: &Session, plan: LogicalPlan, version: u64) -> Option<Planned> {
+    pub(super) async fn new(session: &Session, plan: LogicalPlan, version: u64) -> Option<Planned> {
         let mut known = true;
         let looked = plan.apply_with_subqueries(|node| {
             known &= !matches!(node, LogicalPlan::TableScan(scan) if source_of(scan).is_none());
             Ok(TreeNodeRecursion::Continue)
         });
-        (looked.is_ok() && known).then(|| Planned { generic: Generic::of(session, &plan), plan, version, zone: zone_of(session) })
+        if looked.is_err() || !known {
+            return None;
+        }
+        Some(Planned { generic: Generic::of(session, &plan).await, plan, version, zone: zone_of(session) })
     }
 
     /// The columns of the answer, if they are known without looking further.
@@ -86,7 +88,7 @@ impl Planned {
         if !parameters.is_empty() {
             plan = plan.with_param_values(parameters)?;
         }
-        let physical = statement::query::lowered(session, &plan, &generic.runner.state).await?;
+        let physical = statement::query::lowered_here(session, &plan, &generic.runner.state).await?;
         Ok(execute_stream(physical, Arc::clone(&generic.runner.task))?)
     }
 }
@@ -97,11 +99,12 @@ fn zone_of(session: &Session) -> TimeZone {
 
 impl Generic {
     /// None where the optimiser must know the values, or works out what is another at the next run: such as the time.
-    fn of(session: &Session, plan: &LogicalPlan) -> Option<Generic> {
+    async fn of(session: &Session, plan: &LogicalPlan) -> Option<Generic> {
         if !lasting(plan, session.engine().catalog()).ok()? {
             return None;
         }
-        let plan = query::optimise(&session.context().state(), plan)
+        let plan = statement::query::optimised(session, &session.context().state(), plan.clone())
+            .await
             .ok()
             .filter(|plan| lasting(plan, session.engine().catalog()).unwrap_or(false))?;
         let parameters = statement::query::parameters_of(&plan).ok()?;

@@ -55,7 +55,9 @@ fn check_writes(session: &Session, statement: &Statement) -> Result<()> {
     if reads || session.in_background() || session.variables().lock().show(setting)? != "on" {
         return Ok(());
     }
-    let message = format!("cannot execute {} in a read-only transaction", statement.verb());
+    let verb = statement.verb();
+    let verb = verb.strip_suffix(" INTO").or_else(|| verb.strip_prefix("DELETE ").map(|_| "DELETE")).unwrap_or(&verb);
+    let message = format!("cannot execute {verb} in a read-only transaction");
     Err(Error::Data { code: "25006", message, detail: None })
 }
 

@@ -14,8 +14,8 @@ use super::block::{self, Block};
 use super::outcome::{Notice, Outcome};
 use super::planned::{Planned, Runner};
 use super::statement::CopyInto;
-use super::{Engine, privileges, statement};
-use crate::error::Result;
+use super::{Engine, planning, privileges, statement};
+use crate::error::{Error, Result};
 use crate::plan::parse::copy::CopyIn;
 use crate::plan::parse::{self, Statement};
 use crate::plan::query;
@@ -137,6 +137,11 @@ impl Session {
         self.notices.lock().push(Notice { code: "00000", message: message.into(), hint: hint.map(str::to_owned) });
     }
 
+    /// What was asked for and is not done, as it may not be.
+    pub(super) fn warns(&self, message: String) {
+        self.notices.lock().push(Notice { code: "01000", message, hint: None });
+    }
+
     /// IF NOT EXISTS, of what there is: the notice has the code that the error would have.
     pub(super) fn skips(&self, code: &'static str, message: String) {
         self.notices.lock().push(Notice { code, message, hint: None });
@@ -177,13 +182,18 @@ impl Session {
 
     /// The same of what all sessions see: for what outlives a transaction block.
     pub(super) async fn plan_committed(&self, query: &Query) -> Result<LogicalPlan> {
+        let long = planning::query_is_long(query);
         let query = Box::new(query.clone());
-        let rewrite = self.rewrite.lock().clone();
-        let query = match rewrite {
-            Some(rewrite) => rewrite(query)?,
-            None => query,
+        let (state, rewrite) = (self.context.state(), self.rewrite.lock().clone());
+        let plan = move || async move {
+            let query = match rewrite {
+                Some(rewrite) => rewrite(query)?,
+                None => query,
+            };
+            let plan = query::plan(&state, query.clone()).await?;
+            Ok::<_, Error>((query, plan))
         };
-        let plan = query::plan(&self.context.state(), query.clone()).await?;
+        let (query, plan) = self.engine.planning.run(long, plan).await?;
         privileges::check_query(self, &query, &plan)?;
         Ok(plan)
     }

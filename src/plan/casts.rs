@@ -20,7 +20,7 @@ use datafusion::logical_expr::{
 use framesql_udfs::frame::is_frame;
 
 use super::array_text::elements;
-use super::{value_read, value_text};
+use super::{formula_call, value_read, value_text};
 use crate::error::Error;
 use crate::settings::TimeZone;
 
@@ -69,9 +69,9 @@ fn is_numeric(expr: &Expr, schema: &DFSchema) -> Option<bool> {
             right,
         }) => arithmetic(left, right, schema),
         // The operators that err when a result has no room.
-        Expr::ScalarFunction(call) if call.func.name().starts_with("checked_") => match call.args.as_slice() {
-            [left, right] => arithmetic(left, right, schema),
-            _ => Some(false),
+        Expr::ScalarFunction(call) if call.func.name().starts_with("checked_") => match formula_call::parts(expr) {
+            Some((_, values)) => values.iter().fold(None, |known, value| both(known, is_numeric(value, schema))),
+            None => Some(false),
         },
         // A number was made a float to meet one; of another type it was asked for.
         Expr::Cast(cast) => match cast.expr.get_type(schema) {
@@ -99,7 +99,11 @@ pub(super) fn rounds_float(call: &ScalarFunction, schema: &DFSchema) -> bool {
 }
 
 fn arithmetic(left: &Expr, right: &Expr, schema: &DFSchema) -> Option<bool> {
-    match (is_numeric(left, schema), is_numeric(right, schema)) {
+    both(is_numeric(left, schema), is_numeric(right, schema))
+}
+
+fn both(left: Option<bool>, right: Option<bool>) -> Option<bool> {
+    match (left, right) {
         (Some(false), _) | (_, Some(false)) => Some(false),
         (Some(true), _) | (_, Some(true)) => Some(true),
         (None, None) => None,

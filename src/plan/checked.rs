@@ -9,18 +9,19 @@ use datafusion::arrow::compute::kernels::numeric;
 use datafusion::arrow::datatypes::{DataType, Float32Type, Float64Type};
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{ScalarValue, internal_err};
+use datafusion::common::{DFSchema, ScalarValue, internal_err};
 use datafusion::error::Result;
-use datafusion::logical_expr::expr::Case;
+use datafusion::logical_expr::expr::{Case, ScalarFunction};
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use super::formula_call;
 use crate::error::Error;
 
 /// The functions, for plans that are read back: no query names them, so no session has them.
 pub fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
-    FUNCTIONS.iter().map(|(_, function)| Arc::clone(function))
+    FUNCTIONS.iter().map(|(_, function)| Arc::clone(function)).chain([formula_call::function()])
 }
 
 static FUNCTIONS: LazyLock<[(Operator, Arc<ScalarUDF>); 4]> = LazyLock::new(|| {
@@ -36,18 +37,45 @@ static FUNCTIONS: LazyLock<[(Operator, Arc<ScalarUDF>); 4]> = LazyLock::new(|| {
     })
 });
 
-/// The call in place of an operator on two numbers of one type; None for another operator.
-pub(super) fn call(left: &Expr, operator: Operator, right: &Expr, of: &DataType) -> Option<Expr> {
-    // Of integers DataFusion's own errs.
-    if operator == Operator::Divide && !of.is_floating() {
-        return None;
+/// The call in place of an operator on two numbers of one type, as one with the calls in its operands; None where DataFusion's own operator does it.
+pub(super) fn call(left: &mut Expr, operator: Operator, right: &mut Expr, of: &DataType) -> Option<Expr> {
+    let is_checked = match operator {
+        Operator::Plus | Operator::Minus | Operator::Multiply => true,
+        Operator::Divide if of.is_floating() => true,
+        // Of integers DataFusion's own errs, by itself.
+        Operator::Divide | Operator::Modulo if !of.is_floating() => {
+            formula_call::parts(left).is_some() || formula_call::parts(right).is_some()
+        }
+        _ => false,
+    };
+    let nothing = || Expr::Literal(ScalarValue::Null, None);
+    is_checked.then(|| formula_call::joined(std::mem::replace(left, nothing()), operator, std::mem::replace(right, nothing())))
+}
+
+/// One operator's call; DataFusion's own where that errs by itself.
+pub(super) fn one(left: Expr, operator: Operator, right: Expr) -> Expr {
+    match FUNCTIONS.iter().find(|(o, _)| *o == operator) {
+        Some((_, function)) => function.call(vec![left, right]),
+        None => Expr::BinaryExpr(BinaryExpr::new(Box::new(left), operator, Box::new(right))),
     }
-    let (_, function) = FUNCTIONS.iter().find(|(o, _)| *o == operator)?;
-    Some(function.call(vec![left.clone(), right.clone()]))
+}
+
+/// The operator of a call.
+pub(super) fn operator_of(call: &ScalarFunction) -> Option<Operator> {
+    let function = call.func.inner().downcast_ref::<Checked>()?;
+    (call.args.len() == 2).then_some(function.operator)
+}
+
+/// The type of an expression, if it is one of numbers whose sums may overflow. That of a call is that of its values.
+pub(super) fn type_of(expr: &Expr, schema: &DFSchema) -> Option<DataType> {
+    match formula_call::parts(expr) {
+        Some((_, values)) => values.last().and_then(|value| type_of(value, schema)),
+        None => expr.get_type(schema).ok().filter(may_overflow),
+    }
 }
 
 /// Whether a type is one of numbers whose sums may overflow.
-pub(super) fn may_overflow(data_type: &DataType) -> bool {
+fn may_overflow(data_type: &DataType) -> bool {
     let is_integer = matches!(data_type, DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64);
     is_integer || matches!(data_type, DataType::Float32 | DataType::Float64)
 }
@@ -58,7 +86,7 @@ pub(super) fn in_turn(condition: &BinaryExpr) -> Result<Option<Expr>> {
     let BinaryExpr { left, op, right } = condition;
     let mut divisors = HashSet::new();
     right.apply(|e| {
-        divisors.extend(divisor(e).into_iter().flat_map(Expr::column_refs).cloned());
+        divisors.extend(formula_call::divisors(e).into_iter().flat_map(Expr::column_refs).cloned());
         Ok(TreeNodeRecursion::Continue)
     })?;
     if divisors.is_empty() {
@@ -67,14 +95,14 @@ pub(super) fn in_turn(condition: &BinaryExpr) -> Result<Option<Expr>> {
     let mut parts = Vec::new();
     split(left, *op, &mut parts);
     // A part that divides itself waits for others: asked again it would bring what it waits for along, and so every part all before it.
-    let divides = |part: &Expr| part.exists(|e| Ok(divisor(e).is_some())).unwrap_or(true);
+    let divides = |part: &Expr| part.exists(|e| Ok(!formula_call::divisors(e).is_empty())).unwrap_or(true);
     let tells = |part: &&Expr| part.column_refs().into_iter().any(|column| divisors.contains(column)) && !divides(part);
     let of_both = |a: Expr, b: Expr| Expr::BinaryExpr(BinaryExpr::new(Box::new(a), *op, Box::new(b)));
     let Some(first) = parts.into_iter().filter(tells).cloned().reduce(of_both) else { return Ok(None) };
     let open = if *op == Operator::And { first.is_not_false() } else { first.is_not_true() };
     // A CASE of a condition would be made AND and OR again, one of a number is left alone.
     let guarded = right.as_ref().clone().transform_down(|e| {
-        if divisor(&e).is_none() {
+        if formula_call::divisors(&e).is_empty() {
             return Ok(Transformed::no(e));
         }
         let asked = Expr::Case(Case::new(None, vec![(Box::new(open.clone()), Box::new(e))], None));
@@ -91,20 +119,6 @@ fn split<'a>(condition: &'a Expr, of: Operator, parts: &mut Vec<&'a Expr>) {
         }
         part => parts.push(part),
     }
-}
-
-/// What an expression divides by, if it is no constant.
-fn divisor(expr: &Expr) -> Option<&Expr> {
-    let of = match expr {
-        Expr::BinaryExpr(BinaryExpr { op: Operator::Divide | Operator::Modulo, right, .. }) => right.as_ref(),
-        Expr::ScalarFunction(call) if call.func.name() == "checked_div" => call.args.get(1)?,
-        _ => return None,
-    };
-    let constant = match of {
-        Expr::Cast(cast) => matches!(cast.expr.as_ref(), Expr::Literal(..)),
-        other => matches!(other, Expr::Literal(..)),
-    };
-    (!constant).then_some(of)
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -147,30 +161,36 @@ impl ScalarUDFImpl for Checked {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let [left, right] = args.args.as_slice() else { return internal_err!("{} takes two arguments", self.name) };
-        let run = |left: &dyn Datum, right: &dyn Datum| -> Result<ArrayRef, ArrowError> {
-            match self.operator {
-                Operator::Minus => numeric::sub(left, right),
-                Operator::Multiply => numeric::mul(left, right),
-                Operator::Divide => numeric::div(left, right),
-                _ => numeric::add(left, right),
-            }
-        };
-        let found = match (left, right) {
-            (ColumnarValue::Array(l), ColumnarValue::Array(r)) => ColumnarValue::Array(run(l, r)?),
-            (ColumnarValue::Array(l), ColumnarValue::Scalar(r)) => ColumnarValue::Array(run(l, &r.to_scalar()?)?),
-            (ColumnarValue::Scalar(l), ColumnarValue::Array(r)) => ColumnarValue::Array(run(&l.to_scalar()?, r)?),
-            (ColumnarValue::Scalar(l), ColumnarValue::Scalar(r)) => {
-                let value = run(&l.to_scalar()?, &r.to_scalar()?)?;
-                ColumnarValue::Scalar(ScalarValue::try_from_array(&value, 0)?)
-            }
-        };
-        match found.data_type() {
-            DataType::Float32 => finite::<Float32Type>(self.operator, left, right, &found)?,
-            DataType::Float64 => finite::<Float64Type>(self.operator, left, right, &found)?,
-            _ => {}
-        }
-        Ok(found)
+        work_out(self.operator, left, right)
     }
+}
+
+/// What an operator gives of two numbers, or of two columns of them.
+pub(super) fn work_out(operator: Operator, left: &ColumnarValue, right: &ColumnarValue) -> Result<ColumnarValue> {
+    let run = |left: &dyn Datum, right: &dyn Datum| -> Result<ArrayRef, ArrowError> {
+        match operator {
+            Operator::Minus => numeric::sub(left, right),
+            Operator::Multiply => numeric::mul(left, right),
+            Operator::Divide => numeric::div(left, right),
+            Operator::Modulo => numeric::rem(left, right),
+            _ => numeric::add(left, right),
+        }
+    };
+    let found = match (left, right) {
+        (ColumnarValue::Array(l), ColumnarValue::Array(r)) => ColumnarValue::Array(run(l, r)?),
+        (ColumnarValue::Array(l), ColumnarValue::Scalar(r)) => ColumnarValue::Array(run(l, &r.to_scalar()?)?),
+        (ColumnarValue::Scalar(l), ColumnarValue::Array(r)) => ColumnarValue::Array(run(&l.to_scalar()?, r)?),
+        (ColumnarValue::Scalar(l), ColumnarValue::Scalar(r)) => {
+            let value = run(&l.to_scalar()?, &r.to_scalar()?)?;
+            ColumnarValue::Scalar(ScalarValue::try_from_array(&value, 0)?)
+        }
+    };
+    match found.data_type() {
+        DataType::Float32 => finite::<Float32Type>(operator, left, right, &found)?,
+        DataType::Float64 => finite::<Float64Type>(operator, left, right, &found)?,
+        _ => {}
+    }
+    Ok(found)
 }
 
 /// Errs where floats gave what none of them was: infinity, or a zero of what is too small.

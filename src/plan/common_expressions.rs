@@ -14,6 +14,7 @@ use datafusion::optimizer::common_subexpr_eliminate::CommonSubexprEliminate;
 use datafusion::optimizer::optimizer::{ApplyOrder, Optimizer};
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use framesql_udfs::function::is_model;
+use framesql_udfs::interrupt;
 
 /// DataFusion's rules, with the elimination that spares models in its place.
 pub(super) fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
@@ -22,7 +23,31 @@ pub(super) fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
         true => Arc::new(CommonExpressions { inner: CommonSubexprEliminate::new() }) as Arc<dyn OptimizerRule + Send + Sync>,
         false => rule,
     };
-    Optimizer::new().rules.into_iter().map(replaced).collect()
+    let rules = Optimizer::new().rules.into_iter().map(replaced);
+    rules.flat_map(|rule| [Arc::new(Interrupt) as Arc<dyn OptimizerRule + Send + Sync>, rule]).collect()
+}
+
+/// Between two rules: who does not wait any longer for the plan is not kept waiting.
+#[derive(Debug)]
+struct Interrupt;
+
+impl OptimizerRule for Interrupt {
+    fn name(&self) -> &str {
+        "interrupt"
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        None
+    }
+
+    fn supports_rewrite(&self) -> bool {
+        true
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        interrupt::check()?;
+        Ok(Transformed::no(plan))
+    }
 }
 
 #[derive(Debug)]

@@ -62,20 +62,21 @@ pub(super) struct Intervals;
 
 impl ExprPlanner for Intervals {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
-        let span = |e: &Expr| matches!(e.get_type(schema), Ok(DataType::Interval(_)));
+        // A long chain of numbers has no interval in it: its type is worked out in more steps.
+        let span = |e: &Expr| !only_numbers(e, schema) && matches!(e.get_type(schema), Ok(DataType::Interval(_)));
         let number = |e: &Expr| e.get_type(schema).is_ok_and(|t| t.is_numeric() || t.is_null()) || matches!(e, Expr::Placeholder(_));
         let date = |e: &Expr| matches!(e.get_type(schema), Ok(DataType::Date32));
         let midnight = |e: Expr| Box::new(cast(e, DataType::Timestamp(TimeUnit::Microsecond, None)));
         let [times, over] = &*FUNCTIONS;
         let RawBinaryExpr { op, left, right } = expr;
         Ok(match op {
-            BinaryOperator::Plus if date(&left) && span(&right) => {
+            BinaryOperator::Plus if span(&right) && date(&left) => {
                 PlannerResult::Planned(Expr::BinaryExpr(BinaryExpr::new(midnight(left), Operator::Plus, Box::new(right))))
             }
-            BinaryOperator::Minus if date(&left) && span(&right) => {
+            BinaryOperator::Minus if span(&right) && date(&left) => {
                 PlannerResult::Planned(Expr::BinaryExpr(BinaryExpr::new(midnight(left), Operator::Minus, Box::new(right))))
             }
-            BinaryOperator::Plus if span(&left) && date(&right) => {
+            BinaryOperator::Plus if date(&right) && span(&left) => {
                 PlannerResult::Planned(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), Operator::Plus, midnight(right))))
             }
             BinaryOperator::Multiply if span(&left) && number(&right) => PlannerResult::Planned(times.call(vec![left, known(right)])),
@@ -83,6 +84,16 @@ impl ExprPlanner for Intervals {
             BinaryOperator::Divide if span(&left) && number(&right) => PlannerResult::Planned(over.call(vec![left, known(right)])),
             op => PlannerResult::Original(RawBinaryExpr { op, left, right }),
         })
+    }
+}
+
+/// Whether an expression is arithmetic of numbers alone.
+fn only_numbers(e: &Expr, schema: &DFSchema) -> bool {
+    match e {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if op.is_numerical_operators() => {
+            only_numbers(right, schema) && only_numbers(left, schema)
+        }
+        other => other.get_type(schema).is_ok_and(|t| t.is_numeric()),
     }
 }
 

@@ -20,6 +20,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, cast, lit,
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
+use framesql_udfs::interrupt;
 use serde_json::Value;
 
 use super::array_text::elements;
@@ -127,6 +128,8 @@ pub(super) struct JsonOperators;
 
 impl ExprPlanner for JsonOperators {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        // Each is planned in its turn, and of a chain each looks at all before it.
+        interrupt::check()?;
         let RawBinaryExpr { op, left, right } = expr;
         let is_json = |e: &Expr| is_json(e, schema);
         let is_value = |e: &Expr| is_json(e) || matches!(e, Expr::Literal(ScalarValue::Utf8(_), _));

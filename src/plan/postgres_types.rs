@@ -14,8 +14,9 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Aggregate, Between, BinaryExpr, Expr, ExprSchemable, Extension, LogicalPlan, Operator, Projection, cast};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::{DataType as SqlType, ExactNumberInfo, TimezoneInfo};
+use framesql_udfs::interrupt;
 
-use super::{array_literals, casts, checked, duration_part, interval, round};
+use super::{array_literals, casts, checked, coalesce, duration_part, interval, round};
 use crate::frame::batch::ts_type;
 
 /// The names of types that DataFusion reads otherwise: TIMESTAMPTZ is µs UTC, and FLOAT is float8 unless it asks for no more than 24 bits.
@@ -100,14 +101,17 @@ fn cast_expressions(plan: LogicalPlan) -> Result<LogicalPlan> {
     let names = NamePreserver::new(&plan);
     let rewritten = plan.map_expressions(|e| {
         let name = names.save(&e);
-        Ok(cast_calls(e, &schema)?.update_data(|e| name.restore(e)))
+        let called = cast_calls(e, &schema)?;
+        coalesce::check(&called.data)?;
+        Ok(called.update_data(|e| name.restore(e)))
     })?;
     // The types of its expressions, or of its inputs, may have changed.
     rewritten.data.recompute_schema()
 }
 
 fn cast_calls(e: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    e.transform_up(|e| match &e {
+    interrupt::check()?;
+    e.transform_up(|mut e| match &mut e {
         Expr::Cast(cast) => Ok(casts::replaced(cast, schema)?.map_or_else(|| Transformed::no(e.clone()), Transformed::yes)),
         Expr::BinaryExpr(condition) if matches!(condition.op, Operator::And | Operator::Or) => {
             Ok(checked::in_turn(condition)?.map_or_else(|| Transformed::no(e.clone()), Transformed::yes))
@@ -116,6 +120,9 @@ fn cast_calls(e: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             Ok(round::half_even(call).map_or_else(|| Transformed::no(e.clone()), Transformed::yes))
         }
         Expr::ScalarFunction(call) => {
+            if let Some(flat) = coalesce::flattened(call) {
+                return Ok(Transformed::yes(flat));
+            }
             match (array_literals::equals_any(call, schema).or_else(|| duration_part::rewritten(call, schema)), shown(&e.get_type(schema)?))
             {
                 (Some(any), _) => Ok(Transformed::yes(any)),
@@ -124,19 +131,20 @@ fn cast_calls(e: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             }
         }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
-            if [left, right].iter().any(|e| is_span(e, schema))
+            if let (Some(l), Some(r)) = (checked::type_of(left, schema), checked::type_of(right, schema))
+                && l == r
+            {
+                return Ok(match checked::call(left, *op, right, &l) {
+                    Some(call) => Transformed::yes(call),
+                    None => Transformed::no(e),
+                });
+            }
+            if (is_span(left, schema) || is_span(right, schema))
                 && let Some(compared) = interval::compared(left, *op, right, schema)
             {
                 return Ok(Transformed::yes(compared));
             }
-            let type_of = |e: &Expr| e.get_type(schema).ok().filter(checked::may_overflow);
-            match (type_of(left), type_of(right)) {
-                (Some(l), Some(r)) if l == r => match checked::call(left, *op, right, &l) {
-                    Some(call) => Ok(Transformed::yes(call)),
-                    None => Ok(Transformed::no(e)),
-                },
-                _ => one_unit(left, *op, right, schema).map(|same| same.map_or_else(|| Transformed::no(e.clone()), Transformed::yes)),
-            }
+            one_unit(left, *op, right, schema).map(|same| same.map_or_else(|| Transformed::no(e.clone()), Transformed::yes))
         }
         Expr::Between(between) if is_span(&between.expr, schema) => {
             let length = |e: &Expr| Box::new(interval::length(e, schema));

@@ -214,7 +214,7 @@ async fn send_rows(
 }
 
 fn complete(writer: &mut Writer, tag: &str) -> Result<(), Ended> {
-    writer.put(Message::CommandComplete(CommandComplete::new(tag.to_owned())))
+    writer.put_tag(Message::CommandComplete(CommandComplete::new(tag.to_owned())))
 }
 
 fn notices(session: &Session, writer: &mut Writer) -> Result<(), Ended> {
@@ -235,7 +235,7 @@ async fn run_own(connection: &mut Connection, own: Own, way: Way<'_>) -> Result<
                 return Err(Error::Duplicate { kind: "prepared statement", name }.into());
             }
             prepared::cast_parameters(&mut statement, &types.into_iter().map(Some).collect::<Vec<_>>());
-            let prepared = Prepared::plan(&connection.session, statement, &[]).await?;
+            let prepared = planned(connection, statement).await?;
             connection.prepared.insert(name, Arc::new(prepared));
             "PREPARE"
         }
@@ -261,7 +261,7 @@ async fn run_own(connection: &mut Connection, own: Own, way: Way<'_>) -> Result<
             "DEALLOCATE ALL"
         }
         Own::Declare { name, hold, statement } => {
-            let prepared = Prepared::plan(&connection.session, statement, &[]).await?;
+            let prepared = planned(connection, statement).await?;
             let cursor = Portal { hold, ..Portal::new(Arc::new(prepared), Vec::new(), Vec::new()) };
             return declare(connection, &name, cursor).await;
         }
@@ -288,12 +288,27 @@ async fn run_own(connection: &mut Connection, own: Own, way: Way<'_>) -> Result<
     complete(&mut connection.writer, tag)
 }
 
+/// Plans a statement, unless it must end before.
+async fn planned(connection: &mut Connection, statement: Statement) -> Result<Prepared, Ended> {
+    let Connection { reader, session, registered, .. } = connection;
+    let timeout = session.variables().lock().statement_timeout_ms();
+    Ok(registered.watch(reader, timeout).over(Prepared::plan(session, statement, &[])).await??)
+}
+
 /// Begins, ends and marks the transaction block.
 async fn control_block(connection: &mut Connection, control: &Control) -> Result<Controlled, Ended> {
-    let open = connection.transaction.open();
+    let before = connection.transaction;
+    let open = before.open();
     let controlled = connection.transaction.run(control)?;
     match control {
         Control::Begin(_, modes) if !open => connection.block = Block::begin(&connection.session, *modes)?,
+        Control::Begin(_, modes) => {
+            if let Err(error) = connection.block.begin_again(&connection.session, *modes).await {
+                // What came before BEGIN in its message ends with it.
+                connection.transaction = before;
+                return Err(error.into());
+            }
+        }
         Control::Commit(chain) | Control::Rollback(chain) if open => {
             let modes = connection.block.modes();
             if controlled.tag == "COMMIT" {
@@ -311,7 +326,7 @@ async fn control_block(connection: &mut Connection, control: &Control) -> Result
         Control::Savepoint(name) => block::savepoint(connection, name),
         Control::Release(name) => block::release(connection, name)?,
         Control::RollbackToSavepoint(name) => block::roll_back_to(connection, name).await?,
-        Control::Begin(..) | Control::Commit(_) | Control::Rollback(_) => {}
+        Control::Commit(_) | Control::Rollback(_) => {}
     }
     Ok(controlled)
 }
@@ -390,6 +405,10 @@ async fn fetch(connection: &mut Connection, name: &str, limit: Option<usize>, sh
 fn discard(connection: &mut Connection, what: &ast::DiscardObject) -> Result<(), Ended> {
     match what {
         ast::DiscardObject::ALL => {
+            if connection.transaction.open() {
+                let message = "DISCARD ALL cannot run inside a transaction block".to_owned();
+                return Err(Error::Data { code: "25001", message, detail: None }.into());
+            }
             connection.portals.clear();
             connection.prepared.clear();
             connection.ear.unlisten(None);

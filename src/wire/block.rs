@@ -64,6 +64,17 @@ impl Block {
         Ok(Block { before, modes, ..Block::default() })
     }
 
+    /// BEGIN in a block, or behind other statements of its message: it goes on, as BEGIN says. Errs (25001) if that is too late.
+    pub(super) async fn begin_again(&mut self, session: &Session, modes: Modes) -> Result<()> {
+        if modes != Modes::default() {
+            let (isolation, read_only) = (modes.isolation, modes.read_only);
+            let body = Body::SetTransaction { session: false, isolation, read_only };
+            session.execute(&Statement { text: "SET TRANSACTION".to_owned(), body }, Vec::new()).await?;
+        }
+        self.modes = Modes { isolation: modes.isolation.or(self.modes.isolation), read_only: modes.read_only.or(self.modes.read_only) };
+        Ok(())
+    }
+
     /// A statement has been done in the block.
     pub(super) fn done(&mut self, statement: Option<&Statement>, tag: &str) {
         let Some(statement) = statement else { return };
@@ -149,6 +160,7 @@ pub(super) async fn commit(connection: &mut Connection) -> Result<()> {
         connection.portals.retain(|_, portal| !portal.uncommitted);
         return committed;
     }
+    connection.portals.retain(|_, portal| portal.hold);
     connection.portals.values_mut().for_each(|portal| portal.uncommitted = false);
     let mut variables = connection.session.variables().lock();
     for name in block.local.iter().map(String::as_str).chain(OWN) {
@@ -165,7 +177,7 @@ pub(super) async fn commit(connection: &mut Connection) -> Result<()> {
 pub(super) async fn roll_back(connection: &mut Connection) -> Result<(), Ended> {
     let block = std::mem::take(&mut connection.block);
     *connection.session.variables().lock() = block.before;
-    connection.portals.retain(|_, portal| !portal.uncommitted);
+    connection.portals.retain(|_, portal| portal.hold && !portal.uncommitted);
     connection.session.roll_back().await;
     // That objects are gone is what the client has asked for.
     connection.session.take_notices();

@@ -10,7 +10,7 @@ use pgwire::messages::response::{NotificationResponse, ReadyForQuery};
 use tokio::net::TcpStream;
 use tokio::sync::futures::OwnedNotified;
 
-use super::block::Block;
+use super::block::{self, Block};
 use super::cancel::{Registered, Registry};
 use super::errors::{self, Ended};
 use super::notify::{self, Ear};
@@ -212,6 +212,11 @@ impl Connection {
 
     /// Tells the client that its statement has failed.
     async fn failed(&mut self, error: &Error) -> Result<(), Ended> {
+        self.writer.forget_tag();
+        if self.transaction == Transaction::Implicit {
+            self.transaction = Transaction::Idle;
+            block::roll_back(self).await?;
+        }
         self.transaction.failed();
         let position = self.asked.take().and_then(|(sql, from)| position::of(error, &sql, from));
         self.writer.put(errors::response("ERROR", error, position))?;

@@ -59,7 +59,8 @@ pub(super) fn response(severity: &str, error: &Error, position: Option<usize>) -
 
 /// NoticeResponse.
 pub(super) fn notice(notice: Notice) -> PgWireBackendMessage {
-    message("NOTICE", notice.code, notice.message, notice.hint)
+    let severity = if notice.code.starts_with("01") { "WARNING" } else { "NOTICE" };
+    message(severity, notice.code, notice.message, notice.hint)
 }
 
 /// A WARNING with a code.

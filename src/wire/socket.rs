@@ -32,6 +32,15 @@ pub(super) struct Reader {
 pub(super) struct Writer {
     half: Box<dyn AsyncWrite + Send + Unpin>,
     buffer: BytesMut,
+    tag: Tag,
+}
+
+/// What becomes of the command tag of a statement.
+enum Tag {
+    /// It is told at once.
+    Told,
+    /// It waits for the COMMIT of its transaction; None until the statement is done.
+    Waits(Option<PgWireBackendMessage>),
 }
 
 /// What the first eight bytes of a connection ask for, if they ask for a way of speaking: a length of 8 and one of these numbers.
@@ -65,7 +74,7 @@ fn halves(read: Box<dyn AsyncRead + Send + Unpin>, write: Box<dyn AsyncWrite + S
     let mut buffer = BytesMut::with_capacity(8 << 10);
     buffer.extend_from_slice(first);
     let reader = Reader { half: read, buffer, started: false, let_in: false, ended: false, kind: 0 };
-    (reader, Writer { half: write, buffer: BytesMut::with_capacity(8 << 10) })
+    (reader, Writer { half: write, buffer: BytesMut::with_capacity(8 << 10), tag: Tag::Told })
 }
 
 impl Reader {
@@ -143,6 +152,35 @@ impl Writer {
     /// Puts a message behind those that wait to be written.
     pub(super) fn put(&mut self, message: PgWireBackendMessage) -> Result<(), Ended> {
         message.encode(&mut self.buffer).map_err(Ended::from)
+    }
+
+    /// Puts the command tag of a statement that is done.
+    pub(super) fn put_tag(&mut self, message: PgWireBackendMessage) -> Result<(), Ended> {
+        match &mut self.tag {
+            Tag::Told => self.put(message),
+            Tag::Waits(tag) => {
+                *tag = Some(message);
+                Ok(())
+            }
+        }
+    }
+
+    /// The next command tag is not told before `tell_tag`.
+    pub(super) fn keep_tag(&mut self) {
+        self.tag = Tag::Waits(None);
+    }
+
+    /// Tells the command tag that was kept.
+    pub(super) fn tell_tag(&mut self) -> Result<(), Ended> {
+        match std::mem::replace(&mut self.tag, Tag::Told) {
+            Tag::Waits(Some(message)) => self.put(message),
+            Tag::Waits(None) | Tag::Told => Ok(()),
+        }
+    }
+
+    /// The statement whose command tag was kept has failed.
+    pub(super) fn forget_tag(&mut self) {
+        self.tag = Tag::Told;
     }
 
     /// The one byte or word that answers a request for encryption, or AuthenticationOk.

@@ -12,6 +12,8 @@ pub(super) enum Transaction {
     /// Each statement for itself.
     #[default]
     Idle,
+    /// Within a message of several statements, which are one transaction unless they say otherwise.
+    Implicit,
     /// After BEGIN.
     Open,
     /// After an error in a block: only its end, or a way back to a savepoint, is heard.
@@ -93,7 +95,7 @@ impl Transaction {
     pub(super) fn status(self) -> TransactionStatus {
         match self {
             Transaction::Idle => TransactionStatus::Idle,
-            Transaction::Open => TransactionStatus::Transaction,
+            Transaction::Implicit | Transaction::Open => TransactionStatus::Transaction,
             Transaction::Failed => TransactionStatus::Error,
         }
     }
@@ -102,7 +104,7 @@ impl Transaction {
     pub(super) fn waiting(self) -> &'static str {
         match self {
             Transaction::Idle => "idle",
-            Transaction::Open => "idle in transaction",
+            Transaction::Implicit | Transaction::Open => "idle in transaction",
             Transaction::Failed => "idle in transaction (aborted)",
         }
     }
@@ -129,23 +131,24 @@ impl Transaction {
         const NONE: Option<(&str, &str)> = Some(("25P01", "there is no transaction in progress"));
         let chained = |chain: &bool| if *chain { Transaction::Open } else { Transaction::Idle };
         let (next, tag, warning) = match (control, *self) {
-            (Control::Begin(tag, _), Transaction::Idle) => (Transaction::Open, *tag, None),
+            // What came before it in its message is part of the block.
+            (Control::Begin(tag, _), Transaction::Idle | Transaction::Implicit) => (Transaction::Open, *tag, None),
             (Control::Begin(tag, _), Transaction::Open) => {
                 (Transaction::Open, *tag, Some(("25001", "there is already a transaction in progress")))
             }
-            (Control::Commit(true), Transaction::Idle) => return Err(outside("COMMIT AND CHAIN")),
-            (Control::Rollback(true), Transaction::Idle) => return Err(outside("ROLLBACK AND CHAIN")),
+            (Control::Commit(true), Transaction::Idle | Transaction::Implicit) => return Err(outside("COMMIT AND CHAIN")),
+            (Control::Rollback(true), Transaction::Idle | Transaction::Implicit) => return Err(outside("ROLLBACK AND CHAIN")),
             (Control::Commit(chain), Transaction::Open) => (chained(chain), "COMMIT", None),
             (Control::Commit(chain), Transaction::Failed) => (chained(chain), "ROLLBACK", None),
-            (Control::Commit(_), Transaction::Idle) => (Transaction::Idle, "COMMIT", NONE),
-            (Control::Rollback(_), Transaction::Idle) => (Transaction::Idle, "ROLLBACK", NONE),
+            (Control::Commit(_), Transaction::Idle | Transaction::Implicit) => (Transaction::Idle, "COMMIT", NONE),
+            (Control::Rollback(_), Transaction::Idle | Transaction::Implicit) => (Transaction::Idle, "ROLLBACK", NONE),
             (Control::Rollback(chain), _) => (chained(chain), "ROLLBACK", None),
             (Control::RollbackToSavepoint(_), Transaction::Open | Transaction::Failed) => (Transaction::Open, "ROLLBACK", None),
             (Control::Savepoint(_), Transaction::Open) => (Transaction::Open, "SAVEPOINT", None),
             (Control::Release(_), Transaction::Open) => (Transaction::Open, "RELEASE", None),
-            (Control::RollbackToSavepoint(_), Transaction::Idle) => return Err(outside("ROLLBACK TO SAVEPOINT")),
-            (Control::Savepoint(_), Transaction::Idle) => return Err(outside("SAVEPOINT")),
-            (Control::Release(_), Transaction::Idle) => return Err(outside("RELEASE SAVEPOINT")),
+            (Control::RollbackToSavepoint(_), Transaction::Idle | Transaction::Implicit) => return Err(outside("ROLLBACK TO SAVEPOINT")),
+            (Control::Savepoint(_), Transaction::Idle | Transaction::Implicit) => return Err(outside("SAVEPOINT")),
+            (Control::Release(_), Transaction::Idle | Transaction::Implicit) => return Err(outside("RELEASE SAVEPOINT")),
             (Control::Begin(..) | Control::Savepoint(_) | Control::Release(_), Transaction::Failed) => {
                 return Err(Error::FailedTransaction);
             }

@@ -346,6 +346,17 @@ async fn what_keeps_a_database_in_order_has_nothing_to_do() {
     }
     run(&mut client, &["BEGIN"]).await;
     assert_eq!(client.code("VACUUM").await, "25001");
+    run(&mut client, &["ROLLBACK", "CREATE ROLE bi LOGIN"]).await;
+    // A role that does not own the table, as PostgreSQL 15 tells it.
+    let mut bi = server.client_of("bi").await;
+    for (sql, verb) in [("ANALYZE people", "analyze"), ("ANALYZE people (nosuch)", "analyze"), ("VACUUM ANALYZE people", "vacuum")] {
+        let answer = bi.query(sql).await;
+        assert_eq!(answer.notices, [format!("skipping \"people\" --- only table or database owner can {verb} it")], "{sql}");
+        assert_eq!((answer.errors, answer.tags.len()), (vec![], 1), "{sql}");
+    }
+    assert_eq!(bi.query("ANALYZE").await.notices.len(), 2);
+    assert_eq!(bi.code("VACUUM nosuch").await, "42P01");
+    run(&mut client, &["BEGIN"]).await;
     run(&mut client, &["ROLLBACK"]).await;
     server.stop().await;
 }

@@ -21,7 +21,7 @@ pub(crate) fn asked() -> bool {
 }
 
 /// Errs if this thread is asked to stop: nobody reads the error.
-pub(crate) fn check() -> Result<()> {
+pub fn check() -> Result<()> {
     if asked() { exec_err!("nobody waits for the answer") } else { Ok(()) }
 }
 

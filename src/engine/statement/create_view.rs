@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use tracing::warn;
 
 use super::alter_view::{NOTIFY, check_channel};
+use super::query::optimised_continuous;
 use crate::engine::Engine;
 use crate::engine::block::Undo;
 use crate::engine::catalog::{Body, Object, is_model_key, model_key};
@@ -25,7 +26,7 @@ use crate::plan::column_names::{self, Names};
 use crate::plan::model_names::model_names;
 use crate::plan::names::Names as _;
 use crate::plan::parse::{Emit, Kind, QueryText, Statement, boolean};
-use crate::plan::{changelog, event_time, figure, query, rewrite};
+use crate::plan::{changelog, event_time, figure, rewrite};
 use crate::run::checkpoint::Checkpoint;
 use crate::run::lower;
 use crate::settings::{STATE_TTL, duration_us};
@@ -71,7 +72,7 @@ impl CreateView<'_> {
             put(session, object(Body::View(self.view(statement, plan)?)), &kept, None)?;
             return done();
         }
-        let (new, job) = self.started(session, &plan, &kept, &reads)?;
+        let (new, job) = self.started(session, &plan, &kept, &reads).await?;
         let waits = !(new.background || new.view_is_live || session.in_background());
         let object = object(Body::Materialized(Arc::clone(&new.view)));
         let mut unfinished = Unfinished { engine: Arc::clone(engine), object, job, armed: true };
@@ -109,26 +110,28 @@ impl CreateView<'_> {
     }
 
     /// The view with its job, which at a restart goes on from its last checkpoint; where that cannot be it begins anew.
-    fn started(&self, session: &Session, plan: &LogicalPlan, kept: &str, reads: &[String]) -> Result<(New, Job)> {
-        let (engine, restart) = (session.engine(), session.in_background());
-        let start = |restart: bool| -> Result<(New, Job)> {
-            let new = self.materialized(session, plan)?;
-            let identity = checkpoint::identity(engine, kept, reads, &new.sources, &new.exec);
-            let mut keeper = engine.keeper(self.name, identity, restart, &new.checkpoint);
-            if let Some((_, Some(restored))) = &mut keeper {
-                new.view.restore(std::mem::take(&mut restored.held))?;
-            }
-            let job = engine.jobs.start(self.name, &new.exec, &session.context().task_ctx(), &new.view, new.sources.clone(), keeper)?;
-            Ok((new, job))
-        };
-        match start(restart) {
+    async fn started(&self, session: &Session, plan: &LogicalPlan, kept: &str, reads: &[String]) -> Result<(New, Job)> {
+        let restart = session.in_background();
+        match self.start(session, plan, kept, reads, restart).await {
             Err(error) if restart => {
-                let begun = start(false)?;
+                let begun = self.start(session, plan, kept, reads, false).await?;
                 warn!(view = self.name, %error, "the view begins anew, as it cannot go on from its checkpoint");
                 Ok(begun)
             }
             started => started,
         }
+    }
+
+    async fn start(&self, session: &Session, plan: &LogicalPlan, kept: &str, reads: &[String], restart: bool) -> Result<(New, Job)> {
+        let engine = session.engine();
+        let new = self.materialized(session, plan).await?;
+        let identity = checkpoint::identity(engine, kept, reads, &new.sources, &new.exec);
+        let mut keeper = engine.keeper(self.name, identity, restart, &new.checkpoint);
+        if let Some((_, Some(restored))) = &mut keeper {
+            new.view.restore(std::mem::take(&mut restored.held))?;
+        }
+        let job = engine.jobs.start(self.name, &new.exec, &session.context().task_ctx(), &new.view, new.sources.clone(), keeper)?;
+        Ok((new, job))
     }
 
     /// Its changes are told on the channel that the options name.
@@ -209,7 +212,7 @@ impl CreateView<'_> {
         Ok(Arc::new(ViewTable::new(plan, Some(statement.text.clone()))))
     }
 
-    fn materialized(&self, session: &Session, plan: &LogicalPlan) -> Result<New> {
+    async fn materialized(&self, session: &Session, plan: &LogicalPlan) -> Result<New> {
         let (mut retention_us, mut background) = (None, false);
         let mut state_ttl_us = session.variables().lock().state_ttl_us();
         for (key, value) in self.options {
@@ -243,7 +246,7 @@ impl CreateView<'_> {
             }
         }
         let engine = session.engine();
-        let plan = query::optimise_continuous(&session.context().state(), plan, self.query.emit)?;
+        let plan = optimised_continuous(session, plan, self.query.emit).await?;
         let sources = event_time::sources_of(&plan)?;
         let time_columns: Vec<TimeColumn> =
             event_time::columns_of(&plan).into_iter().map(|(index, lag_us)| TimeColumn { index, lag_us }).collect();

@@ -10,10 +10,20 @@ pub(super) fn run(session: &Session, vacuum: bool, tables: &[String]) -> Result<
     if vacuum {
         session.check_no_block("VACUUM")?;
     }
+    let catalog = session.engine().catalog();
     for name in tables {
-        if session.engine().catalog().find(name).is_none() {
+        if catalog.find(name).is_none() {
             return Err(Error::NotFound { kind: "relation", name: name.clone() });
         }
+    }
+    if !session.superuser() {
+        let all: Vec<String> = if tables.is_empty() {
+            catalog.all().into_iter().filter(|object| matches!(object.body, Body::Table(_))).map(|object| object.name).collect()
+        } else {
+            tables.to_vec()
+        };
+        let verb = if vacuum { "vacuum" } else { "analyze" };
+        all.iter().for_each(|name| session.warns(format!("skipping \"{name}\" --- only table or database owner can {verb} it")));
     }
     Ok(Outcome::Done { tag: if vacuum { "VACUUM" } else { "ANALYZE" }.to_owned() })
 }

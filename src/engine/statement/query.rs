@@ -13,6 +13,7 @@ use datafusion::physical_plan::joins::{CrossJoinExec, NestedLoopJoinExec};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 
 use crate::engine::planned::Planned;
+use crate::engine::planning;
 use crate::engine::session::{Described, Session};
 use crate::error::{Error, Result};
 use crate::plan::parse::{Emit, QueryText};
@@ -60,7 +61,7 @@ pub(in crate::engine) async fn physical_of(
         plan = plan.with_param_values(parameters)?;
     }
     let state = session.context().state();
-    let plan = query::optimise(&state, &plan)?;
+    let plan = optimised(session, &state, plan).await?;
     for source in event_time::sources_of(&plan)? {
         if source.live() && !session.engine().catalog().is_view(source.name()) {
             session.notice(
@@ -72,9 +73,35 @@ pub(in crate::engine) async fn physical_of(
     lowered(session, &plan, &state).await
 }
 
-/// The same for one that is optimised.
-pub(in crate::engine) async fn lowered(session: &Session, plan: &LogicalPlan, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>> {
+/// The same for a plan that is optimised, and was found short, or was waited for once.
+pub(in crate::engine) async fn lowered_here(session: &Session, plan: &LogicalPlan, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>> {
     cooperative(lower::batch(plan, &session.engine().run(false), state).await?)
+}
+
+/// The same for one that is optimised.
+async fn lowered(session: &Session, plan: &LogicalPlan, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>> {
+    if !planning::plan_is_long(plan) {
+        return lowered_here(session, plan, state).await;
+    }
+    let run = session.engine().run(false);
+    let (plan, state) = (plan.clone(), state.clone());
+    session.engine().planning.run(true, move || async move { cooperative(lower::batch(&plan, &run, &state).await?) }).await
+}
+
+/// The plan that runs.
+pub(in crate::engine) async fn optimised(session: &Session, state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> {
+    if !planning::plan_is_long(&plan) {
+        return Ok(query::optimise(state, &plan)?);
+    }
+    let state = state.clone();
+    session.engine().planning.run(true, move || async move { Ok::<_, Error>(query::optimise(&state, &plan)?) }).await
+}
+
+/// The plan of a continuous query.
+pub(super) async fn optimised_continuous(session: &Session, plan: &LogicalPlan, emit: Emit) -> Result<LogicalPlan> {
+    let (state, plan) = (session.context().state(), plan.clone());
+    let long = planning::plan_is_long(&plan);
+    session.engine().planning.run(long, move || async move { Ok::<_, Error>(query::optimise_continuous(&state, &plan, emit)?) }).await
 }
 
 /// A join without a key makes many batches of one that it reads: it must let others run in between, such as who cancels it.
@@ -94,15 +121,18 @@ pub(super) async fn describe(session: &Session, query: &QueryText) -> Result<Des
     let plan = session.plan_committed(&query.query).await?;
     let parameters = super::with_all(parameters_of(&plan)?, &query.query);
     // With EMIT it is refused when it runs.
-    let planned = if query.emit == Emit::Default { Planned::new(session, plan.clone(), version).map(Arc::new) } else { None };
+    let planned = if query.emit == Emit::Default { Planned::new(session, plan.clone(), version).await.map(Arc::new) } else { None };
     if let Some(columns) = planned.as_ref().and_then(|planned| planned.columns()) {
         return Ok(Described { parameters, columns: Some(columns), planned });
     }
     // The types of the analysed plan; where a parameter's type is not known yet, those that the text says.
-    let columns = match session.context().state().optimize(&plan) {
+    let (state, analysed) = (session.context().state(), plan.clone());
+    let long = planning::plan_is_long(&analysed);
+    let analysed = session.engine().planning.run(long, move || async move { Ok::<_, Error>(state.optimize(&analysed)?) }).await;
+    let columns = match analysed {
         Ok(analysed) => Arc::clone(analysed.schema().inner()),
         Err(_) if !parameters.is_empty() => shown(plan.schema().inner()),
-        Err(e) => return Err(e.into()),
+        Err(e) => return Err(e),
     };
     Ok(Described { parameters, columns: Some(columns), planned })
 }

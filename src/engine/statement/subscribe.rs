@@ -6,11 +6,11 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::ExecutionPlan;
 
+use super::query::optimised_continuous;
 use crate::engine::catalog::Body;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::plan::parse::{QueryText, Subscribe, Subscribed, parse_query};
-use crate::plan::query;
 use crate::run::exec::{events_of, rows_only};
 use crate::run::lower;
 use crate::view::change::{self, Told};
@@ -49,7 +49,7 @@ pub(super) async fn physical(session: &Session, text: &QueryText) -> Result<Arc<
     if !plan.get_parameter_types()?.is_empty() {
         return Err(Error::unsupported("parameters in a continuous query", "Write the values into the query."));
     }
-    let plan = query::optimise_continuous(&session.context().state(), &plan, text.emit)?;
+    let plan = optimised_continuous(session, &plan, text.emit).await?;
     let state_ttl_us = session.variables().lock().state_ttl_us();
     Ok(lower::continuous(&plan, &session.engine().run_as(text.emit, state_ttl_us))?)
 }
