@@ -12,7 +12,7 @@ use super::column_names;
 use super::syntax::{cast, text};
 
 /// Functions that write what they are given, or tell its type.
-const FUNCTIONS: [&str; 14] = [
+const FUNCTIONS: [&str; 13] = [
     "pg_typeof",
     "to_json",
     "to_jsonb",
@@ -26,7 +26,6 @@ const FUNCTIONS: [&str; 14] = [
     "quote_literal",
     "quote_nullable",
     "round",
-    "trunc",
 ];
 
 /// Makes numerics of the constants in the SELECT list of a query.

@@ -44,7 +44,7 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ),
     (
         r#"SELECT jsonb_pretty('[{"f1":1,"f2":[]}, {}]')"#,
-        &["[", "    {", r#"        "f1": 1,"#, r#"        "f2": ["#, "        ]", "    },", "    {", "    }", "]"],
+        &["[\n    {\n        \"f1\": 1,\n        \"f2\": [\n        ]\n    },\n    {\n    }\n]"],
     ),
     // members
     (r#"SELECT * FROM jsonb_each('{"a":"foo", "b":1}')"#, &[r#"a|"foo""#, "b|1"]),
