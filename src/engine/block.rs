@@ -276,7 +276,7 @@ impl Session {
         match &statement.body {
             StatementBody::Subscribe(_) | StatementBody::CopySubscribe(..) => true,
             StatementBody::CreateView { materialized: true, query, .. } => {
-                if !self.block.lock().as_ref().is_some_and(|block| !block.tables.is_empty()) {
+                if self.block.lock().as_ref().is_none_or(|block| block.tables.is_empty()) {
                     return false;
                 }
                 // A wrong query says so when it runs.

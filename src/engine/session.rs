@@ -154,12 +154,12 @@ impl Session {
 
     /// What the statement needs and gives, without running it.
     pub async fn describe(&self, statement: &Statement) -> Result<Described> {
-        statement::describe(self, statement).await
+        Box::pin(statement::describe(self, statement)).await
     }
 
     /// Runs one statement; `parameters` are the values of `$1`, `$2`, ….
     pub async fn execute(&self, statement: &Statement, parameters: Vec<ScalarValue>) -> Result<Outcome> {
-        statement::execute(self, statement, parameters).await
+        Box::pin(statement::execute(self, statement, parameters)).await
     }
 
     /// Runs a statement whose query was planned when it was described, if its plan still holds; otherwise it is planned anew.
@@ -190,7 +190,7 @@ impl Session {
                 Some(rewrite) => rewrite(query)?,
                 None => query,
             };
-            let plan = query::plan(&state, query.clone()).await?;
+            let plan = Box::pin(query::plan(&state, query.clone())).await?;
             Ok::<_, Error>((query, plan))
         };
         let (query, plan) = self.engine.planning.run(long, plan).await?;

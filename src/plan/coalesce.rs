@@ -1,6 +1,8 @@
 //! COALESCE in COALESCE as one: the optimiser makes a CASE of each, which has every value but the last twice, so that those in one another would become
 //! as many as two to the power of their number.
 
+use std::sync::Arc;
+
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
 use datafusion::logical_expr::Expr;
@@ -33,7 +35,7 @@ pub(super) fn flattened(call: &ScalarFunction) -> Option<Expr> {
             Expr::Cast(Cast { expr, field }) => match expr.as_ref() {
                 // NULL is cast to NULL.
                 Expr::ScalarFunction(inner) if coalesces(inner) => {
-                    let cast = |value: &Expr| Expr::Cast(Cast { expr: Box::new(value.clone()), field: field.clone() });
+                    let cast = |value: &Expr| Expr::Cast(Cast { expr: Box::new(value.clone()), field: Arc::clone(field) });
                     values.extend(inner.args.iter().map(cast));
                 }
                 _ => values.push(value.clone()),

@@ -29,7 +29,7 @@ pub(super) async fn query(connection: &mut Connection, sql: &str) -> Result<(), 
         if several {
             begin(connection, &statement, n_left == 0).await?;
         }
-        answer::simple(connection, statement).await?;
+        Box::pin(answer::simple(connection, statement)).await?;
     }
     if connection.transaction == Transaction::Implicit {
         commit(connection).await?;

@@ -75,7 +75,7 @@ pub(in crate::engine) async fn physical_of(
 
 /// The same for a plan that is optimised, and was found short, or was waited for once.
 pub(in crate::engine) async fn lowered_here(session: &Session, plan: &LogicalPlan, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>> {
-    cooperative(lower::batch(plan, &session.engine().run(false), state).await?)
+    cooperative(Box::pin(lower::batch(plan, &session.engine().run(false), state)).await?)
 }
 
 /// The same for one that is optimised.

@@ -32,7 +32,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
 /// The variance of left + right + above + below - 4 x centre; at the border the neighbour outside is the one inside, mirrored.
 pub(super) fn laplacian_variance(luma: &[u8], width: usize) -> f64 {
     let (sum, squares) = fastest(Sums { luma, width });
-    let n = if width == 0 { 0 } else { luma.len() / width * width };
+    let n = luma.len().checked_div(width).unwrap_or(0) * width;
     if n == 0 {
         return 0.0;
     }
