@@ -243,7 +243,7 @@ impl Connection {
                 self.prepared.remove("");
                 self.portals.remove("");
                 self.registered.active(&query.query);
-                simple::query(self, &query.query).await?;
+                Box::pin(simple::query(self, &query.query)).await?;
                 self.ready().await
             }
             PgWireFrontendMessage::Sync(_) => {
