@@ -390,6 +390,10 @@ async fn fetch(connection: &mut Connection, name: &str, limit: Option<usize>, sh
 fn discard(connection: &mut Connection, what: &ast::DiscardObject) -> Result<(), Ended> {
     match what {
         ast::DiscardObject::ALL => {
+            if connection.transaction.open() {
+                let message = "DISCARD ALL cannot run inside a transaction block".to_owned();
+                return Err(Error::Encode { code: "25001", message }.into());
+            }
             connection.portals.clear();
             connection.prepared.clear();
             connection.ear.unlisten(None);
