@@ -164,6 +164,18 @@ impl VisitorMut for Forms {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        // Beside nothing else the column of `unnest(…)` is named like the function.
+        if let [TableWithJoins { relation: TableFactor::UNNEST { alias: alias @ None, array_exprs, with_ordinality: false, .. }, joins }] =
+            select.from.as_mut_slice()
+            && joins.is_empty()
+            && array_exprs.len() == 1
+        {
+            *alias = Some(named_column("unnest", "unnest"));
+        }
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_table_factor(&mut self, relation: &mut TableFactor) -> ControlFlow<()> {
         let TableFactor::Table { name, alias, args: Some(arguments), .. } = relation else { return ControlFlow::Continue(()) };
         let Some(function) = last(name) else { return ControlFlow::Continue(()) };
