@@ -243,7 +243,7 @@ impl Connection {
                 self.prepared.remove("");
                 self.portals.remove("");
                 self.registered.active(&query.query);
-                Box::pin(simple::query(self, &query.query)).await?;
+                simple::query(self, &query.query).await?;
                 self.ready().await
             }
             PgWireFrontendMessage::Sync(_) => {
@@ -257,7 +257,7 @@ impl Connection {
             message if message.is_extended_query() => {
                 // Until the message is answered it counts as failed: the error path needs to know that it must wait for Sync.
                 self.skipping = true;
-                extended::message(self, message).await?;
+                Box::pin(extended::message(self, message)).await?;
                 self.skipping = false;
                 Ok(())
             }
