@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    self, CastKind, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, SelectItem, TableAlias, TableFactor,
-    Value, VisitorMut,
+    self, CastKind, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, Select, SelectItem, TableAlias,
+    TableFactor, TableWithJoins, Value, VisitorMut,
 };
 
 use super::functions::{ACL_ITEMS, REGTYPES_TEXT};
