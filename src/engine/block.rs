@@ -452,7 +452,7 @@ fn settle(engine: &Engine, undo: Undo) {
 /// What was done was not done. The caller has locked the catalogue.
 fn undone(engine: &Arc<Engine>, undo: Undo) {
     match undo {
-        Undo::Made(object) => dropped::take_back(engine, &object),
+        Undo::Made(object) => dropped::take_back(engine, &object, false),
         Undo::Dropped(all) => {
             engine.catalog.free(all.iter().map(|one| one.object.name.as_str()));
             all.into_iter().rev().for_each(|one| dropped::bring_back(engine, one));

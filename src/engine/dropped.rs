@@ -97,8 +97,9 @@ pub(super) fn end(dropped: &Dropped) {
     }
 }
 
-/// Takes an object that was made, and all that was built on it, out for good, unless another has its name by now.
-pub(super) fn take_back(engine: &Arc<Engine>, object: &Object) {
+/// Takes an object that was made, and all that was built on it, out for good, unless another has its name by now. `on_disk` is whether the
+/// catalogue there knows it: what was made in a block is not there yet, but perhaps one of its name that the block has dropped.
+pub(super) fn take_back(engine: &Arc<Engine>, object: &Object, on_disk: bool) {
     if !engine.catalog.find(&object.name).is_some_and(|now| now.same(object)) {
         return;
     }
@@ -106,7 +107,7 @@ pub(super) fn take_back(engine: &Arc<Engine>, object: &Object) {
     all.push(object.clone());
     let (all, change) = take_out(engine, &all);
     all.iter().for_each(end);
-    if let Some(store) = &engine.store
+    if let Some(store) = engine.store.as_ref().filter(|_| on_disk)
         && let Err(error) = store.apply(&[change])
     {
         tracing::warn!(object = object.name, %error, "what was taken back is still in the catalogue on disk");

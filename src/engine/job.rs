@@ -82,7 +82,8 @@ impl Jobs {
             };
             // First those who wait are told, then the log.
             task_view.end(end.clone());
-            if let (End::Whole, Some(Kept(keeper))) = (&end, &writer.keeper)
+            let keeper = writer.keeper.take().filter(|_| end == End::Whole && writer.keeps_end);
+            if let Some(Kept(keeper)) = &keeper
                 && let Err(error) = keeper.keep().await
             {
                 warn!(view = task_name, %error, "no checkpoint; after a restart it is made once more");

@@ -136,7 +136,9 @@ impl Store {
             Change::Remove(names) => names.as_slice(),
             Change::RemoveWithAll(name) => std::slice::from_ref(name),
         });
-        for name in removed {
+        let made: Vec<&String> = changes.iter().filter_map(|c| if let Change::Add(name, _) = c { Some(name) } else { None }).collect();
+        // One that is made again in the same step has its own there already.
+        for name in removed.filter(|name| !made.contains(name)) {
             let _ = std::fs::remove_dir_all(folder_of(&self.folder, name));
         }
         Ok(())

@@ -30,7 +30,8 @@ pub struct Request {
     pub continuous: bool,
     /// Rows already taken before a restore: the first so many are left out. Of a view's it is the number of the first that is wanted.
     pub skip_rows: u64,
-    /// Where a view says the number of the row behind the last that it has given: its first rows may go meanwhile, and are not counted again.
+    /// Where a view says what is to be added to the number of rows that it has given, to be the number of its next row: retention drops some that a reader
+    /// has never had.
     pub position: Option<Arc<AtomicU64>>,
     /// At most so many rows in a batch, fewer where they carry pixels; None is the engine's setting.
     pub batch_rows: Option<usize>,
@@ -84,6 +85,10 @@ pub trait Source: Debug + Send + Sync {
     }
     /// The rows that it holds at this moment, whole, for those who look values up in it; None for one that only flows.
     fn now(&self) -> Option<Vec<RecordBatch>> {
+        None
+    }
+    /// Why its rows are not all that there should be.
+    fn failed(&self) -> Option<Error> {
         None
     }
     /// Whether rows that it gives may be taken back by later ones (a view that updates its answer).

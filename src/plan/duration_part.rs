@@ -11,6 +11,7 @@ use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{ColumnarValue, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
 use super::value_text::justified;
+use crate::error::Error;
 
 static PART: LazyLock<Arc<ScalarUDF>> =
     LazyLock::new(|| Arc::new(ScalarUDF::new_from_impl(DurationPart { signature: Signature::any(2, Volatility::Immutable) })));
@@ -59,25 +60,37 @@ impl ScalarUDFImpl for DurationPart {
         let unit = unit.to_lowercase();
         let spans = cast_array(&of.to_array(args.number_rows)?, &DataType::Duration(TimeUnit::Microsecond))?;
         let spans = spans.as_primitive::<DurationMicrosecondType>();
-        let found: Float64Array = spans.iter().map(|us| us.map(|us| part(&unit, us))).collect();
+        // A unit that is none is wrong without a row too.
+        part(&unit, 0)?;
+        let found = spans.iter().map(|us| us.map(|us| part(&unit, us)).transpose()).collect::<Result<Float64Array>>()?;
         Ok(ColumnarValue::Array(Arc::new(found)))
     }
 }
 
-/// A part of so many microseconds; it has no months and years.
-fn part(unit: &str, us: i64) -> f64 {
+/// A part of so many microseconds, by the names that Postgres has for it; it has no months and years. Errs for a unit that is none (22023), or is none of an
+/// interval (0A000).
+fn part(unit: &str, us: i64) -> Result<f64> {
     let (days, rest) = justified(us);
     let of_minute = (rest % 60_000_000) as f64;
-    match unit.trim_end_matches('s') {
+    let wrong =
+        |code: &'static str, why: &str| Err(Error::Encode { code, message: format!("unit \"{unit}\" not {why} for type interval") }.into());
+    // Of a longer name Postgres reads ten letters.
+    Ok(match unit.get(..10).unwrap_or(unit) {
         "epoch" => us as f64 / 1e6,
-        "day" => f64::from(days),
-        "hour" => (rest / 3_600_000_000) as f64,
-        "minute" | "min" => (rest / 60_000_000 % 60) as f64,
-        "second" | "sec" => of_minute / 1e6,
-        "millisecond" | "msec" => of_minute / 1e3,
-        "microsecond" | "usec" => of_minute,
-        _ => 0.0,
-    }
+        "d" | "day" | "days" => f64::from(days),
+        "h" | "hour" | "hours" | "hr" | "hrs" => (rest / 3_600_000_000) as f64,
+        "m" | "min" | "mins" | "minute" | "minutes" => (rest / 60_000_000 % 60) as f64,
+        "s" | "sec" | "secs" | "second" | "seconds" => of_minute / 1e6,
+        "ms" | "msec" | "msecs" | "msecond" | "mseconds" | "millisecon" => of_minute / 1e3,
+        "us" | "usec" | "usecs" | "usecond" | "useconds" | "microsecon" => of_minute,
+        "qtr" | "quarter" => 1.0,
+        "mm" | "mon" | "mons" | "month" | "months" | "y" | "yr" | "yrs" | "year" | "years" => 0.0,
+        "dec" | "decs" | "decade" | "decades" | "c" | "cent" | "century" | "centuries" => 0.0,
+        "mil" | "mils" | "millennia" | "millennium" => 0.0,
+        "w" | "week" | "weeks" | "dow" | "doy" | "isodow" | "isoyear" | "j" | "jd" | "julian" => return wrong("0A000", "supported"),
+        "timezone" | "timezone_h" | "timezone_m" => return wrong("0A000", "supported"),
+        _ => return wrong("22023", "recognized"),
+    })
 }
 
 #[cfg(test)]
@@ -90,15 +103,41 @@ mod tests {
         for (unit, expected) in [
             ("epoch", 216_061.5),
             ("day", 2.0),
-            ("HOUR", 0.0),
+            ("d", 2.0),
             ("hour", 12.0),
+            ("hrs", 12.0),
             ("minute", 1.0),
+            ("m", 1.0),
             ("second", 1.5),
+            ("secs", 1.5),
+            ("milliseconds", 1_500.0),
+            ("ms", 1_500.0),
+            ("msecond", 1_500.0),
             ("microseconds", 1_500_000.0),
+            ("us", 1_500_000.0),
+            ("usecs", 1_500_000.0),
+            ("quarter", 1.0),
             ("year", 0.0),
+            ("millennium", 0.0),
         ] {
-            assert_eq!(part(unit, us), expected, "{unit}");
+            assert_eq!(part(unit, us).unwrap(), expected, "{unit}");
         }
-        assert_eq!(part("day", -us), -2.0);
+        assert_eq!(part("day", -us).unwrap(), -2.0);
+    }
+
+    #[test]
+    fn a_unit_that_is_none_is_refused_as_in_postgres() {
+        for (unit, why) in [
+            ("foo", "recognized"),
+            ("dayss", "recognized"),
+            ("epochs", "recognized"),
+            ("", "recognized"),
+            ("\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}", "recognized"),
+            ("week", "supported"),
+            ("timezone_hour", "supported"),
+        ] {
+            let error = part(unit, 0).unwrap_err().to_string();
+            assert!(error.ends_with(&format!("unit \"{unit}\" not {why} for type interval")), "{error}");
+        }
     }
 }

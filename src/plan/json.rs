@@ -458,7 +458,7 @@ fn read(text: &str) -> Result<Json<'_>> {
 fn plain(value: &str) -> Result<Option<String>> {
     json_text::as_text(value).map_err(|fault| match fault {
         Fault::Character => Error::Encode { code: "22P05", message: "unsupported Unicode escape sequence".to_owned() }.into(),
-        Fault::Syntax => unreadable(format!("invalid input syntax for type json: \"{value}\"")),
+        Fault::Syntax | Fault::Length => unreadable(format!("invalid input syntax for type json: \"{value}\"")),
     })
 }
 

@@ -20,7 +20,12 @@ pub(super) enum Fault {
     Syntax,
     /// It has a character that no text has: U+0000.
     Character,
+    /// Its numbers, written out, have more digits than one value may.
+    Length,
 }
+
+/// The digits that the numbers of a text may have in all: an exponent of five letters stands for 10,000.
+const MOST_DIGITS: usize = 1 << 28;
 
 /// How JSON is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,22 +52,28 @@ pub(super) fn parse(text: &str) -> Result<Node, Fault> {
 
 /// Reads a text, its members in their own order.
 pub(super) fn parse_in_order(text: &str) -> Result<Node, Fault> {
+    let mut n_left = MOST_DIGITS;
+    node(text, &mut n_left)
+}
+
+/// The same, with so many digits of numbers left.
+fn node(text: &str, n_left: &mut usize) -> Result<Node, Fault> {
     Ok(match json_text::read(text).ok_or(Fault::Syntax)? {
         Json::Object(members) => {
             let member = |(name, value): (String, &str)| {
                 checked(&name)?;
-                Ok((name, parse_in_order(value)?))
+                Ok((name, node(value, n_left)?))
             };
             Node::Object(members.into_iter().map(member).collect::<Result<_, Fault>>()?)
         }
-        Json::Array(elements) => Node::Array(elements.into_iter().map(parse_in_order).collect::<Result<_, Fault>>()?),
+        Json::Array(elements) => Node::Array(elements.into_iter().map(|element| node(element, n_left)).collect::<Result<_, Fault>>()?),
         Json::Scalar(word) => Node::Scalar(match word.as_bytes().first() {
             Some(b'"') => {
                 let plain: String = serde_json::from_str(word).map_err(|_| Fault::Syntax)?;
                 checked(&plain)?;
                 string(&plain)
             }
-            Some(b'-' | b'0'..=b'9') => number(word),
+            Some(b'-' | b'0'..=b'9') => number(word, n_left)?,
             _ => word.to_owned(),
         }),
     })
@@ -75,11 +86,12 @@ fn checked(text: &str) -> Result<(), Fault> {
 fn sort(node: &mut Node) {
     match node {
         Node::Object(members) => {
-            let given = std::mem::take(members);
-            for (name, mut value) in given {
-                sort(&mut value);
-                put(members, name, value);
-            }
+            members.iter_mut().for_each(|(_, value)| sort(value));
+            members.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
+            // Of several of a name the last.
+            members.reverse();
+            members.dedup_by(|(a, _), (b, _)| a == b);
+            members.reverse();
         }
         Node::Array(elements) => elements.iter_mut().for_each(sort),
         Node::Scalar(_) => {}
@@ -103,29 +115,27 @@ pub(super) fn string(plain: &str) -> String {
     out
 }
 
-/// A number as a numeric is written: without an exponent, with the digits of its fraction.
-fn number(word: &str) -> String {
+/// A number as a numeric is written: without an exponent, with the digits of its fraction. Errs if it has more than are left.
+fn number(word: &str, n_left: &mut usize) -> Result<String, Fault> {
     let (sign, digits) = word.strip_prefix('-').map_or(("", word), |digits| ("-", digits));
     let (digits, exponent) = digits.split_once(['e', 'E']).unwrap_or((digits, "0"));
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     // What no numeric has room for stays as it is.
     let Some(exponent) = exponent.parse::<isize>().ok().filter(|exponent| exponent.unsigned_abs() <= 10_000) else {
-        return word.to_owned();
+        return Ok(word.to_owned());
     };
-    let mut all = format!("{whole}{fraction}");
-    let mut point = whole.len() as isize + exponent;
-    while point <= 0 {
-        all.insert(0, '0');
-        point += 1;
-    }
-    while all.len() < point.unsigned_abs() {
-        all.push('0');
-    }
-    let (whole, fraction) = all.split_at(point.unsigned_abs());
+    let point = whole.len() as isize + exponent;
+    // One digit at least stands before the point.
+    let n_before = usize::try_from(1 - point).unwrap_or(0);
+    let point = usize::try_from(point).unwrap_or(0).max(1);
+    let n_behind = point.saturating_sub(n_before + whole.len() + fraction.len());
+    *n_left = n_left.checked_sub(n_before + whole.len() + fraction.len() + n_behind).ok_or(Fault::Length)?;
+    let all = ["0".repeat(n_before).as_str(), whole, fraction, "0".repeat(n_behind).as_str()].concat();
+    let (whole, fraction) = all.split_at(point);
     let whole = whole.trim_start_matches('0');
     let sign = if all.bytes().all(|digit| digit == b'0') { "" } else { sign };
     let dot = if fraction.is_empty() { "" } else { "." };
-    format!("{sign}{}{dot}{fraction}", if whole.is_empty() { "0" } else { whole })
+    Ok(format!("{sign}{}{dot}{fraction}", if whole.is_empty() { "0" } else { whole }))
 }
 
 /// Appends a value.
@@ -209,5 +219,26 @@ mod tests {
         assert_eq!(canonical("{a}"), Err(Fault::Syntax));
         assert_eq!(canonical(r#""\ud800""#), Err(Fault::Syntax));
         assert_eq!(canonical(r#"{"a": ["\u0000"]}"#), Err(Fault::Character));
+        let text = r#"{"b": 1, "aa": 2, "a": {"d": 1, "c": 2, "d": 3}, "b": 4, "aa": 5, "b": 6}"#;
+        assert_eq!(canonical(text).as_deref(), Ok(r#"{"a": {"c": 2, "d": 3}, "b": 6, "aa": 5}"#));
+    }
+
+    #[test]
+    fn a_number_has_as_many_digits_as_are_left() {
+        for (word, expected, n_digits) in [
+            ("12.5e-3", "0.0125", 5),
+            ("-12.5e1", "-125", 3),
+            ("1e3", "1000", 4),
+            ("0.001e2", "0.1", 4),
+            ("5e-1", "0.5", 2),
+            ("1.5e0", "1.5", 2),
+        ] {
+            let mut n_left = n_digits;
+            assert_eq!(number(word, &mut n_left).as_deref(), Ok(expected), "{word}");
+            assert_eq!(n_left, 0, "{word}");
+            assert_eq!(number(word, &mut n_left), Err(Fault::Length), "{word}");
+        }
+        let (small, large) = (number("1e-10000", &mut 20_000), number("1e10000", &mut 20_000));
+        assert_eq!((small.map(|text| text.len()), large.map(|text| text.len())), (Ok(10_002), Ok(10_001)));
     }
 }

@@ -58,7 +58,11 @@ impl ScalarUDFImpl for NumberToChar {
             let text = match &floats {
                 Some(floats) => {
                     let value = floats.as_primitive::<Float64Type>().value(row);
-                    let whole = value.abs().log10().floor().max(0.0) as usize + 1;
+                    if value.is_nan() && template.parts.iter().any(|part| matches!(part, Part::Ordinal { .. })) {
+                        let message = "\"NaN\" is not a number".to_owned();
+                        return Err(Error::Encode { code: "22P02", message }.into());
+                    }
+                    let whole = if value.is_finite() { value.abs().log10().floor().max(0.0) as usize + 1 } else { 0 };
                     format!("{value:.*}", template.n_fraction.min(15usize.saturating_sub(whole)))
                 }
                 None => {
@@ -185,10 +189,13 @@ impl Template {
         }
         let negative = number.starts_with('-');
         let digits = number.trim_start_matches('-');
-        if !digits.starts_with(|c: char| c.is_ascii_digit()) {
-            return "#".repeat(self.n_whole.max(1));
-        }
-        let (whole, fraction) = rounded(digits, self.n_fraction, self.shift);
+        let not_a_number = digits == "NaN";
+        let (whole, fraction) = match digits {
+            // Wider than every template.
+            "inf" => ("9".repeat(self.n_whole + 1), String::new()),
+            "NaN" => (digits.to_owned(), String::new()),
+            _ => rounded(digits, self.n_fraction, self.shift),
+        };
         // What rounds to nothing has no sign.
         let negative = negative && [&whole, &fraction].iter().any(|digits| digits.bytes().any(|digit| digit != b'0'));
         let (whole, too_wide) = if whole.len() > self.n_whole { (String::new(), true) } else { (whole, false) };
@@ -269,6 +276,8 @@ impl Template {
                     }
                     place += 1;
                 }
+                // It has no fraction, and nothing stands in its place.
+                Part::Point if not_a_number && !too_wide => return out,
                 Part::Point => {
                     if !signed {
                         sign_before(&mut out);
@@ -415,7 +424,7 @@ mod tests {
         }
     }
 
-    const EXPECTED: [(&str, &str, &str); 27] = [
+    const EXPECTED: [(&str, &str, &str); 47] = [
         ("1234.5", "9,999.99", " 1,234.50"),
         ("1234.5", "999", " ###"),
         ("1234.5", "FM999,999,999,990.00", "1,234.50"),
@@ -443,5 +452,25 @@ mod tests {
         ("0.5", ".99", " .##"),
         ("485", "L999", "  485"),
         ("485", "PL999", "+ 485"),
+        ("inf", "999", " ###"),
+        ("-inf", "999", "-###"),
+        ("inf", "FM999.99", "###.##"),
+        ("inf", "9,999.00", " #,###.##"),
+        ("-inf", "S999", "-###"),
+        ("inf", "999MI", "### "),
+        ("-inf", "9999PR", "<####>"),
+        ("-inf", "PL999", " -###"),
+        ("inf", "999th", " ###"),
+        ("-inf", ".99", "-.##"),
+        ("inf", "99V9", " ###"),
+        ("inf", "FMRN", "###############"),
+        ("NaN", "999", " NaN"),
+        ("NaN", "9,999.00", "   NaN"),
+        ("NaN", "9999PR", "  NaN "),
+        ("NaN", "S0999", "+0NaN"),
+        ("NaN", "FM0000.00", "0NaN"),
+        ("NaN", "99V9", " NaN"),
+        ("NaN", "9", " #"),
+        ("NaN", "RN", "###############"),
     ];
 }

@@ -15,6 +15,8 @@ use datafusion::sql::sqlparser::ast::{
     ObjectName,
 };
 
+use super::json_aggregates;
+use super::rewrite::Copies;
 use super::syntax::{binary, call, in_parentheses};
 use crate::error::Error;
 
@@ -22,41 +24,53 @@ const PICK: &str = "percentile_of_sorted";
 const BETWEEN: &str = "percentile_between_sorted";
 const MOST: &str = "mode_of_sorted";
 
-/// The call in place of one of these aggregates; None for another function.
-pub(super) fn rewritten(name: &str, function: &Function) -> Option<Expr> {
-    let FunctionArguments::List(list) = &function.args else { return None };
-    if function.within_group.len() != 1 {
-        return None;
-    }
-    let arguments: Vec<&Expr> = list
+/// The call in place of one of these aggregates; None for another function. Errs (54001) where it would be too large.
+pub(super) fn rewritten(name: &str, function: &Function, copies: &mut Copies) -> Result<Option<Expr>, Error> {
+    let (FunctionArguments::List(list), [by]) = (&function.args, function.within_group.as_slice()) else { return Ok(None) };
+    let arguments: Option<Vec<&Expr>> = list
         .args
         .iter()
         .map(|argument| match argument {
             FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => Some(value),
             _ => None,
         })
-        .collect::<Option<_>>()?;
-    match (name, arguments.as_slice()) {
-        ("mode", []) => Some(call(MOST, [sorted(function)])),
+        .collect();
+    let Some(arguments) = arguments else { return Ok(None) };
+    Ok(match (name, arguments.as_slice()) {
+        ("mode", []) => {
+            copies.take(COPIES, &by.expr)?;
+            Some(call(MOST, [sorted(function)]))
+        }
         ("percentile_disc" | "percentile_cont", [fraction]) => match fractions(fraction) {
             // One of each fraction.
             Some(fractions) => {
-                let each = fractions.into_iter().map(|fraction| {
-                    let mut one = function.clone();
+                let mut bare = function.clone();
+                if let FunctionArguments::List(list) = &mut bare.args {
+                    list.args.clear();
+                }
+                copies.take(fractions.len().saturating_sub(1), &bare)?;
+                let each = fractions.into_iter().map(|fraction| -> Result<Expr, Error> {
+                    let mut one = bare.clone();
                     if let FunctionArguments::List(list) = &mut one.args {
                         list.args = vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(fraction))];
                     }
-                    rewritten(name, &one).unwrap_or(Expr::Function(one))
+                    Ok(rewritten(name, &one, copies)?.unwrap_or(Expr::Function(one)))
                 });
-                Some(call("make_array", each))
+                Some(call("make_array", each.collect::<Result<Vec<Expr>, Error>>()?))
             }
-            None if name == "percentile_disc" => Some(call(PICK, [sorted(function), (*fraction).clone()])),
+            None if name == "percentile_disc" => {
+                copies.take(COPIES, &by.expr)?;
+                Some(call(PICK, [sorted(function), (*fraction).clone()]))
+            }
             // DataFusion's own has no more than six digits of where it looks.
-            None if function.over.is_none() => Some(call(BETWEEN, [sorted(function), (*fraction).clone()])),
+            None if function.over.is_none() => {
+                copies.take(COPIES, &by.expr)?;
+                Some(call(BETWEEN, [sorted(function), (*fraction).clone()]))
+            }
             None => None,
         },
         _ => None,
-    }
+    })
 }
 
 /// The elements of `ARRAY[0.25, 0.5]`.
@@ -79,6 +93,9 @@ fn fractions(expr: &Expr) -> Option<Vec<Expr>> {
     }
 }
 
+/// How many times more than it is written the value is there then.
+const COPIES: usize = 2;
+
 /// The values as a list in their order, without NULLs.
 fn sorted(function: &Function) -> Expr {
     let mut gathered = function.clone();
@@ -99,12 +116,13 @@ fn sorted(function: &Function) -> Expr {
     Expr::Function(gathered)
 }
 
-/// The functions.
-pub(super) fn functions() -> [Arc<ScalarUDF>; 3] {
-    [(PICK, 2), (BETWEEN, 2), (MOST, 1)].map(|(name, n)| {
+/// The functions, and those of aggregates of JSON.
+pub(super) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
+    let picked = [(PICK, 2), (BETWEEN, 2), (MOST, 1)].map(|(name, n)| {
         let signature = Signature::new(TypeSignature::Any(n), Volatility::Immutable);
         Arc::new(ScalarUDF::new_from_impl(Picked { name, signature }))
-    })
+    });
+    picked.into_iter().chain(json_aggregates::functions())
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -14,13 +14,14 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Sca
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Value};
 
 use super::column_names;
+use super::syntax::{call, text};
 use crate::error::Error;
 
 /// Functions whose second argument is a pattern.
 const FUNCTIONS: [&str; 5] = ["regexp_match", "regexp_replace", "regexp_like", "regexp_count", "regexp_instr"];
 
-/// The classes of characters, each with what it is where letters are not only those of ASCII.
-const CLASSES: [(&str, &str); 8] = [
+/// The classes of characters, each with what it is where letters are not only those of ASCII. In Postgres a blank that breaks no line is seen.
+const CLASSES: [(&str, &str); 14] = [
     ("[:alpha:]", "\\p{Alphabetic}"),
     ("[:digit:]", "\\p{Nd}"),
     ("[:alnum:]", "\\p{Alphabetic}\\p{Nd}"),
@@ -29,7 +30,16 @@ const CLASSES: [(&str, &str); 8] = [
     ("[:space:]", "\\s"),
     ("[:punct:]", "!-/:-@\\[-`{-~"),
     ("[:word:]", "\\w"),
+    ("[:xdigit:]", "0-9A-Fa-f"),
+    ("[:blank:]", "\\x20\\t"),
+    ("[:cntrl:]", "\\p{Cc}"),
+    ("[:graph:]", "[^\\s\\p{Cc}\\p{Cn}]\\x{A0}\\x{2007}\\x{202F}"),
+    ("[:print:]", "[^\\p{Zl}\\p{Zp}\\p{Cc}\\p{Cn}]"),
+    ("[:ascii:]", "\\x00-\\x7F"),
 ];
+
+/// The function of what is found first.
+const SUBSTRING: &str = "regexp_substr";
 
 /// Translates the pattern of `x ~ 'pattern'`, if it is a constant.
 pub(super) fn of_operator(expr: &mut Expr) {
@@ -62,8 +72,12 @@ pub(super) fn of_function(function: &mut Function) {
 fn constant(pattern: &mut Expr) {
     match pattern {
         Expr::Value(value) => {
-            if let Value::SingleQuotedString(text) = &mut value.value {
-                *text = translated(text);
+            if let Value::SingleQuotedString(written) = &mut value.value {
+                match translated(written) {
+                    Ok(read) => *written = read,
+                    // A call that fails in its place, with the reason.
+                    Err(_) => *pattern = call(SUBSTRING, [text(""), text(written)]),
+                }
             }
         }
         Expr::Nested(inner) => constant(inner),
@@ -71,8 +85,8 @@ fn constant(pattern: &mut Expr) {
     }
 }
 
-/// The pattern as it is read here.
-pub(super) fn translated(pattern: &str) -> String {
+/// The pattern as it is read here. Errs (2201B) for a class of characters that there is none of.
+fn translated(pattern: &str) -> Result<String> {
     let mut out = String::with_capacity(pattern.len());
     let mut points = false;
     let mut rest = pattern;
@@ -98,9 +112,9 @@ pub(super) fn translated(pattern: &str) -> String {
                 length = begin.0;
                 out.push_str(&begin.1);
             }
-            '[' => match CLASSES.iter().find(|(name, _)| rest.starts_with(name)) {
-                Some((name, class)) => {
-                    length = name.len();
+            '[' => match class(rest)? {
+                Some((n, class)) => {
+                    length = n;
                     out.push_str(class);
                 }
                 None => out.push_str("\\["),
@@ -122,8 +136,10 @@ pub(super) fn translated(pattern: &str) -> String {
         }
         rest = rest.get(length..).unwrap_or_default();
     }
-    // A point is any character, the end of a line too.
-    if points && !pattern.starts_with("(?") { format!("(?s){out}") } else { out }
+    // A point is any character, the end of a line too, where the pattern does not begin with a flag that says otherwise: `(?n)`.
+    let flags = pattern.strip_prefix("(?").and_then(|rest| rest.split_once(')')).map_or("", |(flags, _)| flags);
+    let by_lines = flags.bytes().all(|flag| flag.is_ascii_alphabetic()) && flags.contains(['m', 'n', 'p']);
+    Ok(if points && !by_lines { format!("(?s){out}") } else { out })
 }
 
 /// What a list of characters begins with, and how long that is: a bracket that stands first is one of them.
@@ -141,9 +157,14 @@ pub(super) fn bracket(rest: &str) -> (usize, String) {
     (length, begin)
 }
 
-/// The class of characters that a list goes on with, and how long its name is.
-pub(super) fn class(rest: &str) -> Option<(usize, &'static str)> {
-    CLASSES.iter().find(|(name, _)| rest.starts_with(name)).map(|(name, class)| (name.len(), *class))
+/// The class of characters that a list goes on with, and how long its name is. Errs (2201B) for a name that none has.
+pub(super) fn class(rest: &str) -> Result<Option<(usize, &'static str)>> {
+    let Some(name) = rest.strip_prefix("[:") else { return Ok(None) };
+    match CLASSES.iter().find(|(name, _)| rest.starts_with(name)) {
+        Some((name, class)) => Ok(Some((name.len(), *class))),
+        None if name.contains(":]") => Err(wrong("invalid character class")),
+        None => Err(wrong("brackets [] not balanced")),
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -158,7 +179,7 @@ enum What {
 
 /// The functions.
 pub(super) fn functions() -> [Arc<ScalarUDF>; 3] {
-    let all = [("regexp_split_to_array", What::Split), ("regexp_all_matches", What::Matches), ("regexp_substr", What::Substring)];
+    let all = [("regexp_split_to_array", What::Split), ("regexp_all_matches", What::Matches), (SUBSTRING, What::Substring)];
     all.map(|(name, what)| {
         let texts = |n| TypeSignature::Exact(vec![DataType::Utf8; n]);
         let signature = Signature::one_of(vec![texts(2), texts(3)], Volatility::Immutable);
@@ -216,7 +237,7 @@ impl ScalarUDFImpl for Pattern {
                 std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
                 std::collections::hash_map::Entry::Vacant(new) => {
                     let inner: String = flags.chars().filter(|flag| *flag != 'g').collect();
-                    let expression = compile_regex(&translated(pattern), Some(&inner)).map_err(|_| wrong(pattern))?;
+                    let expression = compile_regex(&translated(pattern)?, Some(&inner)).map_err(|_| wrong(&format!("\"{pattern}\"")))?;
                     new.insert(expression)
                 }
             };
@@ -257,8 +278,8 @@ impl ScalarUDFImpl for Pattern {
     }
 }
 
-fn wrong(pattern: &str) -> DataFusionError {
-    Error::Encode { code: "2201B", message: format!("invalid regular expression: \"{pattern}\"") }.into()
+fn wrong(why: &str) -> DataFusionError {
+    Error::Encode { code: "2201B", message: format!("invalid regular expression: {why}") }.into()
 }
 
 #[cfg(test)]
@@ -270,7 +291,10 @@ mod tests {
         for (pattern, expected) in [
             ("abc", "abc"),
             ("a.c", "(?s)a.c"),
-            ("(?i)a.c", "(?i)a.c"),
+            ("(?i)a.c", "(?s)(?i)a.c"),
+            ("(?im)a.c", "(?im)a.c"),
+            ("(?:a.c|m)n", "(?s)(?:a.c|m)n"),
+            ("(?i)abc", "(?i)abc"),
             ("\\mfoo\\M\\y\\Y\\Z\\.", "\\b{start}foo\\b{end}\\b\\B\\z\\."),
             ("[[:alpha:]_]+", "[\\p{Alphabetic}_]+"),
             ("[^[:space:]]", "[^\\s]"),
@@ -278,8 +302,61 @@ mod tests {
             ("[a[.&~]", "[a\\[.\\&\\~]"),
             ("[\\]m]\\m", "[\\]m]\\b{start}"),
         ] {
-            assert_eq!(translated(pattern), expected, "{pattern}");
-            assert!(compile_regex(&translated(pattern), None).is_ok(), "{pattern}");
+            let translated = translated(pattern).unwrap();
+            assert_eq!(translated, expected, "{pattern}");
+            assert!(compile_regex(&translated, None).is_ok(), "{pattern}");
         }
+    }
+
+    /// What PostgreSQL 15 says of each character.
+    #[test]
+    fn classes_of_characters_are_those_of_postgres() {
+        for (c, classes) in [
+            ('\u{1}', "ascii cntrl"),
+            ('\t', "ascii blank cntrl space"),
+            ('\n', "ascii cntrl space"),
+            (' ', "ascii blank print space"),
+            ('!', "ascii graph print punct"),
+            ('0', "alnum ascii digit graph print word xdigit"),
+            ('F', "alnum alpha ascii graph print upper word xdigit"),
+            ('g', "alnum alpha ascii graph lower print word"),
+            ('\u{7f}', "ascii cntrl"),
+            ('\u{80}', "cntrl"),
+            ('\u{ad}', "graph print"),
+            ('\u{378}', ""),
+            ('\u{2003}', "print space"),
+            ('\u{2028}', "space"),
+            ('\u{202f}', "graph print"),
+            ('\u{e000}', "graph print"),
+            ('\u{1f600}', "graph print"),
+        ] {
+            let mut found: Vec<&str> = CLASSES.iter().map(|(name, _)| name.trim_matches(['[', ']', ':'])).collect();
+            found.retain(|name| {
+                let regex = |pattern: String| compile_regex(&translated(&pattern).unwrap(), None).unwrap();
+                let is = regex(format!("[[:{name}:]]")).is_match(&c.to_string());
+                assert_ne!(is, regex(format!("[^[:{name}:]]")).is_match(&c.to_string()), "{c:?} {name}");
+                // Blanks that break no line and punctuation beyond ASCII are not as in Postgres.
+                is && !(*name == "space" && c == '\u{202f}')
+            });
+            found.sort_unstable();
+            assert_eq!(found.join(" "), classes, "{c:?}");
+        }
+        for (pattern, why) in [
+            ("[[:foo:]]", "invalid character class"),
+            ("[^a[:ALPHA:]]", "invalid character class"),
+            ("[[:a]b:]]", "invalid character class"),
+            ("[[:alpha]]", "brackets [] not balanced"),
+        ] {
+            let error = translated(pattern).unwrap_err().to_string();
+            assert!(error.ends_with(&format!("invalid regular expression: {why}")), "{pattern}: {error}");
+        }
+        assert_eq!(translated("[:foo:]").unwrap(), "[:foo:]");
+    }
+
+    #[test]
+    fn a_constant_pattern_that_is_wrong_fails_where_it_stands() {
+        let mut pattern = text("[[:foo:]]");
+        constant(&mut pattern);
+        assert_eq!(pattern.to_string(), "regexp_substr('', '[[:foo:]]')");
     }
 }

@@ -1,6 +1,7 @@
 //! A query's AST as DataFusion's planner can take it, and the clauses that framesql would otherwise drop in silence, refused.
 
 use std::collections::HashSet;
+use std::fmt::{self, Display, Write};
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
@@ -11,6 +12,7 @@ use super::named::Named;
 use super::named_arguments;
 use super::numeric_literals;
 use super::pattern::planner::expose_subquery;
+use super::row_values;
 use super::selection;
 use super::syntax;
 use super::system_time;
@@ -18,7 +20,7 @@ use super::unnest::WHOLE;
 use super::window_function::expose_table;
 use crate::error::{Error, Result};
 
-/// Rewrites the query in place. Errs with 0A000 for a clause that is not supported.
+/// Rewrites the query in place. Errs with 0A000 for a clause that is not supported, with 54001 for a query that would become too large.
 pub fn rewrite(query: &mut Query) -> Result<()> {
     numeric_literals::place(query);
     // What the query names without a qualifier: an element of UNNEST is a column of its own only if it is named whole.
@@ -29,7 +31,7 @@ pub fn rewrite(query: &mut Query) -> Result<()> {
         }
         ControlFlow::<()>::Continue(())
     });
-    match query.visit(&mut Rewriter { bare }) {
+    match query.visit(&mut Rewriter { bare, copies: Copies::default() }) {
         ControlFlow::Break(error) => return Err(error),
         ControlFlow::Continue(()) => {}
     }
@@ -38,12 +40,60 @@ pub fn rewrite(query: &mut Query) -> Result<()> {
 }
 
 /// An identifier as Postgres folds it.
-fn folded(ident: &Ident) -> String {
+pub(super) fn folded(ident: &Ident) -> String {
     if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
 }
 
 struct Rewriter {
     bare: HashSet<String>,
+    copies: Copies,
+}
+
+/// How many characters of a statement's text may be written out once more: a form that holds an expression twice, and stands in another of its kind, would
+/// double at each.
+const MOST_COPIED: usize = 100_000;
+
+/// What room is left for copies of expressions.
+pub(crate) struct Copies {
+    left: usize,
+}
+
+impl Default for Copies {
+    fn default() -> Copies {
+        Copies { left: MOST_COPIED }
+    }
+}
+
+impl Copies {
+    /// Takes the room for so many copies. Errs (54001) where there is none.
+    pub(crate) fn take(&mut self, n_copies: usize, of: &impl Display) -> Result<()> {
+        if n_copies == 0 {
+            return Ok(());
+        }
+        let mut room = Room { left: self.left / n_copies, taken: 0 };
+        if write!(room, "{of}").is_err() {
+            return Err(Error::Data {
+                code: "54001",
+                message: "stack depth limit exceeded".into(),
+                detail: Some(format!("Written out, the statement would be more than {MOST_COPIED} characters longer.")),
+            });
+        }
+        self.left = self.left.saturating_sub(room.taken.saturating_mul(n_copies));
+        Ok(())
+    }
+}
+
+/// Counts what is written to it, and takes no more than it has room for: what is too large is not read to its end.
+struct Room {
+    left: usize,
+    taken: usize,
+}
+
+impl Write for Room {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.taken = self.taken.saturating_add(text.len());
+        if self.taken > self.left { Err(fmt::Error) } else { Ok(()) }
+    }
 }
 
 fn refuse(what: &str, hint: &str) -> ControlFlow<Error> {
@@ -70,7 +120,10 @@ impl VisitorMut for Rewriter {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
         selection::name_fields(&mut select.projection);
-        syntax::name_columns(&mut select.projection);
+        if let Err(error) = syntax::name_columns(&mut select.projection, &mut self.copies) {
+            return ControlFlow::Break(error);
+        }
+        row_values::conditions(select);
         if select.into.is_some() {
             return refuse("SELECT INTO", "Use CREATE MATERIALIZED VIEW … AS SELECT.");
         }
@@ -97,8 +150,10 @@ impl VisitorMut for Rewriter {
             return ControlFlow::Break(error);
         }
         selection::subscripts(expr);
-        syntax::rewrite(expr);
-        ControlFlow::Continue(())
+        match row_values::check(expr).and_then(|()| syntax::rewrite(expr, &mut self.copies)) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        }
     }
 
     fn pre_visit_table_factor(&mut self, relation: &mut TableFactor) -> ControlFlow<Error> {
@@ -140,6 +195,7 @@ impl VisitorMut for Rewriter {
 /// ASOF JOIN and FOR SYSTEM_TIME AS OF, of which DataFusion's planner knows nothing.
 fn joins(from: &mut [TableWithJoins]) -> ControlFlow<Error> {
     for table in from {
+        table.joins.iter_mut().for_each(|join| row_values::on(&mut join.join_operator));
         let first = system_time::check_first(&mut table.relation);
         let marked = table.joins.iter_mut().try_for_each(system_time::mark);
         if let Err(error) = first.and(marked) {

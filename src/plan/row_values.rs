@@ -1,44 +1,102 @@
 //! Rows that are compared, `(a, b) = (c, d)`, as in Postgres: column by column, where NULL is not known, and IN of rows, also of those of a subquery.
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Ident, Query, SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, UnaryOperator,
-    Value,
+    BinaryOperator, Expr, Ident, JoinConstraint, JoinOperator, Query, Select, SelectItem, SetExpr, TableAlias, TableAliasColumnDef,
+    TableFactor, TableWithJoins, UnaryOperator, Value,
 };
 
 use super::parse::bare_select::query_of;
+use super::rewrite::Copies;
 use super::syntax::{binary, in_parentheses, number};
+use crate::error::{Error, Result};
 
 /// The columns of the rows of a subquery.
 const COLUMN: &str = "framesql_column";
 
-/// The condition in place of one on rows; None for other expressions.
-pub(super) fn rewritten(expr: &Expr) -> Option<Expr> {
+/// The condition in place of one on rows; None for other expressions. Errs (54001) where it would be too large.
+pub(super) fn rewritten(expr: &Expr, copies: &mut Copies) -> Result<Option<Expr>> {
     match expr {
         Expr::BinaryOp { left, op, right } => {
-            let (left, right) = (row(left)?, row(right)?);
+            let (Some(left), Some(right)) = (row(left), row(right)) else { return Ok(None) };
             if left.len() != right.len() {
-                return None;
+                return Ok(None);
             }
-            Some(in_parentheses(compared(left, op, right)?))
+            if matches!(op, BinaryOperator::Lt | BinaryOperator::LtEq | BinaryOperator::Gt | BinaryOperator::GtEq) {
+                // All but the last are compared twice.
+                for (left, right) in left.iter().zip(right).take(left.len().saturating_sub(1)) {
+                    copies.take(1, left)?;
+                    copies.take(1, right)?;
+                }
+            }
+            Ok(compared(left, op, right).map(in_parentheses))
         }
         Expr::InList { expr, list, negated } => {
-            let of = row(expr)?;
+            let Some(of) = row(expr) else { return Ok(None) };
             // Constants are looked up, however many there are.
             if list.len() > MOST_ROWS {
-                return None;
+                return Ok(None);
+            }
+            for value in of {
+                copies.take(list.len().saturating_sub(1), value)?;
             }
             let equal = |other: &Expr| {
                 let other = row(other).filter(|other| other.len() == of.len())?;
                 compared(of, &BinaryOperator::Eq, other)
             };
-            let any = list.iter().map(equal).collect::<Option<Vec<_>>>()?;
-            Some(not_if(*negated, joined(any, &BinaryOperator::Or)?))
+            let any = list.iter().map(equal).collect::<Option<Vec<_>>>().and_then(|any| joined(any, &BinaryOperator::Or));
+            Ok(any.map(|any| not_if(*negated, any)))
         }
-        // Where NULLs would make it unknown, EXISTS says no, which is the same to a condition, but not to its opposite.
-        Expr::InSubquery { expr, subquery, negated: false } => {
-            Some(Expr::Exists { subquery: Box::new(holding(row(expr)?, subquery)), negated: false })
+        _ => Ok(None),
+    }
+}
+
+/// IN of a row and a subquery in WHERE and HAVING.
+pub(super) fn conditions(select: &mut Select) {
+    for condition in [&mut select.selection, &mut select.having].into_iter().flatten() {
+        met(condition);
+    }
+}
+
+/// The same in ON.
+pub(super) fn on(join: &mut JoinOperator) {
+    let constraint = match join {
+        JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => constraint,
+        JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) => constraint,
+        JoinOperator::Right(constraint) | JoinOperator::RightOuter(constraint) | JoinOperator::FullOuter(constraint) => constraint,
+        JoinOperator::AsOf { constraint, .. } => constraint,
+        _ => return,
+    };
+    if let JoinConstraint::On(condition) = constraint {
+        met(condition);
+    }
+}
+
+/// EXISTS in place of it. Where NULLs would make it unknown, EXISTS says no: that is the same to a condition that is met or is not, through AND and OR too,
+/// but not to its opposite, and not to who reads it as a value.
+fn met(condition: &mut Expr) {
+    let exists = match &mut *condition {
+        Expr::Nested(inner) => return met(inner),
+        Expr::BinaryOp { left, op: BinaryOperator::And | BinaryOperator::Or, right } => {
+            met(left);
+            return met(right);
         }
-        _ => None,
+        Expr::InSubquery { expr, subquery, negated: false } => match row(expr) {
+            Some(of) => Expr::Exists { subquery: Box::new(holding(of, subquery)), negated: false },
+            None => return,
+        },
+        _ => return,
+    };
+    *condition = exists;
+}
+
+/// Errs (0A000) for IN of a row and a subquery that is elsewhere.
+pub(super) fn check(expr: &Expr) -> Result<()> {
+    match expr {
+        Expr::InSubquery { expr, .. } if row(expr).is_some() => Err(Error::unsupported(
+            "IN of a row and a subquery that is negated, or no condition of WHERE, HAVING or ON,",
+            "Write EXISTS or NOT EXISTS (SELECT 1 FROM … WHERE …), and compare the columns there.",
+        )),
+        _ => Ok(()),
     }
 }
 

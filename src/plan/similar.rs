@@ -55,7 +55,7 @@ impl ScalarUDFImpl for SimilarToEscape {
                 let message = "invalid escape string".to_owned();
                 return Err(Error::Encode { code: "22025", message }.into());
             }
-            Ok(Some(regular_expression(patterns.value(row), first)))
+            regular_expression(patterns.value(row), first).map(Some)
         };
         let found = (0..patterns.len()).map(one).collect::<Result<StringArray>>()?;
         Ok(ColumnarValue::Array(Arc::new(found)))
@@ -63,7 +63,7 @@ impl ScalarUDFImpl for SimilarToEscape {
 }
 
 /// `%` is any text and `_` any character; `|`, `*`, `+`, `?`, `{}`, `()` and `[]` are what they are in regular expressions, all else is itself.
-fn regular_expression(pattern: &str, escape: Option<char>) -> String {
+fn regular_expression(pattern: &str, escape: Option<char>) -> Result<String> {
     let mut regex = String::from("(?s)^(?:");
     let (mut escaped, mut in_brackets) = (false, false);
     let mut rest = pattern;
@@ -75,7 +75,7 @@ fn regular_expression(pattern: &str, escape: Option<char>) -> String {
         } else if Some(c) == escape {
             escaped = true;
         } else if in_brackets {
-            match class(rest) {
+            match class(rest)? {
                 Some((n, class)) => {
                     length = n;
                     regex.push_str(class);
@@ -106,7 +106,7 @@ fn regular_expression(pattern: &str, escape: Option<char>) -> String {
         rest = rest.get(length..).unwrap_or_default();
     }
     regex.push_str(")$");
-    regex
+    Ok(regex)
 }
 
 fn literal(regex: &mut String, c: char) {
@@ -132,9 +132,12 @@ mod tests {
             ("[[:alpha:]_]+", "(?s)^(?:[\\p{Alphabetic}_]+)$"),
             ("[^[:digit:]]", "(?s)^(?:[^\\p{Nd}])$"),
             ("a[]]b", "(?s)^(?:a[\\]]b)$"),
+            ("[[:xdigit:]]", "(?s)^(?:[0-9A-Fa-f])$"),
         ] {
-            assert_eq!(regular_expression(pattern, Some('\\')), regex);
+            assert_eq!(regular_expression(pattern, Some('\\')).unwrap(), regex);
         }
-        assert_eq!(regular_expression("5#%\\", Some('#')), "(?s)^(?:5\\%\\\\)$");
+        assert_eq!(regular_expression("5#%\\", Some('#')).unwrap(), "(?s)^(?:5\\%\\\\)$");
+        let error = regular_expression("a[[:foo:]]", Some('\\')).unwrap_err().to_string();
+        assert!(error.ends_with("invalid regular expression: invalid character class"), "{error}");
     }
 }

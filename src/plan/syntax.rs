@@ -10,9 +10,11 @@ use datafusion::sql::sqlparser::ast::{
     TableAlias, TableAliasColumnDef, TableFactor, TimezoneInfo, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 
+use super::rewrite::{Copies, folded};
 use super::similar::SIMILAR;
 use super::zoned::{OFFSET, TRUNCATE};
 use super::{column_names, json_aggregates, moments_named, ordered_sets, regular_expression, row_values, value_read};
+use crate::error::{Error, Result};
 
 /// Functions that DataFusion knows by another name: of an array it removes and replaces the first that it finds.
 const NAMES: [(&str, &str); 6] = [
@@ -27,8 +29,8 @@ const NAMES: [(&str, &str); 6] = [
 /// The function of rows that may stand in a SELECT list, and names its own column in FROM.
 const SERIES: &str = "generate_series";
 
-/// An expression whose parts are rewritten already.
-pub(super) fn rewrite(expr: &mut Expr) {
+/// An expression whose parts are rewritten already. Errs (54001) where it would be too large.
+pub(super) fn rewrite(expr: &mut Expr, copies: &mut Copies) -> Result<()> {
     let written = match &mut *expr {
         Expr::AtTimeZone { timestamp, time_zone } => call("timezone", [time_zone.as_ref().clone(), timestamp.as_ref().clone()]),
         Expr::SimilarTo { negated, expr: of, pattern, escape_char } => {
@@ -40,17 +42,17 @@ pub(super) fn rewrite(expr: &mut Expr) {
         Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr: of, data_type, .. } => match text_of(data_type) {
             _ if moments_named::rewritten_cast(of, data_type).is_some() => match moments_named::rewritten_cast(of, data_type) {
                 Some(written) => written,
-                None => return,
+                None => return Ok(()),
             },
             Some(Some(n)) => call("left", [cast(of.as_ref().clone(), DataType::Text), number(&n.to_string())]),
             Some(None) => cast(of.as_ref().clone(), DataType::Text),
-            None => return,
+            None => return Ok(()),
         },
         // DataFusion counts whole seconds, and microseconds of them.
         Expr::Extract { field, expr: of, .. } => match (in_microseconds(&field.to_string()), offset(&field.to_string(), of)) {
             (Some(unit), _) => microseconds(of.as_ref().clone(), unit),
             (None, Some(offset)) => offset,
-            (None, None) => return,
+            (None, None) => return Ok(()),
         },
         Expr::Interval(interval) if interval.leading_field.is_none() => {
             if let Expr::Value(value) = interval.value.as_mut()
@@ -60,25 +62,32 @@ pub(super) fn rewrite(expr: &mut Expr) {
             {
                 *text = parts(read);
             }
-            return;
+            return Ok(());
         }
-        Expr::Function(function) => match of_function(function) {
+        Expr::Function(function) => match of_function(function, copies)? {
             Some(written) => written,
-            None => return regular_expression::of_function(function),
+            None => {
+                regular_expression::of_function(function);
+                return Ok(());
+            }
         },
         Expr::UnaryOp { op, expr: of } => match unary(op, of) {
             Some(written) => written,
-            None => return,
+            None => return Ok(()),
         },
         Expr::BinaryOp { left, op: BinaryOperator::PGStartsWith, right } => {
             call("starts_with", [left.as_ref().clone(), right.as_ref().clone()])
         }
-        other => match row_values::rewritten(other).or_else(|| moments_named::rewritten(other)) {
+        other => match row_values::rewritten(other, copies)?.or_else(|| moments_named::rewritten(other)) {
             Some(written) => written,
-            None => return regular_expression::of_operator(other),
+            None => {
+                regular_expression::of_operator(other);
+                return Ok(());
+            }
         },
     };
     *expr = written;
+    Ok(())
 }
 
 /// `@ x`, `|/ x`, `||/ x` and `~ x`.
@@ -92,25 +101,34 @@ fn unary(op: &UnaryOperator, of: &Expr) -> Option<Expr> {
     })
 }
 
-fn of_function(function: &mut Function) -> Option<Expr> {
-    let name = column_names::of_expr(&Expr::Function(function.clone()));
+fn of_function(function: &mut Function, copies: &mut Copies) -> Result<Option<Expr>> {
+    let name = function.name.0.last().and_then(|part| part.as_ident()).map(folded).unwrap_or_default();
     if let Some((_, known)) = NAMES.iter().find(|(name_here, _)| *name_here == name) {
         function.name = ObjectName::from(vec![Ident::new(*known)]);
-        return None;
+        return Ok(None);
     }
-    match name.as_str() {
-        "make_interval" => return make_interval(function),
-        "array_agg" | "string_agg" => return json_aggregates::distinct(&name, function),
-        _ => {}
+    if matches!(name.as_str(), "array_agg" | "string_agg") {
+        return json_aggregates::distinct(&name, function, copies);
     }
-    if let Some(written) = json_aggregates::rewritten(&name, function).or_else(|| ordered_sets::rewritten(&name, function)) {
-        return Some(written);
+    if let Some(written) = json_aggregates::rewritten(&name, function) {
+        return Ok(Some(written));
+    }
+    Ok(match ordered_sets::rewritten(&name, function, copies)? {
+        Some(written) => Some(written),
+        None => of_values(&name, function),
+    })
+}
+
+/// Functions that are no aggregates.
+fn of_values(name: &str, function: &Function) -> Option<Expr> {
+    if name == "make_interval" {
+        return make_interval(function);
     }
     if matches!(function.args, FunctionArguments::None) {
-        return moments_named::without_parentheses(&name);
+        return moments_named::without_parentheses(name);
     }
     let mut arguments = arguments(function)?;
-    if let ("make_timestamp" | "make_timestamptz", [year, month, day, hours, minutes, seconds]) = (name.as_str(), arguments.as_slice()) {
+    if let ("make_timestamp" | "make_timestamptz", [year, month, day, hours, minutes, seconds]) = (name, arguments.as_slice()) {
         let date = call("make_date", [year.clone(), month.clone(), day.clone()]);
         let of_day = [(hours, "1 hour"), (minutes, "1 minute"), (seconds, "1 second")];
         let time = of_day.into_iter().fold(date, |sum, (number, unit)| binary(sum, BinaryOperator::Plus, times(number.clone(), unit)));
@@ -119,14 +137,23 @@ fn of_function(function: &mut Function) -> Option<Expr> {
         return Some(cast(time, DataType::Timestamp(None, zone)));
     }
     // A time by the clocks of a zone.
-    if let ("make_timestamptz", [parts @ .., zone]) = (name.as_str(), arguments.as_slice())
+    if let ("make_timestamptz", [parts @ .., zone]) = (name, arguments.as_slice())
         && parts.len() == 6
     {
-        let mut time = call("make_timestamp", parts.iter().cloned());
-        rewrite(&mut time);
+        let Expr::Function(time) = call("make_timestamp", parts.iter().cloned()) else { return None };
+        let time = of_values("make_timestamp", &time)?;
         return Some(call("timezone", [zone.clone(), time]));
     }
-    if matches!(name.as_str(), "num_nulls" | "num_nonnulls") {
+    // An origin that is written out is read by the session's clocks, as the times are.
+    if let ("date_bin", [_, _, origin]) = (name, arguments.as_mut_slice())
+        && let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) = origin
+        && !text.ends_with(['Z', 'z'])
+        && !text.rsplit([' ', 'T']).next().is_some_and(|time| time.contains(':') && time.contains(['+', '-']))
+    {
+        *origin = cast(origin.clone(), DataType::Timestamp(None, TimezoneInfo::None));
+        return Some(call("date_bin", arguments));
+    }
+    if matches!(name, "num_nulls" | "num_nonnulls") {
         let one = |of: Expr| {
             let of = Box::new(in_parentheses(of));
             let known = if name == "num_nulls" { Expr::IsNull(of) } else { Expr::IsNotNull(of) };
@@ -135,7 +162,7 @@ fn of_function(function: &mut Function) -> Option<Expr> {
         return arguments.into_iter().map(one).reduce(|sum, one| binary(sum, BinaryOperator::Plus, one)).map(in_parentheses);
     }
     let mut next = || if arguments.is_empty() { None } else { Some(arguments.remove(0)) };
-    match (name.as_str(), next(), next(), next(), next()) {
+    match (name, next(), next(), next(), next()) {
         // The bins of a zone's clocks, as moments.
         ("date_trunc", Some(unit), Some(of), Some(zone), None) => Some(call(TRUNCATE, [unit, of, zone])),
         ("date_part", Some(Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(unit), .. })), Some(of), None, None) => {
@@ -309,14 +336,16 @@ pub(super) fn number(number: &str) -> Expr {
 }
 
 /// The columns of a SELECT whose names come of what is written there, not of what it becomes: they are named before.
-pub(super) fn name_columns(projection: &mut [SelectItem]) {
-    struct All;
-    impl VisitorMut for All {
-        type Break = ();
+pub(super) fn name_columns(projection: &mut [SelectItem], copies: &mut Copies) -> Result<()> {
+    struct All<'a>(&'a mut Copies);
+    impl VisitorMut for All<'_> {
+        type Break = Error;
 
-        fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-            rewrite(expr);
-            ControlFlow::Continue(())
+        fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+            match rewrite(expr, self.0) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => ControlFlow::Break(error),
+            }
         }
     }
     for item in projection {
@@ -324,11 +353,14 @@ pub(super) fn name_columns(projection: &mut [SelectItem]) {
         let name = column_names::of_expr(expr);
         rows(expr);
         let mut becomes = expr.clone();
-        let _ = becomes.visit(&mut All);
+        if let ControlFlow::Break(error) = becomes.visit(&mut All(copies)) {
+            return Err(error);
+        }
         if column_names::of_expr(&becomes) != name {
             *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: quoted(&name) };
         }
     }
+    Ok(())
 }
 
 /// `generate_series(1, 3)` in a SELECT list gives rows.

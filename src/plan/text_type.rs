@@ -60,8 +60,10 @@ impl TextType {
 
     /// Why a text is none, as Postgres says it: the code and the message.
     pub fn fault(self, text: &str) -> (&'static str, String) {
-        if self == TextType::Json && json_tree::canonical(text) == Err(Fault::Character) {
-            return ("22P05", "unsupported Unicode escape sequence".to_owned());
+        match json_tree::canonical(text) {
+            Err(Fault::Character) if self == TextType::Json => return ("22P05", "unsupported Unicode escape sequence".to_owned()),
+            Err(Fault::Length) if self == TextType::Json => return ("54000", "a value of jsonb is too long".to_owned()),
+            _ => {}
         }
         let name = if self.json() { "json" } else { self.word() };
         ("22P02", format!("invalid input syntax for type {name}: \"{text}\""))

@@ -96,6 +96,9 @@ impl LookupOperator {
             return Ok(());
         }
         let source: &Arc<dyn Source> = &d.table.source;
+        if let Some(failed) = source.failed().filter(|_| self.once) {
+            return Err(failed.into());
+        }
         let now = source.now().ok_or_else(|| internal_datafusion_err!("{} does not say what it holds", source.name()))?;
         if self.table.read.as_ref().is_some_and(|before| unchanged(before, &now)) {
             return Ok(());

@@ -110,21 +110,23 @@ const NOT_TOLD: u64 = u64::MAX;
 
 /// Counts the rows that passed.
 pub(super) struct ScanOperator {
-    n_rows: u64,
-    /// The number that the source gives the row behind the last that passed.
+    /// Those before a restore, and those that have passed since.
+    restored: u64,
+    passed: u64,
+    /// What a source whose rows have numbers says is to be added to those that have passed.
     position: Arc<AtomicU64>,
 }
 
 impl ScanOperator {
     /// One whose rows are counted from that number on.
     pub(super) fn counting_from(n_rows: u64) -> ScanOperator {
-        ScanOperator { n_rows, position: Arc::new(AtomicU64::new(NOT_TOLD)) }
+        ScanOperator { restored: n_rows, passed: 0, position: Arc::new(AtomicU64::new(NOT_TOLD)) }
     }
 }
 
 impl Operator for ScanOperator {
     fn rows(&mut self, _input: usize, rows: RecordBatch, out: &mut Output) -> Result<()> {
-        self.n_rows += rows.num_rows() as u64;
+        self.passed += rows.num_rows() as u64;
         out.rows(rows);
         Ok(())
     }
@@ -136,9 +138,9 @@ impl Operator for ScanOperator {
 
     fn snapshot(&mut self) -> Result<State> {
         let n_rows = match self.position.load(Ordering::Acquire) {
-            NOT_TOLD => self.n_rows,
+            NOT_TOLD => self.restored,
             position => position,
-        };
+        } + self.passed;
         Ok(State { numbers: [(N_ROWS.to_owned(), n_rows.cast_signed())].into(), ..State::default() })
     }
 }

@@ -38,7 +38,7 @@ pub const SESSION_SETTINGS: &[SessionSetting] = &[
     SessionSetting { name: "lock_timeout", default: "0", meaning: "kept for clients" },
     SessionSetting { name: "max_index_keys", default: "32", meaning: "kept for clients" },
     SessionSetting { name: "max_identifier_length", default: "63", meaning: "kept for clients" },
-    SessionSetting { name: "search_path", default: "\"$user\", public", meaning: "the only schema of user objects is public" },
+    SessionSetting { name: "search_path", default: "public", meaning: "the only schema of user objects is public" },
     SessionSetting { name: "server_encoding", default: "UTF8", meaning: "the only encoding is UTF8" },
     SessionSetting { name: "server_version", default: "16.4", meaning: "the version of Postgres whose manners framesql has" },
     SessionSetting { name: "server_version_num", default: "160004", meaning: "the same as a number" },

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use datafusion::arrow::array::{AsArray, BooleanArray};
-use datafusion::arrow::compute::{concat_batches, filter_record_batch};
+use datafusion::arrow::array::AsArray;
+use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
@@ -130,29 +130,25 @@ impl Commits {
         Ok(())
     }
 
-    /// Drops rows with an event time before that one, from the front.
-    pub(super) fn drop_before(&mut self, time: usize, us: i64) -> Result<()> {
+    /// Drops rows with an event time before that one, or without any, from the front up to the first that stays: the numbers of rows never change.
+    pub(super) fn drop_before(&mut self, time: usize, us: i64) {
         while let Some(front) = self.commits.front() {
             let times = front.rows.column(time).as_primitive::<TimestampMicrosecondType>();
-            let keep: BooleanArray = times.iter().map(|t| Some(t.is_none_or(|t| t >= us))).collect();
-            let n_kept = keep.true_count();
-            if n_kept == front.rows.num_rows() {
+            let (n_rows, n_old) = (front.rows.num_rows(), times.iter().take_while(|t| t.is_none_or(|t| t < us)).count());
+            if n_old == 0 {
                 break;
             }
-            let next = front.next_row();
-            let rows = filter_record_batch(&front.rows, &keep)?;
-            let watermark_us = front.watermark_us;
+            let (first_row, watermark_us) = (front.first_row + n_old as u64, front.watermark_us);
+            let rows = front.rows.slice(n_old, n_rows - n_old);
             self.commits.pop_front();
             self.n_full = self.n_full.saturating_sub(1);
-            // The rows that stay have other numbers from here on.
             self.recent = None;
-            self.first_row = next - n_kept as u64;
-            if n_kept > 0 {
-                self.commits.push_front(Commit { first_row: self.first_row, rows, watermark_us });
+            self.first_row = first_row;
+            if n_old < n_rows {
+                self.commits.push_front(Commit { first_row, rows, watermark_us });
                 break;
             }
         }
-        Ok(())
     }
 }
 
@@ -220,7 +216,7 @@ mod tests {
             }
         }
         assert_eq!(commits.from(1_990).map(|c| (c.first_row, c.watermark_us)).next(), Some((1_990, 1_990)));
-        commits.drop_before(1, 1_995).unwrap();
+        commits.drop_before(1, 1_995);
         assert_eq!(read(&mut commits).0, [1_995, 1_996, 1_997, 1_998, 1_999]);
         assert_eq!((commits.first_row(), commits.n_rows()), (1_995, 5));
     }

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::commits::{Commit, Commits};
+use super::held::Held;
 use super::updating::{Segment, Updating};
 use crate::error::Error;
 use crate::event::{END_OF_TIME_US, Event};
@@ -54,19 +55,6 @@ struct Stored {
     updating: Option<Updating>,
     /// Whether retention waits: the queries over a view that was restored are still to be started, and have not read all of it.
     retention_waits: bool,
-}
-
-/// What a view holds, as a checkpoint keeps it.
-#[derive(Clone, Debug, Default)]
-pub struct Held {
-    /// The number of the first row; rows of a view that takes rows back have none.
-    pub first_row: u64,
-    /// The rows.
-    pub rows: Vec<RecordBatch>,
-    /// The number of the row behind the last.
-    pub next_row: u64,
-    /// Up to where it is complete, µs.
-    pub watermark_us: Option<i64>,
 }
 
 /// How a view came to its end.
@@ -131,7 +119,7 @@ impl MaterializedView {
                 let from_us = watermark_us.saturating_sub(retention_us);
                 match &mut stored.updating {
                     Some(updating) => updating.drop_before(from_us)?,
-                    None => stored.commits.drop_before(time.index, from_us)?,
+                    None => stored.commits.drop_before(time.index, from_us),
                 }
             }
         }
@@ -279,17 +267,23 @@ impl MaterializedView {
         self.follow_from(snapshot.then_some(0), None)
     }
 
-    /// The same from the row of that number on, or from the next that comes; `position` is told the number of the row behind the last given.
+    /// Errs if it has not come to the row of that number, from which a query over it would go on.
+    fn check_holds(&self, row: u64) -> Result<()> {
+        let stored = self.stored.lock();
+        if stored.updating.is_some() || row <= stored.commits.next_row() {
+            return Ok(());
+        }
+        let message = format!("materialized view \"{}\" does not hold the rows that a query over it had", self.name);
+        Err(Error::State { message, hint: Some("Start the query again.".into()) }.into())
+    }
+
+    /// The same from the row of that number on, or from the next that comes; `position` is told what is to be added to the rows given, so that
+    /// it is the number of the next.
     fn follow_from(self: &Arc<Self>, row: Option<u64>, position: Option<Arc<AtomicU64>>) -> EventStream {
         let snapshot = row.is_some();
         let changed = self.changed.subscribe();
         let mut stored = self.stored.lock();
         let (at, watermark_us) = match row {
-            Some(row) if row > stored.commits.next_row() => {
-                let message = format!("materialized view \"{}\" does not hold the rows that a query over it had", self.name);
-                let error = Error::State { message, hint: Some("Start the query again.".into()) };
-                return Box::pin(stream::iter([Err(error.into())]));
-            }
             Some(row) => (stored.commits.first_row().max(row), i64::MIN),
             None => (stored.commits.next_row(), stored.watermark_us.unwrap_or(i64::MIN)),
         };
@@ -311,6 +305,7 @@ impl MaterializedView {
             mail,
             position,
             ends: VecDeque::new(),
+            n_given: 0,
         };
         for segment in &held {
             match segment.read() {
@@ -344,8 +339,9 @@ struct Follower {
     mail: Option<u64>,
     /// Where it says how far it has given the rows of a view that only grows.
     position: Option<Arc<AtomicU64>>,
-    /// For this: the number of the row behind each batch that is ready.
+    /// For this: the number of the row behind each batch that is ready, and the rows given.
     ends: VecDeque<u64>,
+    n_given: u64,
 }
 
 impl Drop for Follower {
@@ -362,10 +358,11 @@ impl Follower {
     async fn next(&mut self) -> Result<Option<Event>> {
         loop {
             if let Some(event) = self.ready.pop_front() {
-                if let (Event::Rows(_), Some(position)) = (&event, &self.position)
+                if let (Event::Rows(rows), Some(position)) = (&event, &self.position)
                     && let Some(end) = self.ends.pop_front()
                 {
-                    position.store(end, Ordering::Release);
+                    self.n_given += rows.num_rows() as u64;
+                    position.store(end.saturating_sub(self.n_given), Ordering::Release);
                 }
                 return Ok(Some(event));
             }
@@ -465,6 +462,13 @@ impl Source for ViewSource {
         self.0.shape.updating
     }
 
+    fn failed(&self) -> Option<Error> {
+        match self.0.ending() {
+            Some(End::Failed { code, message }) => Some(Error::Failed { name: self.0.name.clone(), code, message }),
+            _ => None,
+        }
+    }
+
     fn again(&self) -> Again {
         // The rows of one that takes rows back have no numbers: what is there now is read.
         if self.0.shape.updating { Again::Anew } else { Again::Same }
@@ -473,6 +477,7 @@ impl Source for ViewSource {
     fn open(&self, request: &Request) -> Result<EventStream> {
         let projection = request.projection.clone();
         if request.continuous {
+            self.0.check_holds(request.skip_rows)?;
             let events = self.0.follow_from(Some(request.skip_rows), request.position.clone());
             return Ok(Box::pin(events.map(move |event| {
                 Ok(match event? {
@@ -482,8 +487,8 @@ impl Source for ViewSource {
                 })
             })));
         }
-        if let Some(End::Failed { code, message }) = self.0.ending() {
-            return Err(Error::Failed { name: self.0.name.clone(), code, message }.into());
+        if let Some(failed) = self.failed() {
+            return Err(failed.into());
         }
         let rows = self.0.snapshot()?.into_iter().map(move |b| Ok(Event::Rows(b.project(&projection)?)));
         Ok(Box::pin(stream::iter(rows.chain([Ok(Event::Watermark(END_OF_TIME_US)), Ok(Event::End)]))))

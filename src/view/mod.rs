@@ -4,6 +4,7 @@ pub mod change;
 mod commits;
 pub mod constraint;
 pub mod frozen;
+pub mod held;
 pub mod materialized;
 mod net;
 pub mod table;

@@ -14,8 +14,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::builtins::Builtin;
 use super::cancel::{Registered, Registry};
-use super::column_types::{marked_rows, marked_schema};
-use super::empty_types::CatalogTypes;
+use super::fill::with_letters;
 use super::information::Information;
 use super::keys::{self, Key};
 use super::notify::Channels;
@@ -182,7 +181,7 @@ impl PgCatalog {
     async fn columns(&self, name: &str) -> datafusion::error::Result<Option<SchemaRef>> {
         match relations::schema(name) {
             Some(schema) => Ok(Some(schema)),
-            None => Ok(self.shared.fixed.build_table_by_name(name)?.map(|table| as_in_postgres(&table.schema()))),
+            None => Ok(self.shared.fixed.build_table_by_name(name)?.map(|table| as_of_16(table.schema()))),
         }
     }
 
@@ -282,7 +281,7 @@ impl PgCatalog {
         }
         let Some(fixed) = self.shared.fixed.table("pg_proc").await? else { return Ok(None) };
         let rows = SessionContext::new().read_table(fixed)?.collect().await?;
-        let made = procedures::pg_proc(&rows)?.map(marked_rows).transpose()?;
+        let made = procedures::pg_proc(&rows)?.map(with_letters).transpose()?;
         Ok(self.shared.procedures.get_or_init(|| made).clone())
     }
 
@@ -293,7 +292,7 @@ impl PgCatalog {
         }
         let Some(fixed) = self.shared.fixed.table("pg_type").await? else { return Ok(None) };
         let rows = SessionContext::new().read_table(fixed)?.collect().await?;
-        let made = rows.first().map(|first| concat_batches(&first.schema(), &rows)).transpose()?.map(marked_rows).transpose()?;
+        let made = rows.first().map(|first| concat_batches(&first.schema(), &rows)).transpose()?.map(with_letters).transpose()?;
         Ok(self.shared.types.get_or_init(|| made).clone())
     }
 
@@ -327,11 +326,6 @@ fn as_of_16(schema: SchemaRef) -> SchemaRef {
         _ => Arc::clone(field),
     };
     Arc::new(Schema::new(schema.fields().iter().map(named).collect::<Vec<_>>()))
-}
-
-/// The same, with columns of the types that they have in Postgres.
-fn as_in_postgres(schema: &SchemaRef) -> SchemaRef {
-    Arc::new(marked_schema(&as_of_16(Arc::clone(schema))))
 }
 
 /// The query of a view's definition: what stands behind its first AS outside of parentheses.
@@ -394,12 +388,12 @@ impl SchemaProvider for PgCatalog {
             return Ok(Some(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)));
         }
         match self.shared.fixed.table(name).await? {
-            Some(table) if as_in_postgres(&table.schema()) != table.schema() => {
+            Some(table) if as_of_16(table.schema()) != table.schema() => {
                 let rows = SessionContext::new().read_table(table)?.collect().await?;
                 let rows = rows
                     .into_iter()
                     .map(|rows| {
-                        let schema = as_in_postgres(&rows.schema());
+                        let schema = as_of_16(rows.schema());
                         RecordBatch::try_new(schema, rows.columns().to_vec())
                     })
                     .collect::<Result<Vec<_>, _>>()?;
@@ -450,33 +444,18 @@ pub(super) fn install(
     procedures::register(context, &catalog);
     table_functions::register(context, &current, &shared.channels, registered.pid);
     setting::register(context, &current);
-    let (engine, shared) = (Arc::downgrade(session.engine()), Arc::clone(shared));
+    let engine = Arc::downgrade(session.engine());
     // A session holds its rewrite, and the engine: this must not hold it back.
     session.set_rewrite(Arc::new(move |query| {
-        let there = || {
+        rewrite::rewrite(query, || {
             let relations = engine.upgrade().map(|engine| engine.relations()).unwrap_or_default();
             empty::There {
                 keys: relations.iter().any(|one| !one.primary_key.is_empty()),
                 defaults: relations.iter().any(|one| one.declared.iter().any(|column| !column.default.is_null())),
             }
-        };
-        rewrite::rewrite(query, there, || column_types(&shared))
+        })
     }));
     Ok(current)
-}
-
-/// The types of the columns of pg_catalog, found once.
-fn column_types(shared: &Shared) -> Arc<CatalogTypes> {
-    let made = || {
-        let own = relations::NAMES.iter().filter_map(|name| Some(((*name).to_owned(), relations::schema(name)?)));
-        let fixed = |name: String| {
-            let table = shared.fixed.build_table_by_name(&name).ok().flatten()?;
-            Some((name, as_in_postgres(&table.schema())))
-        };
-        let all: Vec<_> = own.chain(shared.fixed.table_names().into_iter().filter_map(fixed)).collect();
-        Arc::new(CatalogTypes::of(all.iter().map(|(name, schema)| (name.clone(), schema.as_ref()))))
-    };
-    Arc::clone(shared.column_types.get_or_init(made))
 }
 
 /// The same for a session without a connection: it has no process id that others know.

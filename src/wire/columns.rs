@@ -7,7 +7,7 @@ use pgwire::api::Type;
 use pgwire::messages::data::{FieldDescription, RowDescription};
 
 use super::fill::VECTOR_KEY;
-use super::{column_types, typed};
+use super::typed;
 use crate::error::{Error, Result};
 use crate::plan::column_names::{self as names, Names};
 
@@ -53,7 +53,7 @@ pub(super) fn of(schema: &Schema, names: &Names, formats: &[i16]) -> Result<Vec<
 pub(super) fn keep(columns: &mut [Column], told: &[Column]) -> Result<()> {
     // A plan may lose the metadata that tells an oid from an int4, a "char" from a text: their forms are the same.
     let class = |data_type: &Type| match *data_type {
-        Type::CHAR | Type::NAME | Type::VARCHAR | Type::BPCHAR | Type::PG_NODE_TREE | Type::UUID | Type::VOID => Type::TEXT,
+        Type::CHAR | Type::NAME | Type::VARCHAR | Type::UUID => Type::TEXT,
         Type::OID_ARRAY => Type::INT4_ARRAY,
         Type::INT2_VECTOR => Type::INT2_ARRAY,
         Type::OID | Type::REGCLASS | Type::REGTYPE | Type::REGPROC | Type::REGNAMESPACE | Type::REGROLE => Type::INT4,
@@ -81,9 +81,6 @@ pub(super) fn description(columns: &[Column]) -> RowDescription {
 pub(super) fn of_field(field: &Field) -> Type {
     if is_pg_char_field(field) && matches!(field.data_type(), DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8) {
         return Type::CHAR;
-    }
-    if let Some(data_type) = column_types::of_field(field) {
-        return data_type;
     }
     if let Some(data_type) = typed::of_field(field).filter(|_| *field.data_type() == DataType::Utf8) {
         return data_type;
@@ -186,19 +183,7 @@ pub(super) fn size(data_type: &Type) -> i16 {
         Type::OID | Type::REGCLASS | Type::REGTYPE | Type::REGPROC | Type::REGNAMESPACE | Type::REGROLE => 4,
         Type::INT8 | Type::FLOAT8 | Type::TIME | Type::TIMESTAMP | Type::TIMESTAMPTZ => 8,
         Type::INTERVAL | Type::UUID => 16,
-        Type::NAME => 64,
-        Type::VOID => 4,
         _ => -1,
-    }
-}
-
-/// `pg_type.typcollation`: the oid of the collation that texts have, 0 of what is not sorted by one.
-pub(super) fn collation(data_type: &Type) -> i32 {
-    match element_of(data_type).as_ref().unwrap_or(data_type) {
-        // The one that is named default, and the one named C.
-        &Type::TEXT | &Type::VARCHAR | &Type::BPCHAR => 100,
-        &Type::NAME => 950,
-        _ => 0,
     }
 }
 

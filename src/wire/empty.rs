@@ -5,10 +5,8 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     self, Expr, GroupByExpr, JoinOperator, Query, Select, SelectItem, SetExpr, TableFactor, Value, VisitorMut,
 };
-use pgwire::api::Type;
 
 use super::catalog_forms::column;
-use super::empty_types::{CatalogTypes, null_of};
 use super::rewrite::{last, null, quoted};
 use crate::plan::column_names as names;
 
@@ -50,20 +48,9 @@ const AGGREGATES: [&str; 12] =
     ["count", "sum", "min", "max", "avg", "array_agg", "string_agg", "bool_and", "bool_or", "json_agg", "jsonb_agg", "every"];
 
 /// A SELECT over a relation without rows has none: what DataFusion cannot plan in it need not be planned.
-pub(super) struct Emptied<'a> {
+pub(super) struct Emptied {
     /// What has rows.
-    there: There,
-    /// What the columns are of.
-    types: &'a CatalogTypes,
-    /// How many queries stand around what is visited: the types are those of the answer, inside it a bare NULL is of any.
-    depth: usize,
-}
-
-impl<'a> Emptied<'a> {
-    /// `types` are of the catalogue's columns.
-    pub(super) fn new(there: There, types: &'a CatalogTypes) -> Emptied<'a> {
-        Emptied { there, types, depth: 0 }
-    }
+    pub(super) there: There,
 }
 
 /// What tables have, of which relations of the catalogue tell.
@@ -75,7 +62,7 @@ pub(super) struct There {
     pub(super) defaults: bool,
 }
 
-impl VisitorMut for Emptied<'_> {
+impl VisitorMut for Emptied {
     type Break = ();
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
@@ -96,18 +83,11 @@ impl VisitorMut for Emptied<'_> {
             let steps = with.cte_tables.iter_mut().map(|table| first_step(&mut table.query, self.there)).collect::<Vec<_>>();
             with.recursive = !steps.into_iter().all(|plain| plain);
         }
-        let types = Some(self.types).filter(|_| self.depth == 0);
-        self.depth += 1;
-        empty_branches(query.body.as_mut(), self.there, types);
+        empty_branches(query.body.as_mut(), self.there);
         // The columns that it was sorted by may be gone.
         if matches!(query.body.as_ref(), SetExpr::Select(select) if select.from.is_empty()) {
             query.order_by = None;
         }
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth -= 1;
         ControlFlow::Continue(())
     }
 }
@@ -124,13 +104,13 @@ fn first_step(query: &mut Query, there: There) -> bool {
     true
 }
 
-fn empty_branches(body: &mut SetExpr, there: There, types: Option<&CatalogTypes>) {
+fn empty_branches(body: &mut SetExpr, there: There) {
     match body {
         SetExpr::SetOperation { left, right, .. } => {
-            empty_branches(left, there, types);
-            empty_branches(right, there, types);
+            empty_branches(left, there);
+            empty_branches(right, there);
         }
-        SetExpr::Select(select) if reads_nothing(select, there) && !aggregates(select) => make_empty(select, types),
+        SetExpr::Select(select) if reads_nothing(select, there) && !aggregates(select) => make_empty(select),
         _ => {}
     }
 }
@@ -239,25 +219,17 @@ impl ast::Visitor for Aggregates {
     }
 }
 
-/// Leaves the names and the types of the columns, and no rows.
-fn make_empty(select: &mut Select, types: Option<&CatalogTypes>) {
-    let value = |expr: &Expr| types.map_or_else(null, |types| null_of(&types.of_expr(expr, select)));
+/// Leaves the names of the columns, and no rows.
+fn make_empty(select: &mut Select) {
     let named = |item: &SelectItem| match item {
-        SelectItem::UnnamedExpr(expr) => vec![SelectItem::ExprWithAlias { expr: value(expr), alias: quoted(&names::of_expr(expr)) }],
-        SelectItem::ExprWithAlias { alias, expr } => vec![SelectItem::ExprWithAlias { expr: value(expr), alias: alias.clone() }],
-        SelectItem::QualifiedWildcard(ast::SelectItemQualifiedWildcardKind::ObjectName(of), _) => {
-            let known = types.zip(last(of)).and_then(|(types, of)| types.wildcard(&of, select));
-            let column = |(name, data_type): &(String, Type)| SelectItem::ExprWithAlias { expr: null_of(data_type), alias: quoted(name) };
-            // Where nobody shows them those of `t.*` are left out.
-            known.unwrap_or_default().iter().map(column).collect()
-        }
-        _ => Vec::new(),
+        SelectItem::UnnamedExpr(expr) => Some(SelectItem::ExprWithAlias { expr: null(), alias: quoted(&names::of_expr(expr)) }),
+        SelectItem::ExprWithAlias { alias, .. } => Some(SelectItem::ExprWithAlias { expr: null(), alias: alias.clone() }),
+        _ => None,
     };
     // What a `*` stands for is known to the planner only.
-    if select.projection.iter().any(|item| matches!(item, SelectItem::Wildcard(_))) {
-        return;
-    }
-    let projection: Vec<_> = select.projection.iter().flat_map(named).collect();
+    // Beside other columns those of `t.*` are left out: of no rows nobody reads them.
+    let qualified = |item: &&SelectItem| !matches!(item, SelectItem::QualifiedWildcard(..));
+    let Some(projection) = select.projection.iter().filter(qualified).map(named).collect::<Option<Vec<_>>>() else { return };
     if projection.is_empty() {
         return;
     }

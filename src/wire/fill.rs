@@ -9,10 +9,8 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Int16Type, IntervalMonthDayNanoType, IntervalUnit, Schema, TimeUnit};
 use arrow::record_batch::RecordBatch;
-use arrow_pg::datatypes::PG_OID_ALIAS_KEY;
+use arrow_pg::datatypes::{PG_CHAR_KEY, PG_OID_ALIAS_KEY};
 use datafusion::error::Result;
-
-use super::column_types::marked;
 
 /// The key under which a field of lists says that it is a vector: the old kind of array that the catalogue's own columns have.
 pub(super) const VECTOR_KEY: &str = "framesql.vector";
@@ -86,7 +84,48 @@ pub(super) fn schema_of(columns: &Columns) -> Schema {
         Fill::NullArray | Fill::Arrays(_) => Field::new(*name, text_array(), true),
         Fill::Time(_) | Fill::NullTime => Field::new(*name, ts_type(), true),
     };
-    Schema::new(columns.iter().map(field).map(marked).collect::<Vec<_>>())
+    Schema::new(columns.iter().map(field).map(lettered).collect::<Vec<_>>())
+}
+
+/// Columns of the type "char": one letter, which some drivers tell from a text of one.
+const LETTERS: [&str; 22] = [
+    "relkind",
+    "relpersistence",
+    "relreplident",
+    "contype",
+    "confupdtype",
+    "confdeltype",
+    "confmatchtype",
+    "attstorage",
+    "attalign",
+    "attidentity",
+    "attgenerated",
+    "typtype",
+    "typcategory",
+    "typdelim",
+    "typalign",
+    "typstorage",
+    "deptype",
+    "ev_enabled",
+    "ev_type",
+    "prokind",
+    "provolatile",
+    "proparallel",
+];
+
+fn lettered(field: Field) -> Field {
+    if *field.data_type() != DataType::Utf8 || !LETTERS.contains(&field.name().as_str()) {
+        return field;
+    }
+    let mut metadata = field.metadata().clone();
+    metadata.insert(PG_CHAR_KEY.to_owned(), "char".to_owned());
+    field.with_metadata(metadata)
+}
+
+/// The rows with such columns marked.
+pub(super) fn with_letters(rows: RecordBatch) -> Result<RecordBatch> {
+    let fields: Vec<Field> = rows.schema().fields().iter().map(|field| lettered(field.as_ref().clone())).collect();
+    Ok(rows.with_schema(Arc::new(Schema::new(fields)))?)
 }
 
 fn ts_type() -> DataType {

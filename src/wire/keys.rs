@@ -16,8 +16,6 @@ use super::fill::{Columns, Fill, some};
 pub(super) const EXPANDED: &str = "pg_expanded_array";
 /// The access method btree: clients expect a primary key to have it.
 pub(super) const BTREE_OID: i32 = 403;
-/// The oid of the access method of tables.
-pub(super) const HEAP_OID: i32 = 2;
 /// The oids of pg_class and pg_constraint, which clients know by heart.
 pub(super) const CLASS_OID: i32 = 1259;
 pub(super) const CONSTRAINT_OID: i32 = 2606;
@@ -130,6 +128,7 @@ pub(super) fn pg_constraint(listed: &[Listed], public_oid: i32) -> Columns {
         ("confdelsetcols", Fill::Int2Arrays(all().map(|_| None).collect())),
         ("conexclop", Fill::NullArray),
         ("conbin", Fill::Null),
+        ("tableoid", Fill::OneOid(CONSTRAINT_OID)),
     ]
 }
 

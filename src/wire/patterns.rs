@@ -4,6 +4,7 @@ use datafusion::sql::sqlparser::ast::{self, CastKind, Expr, FunctionArg, Functio
 
 use super::forms::calls;
 use crate::error::{Error, Result};
+use crate::plan::rewrite::Copies;
 
 /// The words of a template, the longer before those that they begin with, and what each is.
 const WORDS: [(&str, &str); 20] = [
@@ -138,12 +139,19 @@ fn zone_name(template: &str) -> Option<(&str, bool, &str)> {
     })
 }
 
+/// How many copies of a time a word has that no format has, and what stands beside it.
+const OF_A_WORD: usize = 5;
+
 /// The texts by the parts of a template, with what no format has between them.
 fn in_parts(function: &ast::Function, before: &str, between: impl Fn(&Expr) -> Expr, after: &str) -> Result<Expr> {
     let FunctionArguments::List(list) = &function.args else { return Err(Error::Internal("a call has no arguments".into())) };
     let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(time))) = list.args.first() else {
         return Err(Error::Internal("to_char has no time".into()));
     };
+    // Of each such word there are some copies, and each of those behind it is written by itself.
+    let words_of = |part: &str| part.matches("TZ").count() + part.matches("SSSS").count();
+    let n_words = words_of(&before.to_ascii_uppercase()) + words_of(&after.to_ascii_uppercase());
+    Copies::default().take(OF_A_WORD * (1 + n_words), time)?;
     let mut written = between(time);
     for (template, first) in [(before, true), (after, false)] {
         if template.is_empty() {

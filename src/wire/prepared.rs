@@ -189,7 +189,6 @@ fn type_of_sql(data_type: &ast::DataType) -> Option<Type> {
         let element = type_of_sql(element)?;
         return match element {
             Type::OID => Some(Type::OID_ARRAY),
-            element if is_text(&element) => Some(Type::TEXT_ARRAY),
             element => Some(columns::array_of(&element)).filter(|array| *array != Type::JSONB),
         };
     }
@@ -201,10 +200,7 @@ fn type_of_sql(data_type: &ast::DataType) -> Option<Type> {
         "float4" => Type::FLOAT4,
         "float8" => Type::FLOAT8,
         "numeric" => Type::NUMERIC,
-        "text" => Type::TEXT,
-        "varchar" => Type::VARCHAR,
-        "bpchar" => Type::BPCHAR,
-        "name" => Type::NAME,
+        "text" | "varchar" | "bpchar" | "name" => Type::TEXT,
         "bytea" => Type::BYTEA,
         "date" => Type::DATE,
         "time" => Type::TIME,

@@ -194,7 +194,7 @@ impl Snapshot {
             ("reltype", Fill::OneOid(0)),
             ("reloftype", Fill::OneOid(0)),
             ("relowner", Fill::OneOid(OWNER_OID)),
-            ("relam", Fill::Oid(self.listed.iter().map(method).collect())),
+            ("relam", Fill::Oid(self.listed.iter().map(|one| if one.key.is_some() { keys::BTREE_OID } else { 0 }).collect())),
             ("relfilenode", Fill::Oid(oids)),
             ("reltablespace", Fill::OneOid(0)),
             ("relpages", Fill::Number(0)),
@@ -207,14 +207,14 @@ impl Snapshot {
             ("relpersistence", Fill::Word("p")),
             ("relkind", some(self.listed.iter().map(|one| one.kind))),
             ("relnatts", Fill::Int2(self.listed.iter().map(|one| one.schema.fields().len() as i16).collect())),
-            ("relchecks", Fill::Int2(vec![0; self.listed.len()])),
+            ("relchecks", Fill::Number(0)),
             ("relhasrules", Fill::Bool(self.listed.iter().map(is_query).collect())),
             ("relhastriggers", Fill::Flag(false)),
             ("relhassubclass", Fill::Flag(false)),
             ("relrowsecurity", Fill::Flag(false)),
             ("relforcerowsecurity", Fill::Flag(false)),
             ("relispopulated", Fill::Flag(true)),
-            ("relreplident", some(self.listed.iter().map(identity))),
+            ("relreplident", Fill::Word("n")),
             ("relispartition", Fill::Flag(false)),
             ("relrewrite", Fill::OneOid(0)),
             ("relfrozenxid", Fill::Number(0)),
@@ -222,6 +222,8 @@ impl Snapshot {
             ("relacl", Fill::Arrays(self.listed.iter().map(|one| self.access(one)).collect())),
             ("reloptions", Fill::Arrays(self.options.clone())),
             ("relpartbound", Fill::Null),
+            ("tableoid", Fill::OneOid(keys::CLASS_OID)),
+            ("xmin", Fill::Number(0)),
         ]
     }
 
@@ -253,7 +255,7 @@ impl Snapshot {
             ("attisdropped", Fill::Flag(false)),
             ("attislocal", Fill::Flag(true)),
             ("attinhcount", Fill::Number(0)),
-            ("attcollation", Fill::Oid(types.iter().map(columns::collation).collect())),
+            ("attcollation", Fill::OneOid(0)),
             ("attacl", Fill::Arrays(fields().map(|(one, _, field)| self.access_of_column(one, field.name())).collect())),
             ("attoptions", Fill::NullArray),
             ("attfdwoptions", Fill::NullArray),
@@ -429,20 +431,6 @@ impl Snapshot {
             ("backend_type", Fill::Word("client backend")),
         ]
     }
-}
-
-/// How a relation is stored: a table and a materialized view in a heap, an index as a tree.
-fn method(one: &Listed) -> i32 {
-    match one.kind {
-        _ if one.key.is_some() => keys::BTREE_OID,
-        'r' | 'm' => keys::HEAP_OID,
-        _ => 0,
-    }
-}
-
-/// By what a row is told from others where changes are sent: by the primary key, of the catalogue's by nothing.
-fn identity(one: &Listed) -> char {
-    if matches!(one.kind, 'r' | 'm') && one.namespace == "public" { 'd' } else { 'n' }
 }
 
 /// Whether rows come from a query.

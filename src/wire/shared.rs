@@ -11,7 +11,6 @@ use parking_lot::Mutex;
 
 use super::builtins::{self, Builtin};
 use super::catalog::{Listed, PG_CATALOG};
-use super::empty_types::CatalogTypes;
 use super::notify::Channels;
 use super::server::Life;
 use crate::error::Result;
@@ -36,8 +35,6 @@ pub(super) struct Shared {
     pub(super) oids: Mutex<Oids>,
     pub(super) procedures: OnceLock<Option<RecordBatch>>,
     pub(super) types: OnceLock<Option<RecordBatch>>,
-    /// The types of the catalogue's columns.
-    pub(super) column_types: OnceLock<Arc<CatalogTypes>>,
     builtins: OnceLock<Vec<Builtin>>,
     /// Since when the listener is there.
     pub(super) life: Arc<Life>,
@@ -59,7 +56,7 @@ impl Shared {
         let fixed = Fixed::try_new(nothing, Arc::new(PgCatalogStaticTables::try_new()?), EmptyContextProvider)?;
         let (oids, life, channels) = (Mutex::default(), Arc::default(), Arc::default());
         let (procedures, types, builtins) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Ok(Shared { fixed, oids, procedures, types, column_types: OnceLock::new(), builtins, life, channels })
+        Ok(Shared { fixed, oids, procedures, types, builtins, life, channels })
     }
 
     /// The functions that Postgres brings, by oid.

@@ -8,6 +8,7 @@ use framesql::settings::Settings;
 use framesql::view::materialized::{End, MaterializedView};
 
 use crate::answers::{clip, number, open, run, source, view, within};
+use crate::client::Server;
 
 /// A camera and what it sees, by the clock.
 const CAMERA: &str = "CREATE SOURCE camera FROM 'pattern:' WITH (size = '160x120', fps = 50, seed = 3, boxes = 3";
@@ -129,6 +130,8 @@ async fn a_query_over_a_clip_and_a_camera_goes_on_with_the_camera_and_has_the_cl
         for view in [&seen, &counted, &n] {
             assert_eq!(within(view.ended_with()).await, End::Whole);
         }
+        // A camera that has ended holds up no checkpoint of others.
+        within(engine.checkpoint()).await;
         assert_eq!(number(&session, "SELECT n FROM n WHERE source = 'clip'").await, n_clip);
         // No row of the view is counted twice, and none is missing: its rows have numbers.
         let n_seen = (seen.first_row() + seen.n_rows()) as i64 - n_clip;
@@ -198,4 +201,35 @@ async fn a_damaged_checkpoint_and_one_of_another_query_are_passed_over() {
     assert_eq!(number(&session, "SELECT n FROM n").await, 2 * n_frames);
     assert_eq!(source(&engine, "clip").counters().rows.get(), 0);
     end(engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_rolled_back_leaves_what_was_there_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(settings(folder.path())).await;
+    let mut client = server.client().await;
+    client.rows("CREATE SOURCE clip FROM 'pattern:' WITH (fps = 5, frames = 15); CREATE TABLE t (a int4)").await;
+    client.rows("INSERT INTO t VALUES (1)").await;
+    client.rows("CREATE MATERIALIZED VIEW n AS SELECT count(*) AS n FROM clip EMIT CHANGES").await;
+    client.rows("FLUSH").await;
+    within(server.engine.checkpoint()).await;
+    client.rows("BEGIN; DROP TABLE t; CREATE TABLE t (b text); ROLLBACK").await;
+    assert_eq!(client.code("DROP TABLE t; CREATE TABLE t (b text); SELECT 1 / 0").await, "22012");
+    client.rows("BEGIN; CREATE OR REPLACE MATERIALIZED VIEW n AS SELECT 2 * count(*) AS n FROM clip EMIT CHANGES").await;
+    client.rows("FLUSH").await;
+    within(server.engine.checkpoint()).await;
+    client.rows("ROLLBACK").await;
+    // In one step dropped and made: what the new one keeps stays.
+    client.rows("CREATE MATERIALIZED VIEW m AS SELECT 1 + count(*) AS n FROM clip EMIT CHANGES").await;
+    client.rows("DROP MATERIALIZED VIEW m; CREATE MATERIALIZED VIEW m AS SELECT 3 * count(*) AS n FROM clip EMIT CHANGES").await;
+    client.rows("FLUSH").await;
+    drop(client);
+    server.stop().await;
+    let server = Server::start(settings(folder.path())).await;
+    let mut client = server.client().await;
+    assert_eq!(client.rows("SELECT a FROM t").await, ["1"]);
+    client.rows("FLUSH").await;
+    assert_eq!(client.rows("SELECT n FROM n UNION ALL SELECT n FROM m ORDER BY 1").await, ["15", "45"]);
+    assert_eq!(source(&server.engine, "clip").counters().rows.get(), 0, "the clip was read again");
+    server.stop().await;
 }

@@ -15,6 +15,14 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("SELECT jsonb_agg(j ORDER BY id) FROM t", &[r#"[{"a": 1, "b": [1, 2, {"c": "x"}]}, [1, 2, 3], "s", null]"#]),
     ("SELECT jsonb_agg(DISTINCT k) FROM t", &[r#"["a", "b", null]"#]),
     (
+        "SELECT json_agg(DISTINCT id), json_agg(DISTINCT k), jsonb_agg(DISTINCT j) FILTER (WHERE id = 1) FROM t",
+        &[r#"[1, 2, 3, 4]|["a", "b", null]|[{"a": 1, "b": [1, 2, {"c": "x"}]}]"#],
+    ),
+    (
+        "SELECT json_agg(DISTINCT n ORDER BY n DESC), json_agg(DISTINCT k ORDER BY k DESC), jsonb_agg(DISTINCT dt) FROM t WHERE k IS NOT NULL",
+        &[r#"[30, 20, 10]|["b", "a"]|["2026-05-01", "2026-05-02", "2026-12-31"]"#],
+    ),
+    (
         "SELECT json_agg(row_to_json(q) ORDER BY q.id) FROM (SELECT id, k FROM t WHERE id < 3) q",
         &[r#"[{"id":1,"k":"a"}, {"id":2,"k":"b"}]"#],
     ),
@@ -134,6 +142,7 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ),
     ("SELECT id FROM t WHERE (id, k) IN ((1, 'a'), (2, 'x'), (3, 'a')) ORDER BY id", &["1", "3"]),
     ("SELECT id FROM t WHERE (id, k) IN (SELECT id, k FROM t WHERE b) ORDER BY id", &["1", "3"]),
+    ("SELECT id FROM t WHERE id > 1 AND ((id, k) IN (SELECT id, k FROM t WHERE b) OR id = 4) ORDER BY id", &["3", "4"]),
     ("SELECT id FROM t WHERE (k, id) > ('a', 1) ORDER BY id", &["2", "3"]),
     // times
     ("SELECT timestamp '2001-09-29 03:00' - timestamp '2001-07-27 12:00', max(at) - min(at) FROM t", &["63 days 15:00:00|13:25:03.211"]),
@@ -164,6 +173,10 @@ const ERRORS: &[(&str, &str)] = &[
     ("SELECT width_bucket(1, 0, 10, 0)", "2201G"),
     ("SELECT div(1, 0)", "22012"),
     ("SELECT json_object_agg(NULL::text, 1)", "22023"),
+    // What is not known is neither true nor false: EXISTS would say no.
+    ("SELECT id FROM t WHERE NOT (id, k) IN (SELECT id, k FROM t)", "0A000"),
+    ("SELECT id FROM t WHERE (id, k) NOT IN (SELECT id, k FROM t)", "0A000"),
+    ("SELECT (1, NULL::int) IN (SELECT 1, 2)", "0A000"),
 ];
 
 async fn table() -> (Server, Client) {
@@ -197,5 +210,24 @@ async fn functions_err_as_in_postgres() {
     for (sql, code) in ERRORS {
         assert_eq!(client.code(sql).await, *code, "{sql}");
     }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forms_that_hold_an_expression_twice_do_not_double_without_end() {
+    let (server, mut client) = table().await;
+    let nested = |begin: &str, innermost: &str, end: &str| format!("SELECT {}{innermost}{} FROM t", begin.repeat(14), end.repeat(14));
+    for sql in [
+        nested("((", "b", ", 1) < (true, 2))"),
+        nested("((", "b", ", 1) IN ((true, 1), (false, 2), (NULL, 3)))"),
+        nested("mode() WITHIN GROUP (ORDER BY ", "n", ")"),
+        nested("percentile_disc(ARRAY[0.1, 0.5]) WITHIN GROUP (ORDER BY ", "n", ")"),
+        nested("string_agg(DISTINCT ", "k", ", ',')"),
+        nested("to_char(", "at", "::timestamptz, 'HH24 TZ')"),
+    ] {
+        assert_eq!(client.code(&sql).await, "54001", "{}", &sql[..60]);
+    }
+    let flat = ["((id, k, n) < (2, 'b', 3))"; 100].join(" OR ");
+    assert_eq!(client.rows(&format!("SELECT id FROM t WHERE {flat}")).await, ["1"]);
     server.stop().await;
 }

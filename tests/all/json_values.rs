@@ -73,6 +73,10 @@ const ANSWERS: &[(&str, &[&str])] = &[
         r#"SELECT to_jsonb(row(42, 'x')), row_to_json(row(1, 'foo')), to_json('Fred said "Hi."'::text), array_to_json(ARRAY['a', NULL])"#,
         &[r#"{"f1": 42, "f2": "x"}|{"f1":1,"f2":"foo"}|"Fred said \"Hi.\""|["a",null]"#],
     ),
+    (
+        r#"SELECT json_agg(DISTINCT j), jsonb_agg(DISTINCT j), jsonb_agg(DISTINCT j ->> 'b') FROM (SELECT '{"b":"x y"}'::jsonb AS j FROM t) q"#,
+        &[r#"[{"b": "x y"}]|[{"b": "x y"}]|["x y"]"#],
+    ),
     (r#"SELECT '{"a":"\ud83d\ude00"}'::json ->> 'a', '{"a":"\u0041"}'::jsonb ->> 'a'"#, &["😀|A"]),
 ];
 

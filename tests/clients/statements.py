@@ -82,13 +82,14 @@ def check(statements, ours, theirs, used):
             wrong.append(f"{name}: {' | '.join(found.wrong)}")
             print(f"        differs: {wrong[-1]}" + (f"\n{sql}" if "VERBOSE" in os.environ else ""), flush=True)
         for by in found.how:
-            how[by].append(name)
+            how["plan" if differences.PLAN in found.allowed else by].append(name)
         for difference in found.allowed:
             reasons[difference.reason].append(name)
         used |= found.allowed
     for side in sides:
         side.frontend.close()
-    said = {"rows": "all rows", "own rows": "the rows of the user's objects", "columns": "columns only", "no rows": "no rows", "error": "the same error"}
+    said = {"rows": "all rows", "own rows": "the rows of the user's objects", "columns": "columns only", "plan": "columns only, of a plan"}
+    said |= {"no rows": "no rows", "error": "the same error"}
     print("        " + ", ".join(f"{text}: {len(how[by])}" for by, text in said.items() if how[by]), flush=True)
     for by, why in [("columns", "no row is about the user's objects"), *((reason, "allowed") for reason in reasons)]:
         if names := how.get(by) or reasons.get(by):

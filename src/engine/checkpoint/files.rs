@@ -15,7 +15,7 @@ use super::{Captured, Restored};
 use crate::error::{Error, Result};
 use crate::run::checkpoint::Snapshot;
 use crate::run::operator::State;
-use crate::view::materialized::Held;
+use crate::view::held::Held;
 
 /// The manifest's file.
 const MANIFEST: &str = "manifest.json";
@@ -158,32 +158,27 @@ pub(super) fn write(folder: &Path, before: &Manifest, captured: &Captured) -> Re
     Ok(manifest)
 }
 
-/// The newest generation of a view's checkpoints, if it is of that job and can be read; the others are removed.
+/// The newest generation of a view's checkpoints that is of that job, if it can be read. The others are removed: they are of jobs before it, or of
+/// what was to replace it and was taken back. Where none is of that job the newest stays, as what it was made of may come back.
 pub(super) fn newest(jobs: &Path, identity: &str) -> Option<(i64, Manifest, Restored)> {
     let entries = std::fs::read_dir(jobs).ok()?.filter_map(|entry| entry.ok());
     let mut all: Vec<i64> = entries.filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
-    all.sort_unstable();
+    all.sort_unstable_by(|a, b| b.cmp(a));
     let folder = |generation: i64| jobs.join(generation.to_string());
     // One without a manifest was broken off before its first checkpoint.
-    let newest = all.iter().copied().rfind(|generation| folder(*generation).join(MANIFEST).exists())?;
-    for other in all.into_iter().filter(|other| *other != newest) {
+    let manifest =
+        |generation: i64| -> Option<Manifest> { serde_json::from_slice(&std::fs::read(folder(generation).join(MANIFEST)).ok()?).ok() };
+    let found = all.iter().find_map(|generation| Some((*generation, manifest(*generation).filter(|m| m.identity == identity)?)));
+    let stays = found.as_ref().map(|(generation, _)| *generation).or(all.first().copied());
+    for other in all.into_iter().filter(|other| Some(*other) != stays) {
         // It is in nobody's way.
         let _ = std::fs::remove_dir_all(folder(other));
     }
-    let folder = folder(newest);
-    let read = || -> Result<Option<(Manifest, Restored)>> {
-        let text = std::fs::read(folder.join(MANIFEST)).map_err(|e| unreadable(&folder, e))?;
-        let manifest: Manifest = serde_json::from_slice(&text).map_err(|e| Error::Internal(e.to_string()))?;
-        if manifest.identity != identity {
-            return Ok(None);
-        }
-        let restored = restored(&folder, &manifest)?;
-        Ok(Some((manifest, restored)))
-    };
-    match read() {
-        Ok(found) => found.map(|(manifest, restored)| (newest, manifest, restored)),
+    let (generation, manifest) = found?;
+    match restored(&folder(generation), &manifest) {
+        Ok(restored) => Some((generation, manifest, restored)),
         Err(error) => {
-            warn!(folder = %folder.display(), %error, "a checkpoint cannot be read: its job begins anew");
+            warn!(folder = %folder(generation).display(), %error, "a checkpoint cannot be read: its job begins anew");
             None
         }
     }

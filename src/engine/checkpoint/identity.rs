@@ -6,9 +6,9 @@ use std::sync::Arc;
 use datafusion::physical_plan::ExecutionPlan;
 use sha2::{Digest, Sha256};
 
-use super::super::Engine;
-use super::super::catalog::Body;
 use crate::capture::location;
+use crate::engine::Engine;
+use crate::engine::catalog::Body;
 use crate::frame::source::{Again, Source};
 use crate::run::exec::OperatorExec;
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::record_batch::RecordBatch;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{OwnedMutexGuard, watch};
 use tracing::{info, warn};
 
 use super::Engine;
@@ -16,7 +16,8 @@ use super::catalog::Body;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::run::checkpoint::{Checkpoint, Snapshot};
-use crate::view::materialized::{Held, MaterializedView};
+use crate::view::held::Held;
+use crate::view::materialized::MaterializedView;
 use files::Manifest;
 pub(super) use identity::identity;
 
@@ -32,7 +33,7 @@ pub struct Keeper {
     asked: Mutex<u64>,
     stage: watch::Sender<Stage>,
     /// What is on disk.
-    written: tokio::sync::Mutex<Manifest>,
+    written: Arc<tokio::sync::Mutex<Manifest>>,
     /// The files of the view's rows that are on disk, as the capture of the next ones must know them.
     row_files: Mutex<Vec<files::RowFile>>,
 }
@@ -130,9 +131,17 @@ impl Keeper {
 
     /// Takes a checkpoint and writes it; does nothing for a job that has gone. Errs if it cannot be written: then the one before stays.
     pub async fn keep(self: &Arc<Self>) -> Result<()> {
-        let mut written = self.written.lock().await;
+        match self.take().await {
+            Some(taken) => taken.write().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Takes a checkpoint, which is still to be written; None of a job that has gone, or whose last is written.
+    async fn take(self: &Arc<Self>) -> Option<Taken> {
+        let written = Arc::clone(&self.written).lock_owned().await;
         if written.whole {
-            return Ok(());
+            return None;
         }
         let epoch = {
             let mut asked = self.asked.lock();
@@ -148,17 +157,32 @@ impl Keeper {
         let captured = match done.await.as_deref() {
             Ok(Stage::Running(Some(captured)) | Stage::Whole(captured)) => Arc::clone(captured),
             // The sender is this keeper's own.
-            Ok(Stage::Running(None) | Stage::Gone) | Err(_) => return Ok(()),
+            Ok(Stage::Running(None) | Stage::Gone) | Err(_) => return None,
         };
-        let (folder, before) = (self.folder.clone(), written.clone());
+        Some(Taken { keeper: Arc::clone(self), written, captured })
+    }
+}
+
+/// A checkpoint that was taken. No other of its job is taken before it is written, or let go.
+struct Taken {
+    keeper: Arc<Keeper>,
+    written: OwnedMutexGuard<Manifest>,
+    captured: Arc<Captured>,
+}
+
+impl Taken {
+    async fn write(mut self) -> Result<()> {
+        let (folder, before) = (self.keeper.folder.clone(), self.written.clone());
+        let captured = self.captured;
         let write = move || files::write(&folder, &before, &captured);
         let now = tokio::task::spawn_blocking(write).await.map_err(|e| Error::Internal(e.to_string()))??;
-        self.row_files.lock().clone_from(&now.row_files);
-        *written = now;
+        self.keeper.row_files.lock().clone_from(&now.row_files);
+        *self.written = now;
         // What was captured is on disk, and not held any longer.
-        self.stage.send_if_modified(|stage| {
-            if let Stage::Running(captured) = stage {
-                *captured = None;
+        self.keeper.stage.send_if_modified(|stage| {
+            match stage {
+                Stage::Running(captured) => *captured = None,
+                Stage::Whole(_) | Stage::Gone => *stage = Stage::Gone,
             }
             false
         });
@@ -215,19 +239,26 @@ impl Engine {
             asked: Mutex::new(manifest.epoch),
             stage: watch::Sender::new(Stage::Running(None)),
             row_files: Mutex::new(manifest.row_files.clone()),
-            written: tokio::sync::Mutex::new(manifest),
+            written: Arc::new(tokio::sync::Mutex::new(manifest)),
         };
         Some((Arc::new(keeper), restored))
     }
 
-    /// Takes a checkpoint of every job that can go on from one, those first that read what others write: so none has read more than what is
-    /// kept of the other.
+    /// Takes a checkpoint of every job that can go on from one: those first that read what others write, which are written last. So at no moment has
+    /// one that is on disk read more than is on disk of the other.
     pub async fn checkpoint(&self) {
+        let mut all = Vec::new();
         for object in self.catalog.all().iter().rev() {
             let Body::Materialized(view) = &object.body else { continue };
             let Some(keeper) = self.jobs.keeper(&object.name, view) else { continue };
-            if let Err(error) = keeper.keep().await {
-                warn!(view = keeper.view, %error, "no checkpoint; a restart goes on from the one before");
+            all.extend(keeper.take().await);
+        }
+        while let Some(taken) = all.pop() {
+            let view = taken.keeper.view.clone();
+            if let Err(error) = taken.write().await {
+                warn!(view, %error, "no checkpoint; a restart goes on from the one before");
+                // What reads it would have read more.
+                return;
             }
         }
         info!("checkpoint taken");

@@ -104,8 +104,8 @@ impl Clients {
     fn inside(&self, entry: &Entry, archive: &Archive, from: u64, scratch: &Path) -> Option<Command> {
         let mut command = match entry.registry {
             Registry::Npm => {
-                let path =
-                    self.printed(self.command("npm").args(["exec", "--loglevel=silent", "-c", "node -p process.env.npm_execpath"]))?;
+                let words = ["exec", "--loglevel=silent", "-c", "node -p process.env.npm_execpath"];
+                let path = self.printed(self.command("npm").args(words), scratch)?;
                 let mut command = self.command("node");
                 command.arg("-e").arg(resume::INSIDE_NPM).env("FRAMESQL_NPM", path.lines().last()?);
                 command.env("npm_config_cache", scratch).env("npm_config_loglevel", "silent").env("npm_config_update_notifier", "false");
@@ -113,8 +113,8 @@ impl Clients {
                 command
             }
             Registry::Pypi => {
-                let (program, rest) = self.pip_words()?.split_first()?;
-                let debug = self.printed(self.command(program).args(rest).args(["debug", "--disable-pip-version-check"]))?;
+                let (program, rest) = self.pip_words(scratch)?.split_first()?;
+                let debug = self.printed(self.command(program).args(rest).args(["debug", "--disable-pip-version-check"]), scratch)?;
                 let python = debug.lines().find_map(|line| line.strip_prefix("sys.executable: "))?;
                 let mut command = self.command(python.trim());
                 command.arg("-c").arg(resume::INSIDE_PIP).args(DOWNLOAD).args(wheel(archive)).env("TMPDIR", scratch);
@@ -126,14 +126,14 @@ impl Clients {
         Some(command)
     }
 
-    /// What a program prints; None if it fails.
-    fn printed(&self, command: &mut Command) -> Option<String> {
-        let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    /// What a program prints, run in a folder where nothing is that it would read or run; None if it fails.
+    fn printed(&self, command: &mut Command, scratch: &Path) -> Option<String> {
+        let output = command.current_dir(scratch).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
     }
 
     fn npm(&self, entry: &Entry, folder: &Path, scratch: &Path) -> Result<Command> {
-        if !answers(&["npm"]) {
+        if !answers(&["npm"], scratch) {
             return Err(missing(entry, "npm", "It comes with Node.js."));
         }
         let mut command = self.command("npm");
@@ -144,7 +144,7 @@ impl Clients {
     }
 
     fn pip(&self, entry: &Entry, archive: &Archive, folder: &Path, scratch: &Path) -> Result<Command> {
-        let Some(words) = self.pip_words() else {
+        let Some(words) = self.pip_words(scratch) else {
             return Err(missing(entry, "pip", "It comes with Python."));
         };
         let (program, rest) = words.split_first().ok_or_else(|| Error::Internal("pip has no name".into()))?;
@@ -154,8 +154,8 @@ impl Clients {
         Ok(command)
     }
 
-    fn pip_words(&self) -> Option<&'static [&'static str]> {
-        PIPS.into_iter().find(|words| answers(words))
+    fn pip_words(&self, scratch: &Path) -> Option<&'static [&'static str]> {
+        PIPS.into_iter().find(|words| answers(words, scratch))
     }
 }
 
@@ -172,11 +172,12 @@ fn missing(entry: &Entry, client: &str, from: &str) -> Error {
     }
 }
 
-/// Whether a program is there and runs.
-fn answers(words: &[&str]) -> bool {
+/// Whether a program is there and runs, in a folder where nothing is that it would read or run.
+fn answers(words: &[&str], scratch: &Path) -> bool {
     let Some((program, rest)) = words.split_first() else { return false };
-    let status =
-        Command::new(program).args(rest).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let mut command = Command::new(program);
+    command.args(rest).arg("--version").current_dir(scratch);
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
 }
 

@@ -163,11 +163,16 @@ impl Homes {
         Ok(Some(path))
     }
 
-    /// Removes what the pulls of these entries have fetched.
+    /// Removes what the pulls of these entries have fetched, but for that which another framesql is pulling.
     pub fn sweep(&self, entries: &[&Entry]) {
         let Some(home) = self.0.first() else { return };
         for archive in entries.iter().filter_map(|entry| entry.archive().ok()) {
             let folder = download(home, archive);
+            // It is held until the folder is gone.
+            let lock = File::options().write(true).open(folder.join("lock")).ok();
+            if lock.as_ref().is_some_and(|lock| lock.try_lock().is_err()) {
+                continue;
+            }
             if let Err(error) = std::fs::remove_dir_all(&folder)
                 && error.kind() != std::io::ErrorKind::NotFound
             {
@@ -305,6 +310,21 @@ mod tests {
         let second = Homes(vec![user.path().into()]);
         assert!(second.remove(entry).unwrap() && !path.exists());
         assert_eq!(Homes(Vec::new()).remove(entry).unwrap_err().sqlstate(), "22023");
+    }
+
+    #[test]
+    fn what_another_pull_is_at_is_not_swept() {
+        let user = tempfile::tempdir().unwrap();
+        let (homes, entry) = (Homes(vec![user.path().into()]), manifest::entry("objects").unwrap());
+        let folder = download(user.path(), entry.archive().unwrap());
+        std::fs::create_dir_all(&folder).unwrap();
+        let lock = File::create(folder.join("lock")).unwrap();
+        lock.try_lock().unwrap();
+        homes.sweep(&[entry]);
+        assert!(folder.exists());
+        drop(lock);
+        homes.sweep(&[entry, entry]);
+        assert!(!user.path().join(DOWNLOADS).exists());
     }
 
     #[test]

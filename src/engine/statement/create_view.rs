@@ -75,7 +75,7 @@ impl CreateView<'_> {
         let (new, job) = self.started(session, &plan, &kept, &reads).await?;
         let waits = !(new.background || new.view_is_live || session.in_background());
         let object = object(Body::Materialized(Arc::clone(&new.view)));
-        let mut unfinished = Unfinished { engine: Arc::clone(engine), object, job, armed: true };
+        let mut unfinished = Unfinished { engine: Arc::clone(engine), object, job, on_disk: !session.in_block(), armed: true };
         if !waits || old.is_none() {
             put(session, unfinished.object.clone(), &kept, Some(unfinished.job.clone()))?;
             self.tell(engine, &new.view);
@@ -320,6 +320,8 @@ struct Unfinished {
     engine: Arc<Engine>,
     object: Object,
     job: Job,
+    /// Whether the catalogue on disk knows it: it was not made in a block.
+    on_disk: bool,
     armed: bool,
 }
 
@@ -327,7 +329,7 @@ impl Unfinished {
     /// With the catalogue locked.
     fn take_back(&mut self) {
         self.armed = false;
-        take_back(&self.engine, &self.object, &self.job);
+        take_back(&self.engine, &self.object, &self.job, self.on_disk);
     }
 }
 
@@ -337,22 +339,22 @@ impl Drop for Unfinished {
             return;
         }
         // The statement was cancelled. Another may be changing the catalogue at this moment: then it is waited for elsewhere.
-        let (engine, object, job) = (Arc::clone(&self.engine), self.object.clone(), self.job.clone());
+        let (engine, object, job, on_disk) = (Arc::clone(&self.engine), self.object.clone(), self.job.clone(), self.on_disk);
         if let Ok(_changing) = self.engine.changing.try_lock() {
-            take_back(&engine, &object, &job);
+            take_back(&engine, &object, &job, on_disk);
             return;
         }
         self.engine.jobs.spawn(async move {
             let _changing = engine.changing.lock().await;
-            take_back(&engine, &object, &job);
+            take_back(&engine, &object, &job, on_disk);
         });
     }
 }
 
-fn take_back(engine: &Arc<Engine>, object: &Object, job: &Job) {
+fn take_back(engine: &Arc<Engine>, object: &Object, job: &Job, on_disk: bool) {
     job.end();
     // Another of that name is not this one: what was to be replaced, or what came after a drop.
-    dropped::take_back(engine, object);
+    dropped::take_back(engine, object, on_disk);
 }
 
 struct New {

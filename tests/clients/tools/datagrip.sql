@@ -1,4 +1,4 @@
--- where it is
+-- What DataGrip sends; first it asks where it is.
 SELECT current_database() AS name, current_schema() AS schema, current_user AS "user", pg_catalog.pg_is_in_recovery() AS standby;
 
 -- the databases

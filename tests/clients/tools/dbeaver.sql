@@ -1,4 +1,4 @@
--- the array types that it looks up before it reads arrays in binary
+-- What DBeaver sends; first the array types that it looks up before it reads arrays in binary.
 SELECT t.oid, t.typname, t.typelem, e.typname AS element, e.typdelim FROM pg_catalog.pg_type t JOIN pg_catalog.pg_type e ON e.oid = t.typelem WHERE t.typname IN ('_bool', '_int4', '_int8', '_float8', '_text', '_timestamptz', '_numeric') ORDER BY t.oid;
 
 -- arrays of the types that columns have

@@ -1,4 +1,4 @@
--- $__timeFilter(ts)
+-- What Grafana sends, its macros written out; first $__timeFilter(ts).
 SELECT ts, score FROM detections WHERE ts BETWEEN '2026-01-02T03:00:00Z' AND '2026-01-02T09:30:00Z' ORDER BY ts;
 
 -- $__timeFilter with the fraction of a second that Grafana writes

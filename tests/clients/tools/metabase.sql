@@ -1,4 +1,4 @@
--- what the pool asks of a new connection
+-- What Metabase sends; first what its pool asks of a new connection.
 SHOW TRANSACTION ISOLATION LEVEL;
 
 -- and sets

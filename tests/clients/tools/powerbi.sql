@@ -1,4 +1,4 @@
--- the types, as Npgsql loads them: type, element, range and the function that reads them
+-- What Power BI sends; first the types, as Npgsql loads them: type, element, range and the function that reads them.
 SELECT n.nspname, t.oid, t.typname, t.typtype, t.typnotnull, t.typlen, e.oid AS element, p.proname = 'array_recv' AS listed FROM pg_catalog.pg_type AS t JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace JOIN pg_catalog.pg_proc AS p ON p.oid = t.typreceive LEFT JOIN pg_catalog.pg_type AS e ON e.oid = t.typelem LEFT JOIN pg_catalog.pg_range AS r ON r.rngtypid = t.oid WHERE t.typname IN ('bool', 'bytea', 'int2', 'int4', 'int8', 'float4', 'float8', 'numeric', 'text', 'varchar', 'bpchar', 'date', 'time', 'timestamp', 'timestamptz', 'interval', 'uuid', 'jsonb', '_int8', '_text', '_float8', '_timestamptz') ORDER BY t.oid;
 
 -- ranges and what they are of

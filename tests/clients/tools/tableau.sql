@@ -1,4 +1,4 @@
--- the transaction around a cursor
+-- What Tableau sends; first the transaction around a cursor.
 BEGIN;
 
 -- a cursor that outlives it

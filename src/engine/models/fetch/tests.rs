@@ -147,7 +147,7 @@ fn goes_on(registry: &str, archive: Vec<u8>, path: &str, file: &[u8]) {
     let there = folder.path().join(ARCHIVE);
     let length = || there.metadata().unwrap().len() as usize;
 
-    let client = if registry == "npm" { answers(&["npm"]) } else { clients.pip_words().is_some() };
+    let client = if registry == "npm" { answers(&["npm"], folder.path()) } else { clients.pip_words(folder.path()).is_some() };
     eprintln!("{registry}: {}", if client { "there is a client" } else { "there is no client, the refusal is tested" });
     if !client {
         assert_eq!(pull().unwrap_err().sqlstate(), "55000");
