@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::json_build::{LISTS, MEMBERS};
-use super::rewrite::Copies;
+use super::parse::copies::Copies;
 use super::syntax::{binary, call, in_parentheses, text};
 use super::text_type::TextType;
 use super::value_json;

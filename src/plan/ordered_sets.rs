@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::json_aggregates;
-use super::rewrite::Copies;
+use super::parse::copies::Copies;
 use super::syntax::{binary, call, in_parentheses};
 use crate::error::Error;
 

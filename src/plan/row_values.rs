@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::parse::bare_select::query_of;
-use super::rewrite::Copies;
+use super::parse::copies::Copies;
 use super::syntax::{binary, in_parentheses, number};
 use crate::error::{Error, Result};
 

@@ -10,7 +10,8 @@ use datafusion::sql::sqlparser::ast::{
     TableAlias, TableAliasColumnDef, TableFactor, TimezoneInfo, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 
-use super::rewrite::{Copies, folded};
+use super::parse::copies::Copies;
+use super::rewrite::folded;
 use super::similar::SIMILAR;
 use super::zoned::{OFFSET, TRUNCATE};
 use super::{column_names, json_aggregates, moments_named, ordered_sets, regular_expression, row_values, value_read};

@@ -4,7 +4,7 @@ use datafusion::sql::sqlparser::ast::{self, CastKind, Expr, FunctionArg, Functio
 
 use super::forms::calls;
 use crate::error::{Error, Result};
-use crate::plan::rewrite::Copies;
+use crate::plan::parse::copies::Copies;
 
 /// The words of a template, the longer before those that they begin with, and what each is.
 const WORDS: [(&str, &str); 20] = [

@@ -2,6 +2,7 @@
 
 pub mod bare_select;
 pub mod columns;
+pub mod copies;
 pub mod copy;
 mod depth;
 mod dialect;
