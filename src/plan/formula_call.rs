@@ -258,11 +258,11 @@ mod tests {
     fn a_tree_is_one_call_that_is_written_as_the_tree() {
         let (a, b, c) = (|| col("a"), || col("b"), || col("c"));
         let left = joined(joined(a(), Operator::Minus, b()), Operator::Multiply, c());
-        assert_eq!(left.to_string(), "((a - b) * c)");
+        assert_eq!(left.schema_name().to_string(), "((a - b) * c)");
         let right = joined(a(), Operator::Minus, joined(b(), Operator::Divide, c()));
-        assert_eq!(right.to_string(), "(a - (b / c))");
+        assert_eq!(right.schema_name().to_string(), "(a - (b / c))");
         let both = joined(left, Operator::Plus, right);
-        assert_eq!(both.to_string(), "(((a - b) * c) + (a - (b / c)))");
+        assert_eq!(both.schema_name().to_string(), "(((a - b) * c) + (a - (b / c)))");
         assert_eq!(parts(&both).map(|(program, values)| (program, values.len())), Some(("..-.*.../-+".to_owned(), 6)));
         assert_eq!(divisors(&both), [&c()]);
         // What is known before is no part of it.
