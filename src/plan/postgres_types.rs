@@ -16,7 +16,7 @@ use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::{DataType as SqlType, ExactNumberInfo, TimezoneInfo};
 use framesql_udfs::interrupt;
 
-use super::{array_literals, casts, checked, coalesce, duration_part, interval, round};
+use super::{array_literals, casts, checked, coalesce, duration_part, interval, round, struct_field};
 use crate::frame::batch::ts_type;
 
 /// The names of types that DataFusion reads otherwise: TIMESTAMPTZ is µs UTC, and FLOAT is float8 unless it asks for no more than 24 bits.
@@ -123,11 +123,12 @@ fn cast_calls(e: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             if let Some(flat) = coalesce::flattened(call) {
                 return Ok(Transformed::yes(flat));
             }
+            let field = struct_field::replaced(call);
             match (array_literals::equals_any(call, schema).or_else(|| duration_part::rewritten(call, schema)), shown(&e.get_type(schema)?))
             {
                 (Some(any), _) => Ok(Transformed::yes(any)),
-                (None, Some(to)) => Ok(Transformed::yes(cast(e, to))),
-                (None, None) => Ok(Transformed::no(e)),
+                (None, Some(to)) => Ok(Transformed::yes(cast(field.unwrap_or(e), to))),
+                (None, None) => Ok(field.map_or_else(|| Transformed::no(e), Transformed::yes)),
             }
         }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {

@@ -42,8 +42,9 @@ use super::window_function::WindowPlanner;
 use super::zone_visits::VisitsPlanner;
 use super::{
     age, any_all, asof, bytes, casts, changelog, common_expressions, div, duration_part, event_time, format, infer, interval, join,
-    json_build, json_edit, justify, length, logarithms, max_by, membership, number_template, ordered_sets, over, pixels, previous,
-    regular_expression, rewrite, round, series, similar, sum, system_time, time_zone, topn_updating, unnest, width_bucket, zoned,
+    json_build, json_edit, justify, length, lengths, logarithms, max_by, membership, number_template, ordered_sets, over, pixels, previous,
+    regular_expression, rewrite, round, series, similar, struct_field, sum, system_time, time_zone, topn_updating, unnest, width_bucket,
+    zoned,
 };
 use crate::error::Error;
 use crate::settings::Variables;
@@ -97,6 +98,7 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>,
         .into_iter()
         .chain(ours)
         .chain(length::functions())
+        .chain(lengths::functions())
         .chain(interval::functions())
         .chain(json::functions())
         .chain(json_build::functions())
@@ -112,6 +114,7 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>,
         .chain(round::functions())
         .chain(series::functions())
         .chain(width_bucket::functions())
+        .chain([struct_field::function()])
         .chain(marks)
         .chain(here)
     {

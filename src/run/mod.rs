@@ -2,6 +2,7 @@
 
 mod accumulate;
 pub mod aggregate;
+pub mod apart;
 pub mod asof;
 pub mod assign;
 pub mod checkpoint;

@@ -179,7 +179,8 @@ const ERRORS: &[(&str, &str)] = &[
     ("SELECT (1, NULL::int) IN (SELECT 1, 2)", "0A000"),
 ];
 
-async fn table() -> (Server, Client) {
+/// A server with a table of a column of most types, and a client of it.
+pub(crate) async fn table() -> (Server, Client) {
     let server = Server::start(Settings::default()).await;
     let mut client = server.client().await;
     for sql in [

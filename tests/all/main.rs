@@ -29,6 +29,7 @@ mod oracle;
 mod patterns;
 mod planning;
 mod prepared;
+mod questions;
 mod random;
 mod replace;
 mod replay;
