@@ -65,6 +65,7 @@ mod row_values;
 mod selection;
 mod series;
 mod session_zone;
+mod set_all;
 mod similar;
 mod sum;
 mod syntax;

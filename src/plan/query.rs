@@ -43,7 +43,7 @@ use super::zone_visits::VisitsPlanner;
 use super::{
     age, any_all, asof, bytes, casts, changelog, common_expressions, div, duration_part, event_time, format, infer, interval, join,
     json_build, json_edit, justify, length, logarithms, max_by, membership, number_template, ordered_sets, over, pixels, previous,
-    regular_expression, rewrite, round, series, similar, sum, system_time, time_zone, topn_updating, unnest, width_bucket, zoned,
+    regular_expression, rewrite, round, series, set_all, similar, sum, system_time, time_zone, topn_updating, unnest, width_bucket, zoned,
 };
 use crate::error::Error;
 use crate::settings::Variables;
@@ -163,7 +163,7 @@ fn text_for_null(plan: LogicalPlan) -> Result<LogicalPlan> {
 
 /// The plan that runs: optimised, with the calls of models, and of what compares frames, in nodes of their own.
 pub fn optimise(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
-    whole(state, &membership::place(system_time::strip(plan.clone())?)?)
+    whole(state, &membership::place(system_time::strip(set_all::place(plan.clone())?)?)?)
 }
 
 fn whole(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
@@ -174,6 +174,7 @@ fn whole(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
 pub fn optimise_continuous(state: &SessionState, plan: &LogicalPlan, emit: Emit) -> Result<LogicalPlan> {
     // The optimiser folds now() to a constant, so it is looked for before.
     check_now(plan)?;
+    set_all::check(plan)?;
     let plan = topn_updating::place(whole(state, plan)?)?;
     plan.apply_with_subqueries(|node| {
         check_node(node, emit)?;
