@@ -41,6 +41,7 @@ mod listing;
 mod logarithms;
 mod max_by;
 mod membership;
+mod min_max;
 pub mod model_names;
 mod moment;
 mod moments_named;

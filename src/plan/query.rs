@@ -42,7 +42,7 @@ use super::window_function::WindowPlanner;
 use super::zone_visits::VisitsPlanner;
 use super::{
     age, any_all, asof, bytes, casts, changelog, common_expressions, div, duration_part, event_time, format, infer, interval, join,
-    json_build, json_edit, justify, length, logarithms, max_by, membership, number_template, ordered_sets, over, pixels, previous,
+    json_build, json_edit, justify, length, logarithms, max_by, membership, min_max, number_template, ordered_sets, over, pixels, previous,
     regular_expression, rewrite, round, series, set_all, similar, sum, system_time, time_zone, topn_updating, unnest, width_bucket, zoned,
 };
 use crate::error::Error;
@@ -124,7 +124,7 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>,
     let _ = state.register_expr_planner(Arc::new(ArrayLiterals));
     let _ = state.register_expr_planner(Arc::new(Intervals));
     let _ = state.register_expr_planner(Arc::new(JsonOperators));
-    for function in max_by::functions().into_iter().chain([sum::function()]).chain(aggregates()) {
+    for function in max_by::functions().into_iter().chain(min_max::functions()).chain([sum::function()]).chain(aggregates()) {
         let _ = state.register_udaf(function);
     }
     state
