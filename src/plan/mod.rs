@@ -48,6 +48,7 @@ mod moments_named;
 mod named;
 mod named_arguments;
 pub mod names;
+mod never_null;
 mod number_template;
 mod numeric_literals;
 pub mod order;
