@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod condition;
 pub mod dedup;
 pub mod detach;
+mod every;
 pub mod exec;
 pub mod expression;
 mod fill;
