@@ -22,6 +22,7 @@ use datafusion::physical_expr::aggregate::{AggregateFunctionExpr, LoweredAggrega
 use framesql_udfs::aggregate::asked_again;
 
 use super::expression::{evaluate, passes};
+use super::groups::sorts;
 use super::touched::Key;
 use crate::error::Error;
 
@@ -95,7 +96,7 @@ impl Function {
         let function = lowered.aggregate;
         let orders = function.order_bys();
         let name = function.fun().name();
-        if !orders.is_empty() && function.order_sensitivity().hard_requires() {
+        if !orders.is_empty() && !sorts(function.fun()) && function.order_sensitivity().hard_requires() {
             return Err(Error::unsupported(format!("{name} with ORDER BY in a continuous query"), "Use array_agg(… ORDER BY …).").into());
         }
         let mut arguments = function.expressions();

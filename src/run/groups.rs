@@ -10,7 +10,7 @@ use datafusion::common::DFSchemaRef;
 use datafusion::error::Result;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{EmitTo, Expr, GroupsAccumulator};
+use datafusion::logical_expr::{AggregateUDF, EmitTo, Expr, GroupsAccumulator};
 use datafusion::physical_expr::GroupsAccumulatorAdapter;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::{AggregateFunctionExpr, LoweredAggregateBuilder};
@@ -19,6 +19,12 @@ use datafusion::physical_plan::aggregates::order::GroupOrdering;
 
 use super::expression::{evaluate, passes};
 use crate::error::Error;
+
+/// Whether an aggregate with ORDER BY sorts for itself, by what follows its arguments; one that needs sorted input cannot have it here. The ORDER BY of
+/// WITHIN GROUP is the argument itself, for which any order will do, and string_agg is an array_agg that is joined.
+pub(super) fn sorts(function: &AggregateUDF) -> bool {
+    function.supports_within_group_clause() || function.name() == "string_agg"
+}
 
 /// One aggregate function with its arguments and its FILTER.
 struct Aggregate {
@@ -32,11 +38,8 @@ impl Aggregate {
         let (properties, planning) = (ExecutionProps::new(), PhysicalPlanningContext::default());
         let lowered = LoweredAggregateBuilder::new(expr, input, input.as_arrow(), &properties, &planning).build()?;
         let function = lowered.aggregate;
-        // An accumulator that needs an order sorts for itself by what follows its arguments; one that needs sorted input cannot have it here.
-        // The ORDER BY of WITHIN GROUP is the argument itself, for which any order will do, and string_agg is an array_agg that is joined.
-        let sorts = function.fun().supports_within_group_clause() || function.fun().name() == "string_agg";
         let orders = function.order_bys();
-        if !sorts && !orders.is_empty() && function.order_sensitivity().hard_requires() {
+        if !sorts(function.fun()) && !orders.is_empty() && function.order_sensitivity().hard_requires() {
             let name = function.fun().name().to_owned();
             return Err(Error::unsupported(format!("{name} with ORDER BY in a continuous query"), "Use array_agg(… ORDER BY …).").into());
         }
