@@ -88,5 +88,6 @@ mod width_bucket;
 pub mod window;
 mod window_function;
 mod window_of_window;
+mod zero_sign;
 pub mod zone_visits;
 mod zoned;

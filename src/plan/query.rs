@@ -39,6 +39,7 @@ use super::track::TrackPlanner;
 use super::unnest::UnnestPlanner;
 use super::window::AssignWindow;
 use super::window_function::WindowPlanner;
+use super::zero_sign::ZeroSign;
 use super::zone_visits::VisitsPlanner;
 use super::{
     age, any_all, asof, bytes, casts, changelog, common_expressions, div, duration_part, event_time, format, infer, interval, join,
@@ -67,6 +68,7 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>,
     rules.extend(Analyzer::new().rules);
     rules.push(Arc::new(SessionZone(Arc::clone(&variables))));
     rules.push(Arc::new(PostgresTypesRule));
+    rules.push(Arc::new(ZeroSign));
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(environment)

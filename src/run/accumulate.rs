@@ -23,6 +23,7 @@ use framesql_udfs::aggregate::asked_again;
 
 use super::expression::{evaluate, passes};
 use super::groups::sorts;
+use super::keys::same;
 use super::touched::Key;
 use crate::error::Error;
 
@@ -119,8 +120,9 @@ impl Function {
 
     /// The arguments of a batch.
     pub(super) fn arguments(&self, rows: &RecordBatch) -> Result<Arguments> {
+        let columns = self.arguments.iter().map(|a| evaluate(a, rows)).collect::<Result<Vec<_>>>()?;
         Ok(Arguments {
-            columns: self.arguments.iter().map(|a| evaluate(a, rows)).collect::<Result<_>>()?,
+            columns: if self.function.is_distinct() { columns.iter().map(same).collect() } else { columns },
             filter: self.filter.as_ref().map(|f| passes(f, rows)).transpose()?,
         })
     }

@@ -18,6 +18,7 @@ use datafusion::physical_plan::aggregates::group_values::{GroupValues, new_group
 use datafusion::physical_plan::aggregates::order::GroupOrdering;
 
 use super::expression::{evaluate, passes};
+use super::keys::same;
 use crate::error::Error;
 
 /// Whether an aggregate with ORDER BY sorts for itself, by what follows its arguments; one that needs sorted input cannot have it here. The ORDER BY of
@@ -78,7 +79,8 @@ impl Aggregates {
     pub(super) fn arguments(&self, rows: &RecordBatch) -> Result<Arguments> {
         let mut arguments = Arguments { values: Vec::with_capacity(self.all.len()), filters: Vec::with_capacity(self.all.len()) };
         for aggregate in &self.all {
-            arguments.values.push(aggregate.arguments.iter().map(|a| evaluate(a, rows)).collect::<Result<_>>()?);
+            let values = aggregate.arguments.iter().map(|a| evaluate(a, rows)).collect::<Result<Vec<_>>>()?;
+            arguments.values.push(if aggregate.function.is_distinct() { values.iter().map(same).collect() } else { values });
             arguments.filters.push(aggregate.filter.as_ref().map(|f| passes(f, rows)).transpose()?);
         }
         Ok(arguments)
@@ -166,7 +168,7 @@ impl Groups {
         scratch.clear();
         match &mut self.groups {
             Some(groups) => {
-                groups.intern(keys, scratch)?;
+                groups.intern(&keys.iter().map(same).collect::<Vec<_>>(), scratch)?;
                 Ok(groups.len())
             }
             None => {

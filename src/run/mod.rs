@@ -17,6 +17,7 @@ pub mod infer;
 pub mod inference;
 pub mod join;
 mod kept;
+pub mod keys;
 mod late;
 pub mod limit;
 pub mod line_crossings;
