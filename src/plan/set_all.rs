@@ -43,7 +43,7 @@ pub(super) fn check(plan: &LogicalPlan) -> Result<()> {
             let operation = if join.join_type == JoinType::LeftSemi { "INTERSECT" } else { "EXCEPT" };
             Err(Error::unsupported(
                 format!("{operation} ALL in a continuous query"),
-                format!("Write {operation} without ALL, or use it where you read: SELECT … FROM view {operation} ALL ….",),
+                format!("Write {operation} without ALL, or use it where you read: SELECT … FROM view {operation} ALL …."),
             )
             .into())
         }
@@ -54,8 +54,8 @@ pub(super) fn check(plan: &LogicalPlan) -> Result<()> {
 
 fn numbered(join: &Join) -> Result<LogicalPlan> {
     let (left_keys, right_keys): (Vec<Expr>, Vec<Expr>) = join.on.iter().cloned().unzip();
-    let (left, left_number) = with_number(&join.left, left_keys)?;
-    let (right, right_number) = with_number(&join.right, right_keys)?;
+    let (left, left_number) = with_number(&join.left, left_keys, "__left_number")?;
+    let (right, right_number) = with_number(&join.right, right_keys, "__right_number")?;
     let mut on = join.on.clone();
     on.push((left_number, right_number));
     let (left, right) = (Arc::new(left), Arc::new(right));
@@ -67,8 +67,8 @@ fn numbered(join: &Join) -> Result<LogicalPlan> {
 }
 
 /// A side with the number of each row among those that are equal to it, in a column behind the others.
-fn with_number(side: &LogicalPlan, keys: Vec<Expr>) -> Result<(LogicalPlan, Expr)> {
-    let number = row_number().partition_by(keys).build()?;
+fn with_number(side: &LogicalPlan, keys: Vec<Expr>, name: &str) -> Result<(LogicalPlan, Expr)> {
+    let number = row_number().partition_by(keys).build()?.alias(name);
     let plan = LogicalPlanBuilder::from(side.clone()).window([number])?.build()?;
     let Some((qualifier, field)) = plan.schema().iter().last() else { return internal_err!("a window without a column") };
     let number = Expr::Column(Column::new(qualifier.cloned(), field.name()));
