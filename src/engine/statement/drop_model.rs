@@ -69,6 +69,7 @@ fn check_missing(session: &Session, name: &str, if_exists: bool) -> Result<()> {
 fn remove(engine: &Engine, name: &str) -> Result<()> {
     engine.catalog.remove_model(name);
     engine.missing.forget(&model_key(name));
+    engine.inference.set_not_started(name, None);
     engine.inference.models().remove(name);
     Homes::of(&engine.settings).offer_one(name, engine.inference.models())
 }
