@@ -8,10 +8,11 @@ use parking_lot::RwLock;
 use tracing::warn;
 
 use super::Engine;
-use super::catalog::{self, is_model_key, without_key};
+use super::catalog::{self, is_model_key, model_key, without_key};
 use super::session::{Dialect, Session};
 use super::store::{Kept, Store};
 use crate::error::{Error, Result};
+use crate::plan::model_names::model_names;
 use crate::plan::parse::{Body, Kind, Statement};
 use crate::plan::rewrite;
 
@@ -28,7 +29,7 @@ pub struct NotStarted {
     pub url: Option<String>,
     /// Why it could not be started.
     pub error: String,
-    /// The relations that it would read.
+    /// What it would read: relations, and models by their keys.
     pub reads: Vec<String>,
 }
 
@@ -128,7 +129,8 @@ async fn start_all(engine: &Arc<Engine>, dialect: Option<Dialect>) -> Result<()>
             // A grant or a comment is no object: the name of what is kept of it begins with a space, as a model's key does.
             let is_object = |one: &Kept| !one.name.starts_with(' ') || is_model_key(&one.name);
             for (one, error) in failed.iter().filter(|(one, _)| is_object(one)) {
-                engine.missing.0.write().push(not_started(&session, one, error.to_string()));
+                let missing = not_started(&session, one, error.to_string()).await;
+                engine.missing.0.write().push(missing);
                 if is_model_key(&one.name) {
                     engine.inference.set_not_started(without_key(&one.name), Some(error.to_string()));
                 }
@@ -163,11 +165,11 @@ async fn start(session: &Session, one: &Kept) -> Result<()> {
     Ok(())
 }
 
-fn not_started(session: &Session, one: &Kept, error: String) -> NotStarted {
+async fn not_started(session: &Session, one: &Kept, error: String) -> NotStarted {
     // A setting may stand before the statement that it was run under.
     let body = session.parse(&one.statement).ok().and_then(|all| all.into_iter().last()).map(|Statement { body, .. }| body);
     let reads = match &body {
-        Some(Body::CreateView { query, .. }) => reads(session, query.query.clone()).unwrap_or_default(),
+        Some(Body::CreateView { query, .. }) => reads(session, &query.query).await.unwrap_or_default(),
         Some(Body::CreateFigure(create)) => vec![create.source.clone()],
         _ => Vec::new(),
     };
@@ -183,10 +185,17 @@ fn not_started(session: &Session, one: &Kept, error: String) -> NotStarted {
     NotStarted { name: one.name.clone(), kind, definition: one.statement.clone(), url, error, reads }
 }
 
-/// The relations that a query names.
-fn reads(session: &Session, mut query: Box<Query>) -> Result<Vec<String>> {
-    rewrite::rewrite(&mut query)?;
-    let statement = ParserStatement::Statement(Box::new(SqlStatement::Query(query)));
+/// The relations that a query names; and the models and galleries, where all of those are there.
+async fn reads(session: &Session, query: &Query) -> Result<Vec<String>> {
+    let mut rewritten = Box::new(query.clone());
+    rewrite::rewrite(&mut rewritten)?;
+    let statement = ParserStatement::Statement(Box::new(SqlStatement::Query(rewritten)));
     let tables = session.context().state().resolve_table_references(&statement)?;
-    Ok(tables.into_iter().map(|table| table.table().to_owned()).collect())
+    let mut names: Vec<String> = tables.into_iter().map(|table| table.table().to_owned()).collect();
+    if let Ok(plan) = session.plan_committed(query).await {
+        let called = model_names(&plan)?;
+        names.extend(called.models.iter().map(|name| model_key(name)));
+        names.extend(called.galleries);
+    }
+    Ok(names)
 }

@@ -118,8 +118,10 @@ async fn what_is_not_started_is_refused_with_its_reason_and_is_dropped_with_what
             assert_eq!(error.sqlstate(), "55000", "{query}: {error}");
             assert!(error.to_string().starts_with(&why) && error.to_string().contains("colour.onnx"), "{query}: {error}");
         }
-        let error = rows(&session, "DROP SOURCE cam").await.unwrap_err();
-        assert_eq!(error.sqlstate(), "2BP01", "{error}");
+        for drop in ["DROP SOURCE cam", "DROP MODEL m9"] {
+            let error = rows(&session, drop).await.unwrap_err();
+            assert_eq!(error.sqlstate(), "2BP01", "{drop}: {error}");
+        }
         assert_eq!(number(&session, "SELECT count(*) FROM framesql.views WHERE error IS NOT NULL").await, 2);
         run(&session, "DROP SOURCE cam CASCADE").await;
         assert_eq!(number(&session, "SELECT count(*) FROM framesql.views").await, 0);
