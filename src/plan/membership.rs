@@ -7,6 +7,7 @@ use datafusion::arrow::array::{Array, BooleanArray, Scalar};
 use datafusion::arrow::compute::kernels::cmp;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::utils::normalize_float_zero;
 use datafusion::common::{DFSchema, ScalarValue, Spans, internal_err};
 use datafusion::error::Result;
 use datafusion::functions_aggregate::array_agg::array_agg_udaf;
@@ -110,9 +111,10 @@ impl ScalarUDFImpl for Member {
         let [value, ColumnarValue::Scalar(ScalarValue::List(list))] = args.args.as_slice() else {
             return internal_err!("IN takes a value and a list that is one for all rows");
         };
-        let values = value.to_array(args.number_rows)?;
+        // -0 is in a list that has 0.
+        let values = normalize_float_zero(&value.to_array(args.number_rows)?);
         // The list of no row at all is NULL.
-        let members = (list.is_valid(0) && !list.value(0).is_empty()).then(|| list.value(0));
+        let members = (list.is_valid(0) && !list.value(0).is_empty()).then(|| normalize_float_zero(&list.value(0)));
         let Some(members) = members else { return Ok(ColumnarValue::Array(Arc::new(BooleanArray::from(vec![false; values.len()])))) };
         let unknown = members.logical_null_count() > 0;
         let found = (0..values.len()).map(|row| {
