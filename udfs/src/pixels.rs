@@ -193,6 +193,13 @@ pub fn luma(picture: &Picture) -> Result<Picture, Damaged> {
     Ok(Picture { format: PixelFormat::Gray8, range: ColorRange::Full, planes: [Some(data), None, None], ..picture.clone() })
 }
 
+/// `luma` as displayed, nothing left to turn: for what is not the same made turned or turned made.
+pub(crate) fn displayed_luma(picture: &Picture) -> Result<Picture, Damaged> {
+    let gray = luma(picture)?;
+    let (width, height, data) = turned(gray.width, gray.height, shared_plane(&gray, 0, 1)?, 1, gray.rotation);
+    Ok(Picture { width, height, rotation: 0, planes: [Some(data), None, None], ..gray })
+}
+
 /// The bytes of `luma`, row by row as they are stored: for figures that do not ask which way is up.
 pub fn luma_bytes(picture: &Picture) -> Result<Buffer, Damaged> {
     let gray = luma(picture)?;

@@ -7,7 +7,7 @@ use super::call::{Arguments, Decoder, sql_function};
 use super::gradients::Gradients;
 use super::neighbourhood::nearest;
 use crate::frame::frame_type;
-use crate::pixels::{luma, mapped};
+use crate::pixels::{displayed_luma, mapped};
 
 sql_function!(
     Canny, "canny", arguments: [Frame, Float, Float], required: 1, returns: frame_type(),
@@ -21,7 +21,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
     arguments.derive(|row, picture| {
         let or = |at: usize, default: f64| if arguments.given(at) { arguments.float(at, row) } else { Some(default) };
         let (Some(low), Some(high)) = (or(1, 50.0), or(2, 150.0)) else { return Ok(None) };
-        let gray = luma(&decoder.decode(picture)?)?;
+        let gray = displayed_luma(&decoder.decode(picture)?)?;
         let width = gray.width as usize;
         Ok(Some(mapped(&gray, |luma| edges(luma, width, low.min(high), low.max(high)))?))
     })

@@ -6,7 +6,7 @@ use datafusion_common::{Result, exec_err};
 use super::call::{Arguments, Decoder, sql_function};
 use super::neighbourhood::{mirrored, rounded};
 use crate::frame::frame_type;
-use crate::pixels::{luma, mapped};
+use crate::pixels::{displayed_luma, mapped};
 
 sql_function!(
     Clahe, "clahe", arguments: [Frame, Float, Int], required: 1, returns: frame_type(),
@@ -25,7 +25,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
         if !(limit >= 0.0 && (1..=64).contains(&tiles)) {
             return exec_err!("clahe needs a clip_limit of at least 0 and 1 to 64 tiles");
         }
-        let gray = luma(&decoder.decode(picture)?)?;
+        let gray = displayed_luma(&decoder.decode(picture)?)?;
         let width = gray.width as usize;
         Ok(Some(mapped(&gray, |luma| equalized(luma, width, limit, tiles as usize))?))
     })
