@@ -5,9 +5,7 @@ pub mod csv;
 pub mod ffmpeg;
 pub mod gif;
 pub mod h264;
-pub mod jpeg;
 pub mod ndjson;
-pub mod orientation;
 pub mod parquet;
 pub mod picture;
 mod records;
@@ -17,6 +15,7 @@ use std::path::Path;
 
 use datafusion::arrow::record_batch::RecordBatch;
 use framesql_udfs::frame::Picture;
+use framesql_udfs::jpeg_file;
 
 use self::gif::Gif;
 use self::h264::H264;
@@ -85,7 +84,7 @@ impl Decoder {
     pub fn decode(&mut self, sample: &mut Vec<u8>, counters: &SourceCounters) -> Result<Picture, String> {
         let picture = match self {
             Decoder::H264(h264) => h264.decode(sample, counters),
-            Decoder::Jpeg(rotation) => jpeg::picture(std::mem::take(sample), Some(*rotation)),
+            Decoder::Jpeg(rotation) => jpeg_file::picture(std::mem::take(sample), Some(*rotation)),
             Decoder::Gif(gif) => gif.decode(sample),
         }?;
         counters.frames_decoded.add(1);
