@@ -16,6 +16,7 @@ use std::path::Path;
 use datafusion::arrow::record_batch::RecordBatch;
 use framesql_udfs::frame::Picture;
 use framesql_udfs::jpeg_file;
+use framesql_udfs::pixels::sized;
 
 use self::gif::Gif;
 use self::h264::H264;
@@ -87,6 +88,8 @@ impl Decoder {
             Decoder::Jpeg(rotation) => jpeg_file::picture(std::mem::take(sample), Some(*rotation)),
             Decoder::Gif(gif) => gif.decode(sample),
         }?;
+        // The functions take no larger one: it counts as failed, and is not a frame of which each gives NULL.
+        sized(picture.width, picture.height).map_err(|e| e.to_string())?;
         counters.frames_decoded.add(1);
         Ok(picture)
     }

@@ -8,6 +8,7 @@ use datafusion::arrow::buffer::Buffer;
 use framesql_udfs::frame::{ColorMatrix, ColorRange, Picture, PixelFormat};
 use framesql_udfs::jpeg_file;
 use framesql_udfs::orientation::{Orientation, mirrored};
+use framesql_udfs::pixels::sized;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageReader};
 
 use super::guarded;
@@ -31,7 +32,7 @@ pub fn size(path: &Path) -> Result<(u32, u32), String> {
     Ok(if rotation % 180 == 90 { (height, width) } else { (width, height) })
 }
 
-/// The picture in a file. Err says why there is none.
+/// The picture in a file. Err says why there is none; one of more pixels than the functions take is none.
 pub fn read(path: &Path) -> Result<Picture, String> {
     let mut file = open(path)?;
     if is_jpeg(&mut file)? {
@@ -41,10 +42,14 @@ pub fn read(path: &Path) -> Result<Picture, String> {
         }
         let mut bytes = Vec::with_capacity(length as usize);
         file.take(MOST_FILE_BYTES).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
-        return jpeg_file::picture(bytes, None);
+        let picture = jpeg_file::picture(bytes, None)?;
+        sized(picture.width, picture.height).map_err(|e| e.to_string())?;
+        return Ok(picture);
     }
     guarded(|| {
         let mut decoder = decoder(file)?;
+        let (width, height) = decoder.dimensions();
+        sized(width, height).map_err(|e| e.to_string())?;
         let Orientation { mirrored: in_mirror, rotation } = Orientation::noted(&mut decoder);
         let gray = matches!(decoder.color_type(), ColorType::L8 | ColorType::L16 | ColorType::La8 | ColorType::La16);
         let image = DynamicImage::from_decoder(decoder).map_err(|e| e.to_string())?;

@@ -94,7 +94,7 @@ pub struct Area {
 }
 
 /// Errs unless a picture of that size has pixels, and not too many.
-pub(crate) fn sized(width: u32, height: u32) -> Result<(), Damaged> {
+pub fn sized(width: u32, height: u32) -> Result<(), Damaged> {
     match u64::from(width) * u64::from(height) {
         0 => Err(Damaged::new(format!("a picture of {width}x{height} has no pixels"))),
         1..=MAX_PIXELS => Ok(()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::buffer::Buffer;
 use datafusion_common::Result;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
+use image::{DynamicImage, ImageFormat, ImageReader};
 
 use super::call::{Arguments, sql_function};
 use crate::frame::{FrameBuilder, FrameId, Picture, PixelFormat, frame_type};
@@ -20,7 +20,7 @@ const SOURCE: &str = "picture";
 sql_function!(
     DecodePicture, "decode_picture", arguments: [Bytes], required: 1, returns: frame_type(),
     syntax: "decode_picture(file bytea) -> FRAME",
-    description: "The picture that a JPEG, PNG, WebP, GIF or BMP file holds (of a GIF the first), for the functions of pictures: what jpeg gave, or a template in a table. (Postgres's decode is another function, of texts.) Transparency is dropped, and the picture is turned as the camera notes (EXIF's orientation), as a source's is. NULL for NULL and for what is none of these or damaged. The frame is derived, of the source 'picture'.",
+    description: "The picture that a JPEG, PNG, WebP, GIF or BMP file holds (of a GIF the first), for the functions of pictures: what jpeg gave, or a template in a table. (Postgres's decode is another function, of texts.) Transparency is dropped, and the picture is turned as the camera notes (EXIF's orientation), as a source's is. NULL for NULL and for what is none of these, damaged, or of more than 134217728 pixels. The frame is derived, of the source 'picture'.",
     example: "SELECT brightness(decode_picture(jpeg(frame))) FROM clip WHERE frame_no = 100"
 );
 
