@@ -12,6 +12,7 @@ pub mod interrupt;
 pub mod jpeg_file;
 pub mod model;
 pub mod orientation;
+pub mod out_of_range;
 pub mod pixels;
 mod planes;
 pub mod polygon;
