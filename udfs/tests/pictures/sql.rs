@@ -184,7 +184,7 @@ fn a_picture_that_is_turned_for_display_gives_what_the_same_one_gives_that_lies_
                 let [a, b] = [&of_turned, &of_upright].map(|frame| render(&picture_of(frame, 0).unwrap(), Order::Rgb, None).unwrap());
                 assert_eq!((a.width, a.height), (b.width, b.height), "{name} turned by {rotation}");
                 let furthest = a.data.iter().zip(b.data.iter()).map(|(a, b)| a.abs_diff(*b)).max();
-                assert!(furthest <= Some(u8::from(name == "resize")), "{name} turned by {rotation}: up to {furthest:?}");
+                assert!(furthest <= Some(if name == "resize" { 2 } else { 0 }), "{name} turned by {rotation}: up to {furthest:?}");
             } else {
                 assert_eq!(&of_turned, &of_upright, "{name} turned by {rotation}");
             }
