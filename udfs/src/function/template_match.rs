@@ -5,13 +5,14 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float64Array};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
-use datafusion_common::{Result, exec_err};
+use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
 use super::lists::{boxes, struct_of, structs_where};
 use super::matching::{Luma, best};
 use crate::detection::{Box, box_type};
 use crate::frame::Picture;
+use crate::out_of_range::out_of_range;
 use crate::pixels::{Damaged, owned, upright_luma};
 
 sql_function!(
@@ -31,7 +32,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
     let found = arguments.pairs(|_, picture, template| {
         let (whole, part) = (read(&first.decode(picture)?)?, read(&second.decode(template)?)?);
         if part.width > whole.width || part.height > whole.height {
-            return exec_err!(
+            return out_of_range!(
                 "template_match needs a template no larger than the picture of {}x{} pixels, not {}x{}",
                 whole.width,
                 whole.height,
