@@ -44,8 +44,8 @@ use super::zone_visits::VisitsPlanner;
 use super::{
     age, any_all, asof, bytes, casts, changelog, common_expressions, div, duration_part, event_time, format, infer, interval, join,
     json_build, json_edit, justify, length, lengths, logarithms, max_by, membership, min_max, number_template, ordered_sets, over, pixels,
-    previous, regular_expression, rewrite, round, series, set_all, similar, struct_field, sum, system_time, time_zone, topn_updating, unnest,
-    width_bucket, zoned,
+    previous, regular_expression, rewrite, round, series, set_all, similar, struct_field, sum, system_time, time_zone, topn_updating,
+    unnest, width_bucket, zoned,
 };
 use crate::error::Error;
 use crate::settings::Variables;
