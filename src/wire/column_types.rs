@@ -221,8 +221,8 @@ impl ScalarUDFImpl for Giving {
 
 #[cfg(test)]
 mod tests {
-    use crate::wire::columns;
     use super::*;
+    use crate::wire::columns;
 
     #[test]
     fn a_column_of_the_catalogue_has_its_type() {

@@ -2,15 +2,15 @@
 //! and that a cast is of the type that it names. The plan stays as it is, so that a view of the same query has the columns that it had.
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, Ident, Query, Select, SelectItem, SetExpr, TableAlias, TableFactor,
-    UnaryOperator, Value, With,
+    BinaryOperator, Cte, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, SelectItem,
+    SetExpr, TableAlias, TableFactor, UnaryOperator, Value, WildcardAdditionalOptions, With,
 };
 use pgwire::api::Type;
 
 use crate::plan::column_names::{self as names, Names};
 use crate::plan::parse::{Body, Statement};
 
-/// How many columns are followed into subqueries: two branches that read the same twice, one in the other, would be endless.
+/// How many relations are followed into subqueries: two branches that read the same twice, one in the other, would be endless.
 const MOST_STEPS: usize = 64;
 
 /// The names and types that the text of a statement gives its columns.
@@ -67,11 +67,11 @@ impl Types {
     }
 }
 
-/// Beside a text, names and letters are texts.
+/// Beside a text that comes first a name is a text; a name that comes first stays one.
 fn of_both(one: Option<Type>, other: Option<Type>) -> Option<Type> {
     match (one, other) {
         (Some(one), Some(other)) => common(one, other),
-        (one, other) => one.or(other).filter(|data_type| *data_type == Type::TEXT),
+        (one, _) => one.filter(|data_type| *data_type == Type::TEXT),
     }
 }
 
@@ -82,10 +82,12 @@ fn common(one: Type, other: Type) -> Option<Type> {
     }
 }
 
-/// The common table expressions around a query, the nearest first.
+/// The common table expressions that a query sees, the nearest first.
 #[derive(Clone, Copy)]
 struct Around<'a> {
-    with: &'a With,
+    tables: &'a [Cte],
+    /// Whether each sees itself; those before it, it always does.
+    recursive: bool,
     outer: Option<&'a Around<'a>>,
 }
 
@@ -93,10 +95,20 @@ struct Reader {
     steps: usize,
 }
 
+/// The columns of a relation of a FROM clause, by name, each with its type if the text gives one.
+type Columns = Vec<(Option<String>, Option<Type>)>;
+
+/// The relations of a FROM clause: the name of each, and its columns if it is a part of the text.
+struct From {
+    relations: Vec<(Option<String>, Option<Columns>)>,
+}
+
 impl Reader {
     fn query(&mut self, query: &Query, around: Option<&Around<'_>>) -> Types {
         match &query.with {
-            Some(with) => self.body(&query.body, Some(&Around { with, outer: around })),
+            Some(With { cte_tables, recursive, .. }) => {
+                self.body(&query.body, Some(&Around { tables: cte_tables, recursive: *recursive, outer: around }))
+            }
             None => self.body(&query.body, around),
         }
     }
@@ -105,15 +117,26 @@ impl Reader {
         match body {
             SetExpr::Query(query) => self.query(query, around),
             SetExpr::SetOperation { left, right, .. } => self.body(left, around).both(self.body(right, around)),
+            SetExpr::Values(values) => {
+                let rows = values.rows.iter().map(|row| Types { before: row.content.iter().map(of_constant).collect(), after: None });
+                rows.reduce(Types::both).unwrap_or_default()
+            }
             SetExpr::Select(select) => {
+                let tables = select.from.iter();
+                let factors =
+                    tables.flat_map(|table| std::iter::once(&table.relation).chain(table.joins.iter().map(|join| &join.relation)));
+                let from = From { relations: factors.map(|factor| (known_as(factor), self.relation(factor, around))).collect() };
                 let mut types = Types::default();
                 for item in &select.projection {
-                    let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else {
-                        types.after = Some(Vec::new());
-                        continue;
-                    };
-                    let of = self.expr(expr, select, around);
-                    types.after.as_mut().unwrap_or(&mut types.before).push(of);
+                    let place = types.after.as_mut().unwrap_or(&mut types.before);
+                    match item {
+                        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => place.push(from.of(expr)),
+                        SelectItem::Wildcard(options) if *options == WildcardAdditionalOptions::default() => match from.alone() {
+                            Some(columns) => place.extend(columns.iter().map(|(_, data_type)| data_type.clone())),
+                            None => types.after = Some(Vec::new()),
+                        },
+                        _ => types.after = Some(Vec::new()),
+                    }
                 }
                 types
             }
@@ -121,78 +144,85 @@ impl Reader {
         }
     }
 
-    fn expr(&mut self, expr: &Expr, select: &Select, around: Option<&Around<'_>>) -> Option<Type> {
-        match expr {
-            Expr::Nested(inner) => self.expr(inner, select, around),
-            Expr::Cast { data_type, .. } => of_cast(data_type),
-            Expr::Identifier(name) => self.column(None, name, select, around),
-            Expr::CompoundIdentifier(parts) => match parts.as_slice() {
-                [of, name] => self.column(Some(of), name, select, around),
-                _ => None,
-            },
-            constant => of_constant(constant),
-        }
-    }
-
-    /// A column that a subquery gives.
-    fn column(&mut self, of: Option<&Ident>, name: &Ident, select: &Select, around: Option<&Around<'_>>) -> Option<Type> {
+    fn relation(&mut self, factor: &TableFactor, around: Option<&Around<'_>>) -> Option<Columns> {
         self.steps += 1;
         if self.steps > MOST_STEPS {
             return None;
         }
-        let name = folded(name);
-        let factor = match (of.map(folded), select.from.as_slice()) {
-            // Where two relations are joined, a name may be of either.
-            (None, [one]) if one.joins.is_empty() => &one.relation,
-            (None, _) => return None,
-            (Some(of), from) => {
-                let mut all =
-                    from.iter().flat_map(|table| std::iter::once(&table.relation).chain(table.joins.iter().map(|join| &join.relation)));
-                all.find(|factor| known_as(factor).as_ref() == Some(&of))?
-            }
-        };
         match factor {
-            TableFactor::Derived { subquery, alias, .. } => self.inner(subquery, alias.as_ref(), &name, around),
+            TableFactor::Derived { subquery, alias, .. } => self.inner(subquery, alias.as_ref(), around),
             TableFactor::Table { name: table, alias, args: None, .. } => {
                 let [table] = table.0.as_slice() else { return None };
                 let table = folded(table.as_ident()?);
                 let mut outer = around;
-                while let Some(Around { with, outer: further }) = outer {
-                    if let Some(found) = with.cte_tables.iter().find(|cte| folded(&cte.alias.name) == table) {
+                while let Some(seen) = outer {
+                    if let Some(at) = seen.tables.iter().position(|cte| folded(&cte.alias.name) == table) {
+                        let (before, found) = seen.tables.get(..at + usize::from(seen.recursive)).zip(seen.tables.get(at))?;
                         let renamed = alias.as_ref().filter(|alias| !alias.columns.is_empty()).unwrap_or(&found.alias);
-                        return self.inner(&found.query, Some(renamed), &name, outer);
+                        return self.inner(&found.query, Some(renamed), Some(&Around { tables: before, ..*seen }));
                     }
-                    outer = *further;
+                    outer = seen.outer;
                 }
                 None
             }
-            TableFactor::Table { name: function, alias, args: Some(arguments), .. } => {
-                let called = alias.as_ref().map_or(&[][..], |alias| alias.columns.as_slice()).first().map(|column| folded(&column.name));
-                let called = called.or_else(|| known_as(factor))?;
-                let numbers =
-                    arguments.args.iter().all(|one| matches!(one, FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) if is_int4(expr)));
-                let series = function.0.last()?.as_ident().map(folded).as_deref() == Some("generate_series");
-                (series && numbers && called == name).then_some(Type::INT4)
+            TableFactor::Table { name, alias, args: Some(arguments), .. } => {
+                let column = alias.as_ref().and_then(|alias| alias.columns.first()).map(|column| folded(&column.name));
+                series(name, &arguments.args).map(|data_type| vec![(column.or_else(|| known_as(factor)), Some(data_type))])
             }
             _ => None,
         }
     }
 
-    fn inner(&mut self, query: &Query, alias: Option<&TableAlias>, name: &str, around: Option<&Around<'_>>) -> Option<Type> {
-        let columns = alias.map(|alias| alias.columns.as_slice()).unwrap_or_default();
-        let types = self.query(query, around);
-        let n_columns = types.before.len();
-        if types.after.is_some() {
-            return None;
-        }
-        let inside = Names::of_query(query);
-        let called = |at: usize| match columns.get(at) {
+    fn inner(&mut self, query: &Query, alias: Option<&TableAlias>, around: Option<&Around<'_>>) -> Option<Columns> {
+        let renamed = alias.map(|alias| alias.columns.as_slice()).unwrap_or_default();
+        let Types { before, after: None } = self.query(query, around) else { return None };
+        let (inside, n_columns) = (Names::of_query(query), before.len());
+        let called = |at: usize| match renamed.get(at) {
             Some(column) => Some(folded(&column.name)),
             None => inside.of(at, n_columns).map(str::to_owned),
         };
-        let at = (0..n_columns).find(|at| called(*at).as_deref() == Some(name))?;
-        types.of(at, n_columns).cloned()
+        Some(before.into_iter().enumerate().map(|(at, data_type)| (called(at), data_type)).collect())
     }
+}
+
+impl From {
+    fn of(&self, expr: &Expr) -> Option<Type> {
+        match expr {
+            Expr::Nested(inner) => self.of(inner),
+            Expr::Cast { data_type, .. } => of_cast(data_type),
+            // Where two relations are joined, a name may be of either.
+            Expr::Identifier(name) => column(self.alone()?, name),
+            Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+                [of, name] => {
+                    let of = Some(folded(of));
+                    column(self.relations.iter().find(|(known, _)| *known == of)?.1.as_ref()?, name)
+                }
+                _ => None,
+            },
+            Expr::Function(Function { name, args: FunctionArguments::List(list), .. }) => series(name, &list.args),
+            constant => of_constant(constant),
+        }
+    }
+
+    /// The columns of the only relation.
+    fn alone(&self) -> Option<&Columns> {
+        match self.relations.as_slice() {
+            [(_, columns)] => columns.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+fn column(columns: &Columns, name: &Ident) -> Option<Type> {
+    let name = Some(folded(name));
+    columns.iter().find(|(known, _)| *known == name)?.1.clone()
+}
+
+/// What generate_series gives of numbers that are int4.
+fn series(function: &ObjectName, arguments: &[FunctionArg]) -> Option<Type> {
+    let numbers = arguments.iter().all(|one| matches!(one, FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) if is_int4(expr)));
+    let called = function.0.last()?.as_ident().map(folded);
+    (numbers && called.as_deref() == Some("generate_series")).then_some(Type::INT4)
 }
 
 fn folded(name: &Ident) -> String {
@@ -298,10 +328,19 @@ mod tests {
             ("SELECT 1 UNION ALL SELECT NULL", Some(Type::INT4)),
             ("SELECT 1 UNION ALL SELECT a FROM t", None),
             ("SELECT 1 UNION ALL SELECT * FROM t", None),
-            ("SELECT a FROM t UNION ALL SELECT NULL::text", Some(Type::TEXT)),
-            ("SELECT a FROM t UNION ALL SELECT NULL::name", None),
+            ("SELECT NULL::text UNION ALL SELECT a FROM t", Some(Type::TEXT)),
+            ("SELECT a FROM t UNION ALL SELECT NULL::text", None),
+            ("SELECT NULL::name UNION ALL SELECT a FROM t", None),
             ("SELECT s.n FROM generate_series(1, 3) AS s(n), t", Some(Type::INT4)),
             ("SELECT n FROM generate_series(1, 3) AS n", Some(Type::INT4)),
+            ("SELECT generate_series(1, 3)", Some(Type::INT4)),
+            ("SELECT * FROM generate_series(1, 3)", Some(Type::INT4)),
+            ("SELECT * FROM (SELECT 1 AS a) AS t", Some(Type::INT4)),
+            ("SELECT * FROM (SELECT 1 AS a) AS t, u", None),
+            ("VALUES (1), (NULL)", Some(Type::INT4)),
+            ("VALUES (1), (3000000000)", None),
+            ("SELECT v.b FROM (VALUES (1)) AS v(b)", Some(Type::INT4)),
+            ("SELECT column1 FROM (VALUES (1)) AS v", None),
             ("SELECT n FROM generate_series(1, 3000000000) AS n", None),
             ("SELECT n FROM generate_series(a, 3) AS n", None),
             ("SELECT a::varchar FROM t", Some(Type::VARCHAR)),
@@ -315,6 +354,8 @@ mod tests {
             ("SELECT b FROM (SELECT 1 AS b) AS t, u", None),
             ("SELECT a FROM (SELECT 1 AS a) AS t JOIN u USING (a)", None),
             ("WITH t AS (SELECT c::name AS n FROM u) SELECT x.n FROM t AS x", Some(Type::NAME)),
+            ("WITH t AS (SELECT n FROM u), u AS (SELECT 1 AS n) SELECT n FROM t", None),
+            ("WITH u AS (SELECT 1 AS n), t AS (SELECT n FROM u) SELECT n FROM t", Some(Type::INT4)),
             ("WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT n FROM t", None),
         ] {
             assert_eq!(types(sql, 1), [expected], "{sql}");

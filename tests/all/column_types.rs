@@ -117,7 +117,11 @@ const COLUMNS: &[(&str, &str)] = &[
     ("SELECT CASE WHEN id > 1 THEN 1 ELSE 0 END FROM things", "case int4"),
     ("SELECT 1 UNION ALL SELECT 2", "?column? int4"),
     ("SELECT 1 UNION ALL SELECT id FROM things", "?column? int8"),
-    ("SELECT a, 2 AS z FROM (SELECT 1 AS a) AS t", "a int4, z int4"),
+    ("SELECT a, *, 2 AS z FROM (SELECT 1 AS a) AS t", "a int4, a int4, z int4"),
+    ("VALUES (1, 'x'), (2, NULL)", "column1 int4, column2 text"),
+    ("SELECT *, v.a FROM (VALUES (1)) AS v(a)", "a int4, a int4"),
+    ("SELECT * FROM generate_series(1, 3)", "generate_series int4"),
+    ("SELECT generate_series(1, 3)", "generate_series int4"),
     ("WITH w AS (SELECT 1 AS a, id FROM things) SELECT w.a, w.id FROM w JOIN things t ON t.id = w.id", "a int4, id int8"),
     // Casts.
     (
@@ -176,8 +180,9 @@ const COLUMNS: &[(&str, &str)] = &[
         "SELECT proargtypes, proallargtypes, proargmodes, proargnames, proacl, proconfig FROM pg_proc",
         "proargtypes oidvector, proallargtypes oid[], proargmodes char[], proargnames text[], proacl aclitem[], proconfig text[]",
     ),
-    ("SELECT relname, NULL::text AS t FROM pg_class UNION ALL SELECT NULL::text, nspname FROM pg_namespace", "relname text, t text"),
+    ("SELECT relname, NULL::text AS t FROM pg_class UNION ALL SELECT NULL::text, nspname FROM pg_namespace", "relname name, t text"),
     ("SELECT s.n FROM generate_series(1, 3) AS s(n)", "n int4"),
+    ("SELECT * FROM (SELECT relname, 'a'::\"char\" AS c FROM pg_class) AS t", "relname name, c char"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
