@@ -58,7 +58,7 @@ COLUMNS = [
 ]
 PARAMETERS = [
     Difference("a parameter that is cast to regclass is the text of a name", r"\bregclass\b", ours=25, theirs=2205),
-    Difference("a parameter of a function of the catalogue that takes any value is text", r"\bpg_get_constraintdef\(", ours=25, theirs=16),
+    Difference("a parameter of a function of the catalogue that takes any value is text", r"\bpg_get_(constraint|index)def\(", ours=25, theirs=16),
 ]
 TYPES = [
     Difference("a name that is computed is text", CATALOGUE.pattern, ours=25, theirs=19),
