@@ -20,11 +20,11 @@ use super::prepared::{self, Prepared};
 use super::rows::{Patience, Rows};
 use super::socket::Writer;
 use super::transaction::{Control, Controlled, Transaction};
+use super::written::Written;
 use super::{columns, copy, copy_in};
 use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
-use crate::plan::column_names::Names;
 use crate::plan::parse::{Body, Statement};
 
 /// How the client wants the rows of an answer.
@@ -66,8 +66,8 @@ pub(super) async fn simple(connection: &mut Connection, statement: Statement) ->
     if let Some(own) = own {
         return run_own(connection, own, Way::Simple).await;
     }
-    let names = Names::of_statement(&statement);
-    let prepared = Prepared { names, ..Prepared::own(statement) };
+    let written = Written::of_statement(&statement);
+    let prepared = Prepared { written, ..Prepared::own(statement) };
     let mut portal = Portal::new(Arc::new(prepared), Vec::new(), Vec::new());
     run(connection, &mut portal, Way::Simple).await
 }
@@ -125,7 +125,7 @@ async fn advance(connection: &mut Connection, portal: &mut Portal, way: Way<'_>)
     let Connection { reader, writer, session, registered, transaction, block: done, .. } = connection;
     let timeout = session.variables().lock().statement_timeout_ms();
     let mut watch = registered.watch(reader, timeout);
-    let names = portal.prepared.names.clone();
+    let written = portal.prepared.written.clone();
     let statement = portal.prepared.statement.as_ref();
     if let Some(words) = block::for_block(statement).filter(|_| !transaction.open()) {
         // As in Postgres: said, and nothing changed.
@@ -137,7 +137,7 @@ async fn advance(connection: &mut Connection, portal: &mut Portal, way: Way<'_>)
         match outcome {
             Outcome::Copy { stream, form } => {
                 let zone = session.variables().lock().time_zone();
-                let n_rows = copy::send(&mut watch, writer, &mut Rows::new(stream, zone), &names, &form).await?;
+                let n_rows = copy::send(&mut watch, writer, &mut Rows::new(stream, zone), &written, &form).await?;
                 complete(writer, &format!("COPY {n_rows}"))?;
             }
             Outcome::Done { tag } => {
@@ -155,10 +155,10 @@ async fn advance(connection: &mut Connection, portal: &mut Portal, way: Way<'_>)
     let copied = portal.prepared.statement.as_ref().and_then(|statement| own::copied(statement, &subscribe_as));
     let State::Running { rows, tag } = &mut portal.state else { return Err(already_run().into()) };
     if let (Way::Simple, Some(form)) = (way, copied) {
-        let n_rows = copy::send(&mut watch, writer, rows, &names, &form).await?;
+        let n_rows = copy::send(&mut watch, writer, rows, &written, &form).await?;
         complete(writer, &format!("COPY {n_rows}"))?;
     } else {
-        send_rows(&mut watch, writer, rows, portal.prepared.columns.as_ref(), &names, tag, way).await?;
+        send_rows(&mut watch, writer, rows, portal.prepared.columns.as_ref(), &written, tag, way).await?;
     }
     notices(session, writer)
 }
@@ -191,16 +191,16 @@ async fn send_rows(
     writer: &mut Writer,
     rows: &mut Rows,
     described: Option<&SchemaRef>,
-    names: &Names,
+    written: &Written,
     tag: &str,
     way: Way<'_>,
 ) -> Result<(), Ended> {
     let schema = rows.schema();
-    let mut columns = columns::of(&schema, names, way.formats())?;
+    let mut columns = columns::of(&schema, written, way.formats())?;
     match (way, described) {
         (Way::Simple, _) => writer.put(Message::RowDescription(columns::description(&columns)))?,
         // The client has been told these: a statement that has come to mean something else since then would be misread.
-        (Way::Extended { .. }, Some(described)) => columns::keep(&mut columns, &columns::of(described, names, &[])?)?,
+        (Way::Extended { .. }, Some(described)) => columns::keep(&mut columns, &columns::of(described, written, &[])?)?,
         (Way::Extended { .. }, None) => {}
     }
     let sent = rows.send(watch, writer, &columns, way.limit(), Patience::All).await?;
@@ -389,7 +389,7 @@ async fn fetch(connection: &mut Connection, name: &str, limit: Option<usize>, sh
     let State::Running { rows, .. } = &mut cursor.state else { return Err(already_run().into()) };
     let tag = match shown {
         Some((way, patience)) => {
-            let columns = columns::of(&rows.schema(), &cursor.prepared.names, way.formats())?;
+            let columns = columns::of(&rows.schema(), &cursor.prepared.written, way.formats())?;
             if matches!(way, Way::Simple) {
                 writer.put(Message::RowDescription(columns::description(&columns)))?;
             }

@@ -1,6 +1,6 @@
 //! A value in the binary form of its Postgres type, for results and binary COPY.
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::datatypes::{
     DataType, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit, UInt8Type, UInt16Type, UInt32Type,
 };
@@ -8,7 +8,7 @@ use arrow::datatypes::{Date32Type, Date64Type, Time32MillisecondType, Time32Seco
 use bytes::{BufMut, BytesMut};
 use pgwire::api::Type;
 
-use super::{columns, typed};
+use super::{columns, parameters, typed};
 use crate::engine::relation::{value_json as json, value_text as text};
 use crate::error::{Error, Result};
 use crate::settings::TimeZone;
@@ -28,7 +28,9 @@ pub(super) fn write(out: &mut BytesMut, data_type: &Type, array: &dyn Array, row
     match *data_type {
         Type::BOOL => out.put_u8(array.as_boolean().value(row).into()),
         Type::INT2 => out.put_i16(integer(array, row)? as i16),
-        Type::INT4 => out.put_i32(integer(array, row)? as i32),
+        Type::INT4 => {
+            out.put_i32(i32::try_from(integer(array, row)?).map_err(|_| Error::Internal("a larger number is sent as an int4".into()))?)
+        }
         Type::INT8 => out.put_i64(integer(array, row)?),
         Type::FLOAT4 => out.put_f32(match array.data_type() {
             DataType::Float16 => array.as_primitive::<Float16Type>().value(row).to_f32(),
@@ -77,12 +79,18 @@ pub(super) fn write(out: &mut BytesMut, data_type: &Type, array: &dyn Array, row
             out.put_u8(1);
             out.put_slice(value.as_bytes());
         }
+        // One byte: of no letter it is zero.
+        Type::CHAR => out.put_u8(written(array, row, zone)?.bytes().next().unwrap_or(0)),
+        Type::VOID => {}
         _ => match array.data_type() {
             DataType::List(_) => elements(out, data_type, &array.as_list::<i32>().value(row), zone)?,
             DataType::LargeList(_) => elements(out, data_type, &array.as_list::<i64>().value(row), zone)?,
             DataType::FixedSizeList(..) => elements(out, data_type, &array.as_fixed_size_list().value(row), zone)?,
             // oid and its aliases.
             DataType::Int32 => out.put_i32(array.as_primitive::<Int32Type>().value(row)),
+            DataType::Utf8 if element(data_type).is_some() => {
+                elements(out, data_type, &read(data_type, &written(array, row, zone)?)?, zone)?
+            }
             _ => out.put_slice(written(array, row, zone)?.as_bytes()),
         },
     }
@@ -124,9 +132,28 @@ fn time_us(array: &dyn Array, row: usize) -> i64 {
     }
 }
 
+fn element(array: &Type) -> Option<Type> {
+    match *array {
+        Type::INT2_VECTOR => Some(Type::INT2),
+        Type::OID_VECTOR => Some(Type::OID),
+        ref array => columns::element_of(array),
+    }
+}
+
+/// The elements of an array that is kept as it is written.
+fn read(array: &Type, text: &str) -> Result<ArrayRef> {
+    let malformed = || Error::Encode { code: "22P02", message: format!("malformed array literal: \"{text}\"") };
+    let items = match *array {
+        Type::INT2_VECTOR | Type::OID_VECTOR => text.split_whitespace().map(|item| Some(item.to_owned())).collect(),
+        _ => crate::engine::relation::elements(text).ok_or_else(malformed)?,
+    };
+    let kept = element(array).map_or(DataType::Utf8, |element| parameters::arrow_type(&element));
+    arrow::compute::cast(&StringArray::from(items), &kept).map_err(|_| malformed())
+}
+
 /// One dimension, whether there are NULLs, the element's type, the length, the first index, then the elements with their lengths.
 fn elements(out: &mut BytesMut, array: &Type, elements: &ArrayRef, zone: TimeZone) -> Result<()> {
-    let element = columns::element_of(array).unwrap_or_else(|| columns::of_type(elements.data_type()));
+    let element = element(array).unwrap_or_else(|| columns::of_type(elements.data_type()));
     out.put_i32(i32::from(!elements.is_empty()));
     out.put_i32(i32::from(elements.null_count() > 0));
     out.put_u32(element.oid());
@@ -135,7 +162,7 @@ fn elements(out: &mut BytesMut, array: &Type, elements: &ArrayRef, zone: TimeZon
     }
     out.put_i32(i32::try_from(elements.len()).map_err(|_| too_long())?);
     // A vector is counted from 0.
-    out.put_i32(i32::from(*array != Type::INT2_VECTOR));
+    out.put_i32(i32::from(!matches!(*array, Type::INT2_VECTOR | Type::OID_VECTOR)));
     for row in 0..elements.len() {
         value(out, &element, elements.as_ref(), row, zone)?;
     }

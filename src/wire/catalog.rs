@@ -2,26 +2,25 @@
 
 use std::sync::{Arc, Weak};
 
-use arrow::compute::concat_batches;
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, MemTable, SchemaProvider};
 use datafusion::datasource::{TableProvider, TableType};
-use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::builtins::Builtin;
 use super::cancel::{Registered, Registry};
-use super::fill::with_letters;
 use super::information::Information;
 use super::keys::{self, Key};
 use super::notify::Channels;
 use super::server::Life;
 use super::setting::{self, Current};
 use super::shared::{CONSTRAINTS, DEFAULTS, INDEXES, ROLES, Shared};
-use super::{defaults, describe, empty, functions, information, modifiers, privileges, procedures, relations, rewrite, table_functions};
+use super::{
+    brought, defaults, describe, empty, functions, information, modifiers, privileges, procedures, relations, rewrite, table_functions,
+};
 use crate::engine::Engine;
 use crate::engine::relation::{Declared, Relation};
 use crate::engine::roles::{FIRST, Role};
@@ -181,7 +180,7 @@ impl PgCatalog {
     async fn columns(&self, name: &str) -> datafusion::error::Result<Option<SchemaRef>> {
         match relations::schema(name) {
             Some(schema) => Ok(Some(schema)),
-            None => Ok(self.shared.fixed.build_table_by_name(name)?.map(|table| as_of_16(table.schema()))),
+            None => brought::schema(&self.shared, name),
         }
     }
 
@@ -275,25 +274,13 @@ impl PgCatalog {
     }
 
     /// pg_proc: made once, as no function comes or goes.
-    async fn procedures(&self) -> datafusion::error::Result<Option<RecordBatch>> {
+    fn procedures(&self) -> datafusion::error::Result<Option<RecordBatch>> {
         if let Some(made) = self.shared.procedures.get() {
             return Ok(made.clone());
         }
-        let Some(fixed) = self.shared.fixed.table("pg_proc").await? else { return Ok(None) };
-        let rows = SessionContext::new().read_table(fixed)?.collect().await?;
-        let made = procedures::pg_proc(&rows)?.map(with_letters).transpose()?;
+        let Some((_, rows)) = brought::rows(&self.shared, "pg_proc")? else { return Ok(None) };
+        let made = procedures::pg_proc(&rows)?;
         Ok(self.shared.procedures.get_or_init(|| made).clone())
-    }
-
-    /// pg_type, whose columns of one letter say so.
-    async fn types(&self) -> datafusion::error::Result<Option<RecordBatch>> {
-        if let Some(made) = self.shared.types.get() {
-            return Ok(made.clone());
-        }
-        let Some(fixed) = self.shared.fixed.table("pg_type").await? else { return Ok(None) };
-        let rows = SessionContext::new().read_table(fixed)?.collect().await?;
-        let made = rows.first().map(|first| concat_batches(&first.schema(), &rows)).transpose()?.map(with_letters).transpose()?;
-        Ok(self.shared.types.get_or_init(|| made).clone())
     }
 
     /// What pg_get_viewdef gives.
@@ -314,18 +301,6 @@ impl PgCatalog {
     pub(super) fn relation_name(&self, oid: i32) -> Option<String> {
         self.shared.oids.lock().by_name.iter().find(|(_, known)| **known == oid).map(|((_, name), _)| name.clone())
     }
-}
-
-/// The rows that were brought are those of PostgreSQL 17, which has one column under another name than 16, whose manners these are.
-fn as_of_16(schema: SchemaRef) -> SchemaRef {
-    if schema.index_of("colllocale").is_err() {
-        return schema;
-    }
-    let named = |field: &Arc<Field>| match field.name().as_str() {
-        "colllocale" => Arc::new(field.as_ref().clone().with_name("colliculocale")),
-        _ => Arc::clone(field),
-    };
-    Arc::new(Schema::new(schema.fields().iter().map(named).collect::<Vec<_>>()))
 }
 
 /// The query of a view's definition: what stands behind its first AS outside of parentheses.
@@ -379,29 +354,12 @@ impl SchemaProvider for PgCatalog {
         if let Some(batch) = relations::rows(self, name).await? {
             return Ok(Some(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)));
         }
-        let made = match name {
-            "pg_proc" => self.procedures().await?,
-            "pg_type" => self.types().await?,
-            _ => None,
-        };
-        if let Some(batch) = made {
+        if name == "pg_proc"
+            && let Some(batch) = self.procedures()?
+        {
             return Ok(Some(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)));
         }
-        match self.shared.fixed.table(name).await? {
-            Some(table) if as_of_16(table.schema()) != table.schema() => {
-                let rows = SessionContext::new().read_table(table)?.collect().await?;
-                let rows = rows
-                    .into_iter()
-                    .map(|rows| {
-                        let schema = as_of_16(rows.schema());
-                        RecordBatch::try_new(schema, rows.columns().to_vec())
-                    })
-                    .collect::<Result<Vec<_>, _>>()?;
-                let Some(first) = rows.first() else { return Ok(None) };
-                Ok(Some(Arc::new(MemTable::try_new(first.schema(), vec![rows])?)))
-            }
-            table => Ok(table),
-        }
+        brought::table(&self.shared, name).await
     }
 
     fn table_exist(&self, name: &str) -> bool {
@@ -444,16 +402,17 @@ pub(super) fn install(
     procedures::register(context, &catalog);
     table_functions::register(context, &current, &shared.channels, registered.pid);
     setting::register(context, &current);
-    let engine = Arc::downgrade(session.engine());
+    let (engine, shared) = (Arc::downgrade(session.engine()), Arc::clone(shared));
     // A session holds its rewrite, and the engine: this must not hold it back.
     session.set_rewrite(Arc::new(move |query| {
-        rewrite::rewrite(query, || {
+        let there = || {
             let relations = engine.upgrade().map(|engine| engine.relations()).unwrap_or_default();
             empty::There {
                 keys: relations.iter().any(|one| !one.primary_key.is_empty()),
                 defaults: relations.iter().any(|one| one.declared.iter().any(|column| !column.default.is_null())),
             }
-        })
+        };
+        rewrite::rewrite(query, there, || shared.column_types())
     }));
     Ok(current)
 }

@@ -6,10 +6,10 @@ use framesql_udfs::frame::is_frame;
 use pgwire::api::Type;
 use pgwire::messages::data::{FieldDescription, RowDescription};
 
-use super::fill::VECTOR_KEY;
-use super::typed;
+use super::written::Written;
+use super::{column_types, typed};
 use crate::error::{Error, Result};
-use crate::plan::column_names::{self as names, Names};
+use crate::plan::column_names as names;
 
 /// How a value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +26,14 @@ pub(super) struct Column {
     name: String,
     /// The type that the client is told.
     pub(super) data_type: Type,
+    /// The type that its values are kept as.
+    kept: Type,
     /// How its values are written.
     pub(super) format: Format,
 }
 
 /// The columns of a schema. `formats` is empty (all text), one code for all, or one a column; errs otherwise (08P01).
-pub(super) fn of(schema: &Schema, names: &Names, formats: &[i16]) -> Result<Vec<Column>> {
+pub(super) fn of(schema: &Schema, written: &Written, formats: &[i16]) -> Result<Vec<Column>> {
     let n_columns = schema.fields().len();
     if formats.len() > 1 && formats.len() != n_columns {
         let message = format!("bind message has {} result formats but query has {n_columns} columns", formats.len());
@@ -43,23 +45,26 @@ pub(super) fn of(schema: &Schema, names: &Names, formats: &[i16]) -> Result<Vec<
         Some(other) => Err(Error::Protocol(format!("unsupported format code: {other}"))),
     };
     let column = |(at, field): (usize, &std::sync::Arc<Field>)| {
-        let name = names.of(at, n_columns).unwrap_or_else(|| names::without_mark(field.name()));
-        Ok(Column { name: name.to_owned(), data_type: of_field(field), format: format(at)? })
+        let name = written.names.of(at, n_columns).unwrap_or_else(|| names::without_mark(field.name()));
+        let (data_type, kept) = (told(field, written.of(at, n_columns)), of_type(field.data_type()));
+        Ok(Column { name: name.to_owned(), data_type, kept, format: format(at)? })
     };
     schema.fields().iter().enumerate().map(column).collect()
 }
 
+/// The type of a column: what the text of its query says, where values of that type are kept so, or what its field does.
+pub(super) fn told(field: &Field, written: Option<&Type>) -> Type {
+    // A whole number of which the text knows that it fits an int4.
+    let kept = |data_type: &&Type| {
+        column_types::holds(field.data_type(), data_type) || **data_type == Type::INT4 && *field.data_type() == DataType::Int64
+    };
+    written.filter(kept).cloned().unwrap_or_else(|| of_field(field))
+}
+
 /// Takes over the types that the client has been told. Errs (0A000) if they are not those of the rows that now come.
 pub(super) fn keep(columns: &mut [Column], told: &[Column]) -> Result<()> {
-    // A plan may lose the metadata that tells an oid from an int4, a "char" from a text: their forms are the same.
-    let class = |data_type: &Type| match *data_type {
-        Type::CHAR | Type::NAME | Type::VARCHAR | Type::UUID => Type::TEXT,
-        Type::OID_ARRAY => Type::INT4_ARRAY,
-        Type::INT2_VECTOR => Type::INT2_ARRAY,
-        Type::OID | Type::REGCLASS | Type::REGTYPE | Type::REGPROC | Type::REGNAMESPACE | Type::REGROLE => Type::INT4,
-        ref other => other.clone(),
-    };
-    let same = columns.len() == told.len() && columns.iter().zip(told).all(|(a, b)| class(&a.data_type) == class(&b.data_type));
+    // A plan may lose the metadata that tells an oid from an int4, a name from a text: they are kept alike.
+    let same = columns.len() == told.len() && columns.iter().zip(told).all(|(a, b)| a.kept == b.kept);
     if !same {
         let what = "a cached plan that changes its result type".to_owned();
         return Err(Error::Unsupported { what, hint: Some("Prepare the statement again.".into()) });
@@ -82,11 +87,11 @@ pub(super) fn of_field(field: &Field) -> Type {
     if is_pg_char_field(field) && matches!(field.data_type(), DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8) {
         return Type::CHAR;
     }
-    if let Some(data_type) = typed::of_field(field).filter(|_| *field.data_type() == DataType::Utf8) {
+    if let Some(data_type) = column_types::of_field(field) {
         return data_type;
     }
-    if field.metadata().contains_key(VECTOR_KEY) && matches!(field.data_type(), DataType::List(_)) {
-        return Type::INT2_VECTOR;
+    if let Some(data_type) = typed::of_field(field).filter(|_| *field.data_type() == DataType::Utf8) {
+        return data_type;
     }
     if field.metadata().contains_key(PG_OID_ALIAS_KEY) && matches!(field.data_type(), DataType::List(_)) {
         return Type::OID_ARRAY;
@@ -141,13 +146,19 @@ pub(super) fn array_of(element: &Type) -> Type {
         Type::JSONB => Type::JSONB_ARRAY,
         Type::JSON => Type::JSON_ARRAY,
         Type::TEXT => Type::TEXT_ARRAY,
+        Type::NAME => Type::NAME_ARRAY,
+        Type::CHAR => Type::CHAR_ARRAY,
+        Type::VARCHAR => Type::VARCHAR_ARRAY,
+        Type::BPCHAR => Type::BPCHAR_ARRAY,
+        Type::OID => Type::OID_ARRAY,
+        Type::ACLITEM => Type::ACLITEM_ARRAY,
         _ => Type::JSONB,
     }
 }
 
 /// The element type of an array type.
 pub(super) fn element_of(array: &Type) -> Option<Type> {
-    const ELEMENTS: [Type; 16] = [
+    const ELEMENTS: [Type; 23] = [
         Type::BOOL,
         Type::INT2,
         Type::INT4,
@@ -163,15 +174,16 @@ pub(super) fn element_of(array: &Type) -> Option<Type> {
         Type::INTERVAL,
         Type::UUID,
         Type::JSONB,
+        Type::JSON,
         Type::TEXT,
+        Type::NAME,
+        Type::CHAR,
+        Type::VARCHAR,
+        Type::BPCHAR,
+        Type::OID,
+        Type::ACLITEM,
     ];
-    match *array {
-        // What clients send and framesql does not.
-        Type::OID_ARRAY => Some(Type::OID),
-        Type::JSON_ARRAY => Some(Type::JSON),
-        Type::VARCHAR_ARRAY | Type::NAME_ARRAY | Type::CHAR_ARRAY | Type::BPCHAR_ARRAY => Some(Type::TEXT),
-        _ => ELEMENTS.into_iter().find(|element| array_of(element) == *array),
-    }
+    ELEMENTS.into_iter().find(|element| array_of(element) == *array)
 }
 
 /// `pg_type.typlen`: bytes of a value, -1 if they vary.
@@ -180,10 +192,22 @@ pub(super) fn size(data_type: &Type) -> i16 {
         Type::BOOL | Type::CHAR => 1,
         Type::INT2 => 2,
         Type::INT4 | Type::FLOAT4 | Type::DATE => 4,
-        Type::OID | Type::REGCLASS | Type::REGTYPE | Type::REGPROC | Type::REGNAMESPACE | Type::REGROLE => 4,
+        Type::OID | Type::XID | Type::REGCLASS | Type::REGTYPE | Type::REGPROC | Type::REGNAMESPACE | Type::REGROLE => 4,
         Type::INT8 | Type::FLOAT8 | Type::TIME | Type::TIMESTAMP | Type::TIMESTAMPTZ => 8,
         Type::INTERVAL | Type::UUID => 16,
+        Type::NAME => 64,
+        Type::VOID => 4,
         _ => -1,
+    }
+}
+
+/// `pg_type.typcollation`: the oid of the collation that texts have, 0 of what is not sorted by one.
+pub(super) fn collation(data_type: &Type) -> i32 {
+    match element_of(data_type).as_ref().unwrap_or(data_type) {
+        // The one that is named default, and the one named C.
+        &Type::TEXT | &Type::VARCHAR | &Type::BPCHAR => 100,
+        &Type::NAME => 950,
+        _ => 0,
     }
 }
 

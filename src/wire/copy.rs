@@ -11,10 +11,11 @@ use super::cancel::Watch;
 use super::errors::Ended;
 use super::rows::{self, Patience, Rows};
 use super::socket::Writer;
+use super::written::Written;
 use super::{binary, columns};
 use crate::engine::relation::value_text as text;
 use crate::error::Result;
-use crate::plan::column_names::{self as names, Names};
+use crate::plan::column_names as names;
 use crate::plan::parse::copy::{CopyForm, CopyFormat, CopyHeader};
 use crate::settings::TimeZone;
 
@@ -26,7 +27,7 @@ pub(super) async fn send(
     watch: &mut Watch<'_>,
     writer: &mut Writer,
     rows: &mut Rows,
-    names: &Names,
+    written: &Written,
     form: &CopyForm,
 ) -> Result<usize, Ended> {
     let (zone, format) = (rows.zone(), form.format);
@@ -36,7 +37,7 @@ pub(super) async fn send(
         .fields()
         .iter()
         .enumerate()
-        .map(|(at, field)| names.of(at, n_columns).unwrap_or_else(|| names::without_mark(field.name())))
+        .map(|(at, field)| written.names.of(at, n_columns).unwrap_or_else(|| names::without_mark(field.name())))
         .collect();
     let lines = Lines { form, forced: form.force_quote.among(&shown)? };
     let code = i16::from(format == CopyFormat::Binary);
@@ -49,7 +50,7 @@ pub(super) async fn send(
     }
     // With the first row, as Postgres sends it: there are clients that look for both in one message.
     let mut head = (format == CopyFormat::Binary).then_some(BINARY_HEADER);
-    let types: Vec<_> = schema.fields().iter().map(|field| columns::of_field(field)).collect();
+    let types: Vec<_> = schema.fields().iter().enumerate().map(|(at, field)| columns::told(field, written.of(at, n_columns))).collect();
     let sent = rows.each(watch, writer, None, Patience::All, |out, scratch, batch, row| {
         message(out, |out| match format {
             CopyFormat::Text | CopyFormat::Csv => lines.row(out, scratch, batch, row, zone),

@@ -5,8 +5,11 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     self, Expr, GroupByExpr, JoinOperator, Query, Select, SelectItem, SetExpr, TableFactor, Value, VisitorMut,
 };
+use pgwire::api::Type;
 
 use super::catalog_forms::column;
+use super::empty_types::{CatalogTypes, null_of};
+use super::inferred::compares;
 use super::rewrite::{last, null, quoted};
 use crate::plan::column_names as names;
 
@@ -14,7 +17,7 @@ use crate::plan::column_names as names;
 const OF_KEYS: [&str; 2] = ["pg_constraint", "pg_index"];
 
 /// Relations of pg_catalog of which framesql has no rows: it has no triggers, policies, partitions, and its users make no aggregates.
-const EMPTY: [&str; 26] = [
+const EMPTY: [&str; 27] = [
     "pg_aggregate",
     "pg_auth_members",
     "pg_db_role_setting",
@@ -34,6 +37,7 @@ const EMPTY: [&str; 26] = [
     "pg_publication_rel",
     "pg_replication_slots",
     "pg_seclabel",
+    "pg_seclabels",
     "pg_sequence",
     "pg_shseclabel",
     "pg_statistic_ext",
@@ -48,9 +52,20 @@ const AGGREGATES: [&str; 12] =
     ["count", "sum", "min", "max", "avg", "array_agg", "string_agg", "bool_and", "bool_or", "json_agg", "jsonb_agg", "every"];
 
 /// A SELECT over a relation without rows has none: what DataFusion cannot plan in it need not be planned.
-pub(super) struct Emptied {
+pub(super) struct Emptied<'a> {
     /// What has rows.
-    pub(super) there: There,
+    there: There,
+    /// What the columns are of.
+    types: &'a CatalogTypes,
+    /// How many queries stand around what is visited.
+    depth: usize,
+}
+
+impl<'a> Emptied<'a> {
+    /// `types` are of the catalogue's columns.
+    pub(super) fn new(there: There, types: &'a CatalogTypes) -> Emptied<'a> {
+        Emptied { there, types, depth: 0 }
+    }
 }
 
 /// What tables have, of which relations of the catalogue tell.
@@ -62,12 +77,14 @@ pub(super) struct There {
     pub(super) defaults: bool,
 }
 
-impl VisitorMut for Emptied {
+impl VisitorMut for Emptied<'_> {
     type Break = ();
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         match expr {
-            Expr::Subquery(query) if without_rows(query, self.there) => *expr = null(),
+            Expr::Subquery(query) if without_rows(query, self.there) || gathers_nothing(query, self.there) => {
+                *expr = known(self.types.of_subquery(query)).unwrap_or_else(null)
+            }
             Expr::Subquery(query) if counts_nothing(query, self.there) => {
                 *expr = Expr::Value(Value::Number("0".into(), false).with_empty_span())
             }
@@ -83,11 +100,18 @@ impl VisitorMut for Emptied {
             let steps = with.cte_tables.iter_mut().map(|table| first_step(&mut table.query, self.there)).collect::<Vec<_>>();
             with.recursive = !steps.into_iter().all(|plain| plain);
         }
-        empty_branches(query.body.as_mut(), self.there);
+        let answer = self.depth == 0;
+        self.depth += 1;
+        empty_branches(query.body.as_mut(), self.there, self.types, answer);
         // The columns that it was sorted by may be gone.
         if matches!(query.body.as_ref(), SetExpr::Select(select) if select.from.is_empty()) {
             query.order_by = None;
         }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth -= 1;
         ControlFlow::Continue(())
     }
 }
@@ -104,13 +128,13 @@ fn first_step(query: &mut Query, there: There) -> bool {
     true
 }
 
-fn empty_branches(body: &mut SetExpr, there: There) {
+fn empty_branches(body: &mut SetExpr, there: There, types: &CatalogTypes, answer: bool) {
     match body {
         SetExpr::SetOperation { left, right, .. } => {
-            empty_branches(left, there);
-            empty_branches(right, there);
+            empty_branches(left, there, types, answer);
+            empty_branches(right, there, types, answer);
         }
-        SetExpr::Select(select) if reads_nothing(select, there) && !aggregates(select) => make_empty(select),
+        SetExpr::Select(select) if reads_nothing(select, there) && !aggregates(select) => make_empty(select, types, answer),
         _ => {}
     }
 }
@@ -120,9 +144,25 @@ fn without_rows(query: &Query, there: There) -> bool {
 }
 
 fn counts_nothing(query: &Query, there: There) -> bool {
-    let SetExpr::Select(select) = query.body.as_ref() else { return false };
-    let [SelectItem::UnnamedExpr(Expr::Function(function))] = select.projection.as_slice() else { return false };
-    reads_nothing(select, there) && last(&function.name).as_deref() == Some("count") && plain_groups(select)
+    aggregate_of_nothing(query, there).as_deref() == Some("count")
+}
+
+/// Whether a subquery is another aggregate of no rows, which is NULL.
+fn gathers_nothing(query: &Query, there: There) -> bool {
+    aggregate_of_nothing(query, there).is_some_and(|name| name != "count")
+}
+
+/// The aggregate that a query is of rows that are not there.
+fn aggregate_of_nothing(query: &Query, there: There) -> Option<String> {
+    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    let [SelectItem::UnnamedExpr(Expr::Function(function))] = select.projection.as_slice() else { return None };
+    let name = last(&function.name).filter(|name| AGGREGATES.contains(&name.as_str()))?;
+    (reads_nothing(select, there) && plain_groups(select)).then_some(name)
+}
+
+/// NULL of a type that is known. A text is left to be what stands beside it.
+fn known(data_type: Option<Type>) -> Option<Expr> {
+    data_type.filter(|data_type| *data_type != Type::TEXT).map(|data_type| null_of(&data_type))
 }
 
 pub(super) fn plain_groups(select: &Select) -> bool {
@@ -219,26 +259,66 @@ impl ast::Visitor for Aggregates {
     }
 }
 
-/// Leaves the names of the columns, and no rows.
-fn make_empty(select: &mut Select) {
+/// Leaves the names and the types of the columns, and no rows.
+fn make_empty(select: &mut Select, types: &CatalogTypes, answer: bool) {
+    // In the answer what is not known is text, inside it a bare NULL, which is of any type.
+    let other = || if answer { null_of(&Type::TEXT) } else { null() };
+    let value = |expr: &Expr| known(types.find(expr, select)).unwrap_or_else(other);
+    let column = |(name, data_type): &(String, Type)| SelectItem::ExprWithAlias { expr: null_of(data_type), alias: quoted(name) };
+    let star = types.star(select);
     let named = |item: &SelectItem| match item {
-        SelectItem::UnnamedExpr(expr) => Some(SelectItem::ExprWithAlias { expr: null(), alias: quoted(&names::of_expr(expr)) }),
-        SelectItem::ExprWithAlias { alias, .. } => Some(SelectItem::ExprWithAlias { expr: null(), alias: alias.clone() }),
-        _ => None,
+        SelectItem::UnnamedExpr(expr) => vec![SelectItem::ExprWithAlias { expr: value(expr), alias: quoted(&names::of_expr(expr)) }],
+        SelectItem::ExprWithAlias { alias, expr } => vec![SelectItem::ExprWithAlias { expr: value(expr), alias: alias.clone() }],
+        SelectItem::QualifiedWildcard(ast::SelectItemQualifiedWildcardKind::ObjectName(of), _) => {
+            let columns = last(of).and_then(|of| types.wildcard(&of, select));
+            // Where nobody shows them those of `t.*` are left out.
+            columns.unwrap_or_default().iter().map(column).collect()
+        }
+        SelectItem::Wildcard(_) => star.iter().flatten().map(|one| column(one)).collect(),
+        _ => Vec::new(),
     };
-    // What a `*` stands for is known to the planner only.
-    // Beside other columns those of `t.*` are left out: of no rows nobody reads them.
-    let qualified = |item: &&SelectItem| !matches!(item, SelectItem::QualifiedWildcard(..));
-    let Some(projection) = select.projection.iter().filter(qualified).map(named).collect::<Option<Vec<_>>>() else { return };
+    // What else a `*` stands for is known to the planner only.
+    if star.is_none() && select.projection.iter().any(|item| matches!(item, SelectItem::Wildcard(_))) {
+        return;
+    }
+    let projection: Vec<_> = select.projection.iter().flat_map(named).collect();
     if projection.is_empty() {
         return;
     }
+    let compared = compared(select, types);
     select.projection = projection;
     select.from.clear();
     select.distinct = None;
     select.group_by = GroupByExpr::Expressions(Vec::new(), Vec::new());
     select.having = None;
-    select.selection = Some(boolean(false));
+    select.selection = Some(compared.into_iter().fold(boolean(false), |all, one| operation(all, ast::BinaryOperator::And, one)));
+}
+
+/// Each parameter beside NULL of the type that it is compared with: it says of which type it is.
+fn compared(select: &Select, types: &CatalogTypes) -> Vec<Expr> {
+    let parameter = |expr: &Expr| matches!(expr, Expr::Value(value) if matches!(value.value, Value::Placeholder(_)));
+    let mut found = Vec::new();
+    let mut pair = |one: &Expr, other: &Expr| {
+        if let (true, Some(of)) = (parameter(one), types.find(other, select)) {
+            found.push(operation(null_of(&of), ast::BinaryOperator::Eq, one.clone()));
+        }
+    };
+    let _ = ast::visit_expressions(select, |expr| {
+        match expr {
+            Expr::BinaryOp { left, op, right } if compares(op) => {
+                pair(left, right);
+                pair(right, left);
+            }
+            Expr::InList { expr, list, .. } => list.iter().for_each(|one| pair(one, expr)),
+            _ => {}
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    found
+}
+
+fn operation(left: Expr, op: ast::BinaryOperator, right: Expr) -> Expr {
+    Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }
 }
 
 fn boolean(value: bool) -> Expr {

@@ -17,8 +17,8 @@ use super::own::{self, Own};
 use super::parameters;
 use super::portal::Portal;
 use super::prepared::{self, Prepared};
+use super::written::Written;
 use crate::error::{Error, Result};
-use crate::plan::column_names::Names;
 
 /// Answers one message.
 pub(super) async fn message(connection: &mut Connection, message: Request) -> Result<(), Ended> {
@@ -99,9 +99,9 @@ fn bind(connection: &mut Connection, message: Bind) -> Result<(), Ended> {
     }
     // As many formats as columns; one for all, or none, always goes.
     if message.result_column_format_codes.len() > 1
-        && let Some((schema, names)) = answers(connection, &prepared)?
+        && let Some((schema, written)) = answers(connection, &prepared)?
     {
-        columns::of(&schema, &names, &message.result_column_format_codes)?;
+        columns::of(&schema, &written, &message.result_column_format_codes)?;
     }
     let values = parameters::read(&prepared.parameters, &message, connection.session.variables().lock().time_zone())?;
     connection.portals.insert(name, Portal::new(prepared, values, message.result_column_format_codes));
@@ -123,20 +123,20 @@ fn describe(connection: &mut Connection, target: u8, name: &str) -> Result<(), E
         other => return Err(invalid("DESCRIBE", other).into()),
     };
     let described = match answers(connection, &prepared)? {
-        Some((schema, names)) => Message::RowDescription(columns::description(&columns::of(&schema, &names, &formats)?)),
+        Some((schema, written)) => Message::RowDescription(columns::description(&columns::of(&schema, &written, &formats)?)),
         None => Message::NoData(NoData::new()),
     };
     connection.writer.put(described)
 }
 
 /// The columns of a statement's answer: FETCH has those of its cursor, EXECUTE those of its statement.
-fn answers(connection: &Connection, prepared: &Prepared) -> Result<Option<(SchemaRef, Names)>> {
-    let columns = |prepared: &Prepared| prepared.columns.clone().map(|schema| (schema, prepared.names.clone()));
+fn answers(connection: &Connection, prepared: &Prepared) -> Result<Option<(SchemaRef, Written)>> {
+    let columns = |prepared: &Prepared| prepared.columns.clone().map(|schema| (schema, prepared.written.clone()));
     let own = prepared.statement.as_ref().map(own::read).transpose()?.flatten();
     Ok(match own {
         None => columns(prepared),
         Some(Own::Fetch { name, .. }) => connection.portals.get(&name).and_then(|cursor| columns(&cursor.prepared)),
-        Some(Own::Explain { .. }) => Some((own::explained(), Names::default())),
+        Some(Own::Explain { .. }) => Some((own::explained(), Written::default())),
         Some(Own::Execute { name, .. }) => connection.prepared.get(&name).and_then(|prepared| columns(prepared)),
         Some(_) => None,
     })

@@ -7,13 +7,12 @@ use arrow::array::{
     ArrayRef, BooleanArray, Float32Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray, ListArray, ListBuilder,
     StringArray, StringBuilder, TimestampMicrosecondArray, new_null_array,
 };
-use arrow::datatypes::{DataType, Field, Int16Type, IntervalMonthDayNanoType, IntervalUnit, Schema, TimeUnit};
+use arrow::datatypes::{DataType, Field, Int16Type, Int32Type, IntervalMonthDayNanoType, IntervalUnit, Schema, TimeUnit};
 use arrow::record_batch::RecordBatch;
-use arrow_pg::datatypes::{PG_CHAR_KEY, PG_OID_ALIAS_KEY};
+use arrow_pg::datatypes::PG_OID_ALIAS_KEY;
 use datafusion::error::Result;
 
-/// The key under which a field of lists says that it is a vector: the old kind of array that the catalogue's own columns have.
-pub(super) const VECTOR_KEY: &str = "framesql.vector";
+use super::column_types::marked;
 
 /// What a column is filled with.
 pub(super) enum Fill {
@@ -50,6 +49,8 @@ pub(super) enum Fill {
     Int2Arrays(Vec<Option<Vec<i16>>>),
     /// Values of int2vector.
     Int2Vectors(Vec<Vec<i16>>),
+    /// Values of oidvector.
+    OidVectors(Vec<Vec<i32>>),
     /// Values of text[].
     Arrays(Vec<Option<Vec<String>>>),
 }
@@ -69,6 +70,7 @@ pub(super) fn schema_of(columns: &Columns) -> Schema {
     let oid = |name: &str| {
         Field::new(name, DataType::Int32, true).with_metadata(HashMap::from([(PG_OID_ALIAS_KEY.to_owned(), "oid".to_owned())]))
     };
+    let list = |name: &str, of: DataType| Field::new(name, DataType::List(Arc::new(Field::new("item", of, true))), true);
     let field = |(name, fill): &(&'static str, Fill)| match fill {
         Fill::Oid(_) | Fill::OneOid(_) => oid(name),
         Fill::Int4(_) | Fill::Number(_) | Fill::OptionalInt4(_) | Fill::NullInt4 => Field::new(*name, DataType::Int32, true),
@@ -78,54 +80,12 @@ pub(super) fn schema_of(columns: &Columns) -> Schema {
         Fill::Float4(_) => Field::new(*name, DataType::Float32, true),
         Fill::Bool(_) | Fill::Flag(_) => Field::new(*name, DataType::Boolean, true),
         Fill::Text(_) | Fill::Word(_) | Fill::Null => Field::new(*name, DataType::Utf8, true),
-        Fill::Int2Arrays(_) => Field::new(*name, DataType::List(Arc::new(Field::new("item", DataType::Int16, true))), true),
-        Fill::Int2Vectors(_) => Field::new(*name, DataType::List(Arc::new(Field::new("item", DataType::Int16, true))), true)
-            .with_metadata(HashMap::from([(VECTOR_KEY.to_owned(), "int2".to_owned())])),
+        Fill::Int2Arrays(_) | Fill::Int2Vectors(_) => list(name, DataType::Int16),
+        Fill::OidVectors(_) => list(name, DataType::Int32),
         Fill::NullArray | Fill::Arrays(_) => Field::new(*name, text_array(), true),
         Fill::Time(_) | Fill::NullTime => Field::new(*name, ts_type(), true),
     };
-    Schema::new(columns.iter().map(field).map(lettered).collect::<Vec<_>>())
-}
-
-/// Columns of the type "char": one letter, which some drivers tell from a text of one.
-const LETTERS: [&str; 22] = [
-    "relkind",
-    "relpersistence",
-    "relreplident",
-    "contype",
-    "confupdtype",
-    "confdeltype",
-    "confmatchtype",
-    "attstorage",
-    "attalign",
-    "attidentity",
-    "attgenerated",
-    "typtype",
-    "typcategory",
-    "typdelim",
-    "typalign",
-    "typstorage",
-    "deptype",
-    "ev_enabled",
-    "ev_type",
-    "prokind",
-    "provolatile",
-    "proparallel",
-];
-
-fn lettered(field: Field) -> Field {
-    if *field.data_type() != DataType::Utf8 || !LETTERS.contains(&field.name().as_str()) {
-        return field;
-    }
-    let mut metadata = field.metadata().clone();
-    metadata.insert(PG_CHAR_KEY.to_owned(), "char".to_owned());
-    field.with_metadata(metadata)
-}
-
-/// The rows with such columns marked.
-pub(super) fn with_letters(rows: RecordBatch) -> Result<RecordBatch> {
-    let fields: Vec<Field> = rows.schema().fields().iter().map(|field| lettered(field.as_ref().clone())).collect();
-    Ok(rows.with_schema(Arc::new(Schema::new(fields)))?)
+    Schema::new(columns.iter().map(field).map(marked).collect::<Vec<_>>())
 }
 
 fn ts_type() -> DataType {
@@ -158,6 +118,9 @@ fn array(fill: Fill, n_rows: usize) -> ArrayRef {
         )),
         Fill::Int2Vectors(values) => {
             Arc::new(ListArray::from_iter_primitive::<Int16Type, _, _>(values.into_iter().map(|value| Some(value.into_iter().map(Some)))))
+        }
+        Fill::OidVectors(values) => {
+            Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(values.into_iter().map(|value| Some(value.into_iter().map(Some)))))
         }
         Fill::Arrays(values) => Arc::new(lists(values)),
         Fill::OptionalInt4(values) => Arc::new(Int32Array::from(values)),

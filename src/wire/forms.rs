@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    self, CastKind, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, SelectItem, TableAlias, TableFactor,
-    Value, VisitorMut,
+    self, CastKind, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, Select, SelectItem, TableAlias,
+    TableFactor, TableWithJoins, Value, VisitorMut,
 };
 
 use super::functions::{ACL_ITEMS, REGTYPES_TEXT};
@@ -160,6 +160,18 @@ impl VisitorMut for Forms {
                 *expr = call("unnest", expr.clone());
             }
             _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        // Beside nothing else the column of `unnest(…)` is named like the function.
+        if let [TableWithJoins { relation: TableFactor::UNNEST { alias: alias @ None, array_exprs, with_ordinality: false, .. }, joins }] =
+            select.from.as_mut_slice()
+            && joins.is_empty()
+            && array_exprs.len() == 1
+        {
+            *alias = Some(named_column("unnest", "unnest"));
         }
         ControlFlow::Continue(())
     }

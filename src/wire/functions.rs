@@ -9,12 +9,13 @@ use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Signature, SimpleScalarUDF, TypeSignature, Volatility};
 use datafusion::prelude::SessionContext;
+use datafusion_pg_catalog::pg_catalog::create_current_schema_udf;
 use datafusion_pg_catalog::pg_catalog::generate_series_arg_coercion::CoerceIntArgsToBigInt;
 use datafusion_pg_catalog::pg_catalog::{array_bounds_udf, quote_ident_udf};
-use datafusion_pg_catalog::pg_catalog::{create_current_schema_udf, create_current_schemas_udf};
 use pgwire::api::Type;
 
 use super::catalog::PgCatalog;
+use super::column_types::{giving, null_of};
 use super::{columns, notify, server, shapes, sleep, type_of, typed};
 use crate::error::Error;
 
@@ -70,19 +71,20 @@ const ZERO: [&str; 8] = [
 /// Registers them; those of DataFusion with the same name give way.
 pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>, pid: i32) {
     for name in ["current_database", "current_catalog"] {
-        context.register_udf(constant(name, ScalarValue::from(catalog.database.as_str())));
+        context.register_udf(giving(constant(name, ScalarValue::from(catalog.database.as_str())), Type::NAME));
     }
     for name in ["current_user", "session_user", "user"] {
-        context.register_udf(constant(name, ScalarValue::from(catalog.user.as_str())));
+        context.register_udf(giving(constant(name, ScalarValue::from(catalog.user.as_str())), Type::NAME));
     }
     let held = Arc::clone(catalog);
-    context.register_udf(of_oid("pg_get_userbyid", DataType::Utf8, move |oids| {
+    let owner = of_oid("pg_get_userbyid", DataType::Utf8, move |oids| {
         let name = |oid: i32| held.role_name(oid).unwrap_or_else(|| format!("unknown (OID={oid})"));
         text(oids.map(|oid| oid.map(name)))
-    }));
+    });
+    context.register_udf(giving(owner, Type::NAME));
     context.register_udf(constant("version", ScalarValue::from(VERSION)));
-    context.register_udf(constant("getdatabaseencoding", ScalarValue::from("UTF8")));
-    context.register_udf(constant("pg_client_encoding", ScalarValue::from("UTF8")));
+    context.register_udf(giving(constant("getdatabaseencoding", ScalarValue::from("UTF8")), Type::NAME));
+    context.register_udf(giving(constant("pg_client_encoding", ScalarValue::from("UTF8")), Type::NAME));
     context.register_udf(constant("pg_backend_pid", ScalarValue::from(pid)));
     for name in ["pg_is_in_recovery", "pg_is_other_temp_schema", "pg_relation_is_publishable", "pg_is_wal_replay_paused"] {
         context.register_udf(constant(name, ScalarValue::from(false)));
@@ -96,7 +98,8 @@ pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>, pid: 
     // Nothing is ever locked, and nobody waits for another.
     let nobody = ScalarValue::List(ScalarValue::new_list_nullable(&[], &DataType::Int32));
     context.register_udf(constant("pg_blocking_pids", nobody));
-    context.register_udf(constant("pg_advisory_unlock_all", ScalarValue::Utf8(None)));
+    context.register_udf(giving(constant("pg_advisory_unlock_all", ScalarValue::from("")), Type::VOID));
+    context.register_udf(null_of());
     for name in ZERO {
         context.register_udf(constant(name, ScalarValue::from(0i64)));
     }
@@ -139,9 +142,8 @@ pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>, pid: 
     for udf in typed::udfs().into_iter().chain(type_of::udfs()).chain(shapes::udfs(catalog)) {
         context.register_udf(udf);
     }
-    context.register_udf(create_current_schema_udf());
-    context.register_udf(create_current_schemas_udf());
-    context.register_udf(constant("pg_encoding_to_char", ScalarValue::from("UTF8")));
+    context.register_udf(giving(create_current_schema_udf(), Type::NAME));
+    context.register_udf(giving(constant("pg_encoding_to_char", ScalarValue::from("UTF8")), Type::NAME));
     let held = Arc::clone(catalog);
     let notify = move |arguments: &[ColumnarValue]| -> Result<ColumnarValue> {
         let arrays = ColumnarValue::values_to_arrays(arguments)?;
@@ -154,10 +156,11 @@ pub(super) fn register(context: &SessionContext, catalog: &Arc<PgCatalog>, pid: 
             notify::check(&channel, &payload).map_err(DataFusionError::from)?;
             held.channels().say(&notify::Message { pid, channel, payload });
         }
-        Ok(ColumnarValue::Array(arrow::array::new_null_array(&DataType::Utf8, channels.len())))
+        Ok(ColumnarValue::Array(Arc::new(StringArray::from(vec![""; channels.len()]))))
     };
     let signature = Signature::new(TypeSignature::Any(2), Volatility::Volatile);
-    context.register_udf(SimpleScalarUDF::new_with_signature("pg_notify", signature, DataType::Utf8, Arc::new(notify)).into());
+    let notify = SimpleScalarUDF::new_with_signature("pg_notify", signature, DataType::Utf8, Arc::new(notify));
+    context.register_udf(giving(notify.into(), Type::VOID));
     context.register_udf(quote_ident_udf::create_quote_ident_udf());
     context.register_udf(quote_ident_udf::create_parse_ident_udf());
     context.register_udf(array_bounds_udf::create_array_upper_udf());

@@ -6,15 +6,25 @@ use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{self, BinaryOperator, CaseWhen, Expr, FunctionArg, FunctionArgExpr, FunctionArguments};
 use pgwire::api::Type;
 
-use super::columns;
 use super::prepared::{expressions, expressions_mut, placeholder};
+use super::{columns, written};
 use crate::engine::session::Session;
 use crate::plan::parse::Statement;
 
 /// The parameters that an expression alone tells, with their types.
 pub(super) fn alone(statement: &Statement) -> Vec<(usize, Type)> {
     let mut found = Vec::new();
+    // What is compared with a pattern is a text, also beside a name.
+    let text = |expr: &Expr| number(expr).map(|number| (number, Type::TEXT));
     expressions(&statement.body, |expr| match expr {
+        Expr::BinaryOp { left, op, right } if compares(op) => {
+            let beside = |one: &Expr, other: &Expr| number(one).filter(|_| written::is_int4(other));
+            found.extend(beside(left, right).or_else(|| beside(right, left)).map(|number| (number, Type::INT4)));
+        }
+        Expr::BinaryOp { left, op, right } if matches_pattern(op) => found.extend([left, right].into_iter().filter_map(|one| text(one))),
+        Expr::Like { expr, pattern, .. } | Expr::ILike { expr, pattern, .. } | Expr::SimilarTo { expr, pattern, .. } => {
+            found.extend([expr, pattern].into_iter().filter_map(|one| text(one)));
+        }
         Expr::UnaryOp { op: ast::UnaryOperator::Not, expr } => found.extend(number(expr).map(|number| (number, Type::BOOL))),
         Expr::Case { operand: None, conditions, .. } => {
             found.extend(conditions.iter().filter_map(|when| number(&when.condition)).map(|number| (number, Type::BOOL)));
@@ -171,9 +181,19 @@ fn compared(statement: &Statement, wanted: impl Fn(&Expr) -> Option<usize>) -> H
     compared
 }
 
-fn compares(op: &BinaryOperator) -> bool {
+/// Whether an operator compares two values of one type.
+pub(super) fn compares(op: &BinaryOperator) -> bool {
     use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
     matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq)
+}
+
+fn matches_pattern(op: &BinaryOperator) -> bool {
+    use BinaryOperator::{PGCustomBinaryOperator, PGRegexIMatch, PGRegexMatch, PGRegexNotIMatch, PGRegexNotMatch};
+    match op {
+        PGRegexMatch | PGRegexIMatch | PGRegexNotMatch | PGRegexNotIMatch => true,
+        PGCustomBinaryOperator(parts) => parts.last().is_some_and(|part| part.contains('~')),
+        _ => false,
+    }
 }
 
 fn rule_of(op: &BinaryOperator) -> Option<Rule> {

@@ -16,6 +16,8 @@ use super::fill::{Columns, Fill, some};
 pub(super) const EXPANDED: &str = "pg_expanded_array";
 /// The access method btree: clients expect a primary key to have it.
 pub(super) const BTREE_OID: i32 = 403;
+/// The oid of the access method of tables.
+pub(super) const HEAP_OID: i32 = 2;
 /// The oids of pg_class and pg_constraint, which clients know by heart.
 pub(super) const CLASS_OID: i32 = 1259;
 pub(super) const CONSTRAINT_OID: i32 = 2606;
@@ -45,7 +47,7 @@ pub(super) fn n_keys(listed: &[Listed]) -> usize {
 /// pg_index.
 pub(super) fn pg_index(listed: &[Listed]) -> Columns {
     let all = || keys(listed);
-    let each = |value: i16| Fill::Int2Vectors(all().map(|(_, key)| vec![value; key.places.len()]).collect());
+    let none = || Fill::OidVectors(all().map(|(_, key)| vec![0; key.places.len()]).collect());
     let n = || Fill::Int2(all().map(|(_, key)| key.places.len() as i16).collect());
     vec![
         ("indexrelid", Fill::Oid(all().map(|(one, _)| one.oid).collect())),
@@ -64,9 +66,9 @@ pub(super) fn pg_index(listed: &[Listed]) -> Columns {
         ("indislive", Fill::Flag(true)),
         ("indisreplident", Fill::Flag(false)),
         ("indkey", Fill::Int2Vectors(all().map(|(_, key)| key.places.clone()).collect())),
-        ("indcollation", each(0)),
-        ("indclass", each(0)),
-        ("indoption", each(0)),
+        ("indcollation", none()),
+        ("indclass", none()),
+        ("indoption", Fill::Int2Vectors(all().map(|(_, key)| vec![0; key.places.len()]).collect())),
         ("indexprs", Fill::Null),
         ("indpred", Fill::Null),
     ]
@@ -128,7 +130,6 @@ pub(super) fn pg_constraint(listed: &[Listed], public_oid: i32) -> Columns {
         ("confdelsetcols", Fill::Int2Arrays(all().map(|_| None).collect())),
         ("conexclop", Fill::NullArray),
         ("conbin", Fill::Null),
-        ("tableoid", Fill::OneOid(CONSTRAINT_OID)),
     ]
 }
 

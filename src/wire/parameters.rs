@@ -86,7 +86,7 @@ pub(super) fn arrow_type(data_type: &Type) -> DataType {
     match *data_type {
         Type::BOOL => DataType::Boolean,
         Type::INT2 => DataType::Int16,
-        Type::INT4 | Type::OID | Type::REGCLASS | Type::REGTYPE | Type::REGPROC | Type::REGNAMESPACE => DataType::Int32,
+        Type::INT4 | Type::OID | Type::XID | Type::REGCLASS | Type::REGTYPE | Type::REGPROC | Type::REGNAMESPACE => DataType::Int32,
         Type::INT8 => DataType::Int64,
         Type::FLOAT4 => DataType::Float32,
         Type::FLOAT8 => DataType::Float64,
@@ -202,6 +202,8 @@ pub(super) fn of_binary(data_type: &Type, bytes: Bytes) -> Option<ScalarValue> {
         Type::JSONB => ScalarValue::Utf8(Some(TextType::Json.read(std::str::from_utf8(bytes.strip_prefix(&[1])?).ok()?)?)),
         ref array if columns::element_of(array).is_some() => return array_of_binary(bytes),
         ref other if arrow_type(other) == DataType::Int32 => ScalarValue::Int32(Some(fixed(4)?.get_i32())),
+        // No letter is a byte of zeros.
+        Type::CHAR if bytes.as_ref() == [0] => ScalarValue::Utf8(Some(String::new())),
         _ => ScalarValue::Utf8(Some(String::from_utf8(bytes.to_vec()).ok()?)),
     })
 }

@@ -8,11 +8,12 @@ use datafusion::sql::sqlparser::ast::{self, CastKind, Expr, Value, visit_express
 use pgwire::api::Type;
 
 use super::parameters::Parameter;
+use super::written::Written;
 use super::{columns, inferred};
 use crate::engine::planned::Planned;
 use crate::engine::session::{Described, Session};
 use crate::error::{Error, Result};
-use crate::plan::column_names::{self as names, Names};
+use crate::plan::column_names as names;
 use crate::plan::parse::{Body, Statement};
 
 /// Parameters that a statement may have, as in Postgres.
@@ -27,8 +28,8 @@ pub(super) struct Prepared {
     pub(super) parameters: Vec<Parameter>,
     /// The columns of its answer; None for statements without rows.
     pub(super) columns: Option<SchemaRef>,
-    /// What its own text names the columns.
-    pub(super) names: Names,
+    /// What its own text says of the columns.
+    pub(super) written: Written,
     /// The plan of a query.
     pub(super) planned: Option<Arc<Planned>>,
     /// What the cursor reads that the statement declares.
@@ -38,7 +39,7 @@ pub(super) struct Prepared {
 impl Prepared {
     /// The statement of an empty text.
     pub(super) fn empty() -> Prepared {
-        Prepared { statement: None, parameters: Vec::new(), columns: None, names: Names::default(), planned: None, read: None }
+        Prepared { statement: None, parameters: Vec::new(), columns: None, written: Written::default(), planned: None, read: None }
     }
 
     /// A statement of the connection itself: its parameters and columns are known when it runs.
@@ -53,7 +54,7 @@ impl Prepared {
 
     /// Plans a statement; `declared` are the type oids that the client gave, 0 where it leaves them to the statement.
     pub(super) async fn plan(session: &Session, mut statement: Statement, declared: &[u32]) -> Result<Prepared> {
-        let names = Names::of_statement(&statement);
+        let written = Written::of_statement(&statement);
         let mut declared = said(&statement, declared);
         listed(session, &statement, &mut declared).await?;
         inferred::alone(&statement).into_iter().for_each(|(number, data_type)| say(&mut declared, number, data_type.oid()));
@@ -98,7 +99,7 @@ impl Prepared {
         // COPY answers with data of its own and describes no columns.
         let copies = matches!(statement.body, Body::CopyQuery(..) | Body::CopySubscribe(..));
         let columns = described.columns.filter(|_| !copies);
-        Ok(Prepared { statement: Some(statement), parameters, columns, names, planned: described.planned, read: None })
+        Ok(Prepared { statement: Some(statement), parameters, columns, written, planned: described.planned, read: None })
     }
 }
 
@@ -149,9 +150,8 @@ async fn listed(session: &Session, statement: &Statement, declared: &mut Vec<u32
     let found = session.describe(&single).await?;
     for number in numbers {
         let beside = found.parameters.get(number - 1).and_then(Option::as_deref);
-        // Of letters and names it is an array of texts, and of what else has no array type one of what it is kept as.
+        // Of what has no array type it is one of what that is kept as.
         let array = match beside.map(|field| (columns::of_field(field), columns::of_type(field.data_type()))) {
-            Some((element, _)) if is_text(&element) => Type::TEXT_ARRAY,
             Some((element, kept)) if columns::array_of(&element) == Type::JSONB => columns::array_of(&kept),
             Some((element, _)) => columns::array_of(&element),
             None => Type::TEXT_ARRAY,
@@ -187,10 +187,7 @@ pub(super) fn placeholder(expr: &Expr) -> Option<usize> {
 fn type_of_sql(data_type: &ast::DataType) -> Option<Type> {
     if let ast::DataType::Array(ast::ArrayElemTypeDef::SquareBracket(element, _)) = data_type {
         let element = type_of_sql(element)?;
-        return match element {
-            Type::OID => Some(Type::OID_ARRAY),
-            element => Some(columns::array_of(&element)).filter(|array| *array != Type::JSONB),
-        };
+        return Some(columns::array_of(&element)).filter(|array| *array != Type::JSONB);
     }
     Some(match names::of_type(data_type).as_str() {
         "bool" => Type::BOOL,
@@ -200,7 +197,11 @@ fn type_of_sql(data_type: &ast::DataType) -> Option<Type> {
         "float4" => Type::FLOAT4,
         "float8" => Type::FLOAT8,
         "numeric" => Type::NUMERIC,
-        "text" | "varchar" | "bpchar" | "name" => Type::TEXT,
+        "text" => Type::TEXT,
+        "varchar" => Type::VARCHAR,
+        "bpchar" => Type::BPCHAR,
+        "name" => Type::NAME,
+        "char" => Type::CHAR,
         "bytea" => Type::BYTEA,
         "date" => Type::DATE,
         "time" => Type::TIME,
@@ -297,7 +298,8 @@ fn sql_type(data_type: &Type) -> Option<ast::DataType> {
         Type::FLOAT4 => ast::DataType::Real,
         Type::FLOAT8 => ast::DataType::DoublePrecision,
         Type::NUMERIC => ast::DataType::Numeric(ast::ExactNumberInfo::PrecisionAndScale(38, 10)),
-        Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME => ast::DataType::Text,
+        Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::CHAR => ast::DataType::Text,
+        Type::OID_ARRAY => sql_type(&Type::INT4_ARRAY)?,
         Type::BYTEA => ast::DataType::Bytea,
         Type::DATE => ast::DataType::Date,
         Type::TIME => ast::DataType::Time(None, ast::TimezoneInfo::None),

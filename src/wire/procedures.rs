@@ -169,7 +169,7 @@ fn own() -> (Columns, usize) {
         ("pronargdefaults", Fill::Int2(each.iter().map(|(_, n)| *n as i16).collect())),
         ("prorettype", Fill::Oid(all().iter().map(|p| type_of(&p.result).oid() as i32).collect())),
         ("proargtypes", some(each.iter().map(|(arguments, _)| oids(arguments)))),
-        ("proargnames", Fill::Arrays(each.iter().map(|(arguments, _)| Some(names(arguments))).collect())),
+        ("proargnames", some(each.iter().map(|(arguments, _)| names(arguments)))),
         ("prosrc", of(|p| &p.name)),
     ];
     (columns, all().len())
@@ -179,8 +179,8 @@ fn oids(arguments: &[(&str, Type)]) -> String {
     arguments.iter().map(|(_, data_type)| data_type.oid().to_string()).collect::<Vec<_>>().join(" ")
 }
 
-fn names(arguments: &[(&str, Type)]) -> Vec<String> {
-    arguments.iter().map(|(name, _)| (*name).to_owned()).collect()
+fn names(arguments: &[(&str, Type)]) -> String {
+    format!("{{{}}}", arguments.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(","))
 }
 
 /// information_schema.routines.

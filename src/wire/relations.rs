@@ -194,7 +194,7 @@ impl Snapshot {
             ("reltype", Fill::OneOid(0)),
             ("reloftype", Fill::OneOid(0)),
             ("relowner", Fill::OneOid(OWNER_OID)),
-            ("relam", Fill::Oid(self.listed.iter().map(|one| if one.key.is_some() { keys::BTREE_OID } else { 0 }).collect())),
+            ("relam", Fill::Oid(self.listed.iter().map(method).collect())),
             ("relfilenode", Fill::Oid(oids)),
             ("reltablespace", Fill::OneOid(0)),
             ("relpages", Fill::Number(0)),
@@ -207,14 +207,14 @@ impl Snapshot {
             ("relpersistence", Fill::Word("p")),
             ("relkind", some(self.listed.iter().map(|one| one.kind))),
             ("relnatts", Fill::Int2(self.listed.iter().map(|one| one.schema.fields().len() as i16).collect())),
-            ("relchecks", Fill::Number(0)),
+            ("relchecks", Fill::Int2(vec![0; self.listed.len()])),
             ("relhasrules", Fill::Bool(self.listed.iter().map(is_query).collect())),
             ("relhastriggers", Fill::Flag(false)),
             ("relhassubclass", Fill::Flag(false)),
             ("relrowsecurity", Fill::Flag(false)),
             ("relforcerowsecurity", Fill::Flag(false)),
             ("relispopulated", Fill::Flag(true)),
-            ("relreplident", Fill::Word("n")),
+            ("relreplident", some(self.listed.iter().map(identity))),
             ("relispartition", Fill::Flag(false)),
             ("relrewrite", Fill::OneOid(0)),
             ("relfrozenxid", Fill::Number(0)),
@@ -222,8 +222,6 @@ impl Snapshot {
             ("relacl", Fill::Arrays(self.listed.iter().map(|one| self.access(one)).collect())),
             ("reloptions", Fill::Arrays(self.options.clone())),
             ("relpartbound", Fill::Null),
-            ("tableoid", Fill::OneOid(keys::CLASS_OID)),
-            ("xmin", Fill::Number(0)),
         ]
     }
 
@@ -255,7 +253,7 @@ impl Snapshot {
             ("attisdropped", Fill::Flag(false)),
             ("attislocal", Fill::Flag(true)),
             ("attinhcount", Fill::Number(0)),
-            ("attcollation", Fill::OneOid(0)),
+            ("attcollation", Fill::Oid(types.iter().map(columns::collation).collect())),
             ("attacl", Fill::Arrays(fields().map(|(one, _, field)| self.access_of_column(one, field.name())).collect())),
             ("attoptions", Fill::NullArray),
             ("attfdwoptions", Fill::NullArray),
@@ -329,7 +327,7 @@ impl Snapshot {
             ("datname", Fill::Text(vec![Some(self.database.clone())])),
             ("numbackends", Fill::Int4(vec![i32::try_from(self.connections.len()).unwrap_or(i32::MAX)])),
         ];
-        columns.extend(UNCOUNTED.map(|name| (name, Fill::Number(0))));
+        columns.extend(UNCOUNTED.map(|name| (name, Fill::Int8(vec![0]))));
         columns.push(("stats_reset", Fill::NullTime));
         columns
     }
@@ -424,13 +422,27 @@ impl Snapshot {
             ("wait_event_type", Fill::Null),
             ("wait_event", Fill::Null),
             ("state", Fill::Text(connections().map(|one| one.doing.state.map(str::to_owned)).collect())),
-            ("backend_xid", Fill::Null),
-            ("backend_xmin", Fill::Null),
+            ("backend_xid", Fill::NullInt4),
+            ("backend_xmin", Fill::NullInt4),
             ("query_id", Fill::Null),
             ("query", some(connections().map(|one| &one.doing.query))),
             ("backend_type", Fill::Word("client backend")),
         ]
     }
+}
+
+/// How a relation is stored: a table and a materialized view in a heap, an index as a tree.
+fn method(one: &Listed) -> i32 {
+    match one.kind {
+        _ if one.key.is_some() => keys::BTREE_OID,
+        'r' | 'm' => keys::HEAP_OID,
+        _ => 0,
+    }
+}
+
+/// By what a row is told from others where changes are sent: by the primary key, of the catalogue's by nothing.
+fn identity(one: &Listed) -> char {
+    if matches!(one.kind, 'r' | 'm') && one.namespace == "public" { 'd' } else { 'n' }
 }
 
 /// Whether rows come from a query.

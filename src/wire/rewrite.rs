@@ -1,6 +1,7 @@
 //! Queries as Postgres clients write them to queries as DataFusion plans them, by their structure and never by their text.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::{
     self, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName, Query, Select,
@@ -12,6 +13,7 @@ use super::catalog_forms::CatalogForms;
 use super::defaults::Lookups;
 use super::distinct::DistinctOn;
 use super::empty::{Emptied, There, aggregates, plain_groups};
+use super::empty_types::CatalogTypes;
 use super::forms::{Forms, calls};
 use super::functions::{REGCLASS_OID, REGCLASS_TEXT, REGNAMESPACE_TEXT, REGTYPE_OID};
 use super::order::Ordered;
@@ -22,8 +24,9 @@ use crate::engine::relation::elements;
 use crate::error::{Error, Result};
 use crate::plan::column_names as names;
 
-/// Rewrites a query; `there` says what tables have. Errs for a template of a time that nothing writes (0A000).
-pub(super) fn rewrite(mut query: Box<Query>, there: impl Fn() -> There) -> Result<Box<Query>> {
+/// Rewrites a query; `there` says what tables have, `types` what the catalogue's columns are of. Errs for a template of a time that nothing
+/// writes (0A000).
+pub(super) fn rewrite(mut query: Box<Query>, there: impl Fn() -> There, types: impl Fn() -> Arc<CatalogTypes>) -> Result<Box<Query>> {
     let mut reader = Reader::default();
     let _ = ast::Visit::visit(&query, &mut reader);
     if reader.catalog {
@@ -31,7 +34,7 @@ pub(super) fn rewrite(mut query: Box<Query>, there: impl Fn() -> There) -> Resul
         let _ = query.visit(&mut SystemColumns);
         // First, as it removes what the others could not read.
         let _ = query.visit(&mut Lookups);
-        let _ = query.visit(&mut Emptied { there: there() });
+        let _ = query.visit(&mut Emptied::new(there(), &types()));
         let _ = query.visit(&mut Single);
         let _ = query.visit(&mut DistinctOn);
         let _ = query.visit(&mut CatalogForms);
@@ -403,14 +406,14 @@ mod tests {
     use crate::plan::parse::parse_query;
 
     fn rewritten(sql: &str) -> String {
-        rewrite(parse_query(sql).unwrap().query, There::default).unwrap().to_string()
+        rewrite(parse_query(sql).unwrap().query, There::default, Arc::default).unwrap().to_string()
     }
 
     #[test]
     fn a_relation_without_rows_gives_none() {
         assert_eq!(
             rewritten("SELECT polname, 'd' = any(stxkind) AS d FROM pg_catalog.pg_policy, pg_class"),
-            "SELECT NULL AS \"polname\", NULL AS d WHERE false"
+            "SELECT pg_null_of(25) AS \"polname\", pg_null_of(16) AS d WHERE false"
         );
         assert!(rewritten("SELECT count(*) FROM pg_policy").contains("FROM pg_catalog.pg_policy"));
         assert!(rewritten("SELECT relname FROM pg_class c LEFT JOIN pg_index i ON i.indrelid = c.oid").contains("pg_index"));

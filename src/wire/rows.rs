@@ -4,6 +4,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use arrow::array::Array;
+use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use bytes::{BufMut, BytesMut};
 use datafusion::execution::SendableRecordBatchStream;
@@ -189,13 +190,13 @@ fn value(out: &mut BytesMut, scratch: &mut String, column: &Column, array: &dyn 
     if column.format == Format::Binary {
         return binary::value(out, &column.data_type, array, row, zone);
     }
-    if array.is_null(row) || *array.data_type() == arrow::datatypes::DataType::Null {
+    if array.is_null(row) || *array.data_type() == DataType::Null {
         out.put_i32(-1);
         return Ok(());
     }
     scratch.clear();
     match column.data_type {
-        Type::INT2_VECTOR => text::vector(scratch, array, row, zone)?,
+        Type::INT2_VECTOR | Type::OID_VECTOR if matches!(array.data_type(), DataType::List(_)) => text::vector(scratch, array, row, zone)?,
         _ => text::write(scratch, array, row, zone)?,
     }
     let length = i32::try_from(scratch.len()).map_err(|_| too_long())?;

@@ -17,10 +17,14 @@ use datafusion::logical_expr::{
 };
 use pgwire::api::Type;
 
-use super::catalog::{OWNER_OID, PgCatalog};
+use super::catalog::{OWNER_OID, PG_CATALOG, PgCatalog};
+use super::column_types::with_type;
 use super::fill::of_privilege;
 use super::functions::{ACL_ITEMS, OID_ARRAY, REGTYPE_OID, REGTYPES_TEXT, format_type};
 use crate::error::Error;
+
+/// The function of that name.
+const CURRENT_SCHEMAS: &str = "current_schemas";
 
 type Answer = Arc<dyn Fn(&[ArrayRef], usize) -> Result<ArrayRef> + Send + Sync>;
 
@@ -30,10 +34,11 @@ pub(super) fn udfs(catalog: &Arc<PgCatalog>) -> Vec<ScalarUDF> {
     let text_list = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)));
     let items = DataType::List(Arc::new(Field::new_list_field(DataType::Struct(item_fields()), true)));
     let oids = DataType::List(Arc::new(Field::new_list_field(DataType::Int32, true)));
-    let all: [(&'static str, DataType, Answer); 7] = [
+    let all: [(&'static str, DataType, Answer); 8] = [
         (ACL_ITEMS, items, Arc::new(move |arrays, n_rows| acl_items(arrays, n_rows, |role| held.role_oid(role)))),
         (OID_ARRAY, oids, Arc::new(oid_array)),
-        (REGTYPES_TEXT, text_list, Arc::new(regtypes)),
+        (REGTYPES_TEXT, text_list.clone(), Arc::new(regtypes)),
+        (CURRENT_SCHEMAS, text_list, Arc::new(current_schemas)),
         ("like_escape", DataType::Utf8, Arc::new(like_escape)),
         ("to_regtype", DataType::Int32, Arc::new(to_regtype)),
         (REGTYPE_OID, DataType::Int32, Arc::new(regtype_oid)),
@@ -93,7 +98,8 @@ impl ScalarUDFImpl for Shape {
             _ => None,
         };
         let metadata = alias.map(|alias| HashMap::from([(PG_OID_ALIAS_KEY.to_owned(), alias.to_owned())])).unwrap_or_default();
-        Ok(Arc::new(field.with_metadata(metadata)))
+        let field = field.with_metadata(metadata);
+        Ok(Arc::new(if self.name == CURRENT_SCHEMAS { with_type(field, &Type::NAME_ARRAY) } else { field }))
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -184,6 +190,20 @@ fn regtypes(arrays: &[ArrayRef], _: usize) -> Result<ArrayRef> {
     }
     let lists: ListArray = out.finish();
     Ok(Arc::new(lists))
+}
+
+/// The schemas in which a name is looked for; with those that nobody names if that is asked for.
+fn current_schemas(arrays: &[ArrayRef], _: usize) -> Result<ArrayRef> {
+    let implicit = cast(first(arrays)?, &DataType::Boolean)?;
+    let mut out = ListBuilder::new(StringBuilder::new());
+    for implicit in implicit.as_boolean() {
+        if implicit == Some(true) {
+            out.values().append_value(PG_CATALOG);
+        }
+        out.values().append_value("public");
+        out.append(implicit.is_some());
+    }
+    Ok(Arc::new(out.finish()))
 }
 
 /// A pattern of LIKE with another escape character, as one with the backslash.

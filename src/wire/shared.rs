@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use arrow::record_batch::RecordBatch;
-use datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList};
+use datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList, SchemaProvider};
 use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_pg_catalog::pg_catalog::{PgCatalogSchemaProvider, PgCatalogStaticTables, PgCatalogTable};
 use parking_lot::Mutex;
 
 use super::builtins::{self, Builtin};
 use super::catalog::{Listed, PG_CATALOG};
+use super::empty_types::CatalogTypes;
 use super::notify::Channels;
 use super::server::Life;
+use super::{brought, relations};
 use crate::error::Result;
 
 /// Oids of system relations begin here, those of users' at the other, as in Postgres.
@@ -34,7 +36,7 @@ pub(super) struct Shared {
     pub(super) fixed: Fixed,
     pub(super) oids: Mutex<Oids>,
     pub(super) procedures: OnceLock<Option<RecordBatch>>,
-    pub(super) types: OnceLock<Option<RecordBatch>>,
+    column_types: OnceLock<Arc<CatalogTypes>>,
     builtins: OnceLock<Vec<Builtin>>,
     /// Since when the listener is there.
     pub(super) life: Arc<Life>,
@@ -55,8 +57,20 @@ impl Shared {
         let nothing: Arc<dyn CatalogProviderList> = Arc::new(MemoryCatalogProviderList::new());
         let fixed = Fixed::try_new(nothing, Arc::new(PgCatalogStaticTables::try_new()?), EmptyContextProvider)?;
         let (oids, life, channels) = (Mutex::default(), Arc::default(), Arc::default());
-        let (procedures, types, builtins) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Ok(Shared { fixed, oids, procedures, types, builtins, life, channels })
+        let (procedures, column_types, builtins) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Ok(Shared { fixed, oids, procedures, column_types, builtins, life, channels })
+    }
+
+    /// The types of the columns of pg_catalog.
+    pub(super) fn column_types(&self) -> Arc<CatalogTypes> {
+        let made = || {
+            // Those of this engine take the place of what was brought under their names.
+            let own = relations::NAMES.iter().filter_map(|name| Some(((*name).to_owned(), relations::schema(name)?)));
+            let others = self.fixed.table_names().into_iter();
+            let brought = others.filter_map(|name| brought::schema(self, &name).ok()?.map(|schema| (name, schema)));
+            Arc::new(CatalogTypes::of(brought.chain(own)))
+        };
+        Arc::clone(self.column_types.get_or_init(made))
     }
 
     /// The functions that Postgres brings, by oid.

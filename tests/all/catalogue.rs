@@ -119,7 +119,7 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ),
     (
         "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'information_schema.tables'::regclass AND attnum = 3",
-        &["table_name|text"],
+        &["table_name|name"],
     ),
     // Types with modifiers, and defaults.
     (

@@ -8,6 +8,7 @@ mod catalogue;
 mod changes;
 mod checkpoints;
 mod client;
+mod column_types;
 mod counts;
 mod docs;
 mod driving;

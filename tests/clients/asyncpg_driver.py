@@ -73,7 +73,7 @@ async def notify():
 async def waiting():
     """pg_sleep waits, and pg_cancel_backend and pg_terminate_backend end what another connection does."""
     patient, other = await connect(), await connect()
-    equal(await patient.fetchval("SELECT pg_sleep(0.01)"), "")
+    equal(await patient.fetchval("SELECT pg_sleep(0.01)"), None)
     for function, error in [("pg_cancel_backend", asyncpg.QueryCanceledError), ("pg_terminate_backend", (asyncpg.AdminShutdownError, asyncpg.ConnectionDoesNotExistError))]:
         pause = asyncio.ensure_future(patient.fetchval("SELECT pg_sleep(60)"))
         while not pause.done():
