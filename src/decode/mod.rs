@@ -5,9 +5,7 @@ pub mod csv;
 pub mod ffmpeg;
 pub mod gif;
 pub mod h264;
-pub mod jpeg;
 pub mod ndjson;
-pub mod orientation;
 pub mod parquet;
 pub mod picture;
 mod records;
@@ -17,6 +15,8 @@ use std::path::Path;
 
 use datafusion::arrow::record_batch::RecordBatch;
 use framesql_udfs::frame::Picture;
+use framesql_udfs::jpeg_file;
+use framesql_udfs::pixels::sized;
 
 use self::gif::Gif;
 use self::h264::H264;
@@ -85,9 +85,11 @@ impl Decoder {
     pub fn decode(&mut self, sample: &mut Vec<u8>, counters: &SourceCounters) -> Result<Picture, String> {
         let picture = match self {
             Decoder::H264(h264) => h264.decode(sample, counters),
-            Decoder::Jpeg(rotation) => jpeg::picture(std::mem::take(sample), Some(*rotation)),
+            Decoder::Jpeg(rotation) => jpeg_file::picture(std::mem::take(sample), Some(*rotation)),
             Decoder::Gif(gif) => gif.decode(sample),
         }?;
+        // The functions take no larger one: it counts as failed, and is not a frame of which each gives NULL.
+        sized(picture.width, picture.height).map_err(|e| e.to_string())?;
         counters.frames_decoded.add(1);
         Ok(picture)
     }

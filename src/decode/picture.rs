@@ -6,10 +6,12 @@ use std::path::Path;
 
 use datafusion::arrow::buffer::Buffer;
 use framesql_udfs::frame::{ColorMatrix, ColorRange, Picture, PixelFormat};
+use framesql_udfs::jpeg_file;
+use framesql_udfs::orientation::{Orientation, mirrored};
+use framesql_udfs::pixels::sized;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageReader};
 
-use super::orientation::{Orientation, mirrored};
-use super::{guarded, jpeg};
+use super::guarded;
 
 /// A JPEG file larger than this is not read.
 const MOST_FILE_BYTES: u64 = 256 << 20;
@@ -18,19 +20,19 @@ const MOST_FILE_BYTES: u64 = 256 << 20;
 pub fn size(path: &Path) -> Result<(u32, u32), String> {
     let mut file = open(path)?;
     let (width, height, rotation) = if is_jpeg(&mut file)? {
-        let header = jpeg::header(file)?;
+        let header = jpeg_file::header(file)?;
         (header.width, header.height, header.orientation.rotation)
     } else {
         guarded(|| {
             let mut decoder = decoder(file)?;
             let (width, height) = decoder.dimensions();
-            Ok((width, height, orientation(&mut decoder).rotation))
+            Ok((width, height, Orientation::noted(&mut decoder).rotation))
         })?
     };
     Ok(if rotation % 180 == 90 { (height, width) } else { (width, height) })
 }
 
-/// The picture in a file. Err says why there is none.
+/// The picture in a file. Err says why there is none; one of more pixels than the functions take is none.
 pub fn read(path: &Path) -> Result<Picture, String> {
     let mut file = open(path)?;
     if is_jpeg(&mut file)? {
@@ -40,11 +42,15 @@ pub fn read(path: &Path) -> Result<Picture, String> {
         }
         let mut bytes = Vec::with_capacity(length as usize);
         file.take(MOST_FILE_BYTES).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
-        return jpeg::picture(bytes, None);
+        let picture = jpeg_file::picture(bytes, None)?;
+        sized(picture.width, picture.height).map_err(|e| e.to_string())?;
+        return Ok(picture);
     }
     guarded(|| {
         let mut decoder = decoder(file)?;
-        let Orientation { mirrored: in_mirror, rotation } = orientation(&mut decoder);
+        let (width, height) = decoder.dimensions();
+        sized(width, height).map_err(|e| e.to_string())?;
+        let Orientation { mirrored: in_mirror, rotation } = Orientation::noted(&mut decoder);
         let gray = matches!(decoder.color_type(), ColorType::L8 | ColorType::L16 | ColorType::La8 | ColorType::La16);
         let image = DynamicImage::from_decoder(decoder).map_err(|e| e.to_string())?;
         let (width, height) = (image.width(), image.height());
@@ -77,8 +83,4 @@ fn is_jpeg(file: &mut BufReader<File>) -> Result<bool, String> {
 fn decoder(file: BufReader<File>) -> Result<impl ImageDecoder, String> {
     let reader = ImageReader::new(file).with_guessed_format().map_err(|e| e.to_string())?;
     reader.into_decoder().map_err(|e| e.to_string())
-}
-
-fn orientation(decoder: &mut impl ImageDecoder) -> Orientation {
-    Orientation::of_exif(decoder.orientation().map_or(1, |o| u16::from(o.to_exif())))
 }

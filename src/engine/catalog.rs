@@ -14,6 +14,7 @@ use framesql_udfs::gallery::COLUMNS;
 use parking_lot::{RwLock, RwLockWriteGuard};
 
 use super::relation::{Declared, Relation};
+use super::restart::Missing;
 use crate::error::{Error, Result};
 use crate::frame::rows::RowSource;
 use crate::frame::source::Source;
@@ -187,6 +188,8 @@ pub struct Catalog {
     models: RwLock<BTreeSet<String>>,
     /// The figures among them, for queries: another Arc whenever one has changed.
     figures: RwLock<Arc<Figures>>,
+    /// Those of the catalogue on disk that could not be started.
+    pub missing: Arc<Missing>,
 }
 
 impl Catalog {
@@ -402,7 +405,10 @@ impl SchemaProvider for Catalog {
             let (Body::Table(table) | Body::Gallery(table)) = table.body else { return Ok(None) };
             return Ok(Some(Arc::new(SourceTable { source: Arc::new(Numbered(table)) })));
         }
-        Ok(self.find(name).map(|o| o.table()))
+        match self.find(name) {
+            Some(object) => Ok(Some(object.table())),
+            None => self.missing.why(name).map_or(Ok(None), |why| Err(why.into())),
+        }
     }
 
     fn table_exist(&self, name: &str) -> bool {

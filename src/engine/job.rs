@@ -18,7 +18,8 @@ use super::checkpoint::{Keeper, Restored};
 use crate::error::Error;
 use crate::event::{END_OF_TIME_US, Event};
 use crate::frame::source::{EventStream, Source};
-use crate::run::exec::{events_of, rows_only};
+use crate::run::apart;
+use crate::run::exec::rows_only;
 use crate::view::change::Waiting;
 use crate::view::materialized::{End, MaterializedView};
 
@@ -60,7 +61,7 @@ impl Jobs {
             info!(view = name, "view is whole, as it was");
             return Ok(Job { view: Arc::clone(view), sources, keeper, abort: self.spawn(ready(())) });
         }
-        let events = events_of(plan, context)?;
+        let events = apart::events(plan, context)?;
         let mut writer = Writer {
             view: Arc::clone(view),
             at_once: rows_only(plan),

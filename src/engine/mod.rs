@@ -106,9 +106,11 @@ impl Engine {
         choose_runtime(&settings, &inference);
         Homes::of(&settings).offer(inference.models())?;
         let threads = Threads::default();
+        let catalog = Arc::<Catalog>::default();
         let engine = Arc::new(Engine {
             settings,
-            catalog: Arc::default(),
+            missing: Arc::clone(&catalog.missing),
+            catalog,
             roles: Roles::default(),
             comments: Comments::default(),
             announcer: Announcer::default(),
@@ -117,7 +119,6 @@ impl Engine {
             planning: Planning::new(&threads),
             threads,
             store,
-            missing: Arc::default(),
             next_source_id: AtomicU64::new(1),
             changing: tokio::sync::Mutex::default(),
         });

@@ -8,7 +8,6 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
-use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionContext;
 
 use super::catalog::{Body, Catalog};
@@ -16,6 +15,7 @@ use super::session::Session;
 use super::statement;
 use crate::error::Result;
 use crate::plan::event_time::source_of;
+use crate::run::apart;
 use crate::settings::TimeZone;
 
 /// The plan of a query. It holds until the catalogue, a role, a grant or the session's zone changes.
@@ -82,14 +82,14 @@ impl Planned {
         let Some(generic) = self.generic.as_ref().filter(|generic| generic.takes(&parameters)) else {
             let plan = session.as_seen(self.plan.clone())?;
             let physical = statement::query::physical_of(session, plan, parameters).await?;
-            return Ok(execute_stream(physical, session.context().task_ctx())?);
+            return Ok(apart::rows(physical, session.context().task_ctx(), session.engine().threads())?);
         };
         let mut plan = session.as_seen(generic.plan.clone())?;
         if !parameters.is_empty() {
             plan = plan.with_param_values(parameters)?;
         }
         let physical = statement::query::lowered_here(session, &plan, &generic.runner.state).await?;
-        Ok(execute_stream(physical, Arc::clone(&generic.runner.task))?)
+        Ok(apart::rows(physical, Arc::clone(&generic.runner.task), session.engine().threads())?)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::sql::sqlparser::ast::{Query, visit_expressions};
 use framesql_udfs::interrupt;
 use tokio::runtime::Handle;
@@ -87,16 +87,17 @@ pub(super) fn query_is_long(query: &Query) -> bool {
     counted.is_break()
 }
 
-/// Whether going through a plan takes long.
+/// Whether going through a plan takes long, or may: the call of a function on constants is worked out on the way.
 pub(super) fn plan_is_long(plan: &LogicalPlan) -> bool {
-    let mut n = 0;
+    let (mut n, mut worked_out) = (0, false);
     let counted = plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expr| {
-            expr.apply(|_| {
+            expr.apply(|expr| {
                 n += 1;
-                Ok(if n > SHORT { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+                worked_out |= matches!(expr, Expr::ScalarFunction(call) if !call.args.is_empty() && !expr.any_column_refs());
+                Ok(if n > SHORT || worked_out { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
             })
         })
     });
-    counted.is_err() || n > SHORT
+    counted.is_err() || n > SHORT || worked_out
 }

@@ -11,7 +11,7 @@ use datafusion::arrow::compute::concat;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::{MemTable, SchemaProvider, TableProvider};
 use datafusion::error::Result;
-use framesql_udfs::function::functions;
+use framesql_udfs::function::documented;
 use framesql_udfs::model::yunet;
 
 use super::catalog::{Body, Catalog, without_key};
@@ -370,13 +370,11 @@ fn models(system: &System) -> Columns {
 }
 
 fn function_list(_: &System) -> Columns {
-    let all = functions();
-    let documented = |part: fn(&datafusion::logical_expr::Documentation) -> &str| {
-        text(all.iter().map(|f| f.documentation().map_or(String::new(), |d| part(d).to_owned())))
-    };
+    let mut all = documented();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
     vec![
-        ("name", text(all.iter().map(|f| f.name()))),
-        ("signature", documented(|d| &d.syntax_example)),
-        ("description", documented(|d| &d.description)),
+        ("name", text(all.iter().map(|(name, _)| name))),
+        ("signature", text(all.iter().map(|(_, d)| &d.syntax_example))),
+        ("description", text(all.iter().map(|(_, d)| &d.description))),
     ]
 }

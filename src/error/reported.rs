@@ -4,6 +4,7 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
+use framesql_udfs::out_of_range::OutOfRange;
 
 use super::known;
 
@@ -80,6 +81,7 @@ pub(super) fn sqlstate(e: &DataFusionError) -> &'static str {
             SchemaError::AmbiguousReference { .. } => "42702",
             _ => "42701",
         },
+        DataFusionError::External(_) if OutOfRange::caused(e) => "22023",
         DataFusionError::NotImplemented(_) => "0A000",
         DataFusionError::ResourcesExhausted(_) => "53200",
         DataFusionError::Plan(m) | DataFusionError::Execution(m) => message_sqlstate(m),

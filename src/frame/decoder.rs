@@ -3,13 +3,15 @@
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
+use framesql_udfs::jpeg_file;
+
 use super::reader::MediaOptions;
 use crate::capture::ffmpeg::{Ffmpeg, missing};
 use crate::capture::ffprobe::{self, Stream};
 use crate::capture::file::Packets;
 use crate::capture::{Codec, Foreign, Track, container, needs_ffmpeg, unsupported_codec};
 use crate::decode::ffmpeg::{Input, Look, matroska};
-use crate::decode::{h264, jpeg};
+use crate::decode::h264;
 use crate::error::{Error, Result};
 use crate::settings::{DecoderChoice, FFMPEG};
 
@@ -127,7 +129,7 @@ fn first_jpeg_size(path: &Path, track: &Track) -> Result<Option<(u32, u32)>> {
     let (mut packets, mut bytes) = (Packets::open(path, track)?, Vec::new());
     for sample in track.samples.iter().take(TRIED) {
         if packets.read(sample, &mut bytes)?
-            && let Ok(header) = jpeg::header(Cursor::new(&bytes))
+            && let Ok(header) = jpeg_file::header(Cursor::new(&bytes))
         {
             return Ok(Some((header.width, header.height)));
         }

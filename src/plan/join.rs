@@ -10,6 +10,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, Join, LogicalPlan, Operator}
 use serde::{Deserialize, Serialize};
 
 use super::interval::LENGTH_US;
+use super::never_null::never_null;
 use super::{event_time, system_time};
 use crate::error::Error;
 
@@ -52,10 +53,11 @@ pub enum Way {
 
 /// How a join runs. Errs if it could never answer, with the way out.
 pub fn way(join: &Join) -> Result<Way> {
-    if join.null_aware {
+    let sure = |(left, right): &(Expr, Expr)| never_null(left, &join.left) && never_null(right, &join.right);
+    if join.null_aware && (join.on.is_empty() || !join.on.iter().all(sure)) {
         return Err(Error::unsupported(
             "NOT IN with values that may be NULL in a continuous query",
-            "Write NOT EXISTS (SELECT … WHERE a.x = b.x …), or leave NULLs out on both sides.",
+            "Write NOT EXISTS (SELECT … WHERE a.x = b.x …), or leave NULLs out on both sides: WHERE a.x IS NOT NULL AND a.x NOT IN (SELECT … WHERE b.x IS NOT NULL).",
         )
         .into());
     }

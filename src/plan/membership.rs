@@ -8,6 +8,7 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListArray
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::row::{Row, RowConverter, SortField};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::utils::normalize_float_zero;
 use datafusion::common::{DFSchema, ScalarValue, Spans, internal_err};
 use datafusion::error::Result;
 use datafusion::functions_aggregate::array_agg::array_agg_udaf;
@@ -134,10 +135,12 @@ fn members(lists: &ListArray, row: usize) -> Option<ArrayRef> {
 /// Whether each value is among the members.
 fn member(values: &ArrayRef, members: &Option<ArrayRef>) -> Result<BooleanArray> {
     let Some(members) = members else { return Ok(BooleanArray::from(vec![false; values.len()])) };
+    // -0 is in a list that has 0.
+    let (values, members) = (normalize_float_zero(values), normalize_float_zero(members));
     let unknown = members.logical_null_count() > 0;
     // Rows are equal where the values are; a NULL is none of them.
     let rows = RowConverter::new(vec![SortField::new(members.data_type().clone())])?;
-    let (of_members, of_values) = (rows.convert_columns(&[Arc::clone(members)])?, rows.convert_columns(&[Arc::clone(values)])?);
+    let (of_members, of_values) = (rows.convert_columns(&[Arc::clone(&members)])?, rows.convert_columns(&[Arc::clone(&values)])?);
     let known: HashSet<Row<'_>> = of_members.iter().enumerate().filter(|(at, _)| members.is_valid(*at)).map(|(_, row)| row).collect();
     let found = of_values.iter().enumerate().map(|(at, row)| match values.is_valid(at) {
         true => {

@@ -16,7 +16,7 @@ use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::{DataType as SqlType, ExactNumberInfo, TimezoneInfo};
 use framesql_udfs::interrupt;
 
-use super::{array_literals, casts, checked, coalesce, duration_part, interval, round};
+use super::{array_literals, casts, checked, coalesce, duration_part, interval, round, struct_field};
 use crate::frame::batch::ts_type;
 
 /// The names of types that DataFusion reads otherwise: TIMESTAMPTZ is µs UTC, and FLOAT is float8 unless it asks for no more than 24 bits.
@@ -131,10 +131,16 @@ fn cast_calls(e: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         let called = matches!(e, Expr::ScalarFunction(_));
         Ok(match replaced {
             Some(replaced) => Transformed::yes(replaced),
-            None if called => match shown(&e.get_type(schema)?) {
-                Some(to) => Transformed::yes(cast(e, to)),
-                None => Transformed::no(e),
-            },
+            None if called => {
+                let field = match &e {
+                    Expr::ScalarFunction(call) => struct_field::replaced(call),
+                    _ => None,
+                };
+                match shown(&e.get_type(schema)?) {
+                    Some(to) => Transformed::yes(cast(field.unwrap_or(e), to)),
+                    None => field.map_or_else(|| Transformed::no(e), Transformed::yes),
+                }
+            }
             None => Transformed::no(e),
         })
     })

@@ -42,12 +42,13 @@ use super::track::TrackPlanner;
 use super::unnest::UnnestPlanner;
 use super::window::AssignWindow;
 use super::window_function::WindowPlanner;
+use super::zero_sign::ZeroSign;
 use super::zone_visits::VisitsPlanner;
 use super::{
     age, any_all, asof, bytes, calendar_part, casts, changelog, common_expressions, div, duration_part, event_time, format, infer,
-    interval, join, json_build, json_edit, justify, length, logarithms, lone_row, max_by, membership, number_template, ordered_sets,
-    ordinality, over, overlaps, pixels, previous, regular_expression, rewrite, round, series, similar, slices, sum, system_time, time_zone,
-    topn_updating, unnest, width_bucket, zoned,
+    interval, join, json_build, json_edit, justify, length, lengths, logarithms, lone_row, max_by, membership, min_max, number_template,
+    ordered_sets, ordinality, over, overlaps, pixels, previous, regular_expression, rewrite, round, series, set_all, similar, slices,
+    struct_field, sum, system_time, time_zone, topn_updating, unnest, width_bucket, zoned,
 };
 use crate::error::Error;
 use crate::settings::Variables;
@@ -71,6 +72,7 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>,
     rules.extend(Analyzer::new().rules);
     rules.push(Arc::new(SessionZone(Arc::clone(&variables))));
     rules.push(Arc::new(PostgresTypesRule));
+    rules.push(Arc::new(ZeroSign));
     let mut optimiser: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![Arc::new(SubqueryValues)];
     optimiser.extend(common_expressions::rules());
     let mut state = SessionStateBuilder::new()
@@ -105,6 +107,7 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>,
         .into_iter()
         .chain(ours)
         .chain(length::functions())
+        .chain(lengths::functions())
         .chain(interval::functions())
         .chain(json::functions())
         .chain(json_build::functions())
@@ -124,6 +127,7 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>,
         .chain(series::functions())
         .chain(slices::functions())
         .chain(width_bucket::functions())
+        .chain([struct_field::function()])
         .chain(marks)
         .chain(here)
     {
@@ -137,7 +141,9 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>,
     let _ = state.register_expr_planner(Arc::new(OverlapsOperator));
     let _ = state.register_expr_planner(Arc::new(Intervals));
     let _ = state.register_expr_planner(Arc::new(JsonOperators));
-    for function in max_by::functions().into_iter().chain([sum::function(), lone_row::function()]).chain(aggregates()) {
+    for function in
+        max_by::functions().into_iter().chain(min_max::functions()).chain([sum::function(), lone_row::function()]).chain(aggregates())
+    {
         let _ = state.register_udaf(function);
     }
     state
@@ -176,7 +182,7 @@ fn text_for_null(plan: LogicalPlan) -> Result<LogicalPlan> {
 
 /// The plan that runs: optimised, with the calls of models, and of what compares frames, in nodes of their own.
 pub fn optimise(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
-    whole(state, &membership::place(system_time::strip(plan.clone())?)?)
+    whole(state, &membership::place(system_time::strip(set_all::place(plan.clone())?)?)?)
 }
 
 fn whole(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
@@ -187,6 +193,7 @@ fn whole(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
 pub fn optimise_continuous(state: &SessionState, plan: &LogicalPlan, emit: Emit) -> Result<LogicalPlan> {
     // The optimiser folds now() to a constant, so it is looked for before.
     check_now(plan)?;
+    set_all::check(plan)?;
     let plan = topn_updating::place(whole(state, plan)?)?;
     plan.apply_with_subqueries(|node| {
         check_node(node, emit)?;

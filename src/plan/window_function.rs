@@ -205,6 +205,9 @@ fn windows(function: &Function, intervals: &[(&'static str, i64)]) -> Result<Win
     if shape == Shape::Session && size_us <= 0 {
         return refuse("the gap of SESSION must be positive".to_owned(), "Write SESSION(lobby, ts, INTERVAL '5 seconds').");
     }
+    if function.name == "TUMBLE" && size_us <= 0 {
+        return refuse("the size of TUMBLE must be positive".to_owned(), "Write TUMBLE(lobby, ts, INTERVAL '1 second').");
+    }
     if size_us <= 0 || slide_us <= 0 || size_us % slide_us != 0 {
         let hint = match shape {
             Shape::Cumulate => "CUMULATE takes the step first: CUMULATE(lobby, ts, INTERVAL '1 minute', INTERVAL '1 day').",

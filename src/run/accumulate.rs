@@ -22,6 +22,8 @@ use datafusion::physical_expr::aggregate::{AggregateFunctionExpr, LoweredAggrega
 use framesql_udfs::aggregate::asked_again;
 
 use super::expression::{evaluate, passes};
+use super::groups::sorts;
+use super::keys::same;
 use super::touched::Key;
 use crate::error::Error;
 
@@ -95,7 +97,7 @@ impl Function {
         let function = lowered.aggregate;
         let orders = function.order_bys();
         let name = function.fun().name();
-        if !orders.is_empty() && function.order_sensitivity().hard_requires() {
+        if !orders.is_empty() && !sorts(function.fun()) && function.order_sensitivity().hard_requires() {
             return Err(Error::unsupported(format!("{name} with ORDER BY in a continuous query"), "Use array_agg(… ORDER BY …).").into());
         }
         let mut arguments = function.expressions();
@@ -118,8 +120,9 @@ impl Function {
 
     /// The arguments of a batch.
     pub(super) fn arguments(&self, rows: &RecordBatch) -> Result<Arguments> {
+        let columns = self.arguments.iter().map(|a| evaluate(a, rows)).collect::<Result<Vec<_>>>()?;
         Ok(Arguments {
-            columns: self.arguments.iter().map(|a| evaluate(a, rows)).collect::<Result<_>>()?,
+            columns: if self.function.is_distinct() { columns.iter().map(same).collect() } else { columns },
             filter: self.filter.as_ref().map(|f| passes(f, rows)).transpose()?,
         })
     }

@@ -10,7 +10,7 @@ use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int64Array, TimestampMicrosecondArray, UInt32Array, UInt64Array, new_null_array,
 };
 use datafusion::arrow::compute::{cast, take_record_batch};
-use datafusion::arrow::datatypes::{DataType, Field, Int64Type, SchemaRef, TimestampMicrosecondType};
+use datafusion::arrow::datatypes::{DataType, Int64Type, SchemaRef, TimestampMicrosecondType};
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::common::{DFSchemaRef, ScalarValue, internal_err};
@@ -22,6 +22,8 @@ use serde::{Deserialize, Serialize};
 use super::Run;
 use super::accumulate::{Function, Value, table};
 use super::expression::{evaluate, physical};
+use super::keys::KeyRows;
+use super::late::late_rows;
 use super::operator::{Operator, Output, State};
 use super::touched::{Key, Pace, Touched};
 use crate::metrics::JobCounters;
@@ -47,6 +49,8 @@ pub struct Aggregate {
     pub retracted: bool,
     /// When changes are given, and how long groups are remembered.
     pub pace: Pace,
+    /// What is read, for those who ask where a late row came from.
+    pub sources: String,
     /// The keys, with grouping sets the id of the set, then the aggregates.
     #[serde(with = "super::written")]
     pub schema: SchemaRef,
@@ -63,16 +67,15 @@ impl Aggregate {
     pub(super) fn build(&self, run: &Run) -> Result<AggregateOperator> {
         let keys = self.keys.iter().map(|k| physical(k, &self.input)).collect::<Result<Vec<_>>>()?;
         let functions = self.aggregates.iter().map(|a| Function::try_new(a, &self.input, self.retracted)).collect::<Result<Vec<_>>>()?;
-        let of = |fields: &[Arc<Field>]| RowConverter::new(fields.iter().map(|f| SortField::new(f.data_type().clone())).collect());
         let fields = self.schema.fields();
         // The id of the grouping set is a key as well, behind the others.
         let n_keys = keys.len() + usize::from(!self.left_out.is_empty());
         let mut operator = AggregateOperator {
-            key_rows: of(fields.get(..n_keys).unwrap_or_default())?,
+            key_rows: KeyRows::try_new(fields.iter().take(n_keys).map(|f| f.data_type()))?,
             n_keys,
             ids: grouping::ids(&self.left_out),
             lasting: BTreeSet::new(),
-            shown_rows: of(fields)?,
+            shown_rows: RowConverter::new(fields.iter().map(|f| SortField::new(f.data_type().clone())).collect())?,
             description: self.clone(),
             keys,
             functions,
@@ -104,7 +107,7 @@ pub(super) struct AggregateOperator {
     description: Aggregate,
     keys: Vec<Arc<dyn PhysicalExpr>>,
     functions: Vec<Function>,
-    key_rows: RowConverter,
+    key_rows: KeyRows,
     /// The columns that tell groups apart.
     n_keys: usize,
     /// The id of each grouping set.
@@ -201,11 +204,12 @@ impl AggregateOperator {
         }
         let members = self.members(rows)?;
         let arguments = self.functions.iter().map(|f| f.arguments(rows)).collect::<Result<Vec<_>>>()?;
+        let mut late = Vec::new();
         for (key, end_us, rows) in members.groups {
             let n = rows.len() as i64;
             if end_us.is_some_and(|end| end <= self.touched.watermark_us()) {
                 // What puts rows into windows drops and counts the late ones, so only a group by another operator's time comes here.
-                self.counters.n_late.add(if come { n as u64 } else { 0 });
+                late.extend(rows.into_iter().filter(|_| come));
                 continue;
             }
             if !self.groups.contains_key(&key) {
@@ -228,7 +232,18 @@ impl AggregateOperator {
             }
             self.touched.touch(&key);
         }
-        Ok(())
+        self.late(rows, late)
+    }
+
+    /// Counts and keeps the rows that are late, each once, whatever grouping sets there are.
+    fn late(&self, rows: &RecordBatch, mut late: Vec<u32>) -> Result<()> {
+        let d = &self.description;
+        let Some(key) = d.complete.filter(|_| !late.is_empty()).and_then(|(at, _)| self.keys.get(at)) else { return Ok(()) };
+        late.sort_unstable();
+        late.dedup();
+        let times = evaluate(key, rows)?;
+        let Some(times) = times.as_primitive_opt::<TimestampMicrosecondType>() else { return Ok(()) };
+        late_rows(&self.counters, &d.sources, "UpdatingAggregate", times, self.touched.watermark_us(), rows, late)
     }
 
     /// Gives the rows of groups as they are now, in place of those given before.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{AsArray, BooleanArray, UInt32Array};
 use datafusion::arrow::compute::{cast, filter_record_batch};
-use datafusion::arrow::datatypes::{DataType, Int64Type, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Int64Type, SchemaRef, TimestampMicrosecondType};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::error::Result;
@@ -18,6 +18,7 @@ use super::Run;
 use super::condition::{Condition, Key, Matcher, nullable, rows_at, side_by_side};
 use super::expression::{evaluate, physical};
 use super::kept::{Id, Kept, Taken};
+use super::late::late_rows;
 use super::operator::{Operator, Output, State};
 use crate::event::END_OF_TIME_US;
 use crate::metrics::JobCounters;
@@ -36,6 +37,8 @@ pub struct Asof {
     /// The time at which a version begins.
     #[serde(with = "super::written")]
     pub right_time: Expr,
+    /// What is read on the left and on the right, for those who ask where a late row came from.
+    pub sources: [String; 2],
     /// Whether the nearest is looked for ahead of the left row, else before it.
     pub ahead: bool,
     /// Whether a version at the very time counts.
@@ -102,13 +105,18 @@ impl AsofOperator {
         let times = cast(&evaluate(&self.times[side], rows)?, &DataType::Int64)?;
         let complete_us = [self.description.left_complete_us, self.description.right_complete_us][side];
         let passed_us = self.watermark_us.max(self.input_us[side]);
-        let (mut taken, mut unmet) = (Vec::with_capacity(rows.num_rows()), Vec::new());
+        let (mut taken, mut unmet, mut late) = (Vec::with_capacity(rows.num_rows()), Vec::new(), Vec::new());
         for (row, (time, key)) in times.as_primitive::<Int64Type>().iter().zip(keys).enumerate() {
             match (time, key) {
-                (Some(time), Some(_)) if self.continuous && time.saturating_add(complete_us) <= passed_us => {}
+                (Some(time), Some(_)) if self.continuous && time.saturating_add(complete_us) <= passed_us => late.push(row as u32),
                 (Some(time), Some(key)) => taken.push((row, time, Some(key))),
                 _ => unmet.push(row as u32),
             }
+        }
+        if !late.is_empty() {
+            // Only a SELECT has times that are whole numbers, and no row of it is late.
+            let times = times.as_primitive::<Int64Type>().reinterpret_cast::<TimestampMicrosecondType>();
+            late_rows(&self.counters, &self.description.sources[side], "AsofJoin", &times, passed_us, rows, late)?;
         }
         Ok((taken, unmet))
     }
@@ -183,7 +191,6 @@ impl Operator for AsofOperator {
     fn rows(&mut self, input: usize, rows: RecordBatch, out: &mut Output) -> Result<()> {
         let (taken, unmet) = self.take(input, &rows)?;
         self.counters.rows_in.add(rows.num_rows() as u64);
-        self.counters.n_late.add((rows.num_rows() - taken.len() - unmet.len()) as u64);
         if input == 0 {
             if self.description.keep_unmatched && !unmet.is_empty() {
                 let schema = Arc::clone(self.description.condition.left.inner());

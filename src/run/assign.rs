@@ -159,7 +159,6 @@ impl Operator for AssignOperator {
             false
         };
         if !placed.late.is_empty() {
-            self.counters.n_late.add(placed.late.len() as u64);
             late_rows(&self.counters, &d.sources, "AssignWindow", times, self.watermark_us, &rows, placed.late)?;
         }
         if d.fill

@@ -6,7 +6,6 @@ use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatchOptions, UInt3
 use datafusion::arrow::compute::{cast, take};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::common::DFSchemaRef;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, ExprSchemable};
@@ -14,6 +13,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use serde::{Deserialize, Serialize};
 
 use super::expression::{evaluate, passes, physical};
+use super::keys::KeyRows;
 
 /// The values of a row's keys, as bytes that are equal when they are.
 pub(super) type Key = Arc<[u8]>;
@@ -56,12 +56,11 @@ impl Condition {
     pub(super) fn build(&self) -> Result<Matcher> {
         let keys = |exprs: &[Expr], schema: &DFSchemaRef| exprs.iter().map(|e| physical(e, schema)).collect::<Result<Vec<_>>>();
         let types = self.left_keys.iter().map(|e| e.get_type(&self.left)).collect::<Result<Vec<_>>>()?;
-        let fields: Vec<SortField> = types.iter().cloned().map(SortField::new).collect();
         let both = self.left.join(&self.right)?;
         Ok(Matcher {
             keys: [keys(&self.left_keys, &self.left)?, keys(&self.right_keys, &self.right)?],
+            converter: if types.is_empty() { None } else { Some(KeyRows::try_new(&types)?) },
             types,
-            converter: if fields.is_empty() { None } else { Some(RowConverter::new(fields)?) },
             filter: self.filter.as_ref().map(|f| physical(f, &both)).transpose()?,
             pairs: Arc::clone(both.inner()),
             null_equals_null: self.null_equals_null,
@@ -73,7 +72,7 @@ impl Condition {
 pub(super) struct Matcher {
     keys: [Vec<Arc<dyn PhysicalExpr>>; 2],
     types: Vec<DataType>,
-    converter: Option<RowConverter>,
+    converter: Option<KeyRows>,
     filter: Option<Arc<dyn PhysicalExpr>>,
     pairs: SchemaRef,
     null_equals_null: bool,

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::Run;
 use super::accumulate::table;
 use super::aggregate::batch_of;
+use super::late::late_rows;
 use super::operator::{Operator, Output, State};
 use super::topn_updating::Keys;
 use super::touched::{Key, Pace, Touched};
@@ -35,6 +36,8 @@ pub struct Dedup {
     pub lag_us: i64,
     /// How long a key is remembered.
     pub pace: Pace,
+    /// What is read, for those who ask where a late row came from.
+    pub sources: String,
     /// The input's columns, then the rank, which is 1.
     #[serde(with = "super::written")]
     pub schema: SchemaRef,
@@ -88,13 +91,14 @@ impl DedupOperator {
         let times = rows.column(self.description.time).as_primitive::<TimestampMicrosecondType>();
         let keys = self.keys.of(rows)?;
         let encoded = self.rows.convert_columns(rows.columns())?;
-        for ((key, time), row) in keys.iter().zip(times.iter()).zip(encoded.iter()) {
+        let mut late = Vec::new();
+        for (at, ((key, time), row)) in keys.iter().zip(times.iter()).zip(encoded.iter()).enumerate() {
             let Some(time) = time else {
                 self.counters.n_null_time.add(1);
                 continue;
             };
             if time < self.watermark_us {
-                self.counters.n_late.add(1);
+                late.push(at as u32);
                 continue;
             }
             self.touched.touch(key);
@@ -106,7 +110,7 @@ impl DedupOperator {
             self.known.insert(Arc::clone(key), Some((time, Arc::from(row.data()))));
             self.waiting.entry(time).or_default().push(Arc::clone(key));
         }
-        Ok(())
+        late_rows(&self.counters, &self.description.sources, "Dedup", times, self.watermark_us, rows, late)
     }
 }
 

@@ -20,7 +20,7 @@ use framesql_udfs::figure::{Figures, among};
 use futures::{Stream, StreamExt, future, stream};
 
 use super::operator::{Operator, Output};
-use super::{Description, Run, detach};
+use super::{Description, Run, Threads, apart};
 use crate::event::{END_OF_TIME_US, Event};
 use crate::frame::source::EventStream;
 
@@ -62,6 +62,11 @@ impl OperatorExec {
     /// What it does.
     pub fn description(&self) -> &Description {
         &self.description
+    }
+
+    /// The threads of all queries.
+    pub(super) fn threads(&self) -> &Threads {
+        &self.run.threads
     }
 
     /// Its number in the plan.
@@ -108,7 +113,7 @@ impl OperatorExec {
             figures: None,
         };
         match self.description.as_ref() {
-            Description::Detach(_) => detach::on_thread(Box::pin(driven), &self.run),
+            Description::Detach(_) => apart::on_thread(Box::pin(driven), &self.run.threads),
             _ => Ok(Box::pin(driven)),
         }
     }

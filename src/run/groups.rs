@@ -10,7 +10,7 @@ use datafusion::common::DFSchemaRef;
 use datafusion::error::Result;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{EmitTo, Expr, GroupsAccumulator};
+use datafusion::logical_expr::{AggregateUDF, EmitTo, Expr, GroupsAccumulator};
 use datafusion::physical_expr::GroupsAccumulatorAdapter;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::{AggregateFunctionExpr, LoweredAggregateBuilder};
@@ -18,7 +18,14 @@ use datafusion::physical_plan::aggregates::group_values::{GroupValues, new_group
 use datafusion::physical_plan::aggregates::order::GroupOrdering;
 
 use super::expression::{evaluate, passes};
+use super::keys::same;
 use crate::error::Error;
+
+/// Whether an aggregate with ORDER BY sorts for itself, by what follows its arguments; one that needs sorted input cannot have it here. The ORDER BY of
+/// WITHIN GROUP is the argument itself, for which any order will do, and string_agg is an array_agg that is joined.
+pub(super) fn sorts(function: &AggregateUDF) -> bool {
+    function.supports_within_group_clause() || function.name() == "string_agg"
+}
 
 /// One aggregate function with its arguments and its FILTER.
 struct Aggregate {
@@ -32,11 +39,8 @@ impl Aggregate {
         let (properties, planning) = (ExecutionProps::new(), PhysicalPlanningContext::default());
         let lowered = LoweredAggregateBuilder::new(expr, input, input.as_arrow(), &properties, &planning).build()?;
         let function = lowered.aggregate;
-        // An accumulator that needs an order sorts for itself by what follows its arguments; one that needs sorted input cannot have it here.
-        // The ORDER BY of WITHIN GROUP is the argument itself, for which any order will do, and string_agg is an array_agg that is joined.
-        let sorts = function.fun().supports_within_group_clause() || function.fun().name() == "string_agg";
         let orders = function.order_bys();
-        if !sorts && !orders.is_empty() && function.order_sensitivity().hard_requires() {
+        if !sorts(function.fun()) && !orders.is_empty() && function.order_sensitivity().hard_requires() {
             let name = function.fun().name().to_owned();
             return Err(Error::unsupported(format!("{name} with ORDER BY in a continuous query"), "Use array_agg(… ORDER BY …).").into());
         }
@@ -75,7 +79,8 @@ impl Aggregates {
     pub(super) fn arguments(&self, rows: &RecordBatch) -> Result<Arguments> {
         let mut arguments = Arguments { values: Vec::with_capacity(self.all.len()), filters: Vec::with_capacity(self.all.len()) };
         for aggregate in &self.all {
-            arguments.values.push(aggregate.arguments.iter().map(|a| evaluate(a, rows)).collect::<Result<_>>()?);
+            let values = aggregate.arguments.iter().map(|a| evaluate(a, rows)).collect::<Result<Vec<_>>>()?;
+            arguments.values.push(if aggregate.function.is_distinct() { values.iter().map(same).collect() } else { values });
             arguments.filters.push(aggregate.filter.as_ref().map(|f| passes(f, rows)).transpose()?);
         }
         Ok(arguments)
@@ -163,7 +168,7 @@ impl Groups {
         scratch.clear();
         match &mut self.groups {
             Some(groups) => {
-                groups.intern(keys, scratch)?;
+                groups.intern(&keys.iter().map(same).collect::<Vec<_>>(), scratch)?;
                 Ok(groups.len())
             }
             None => {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use framesql_udfs::frame::Picture;
 use framesql_udfs::function::caller;
 use framesql_udfs::model::error::ModelError;
@@ -62,6 +62,7 @@ pub struct Inference {
     models: Arc<Models>,
     loaded: Mutex<HashMap<String, Arc<Loaded>>>,
     galleries: Mutex<HashMap<String, Arc<dyn Source>>>,
+    not_started: Mutex<HashMap<String, String>>,
 }
 
 /// One model with the sessions that are free to use.
@@ -103,6 +104,7 @@ impl Inference {
             models: Arc::default(),
             loaded: Mutex::default(),
             galleries: Mutex::default(),
+            not_started: Mutex::default(),
         }
     }
 
@@ -140,7 +142,7 @@ impl Inference {
     /// The model of that name, as it is now. Errs if it is not there, is not installed, or cannot be loaded.
     pub fn model(&self, name: &str) -> Result<Arc<Loaded>> {
         let name = own_name(name);
-        let model = self.models.get(name)?;
+        let model = self.models.get(name).map_err(|error| self.why(name, error))?;
         let mut all = self.loaded.lock();
         let before = all.get(name);
         if let Some(loaded) = before.filter(|loaded| Arc::ptr_eq(&loaded.model, &model)) {
@@ -151,6 +153,26 @@ impl Inference {
         let loaded = Arc::new(Loaded { model, key, counters, sessions: Mutex::default() });
         all.insert(name.to_owned(), Arc::clone(&loaded));
         Ok(loaded)
+    }
+
+    /// Why a model that a statement has made could not be started again; None forgets it.
+    pub fn set_not_started(&self, name: &str, why: Option<String>) {
+        let mut all = self.not_started.lock();
+        match why {
+            Some(why) => drop(all.insert(name.to_owned(), why)),
+            None => drop(all.remove(name)),
+        }
+    }
+
+    fn why(&self, name: &str, error: ModelError) -> DataFusionError {
+        match self.not_started.lock().get(name) {
+            Some(why) => Error::State {
+                message: format!("model \"{name}\" could not be started: {why}"),
+                hint: Some("It is tried again at the next start; CREATE OR REPLACE MODEL makes it anew.".into()),
+            }
+            .into(),
+            None => error.into(),
+        }
     }
 
     /// Whether another model has taken the name of this one.

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::Run;
 use super::condition::{Condition, Matcher, side_by_side};
 use super::kept::{Id, Kept, Taken};
+use super::late::late_rows;
 use super::operator::{Operator, Output, State};
 use crate::metrics::JobCounters;
 use crate::plan::join::{Timed, of_left, of_right};
@@ -28,6 +29,8 @@ pub struct Join {
     pub condition: Condition,
     /// How far apart in time it may be.
     pub timed: Timed,
+    /// What is read on the left and on the right, for those who ask where a late row came from.
+    pub sources: [String; 2],
     /// Which rows stay that met none, and which are only asked whether they did.
     #[serde(with = "super::written")]
     pub join_type: JoinType,
@@ -247,15 +250,17 @@ impl JoinOperator {
         let keys = self.matcher.keys(side, rows)?;
         let times = rows.column(time.column).as_primitive::<TimestampMicrosecondType>();
         let passed_us = self.watermark_us.max(self.input_us.get(side).copied().unwrap_or(i64::MIN));
-        let (mut taken, mut timeless) = (Vec::with_capacity(rows.num_rows()), Vec::new());
+        let (mut taken, mut timeless, mut late) = (Vec::with_capacity(rows.num_rows()), Vec::new(), Vec::new());
         for (row, (us, key)) in times.iter().zip(keys).enumerate() {
             match us {
                 None => timeless.push(row),
                 // Late: its partners may be gone.
-                Some(us) if us.saturating_add(time.complete_us) <= passed_us => {}
+                Some(us) if us.saturating_add(time.complete_us) <= passed_us => late.push(row as u32),
                 Some(us) => taken.push((row, us, key)),
             }
         }
+        let sources = self.description.sources.get(side).map_or("", String::as_str);
+        late_rows(&self.counters, sources, "TimedJoin", times, passed_us, rows, late)?;
         Ok((taken, timeless))
     }
 }
@@ -265,7 +270,6 @@ impl Operator for JoinOperator {
         let (taken, timeless) = self.take(input, &rows)?;
         self.counters.rows_in.add(rows.num_rows() as u64);
         self.counters.n_null_time.add(timeless.len() as u64);
-        self.counters.n_late.add((rows.num_rows() - taken.len() - timeless.len()) as u64);
         if !timeless.is_empty() && matches!(self.fate(input), Fate::Outer | Fate::IfNot | Fate::Marked) {
             let timeless: BooleanArray = (0..rows.num_rows()).map(|row| Some(timeless.binary_search(&row).is_ok())).collect();
             self.give(input, filter_record_batch(&rows, &timeless)?, false, out)?;

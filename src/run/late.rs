@@ -1,4 +1,4 @@
-//! Late rows: dropped, counted, and the last of them kept to be looked at.
+//! Late rows: dropped, counted, and the last of them kept to be looked at, whoever drops them.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use framesql_udfs::frame::{is_frame, without_pixels};
 
 use crate::metrics::{JobCounters, LateRow};
 
-/// Keeps those rows of a batch that an operator drops, without their pixels. `times` are the rows' event times.
+/// Counts the rows of a batch that an operator drops, and keeps them, without their pixels. `times` are the rows' event times.
 pub(super) fn late_rows(
     counters: &JobCounters,
     sources: &str,
@@ -20,6 +20,10 @@ pub(super) fn late_rows(
     rows: &RecordBatch,
     mut late_at: Vec<u32>,
 ) -> Result<()> {
+    if late_at.is_empty() {
+        return Ok(());
+    }
+    counters.n_late.add(late_at.len() as u64);
     // Older ones would be pushed out at once.
     late_at.drain(..late_at.len().saturating_sub(LateRow::MOST));
     let columns = rows

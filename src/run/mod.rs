@@ -2,12 +2,14 @@
 
 mod accumulate;
 pub mod aggregate;
+pub mod apart;
 pub mod asof;
 pub mod assign;
 pub mod checkpoint;
 pub mod condition;
 pub mod dedup;
 pub mod detach;
+mod every;
 pub mod exec;
 pub mod expression;
 mod fill;
@@ -16,6 +18,7 @@ pub mod infer;
 pub mod inference;
 pub mod join;
 mod kept;
+pub mod keys;
 mod late;
 pub mod limit;
 pub mod line_crossings;

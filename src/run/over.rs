@@ -7,7 +7,6 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt32Arr
 use datafusion::arrow::compute::{cast, concat_batches, take_record_batch};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType};
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::common::DFSchemaRef;
 use datafusion::error::Result;
 use datafusion::logical_expr::Expr;
@@ -20,8 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Run;
 use super::expression::{evaluate, physical};
+use super::keys::KeyRows;
 use super::operator::{Operator, Output, State};
-use super::waiting::Waiting;
+use super::waiting::{self, Waiting};
 use crate::event::END_OF_TIME_US;
 use crate::plan::order::Order;
 use crate::plan::over::Extent;
@@ -44,6 +44,8 @@ pub struct Over {
     pub extent: Extent,
     /// How far behind the watermark the time may still come, µs.
     pub lag_us: i64,
+    /// What is read, for those who ask where a late row came from.
+    pub sources: String,
     /// The input's columns, then the calls' results.
     #[serde(with = "super::written")]
     pub schema: SchemaRef,
@@ -59,12 +61,13 @@ impl Over {
     pub(super) fn build(&self, run: &Run) -> Result<OverOperator> {
         let (properties, planning) = (ExecutionProps::new(), PhysicalPlanningContext::default());
         let partition = self.partition.iter().map(|e| physical(e, &self.input)).collect::<Result<Vec<_>>>()?;
-        let types = partition.iter().map(|e| Ok(SortField::new(e.data_type(self.input.as_arrow())?))).collect::<Result<Vec<_>>>()?;
+        let types = partition.iter().map(|e| e.data_type(self.input.as_arrow())).collect::<Result<Vec<_>>>()?;
+        let reader = waiting::Reader { operator: "Over", sources: self.sources.clone(), columns: None };
         Ok(OverOperator {
             calls: self.calls.iter().map(|e| create_window_expr(e, &self.input, &properties, &planning)).collect::<Result<_>>()?,
             partition,
-            converter: RowConverter::new(types)?,
-            waiting: Waiting::new(self.order.clone(), self.lag_us, Arc::clone(self.input.inner()), run),
+            converter: KeyRows::try_new(&types)?,
+            waiting: Waiting::new(self.order.clone(), self.lag_us, Arc::clone(self.input.inner()), reader, run),
             partitions: BTreeMap::new(),
             description: self.clone(),
         })
@@ -82,7 +85,7 @@ pub(super) struct OverOperator {
     description: Over,
     calls: Vec<Arc<dyn WindowExpr>>,
     partition: Vec<Arc<dyn PhysicalExpr>>,
-    converter: RowConverter,
+    converter: KeyRows,
     waiting: Waiting,
     partitions: BTreeMap<Vec<u8>, Partition>,
 }

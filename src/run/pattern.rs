@@ -12,14 +12,14 @@ use datafusion::arrow::array::{ArrayRef, AsArray, BinaryArray, BooleanArray, Int
 use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::common::{DFSchemaRef, ScalarValue};
 use datafusion::error::Result;
 use serde::{Deserialize, Serialize};
 
 use super::Run;
+use super::keys::KeyRows;
 use super::operator::{Operator, Output, State};
-use super::waiting::Waiting;
+use super::waiting::{self, Waiting};
 use crate::event::END_OF_TIME_US;
 use crate::plan::pattern::formula::{Formula, Navigation};
 use crate::plan::pattern::{Recognition, Skip};
@@ -38,6 +38,11 @@ pub struct Pattern {
     pub recognition: Recognition,
     /// How far behind the watermark the time may still come, µs.
     pub lag_us: i64,
+    /// What is read, for those who ask where a late row came from.
+    pub sources: String,
+    /// The columns that come in, by the names that the query has for them.
+    #[serde(with = "super::written")]
+    pub named: SchemaRef,
     /// The columns before the measures, the measures, the columns after.
     #[serde(with = "super::written")]
     pub schema: SchemaRef,
@@ -56,6 +61,8 @@ impl Pattern {
         let early = r.define.iter().enumerate().map(|(at, f)| f.as_ref().is_none_or(|f| f.of_one_row(at))).collect();
         let remembered = r.define.iter().enumerate().filter_map(|(at, f)| f.as_ref().filter(|f| !f.of_one_row(at)));
         let columns = r.partition.iter().filter_map(|at| self.input.fields().get(*at));
+        let columns_named = Some(Arc::clone(&self.named));
+        let reader = waiting::Reader { operator: "Pattern", sources: self.sources.clone(), columns: columns_named };
         Ok(PatternOperator {
             program: program(&r.part)?,
             define: r.define.iter().map(|f| f.as_ref().map(compiled).transpose()).collect::<Result<_>>()?,
@@ -65,8 +72,8 @@ impl Pattern {
             behind: far(|(behind, _)| behind),
             ahead: far(|(_, ahead)| ahead),
             numbered: r.formulas().any(|f| f.navigations.contains(&Navigation::MatchNumber)),
-            converter: RowConverter::new(columns.map(|f| SortField::new(f.data_type().clone())).collect())?,
-            waiting: Waiting::new(r.order.clone(), self.lag_us, Arc::clone(self.input.inner()), run),
+            converter: KeyRows::try_new(columns.map(|f| f.data_type()))?,
+            waiting: Waiting::new(r.order.clone(), self.lag_us, Arc::clone(self.input.inner()), reader, run),
             partitions: BTreeMap::new(),
             description: self.clone(),
         })
@@ -98,7 +105,7 @@ pub(super) struct PatternOperator {
     ahead: usize,
     /// Whether matches are numbered.
     numbered: bool,
-    converter: RowConverter,
+    converter: KeyRows,
     waiting: Waiting,
     partitions: BTreeMap<Vec<u8>, Partition>,
 }

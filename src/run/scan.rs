@@ -11,6 +11,7 @@ use futures::stream;
 use serde::{Deserialize, Serialize};
 
 use super::Run;
+use super::every::{self, Columns};
 use super::operator::{Operator, Output, State};
 use crate::event::Event;
 use crate::frame::source::{Again, EventStream, Request, Source};
@@ -46,14 +47,21 @@ impl Scan {
     pub(super) fn open(&self, run: &Run, restored: Option<&State>) -> Result<(ScanOperator, EventStream)> {
         let skip_rows = restored.filter(|_| self.source.again() == Again::Same).map_or(0, n_rows_of);
         let operator = ScanOperator::counting_from(skip_rows);
-        let request = Request {
+        let mut request = Request {
             continuous: run.continuous,
             skip_rows,
             position: Some(Arc::clone(&operator.position)),
             batch_rows: run.batch_rows.or(self.request.batch_rows),
             ..self.request.clone()
         };
-        let events = run.checkpoint.with_barriers(self.source.open(&request)?);
+        let every = run.pace.every_us.filter(|_| run.continuous);
+        let every = every.and_then(|us| Some((Columns::add_to(&mut request.projection, &self.source.time_columns())?, us)));
+        let events = self.source.open(&request)?;
+        let events = match every {
+            Some((columns, every_us)) => every::cut(events, columns, every_us),
+            None => events,
+        };
+        let events = run.checkpoint.with_barriers(events);
         let events = match run.checkpoint.barrier_after_rows {
             None => events,
             Some(at) => with_barrier(events, at),

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::Run;
 use super::assign::window_columns;
 use super::groups::take_keys;
+use super::keys::same;
 use super::late::late_rows;
 use super::operator::{Operator, Output, State};
 use crate::event::END_OF_TIME_US;
@@ -189,7 +190,7 @@ impl SessionOperator {
             self.scratch.resize(rows.num_rows(), 0);
             1
         } else {
-            let columns: Vec<ArrayRef> = self.description.keys.iter().map(|at| Arc::clone(rows.column(*at))).collect();
+            let columns: Vec<ArrayRef> = self.description.keys.iter().map(|at| same(rows.column(*at))).collect();
             let keys = match &mut self.keys {
                 Some(keys) => keys,
                 none => none.insert(new_group_values(Arc::clone(&self.key_schema), &GroupOrdering::None)?),
@@ -394,7 +395,6 @@ impl Operator for SessionOperator {
         self.counters.n_null_time.add(rows.column(self.description.time).null_count() as u64);
         let late = self.insert(&rows, self.continuous)?;
         if !late.is_empty() {
-            self.counters.n_late.add(late.len() as u64);
             let d = &self.description;
             let times = rows.column(d.time).as_primitive::<TimestampMicrosecondType>();
             late_rows(&self.counters, &d.sources, "Session", times, self.watermark_us, &rows, late)?;

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Run;
 use super::expression::{evaluate, physical};
+use super::keys::KeyRows;
 use super::late::late_rows;
 use super::operator::{Operator, Output, State};
 use crate::metrics::JobCounters;
@@ -83,7 +84,7 @@ impl TopN {
         let partition = self.partition.iter().map(|e| physical(e, &self.input)).collect::<Result<Vec<_>>>()?;
         let order = self.order.iter().map(|o| physical(&o.expr, &self.input)).collect::<Result<Vec<_>>>()?;
         let types = |all: &[Arc<dyn PhysicalExpr>]| all.iter().map(|e| e.data_type(self.input.as_arrow())).collect::<Result<Vec<_>>>();
-        let equal = RowConverter::new(types(&partition)?.into_iter().map(SortField::new).collect())?;
+        let equal = KeyRows::try_new(&types(&partition)?)?;
         let options = |o: &OrderBy| SortOptions { descending: o.descending, nulls_first: o.nulls_first };
         let sorted = types(&order)?.into_iter().zip(&self.order).map(|(t, o)| SortField::new_with_options(t, options(o))).collect();
         Ok(TopNOperator {
@@ -112,7 +113,7 @@ pub(super) struct TopNOperator {
     description: TopN,
     partition: Vec<Arc<dyn PhysicalExpr>>,
     order: Vec<Arc<dyn PhysicalExpr>>,
-    equal: RowConverter,
+    equal: KeyRows,
     sorted: RowConverter,
     /// By the window's end, µs.
     open: BTreeMap<i64, Window>,
@@ -209,7 +210,6 @@ impl Operator for TopNOperator {
             }
         }
         if !late.is_empty() {
-            self.counters.n_late.add(late.len() as u64);
             late_rows(&self.counters, &self.description.sources, "TopN", times, self.watermark_us, &rows, late)?;
         }
         for (end_us, members) in by_end {

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::accumulate::table;
 use super::aggregate::batch_of;
 use super::expression::{evaluate, physical};
+use super::keys::KeyRows;
 use super::operator::{Operator, Output, State};
 use super::touched::{Key, Pace, Touched};
 
@@ -86,14 +87,14 @@ impl TopN {
 /// The partition of each row, as bytes.
 pub(super) struct Keys {
     exprs: Vec<Arc<dyn PhysicalExpr>>,
-    rows: RowConverter,
+    rows: KeyRows,
 }
 
 impl Keys {
     pub(super) fn try_new(exprs: &[Expr], input: &DFSchemaRef) -> Result<Keys> {
         let exprs = exprs.iter().map(|e| physical(e, input)).collect::<Result<Vec<_>>>()?;
-        let fields = exprs.iter().map(|e| Ok(SortField::new(e.data_type(input.as_arrow())?))).collect::<Result<Vec<_>>>()?;
-        Ok(Keys { exprs, rows: RowConverter::new(fields)? })
+        let types = exprs.iter().map(|e| e.data_type(input.as_arrow())).collect::<Result<Vec<_>>>()?;
+        Ok(Keys { exprs, rows: KeyRows::try_new(&types)? })
     }
 
     pub(super) fn of(&self, rows: &RecordBatch) -> Result<Vec<Key>> {
@@ -110,7 +111,7 @@ impl Keys {
 
     pub(super) fn columns(&self, keys: &[Key]) -> Result<Vec<ArrayRef>> {
         let parser = self.rows.parser();
-        Ok(self.rows.convert_rows(keys.iter().map(|k| parser.parse(k)))?)
+        self.rows.convert_rows(keys.iter().map(|k| parser.parse(k)))
     }
 
     pub(super) fn len(&self) -> usize {

@@ -7,7 +7,6 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray, BinaryArray, FixedSizeL
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::error::Result;
 use framesql_udfs::function::boxes::boxes;
 use framesql_udfs::track::kalman::{BoxFilter, N_NUMBERS};
@@ -15,8 +14,9 @@ use framesql_udfs::track::{Parameters, Seen, Track as OneTrack, Tracked, Tracker
 use serde::{Deserialize, Serialize};
 
 use super::Run;
+use super::keys::KeyRows;
 use super::operator::{Operator, Output, State};
-use super::waiting::Waiting;
+use super::waiting::{self, Waiting};
 use crate::plan::order::Order;
 
 /// The description.
@@ -37,6 +37,8 @@ pub struct Track {
     pub parameters: Parameters,
     /// How far behind the watermark the time may still come, µs.
     pub lag_us: i64,
+    /// What is read, for those who ask where a late row came from.
+    pub sources: String,
     /// The columns that come in, and those that it adds.
     #[serde(with = "super::written")]
     pub schema: SchemaRef,
@@ -52,9 +54,10 @@ impl Track {
 
     pub(super) fn build(&self, run: &Run) -> Result<TrackOperator> {
         let keys = self.partition.iter().filter_map(|at| self.input.fields().get(*at));
+        let reader = waiting::Reader { operator: "Track", sources: self.sources.clone(), columns: None };
         Ok(TrackOperator {
-            converter: RowConverter::new(keys.map(|field| SortField::new(field.data_type().clone())).collect())?,
-            waiting: Waiting::new(self.order.clone(), self.lag_us, Arc::clone(&self.input), run),
+            converter: KeyRows::try_new(keys.map(|field| field.data_type()))?,
+            waiting: Waiting::new(self.order.clone(), self.lag_us, Arc::clone(&self.input), reader, run),
             trackers: BTreeMap::new(),
             description: self.clone(),
         })
@@ -63,7 +66,7 @@ impl Track {
 
 pub(super) struct TrackOperator {
     description: Track,
-    converter: RowConverter,
+    converter: KeyRows,
     waiting: Waiting,
     /// By the key of the partition. One whose tracks are all gone keeps the number of its next.
     trackers: BTreeMap<Vec<u8>, Tracker>,

@@ -6,11 +6,11 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::error::Result;
 use framesql_udfs::detection::Box as Bbox;
 use framesql_udfs::function::boxes::boxes;
 
+use super::keys::KeyRows;
 use crate::plan::tracked::Tracks;
 
 /// A track: its partition's values, as bytes that are equal when they are, and its number there.
@@ -28,13 +28,13 @@ pub(super) struct Seen {
 /// Reads rows, and names tracks.
 pub(super) struct Reader {
     tracks: Tracks,
-    converter: RowConverter,
+    converter: KeyRows,
 }
 
 impl Reader {
     pub(super) fn try_new(tracks: &Tracks, input: &Schema) -> Result<Reader> {
         let fields = tracks.partition.iter().filter_map(|at| input.fields().get(*at));
-        let converter = RowConverter::new(fields.map(|f| SortField::new(f.data_type().clone())).collect())?;
+        let converter = KeyRows::try_new(fields.map(|f| f.data_type()))?;
         Ok(Reader { tracks: tracks.clone(), converter })
     }
 

@@ -9,10 +9,21 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
 
 use super::Run;
+use super::late::late_rows;
 use super::operator::State;
 use crate::event::END_OF_TIME_US;
 use crate::metrics::JobCounters;
 use crate::plan::order::Order;
+
+/// Whose rows wait, for those who ask where a late row came from.
+pub(super) struct Reader {
+    /// Its word.
+    pub(super) operator: &'static str,
+    /// What is read.
+    pub(super) sources: String,
+    /// The names of the columns, where the rows have others than the query.
+    pub(super) columns: Option<SchemaRef>,
+}
 
 /// The rows, and how far the watermark is.
 pub(super) struct Waiting {
@@ -26,11 +37,12 @@ pub(super) struct Waiting {
     rows: Vec<RecordBatch>,
     earliest_us: i64,
     watermark_us: i64,
+    reader: Reader,
     counters: Arc<JobCounters>,
 }
 
 impl Waiting {
-    pub(super) fn new(order: Vec<Order>, lag_us: i64, schema: SchemaRef, run: &Run) -> Waiting {
+    pub(super) fn new(order: Vec<Order>, lag_us: i64, schema: SchemaRef, reader: Reader, run: &Run) -> Waiting {
         Waiting {
             order,
             lag_us,
@@ -39,6 +51,7 @@ impl Waiting {
             rows: Vec::new(),
             earliest_us: i64::MAX,
             watermark_us: i64::MIN,
+            reader,
             counters: Arc::clone(&run.counters),
         }
     }
@@ -52,11 +65,19 @@ impl Waiting {
         self.counters.rows_in.add(rows.num_rows() as u64);
         let times = rows.column(self.time()).as_primitive::<TimestampMicrosecondType>();
         let late = |us: i64| self.continuous && us < self.watermark_us;
-        let n_late = times.iter().flatten().filter(|us| late(*us)).count();
+        let late_at: Vec<u32> = times.iter().enumerate().filter(|(_, us)| us.is_some_and(late)).map(|(row, _)| row as u32).collect();
+        let all_in_time = late_at.is_empty() && times.null_count() == 0;
         self.counters.n_null_time.add(times.null_count() as u64);
-        self.counters.n_late.add(n_late as u64);
         let earliest_us = times.iter().flatten().filter(|us| !late(*us)).min();
-        let rows = if n_late + times.null_count() > 0 {
+        if !late_at.is_empty() {
+            let named = match &self.reader.columns {
+                Some(columns) => RecordBatch::try_new(Arc::clone(columns), rows.columns().to_vec())?,
+                None => rows.clone(),
+            };
+            let Reader { operator, sources, .. } = &self.reader;
+            late_rows(&self.counters, sources, operator, times, self.watermark_us, &named, late_at)?;
+        }
+        let rows = if !all_in_time {
             let kept: BooleanArray = times.iter().map(|us| Some(us.is_some_and(|us| !late(us)))).collect();
             filter_record_batch(&rows, &kept)?
         } else {

@@ -317,7 +317,6 @@ impl Operator for WindowOperator {
             }
         }
         if !late.is_empty() {
-            self.counters.n_late.add(late.len() as u64);
             late_rows(&self.counters, &self.description.sources, "WindowAggregate", times, self.watermark_us, &rows, late)?;
         }
         if let [(end_us, 0, n_rows)] = on_time.as_slice()

@@ -15,7 +15,7 @@ use super::Run;
 use super::accumulate::table;
 use super::operator::{Operator, Output, State};
 use super::tracked::{Key, Reader, Seen, kept, keys};
-use super::waiting::Waiting;
+use super::waiting::{self, Waiting};
 use crate::event::END_OF_TIME_US;
 use crate::plan::tracked::Tracks;
 use crate::plan::zone_visits::Tolerance;
@@ -36,6 +36,8 @@ pub struct ZoneVisits {
     pub tolerance: Tolerance,
     /// How far behind the watermark the time may still come, µs.
     pub lag_us: i64,
+    /// What is read, for those who ask where a late row came from.
+    pub sources: String,
     /// The partition's columns, the track's number, and when it came and went.
     #[serde(with = "super::written")]
     pub schema: SchemaRef,
@@ -49,9 +51,10 @@ impl ZoneVisits {
     }
 
     pub(super) fn build(&self, run: &Run) -> Result<ZoneVisitsOperator> {
+        let reader = waiting::Reader { operator: "ZoneVisits", sources: self.sources.clone(), columns: None };
         Ok(ZoneVisitsOperator {
             reader: Reader::try_new(&self.tracks, &self.input)?,
-            waiting: Waiting::new(self.tracks.order.clone(), self.lag_us, Arc::clone(&self.input), run),
+            waiting: Waiting::new(self.tracks.order.clone(), self.lag_us, Arc::clone(&self.input), reader, run),
             open: BTreeMap::new(),
             description: self.clone(),
         })

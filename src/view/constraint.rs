@@ -6,13 +6,13 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, ListArray, StringArray};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::table::Table;
 use crate::error::{Error, Result, Violated};
 use crate::frame::source::Source;
 use crate::plan::text_type::TextType;
+use crate::run::keys::KeyRows;
 
 /// The characters of a value that an error shows, as in Postgres.
 const MOST_SHOWN: usize = 64;
@@ -77,8 +77,7 @@ pub fn keys(table: &Table, rows: &RecordBatch) -> Result<Option<Vec<Vec<u8>>>> {
         return Ok(None);
     }
     let columns: Vec<ArrayRef> = table.primary_key().iter().filter_map(|at| rows.columns().get(*at).cloned()).collect();
-    let converter = RowConverter::new(columns.iter().map(|c| SortField::new(c.data_type().clone())).collect())?;
-    let keys = converter.convert_columns(&columns)?;
+    let keys = KeyRows::try_new(columns.iter().map(|c| c.data_type()))?.convert_columns(&columns)?;
     Ok(Some(keys.iter().map(|key| key.as_ref().to_vec()).collect()))
 }
 

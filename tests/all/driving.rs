@@ -3,11 +3,10 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use arrow::util::pretty::pretty_format_batches;
 use framesql::settings::Settings;
 use image::{GrayImage, Luma};
 
-use crate::{answers, files, replay};
+use crate::{answers, questions};
 
 /// Frames of the drive, ten a second.
 const N_FRAMES: u32 = 60;
@@ -73,21 +72,6 @@ async fn every_question_of_a_drive_has_its_answer() {
         ),
     )
     .await;
-    let mut rng = fastrand::Rng::with_seed(11);
-    for path in files::ending(&["queries/driving"], &["sql"]) {
-        let question = files::text(&path);
-        let rows = answers::rows(&session, &question).await.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        let answer = format!("{}\n", pretty_format_batches(&rows).unwrap());
-        let written = files::root().join(path.with_extension("out"));
-        if files::update() {
-            std::fs::write(&written, &answer).unwrap();
-        }
-        assert_eq!(answer, std::fs::read_to_string(&written).unwrap_or_default(), "{}", path.display());
-        let lines: Vec<&str> = question.lines().filter(|l| !l.starts_with("--")).collect();
-        let query = lines.join("\n").split("\nORDER BY").next().unwrap_or_default().to_owned();
-        let compared = replay::compare(&session, &query, "", &mut rng, N_FRAMES.into()).await;
-        let compared = compared.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        assert!(compared.n_rows > 0, "{} has no answer", path.display());
-    }
+    questions::ask(&session, "queries/driving", 11, N_FRAMES.into()).await;
     engine.shutdown().await;
 }

@@ -181,7 +181,8 @@ const ERRORS: &[(&str, &str)] = &[
     ("SELECT json_object_agg(NULL::text, 1)", "22023"),
 ];
 
-async fn table() -> (Server, Client) {
+/// A server with a table of a column of most types, and a client of it.
+pub(crate) async fn table() -> (Server, Client) {
     let server = Server::start(Settings::default()).await;
     let mut client = server.client().await;
     for sql in [

@@ -1,8 +1,6 @@
 //! Values of jsonb and json: how they are written, changed and made.
 
-use framesql::settings::Settings;
-
-use crate::client::{Client, Server};
+use crate::functions::table;
 
 /// A statement and its rows as PostgreSQL 15 gives them; columns are parted by a bar.
 const ANSWERS: &[(&str, &[&str])] = &[
@@ -93,22 +91,6 @@ const ERRORS: &[(&str, &str)] = &[
     ("SELECT jsonb_set('[1]', '{a}', '2')", "22P02"),
     (r#"SELECT jsonb_insert('{"a":1}', '{a}', '2')"#, "22023"),
 ];
-
-async fn table() -> (Server, Client) {
-    let server = Server::start(Settings::default()).await;
-    let mut client = server.client().await;
-    for sql in [
-        "CREATE TABLE t (id int4, k text, n int8, x float8, f4 float4, d numeric(10,2), b bool, at timestamptz, dt date, j jsonb, arr int4[])",
-        r#"INSERT INTO t VALUES
-           (1, 'a', 10, 1.5, 0.7, 1.50, true, '2026-05-01 10:34:56.789+00', '2026-05-01', '{"a":1,"b":[1,2,{"c":"x"}]}', '{1,2,3}'),
-           (2, 'b', 20, 2.5, 0.25, 2.25, false, '2026-05-01 12:30:00+00', '2026-05-02', '[1,2,3]', '{1,NULL}'),
-           (3, 'a', 30, NULL, 1.5, -3.75, true, '2026-05-02 00:00:00+00', '2026-12-31', '"s"', '{}'),
-           (4, NULL, NULL, -1.25, NULL, NULL, NULL, NULL, NULL, NULL, NULL)"#,
-    ] {
-        assert_eq!(client.query(sql).await.errors, Vec::<String>::new(), "{sql}");
-    }
-    (server, client)
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn json_is_written_as_in_postgres() {

@@ -63,6 +63,34 @@ async fn a_client_that_does_not_read_holds_nobody_up() {
     server.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_query_that_works_for_long_holds_nobody_up() {
+    let server = Server::start(Settings::default()).await;
+    let (mut busy, mut other) = (server.client().await, server.client().await);
+    busy.rows("SET statement_timeout = '100ms'").await;
+    other.rows("CREATE SOURCE clip FROM 'pattern:' WITH (frames = 1)").await;
+    other.rows("CREATE TABLE pictures AS SELECT png(frame) AS picture FROM clip WHERE frame_no = 0").await;
+    other.rows("CREATE SOURCE numbers FROM 'datagen:' WITH (columns = 'id int8 sequence, ts timestamptz', watermark_delay = '0 s', rate = 1000000, rows = 100000)").await;
+    for long in [
+        // Of a table: no source that would have a thread.
+        "SELECT sum(length(png(resize(decode_picture(picture), 4000)))) FROM pictures, generate_series(1, 1000)",
+        // One batch of the operator is millions of rows.
+        "SELECT count(*) FROM HOP(numbers, ts, INTERVAL '1 second', INTERVAL '1 hour')",
+        // Each row begins a search over all that come.
+        "SELECT count(*) FROM (SELECT * FROM numbers) AS n MATCH_RECOGNIZE (ORDER BY ts MEASURES a1.id AS i AFTER MATCH SKIP TO NEXT ROW
+         PATTERN (a1 b1* c1) DEFINE b1 AS id >= 0, c1 AS id < 0)",
+        // Worked out while it is planned.
+        "SELECT length(repeat(repeat('x', 1000), 300000))",
+    ] {
+        busy.write(&query(long)).await;
+        // There is one thread of the network: it is free.
+        assert_eq!(other.rows("SELECT count(*) FROM pictures").await, ["1"], "{long}");
+        let answer = tokio::time::timeout(LIMIT, busy.until_ready()).await.expect(long);
+        assert!(answer.errors.iter().all(|e| e.starts_with("57014")) && answer.errors.len() == 1, "{long}: {:?}", answer.errors);
+    }
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_cancelled_leaves_no_thread_at_work() {
     let server = Server::start(Settings::default()).await;

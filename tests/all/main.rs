@@ -30,6 +30,7 @@ mod patterns;
 mod pipelines;
 mod planning;
 mod prepared;
+mod questions;
 mod random;
 mod replace;
 mod replay;

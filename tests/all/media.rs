@@ -228,6 +228,22 @@ fn one_picture_is_one_row_and_a_broken_one_in_a_folder_is_a_null_frame() {
 }
 
 #[test]
+fn a_picture_of_more_pixels_than_the_functions_take_is_counted_as_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut jpeg = std::fs::read(clip("pictures/p1.jpg")).unwrap();
+    // Height and width behind the mark of the frame's head, its length and its bits.
+    let head = jpeg.windows(2).position(|w| w == [0xff, 0xc0] || w == [0xff, 0xc2]).unwrap();
+    for ((width, height), fits) in [((16_384_u16, 8_192_u16), true), ((16_384, 8_193), false)] {
+        jpeg[head + 5..head + 9].copy_from_slice(&[height.to_be_bytes(), width.to_be_bytes()].concat());
+        let path = folder.path().join("1.jpg");
+        std::fs::write(&path, &jpeg).unwrap();
+        let (shots, counters) = read(&open(&path).unwrap(), ALL).unwrap();
+        assert_eq!((shots[0].width, shots[0].height), (u32::from(width), u32::from(height)));
+        assert_eq!((shots[0].picture.is_some(), counters.frames_failed.get()), (fits, u64::from(!fits)), "{width}x{height}");
+    }
+}
+
+#[test]
 fn a_picture_is_shown_as_each_of_the_eight_orientations_says() {
     let folder = tempfile::tempdir().unwrap();
     let jpeg = std::fs::read(clip("pictures/p1.jpg")).unwrap();

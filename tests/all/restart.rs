@@ -30,11 +30,10 @@ async fn what_cannot_be_started_is_listed_and_starts_when_it_can() {
         let missing =
             "SELECT name FROM framesql.sources WHERE error LIKE '%clip.mp4%' AND url LIKE 'file:%' AND name = 'clip' AND width IS NULL";
         assert_eq!(number(&session, &format!("SELECT count(*) FROM ({missing}) AS m")).await, 1);
-        let missing =
-            "SELECT count(*) FROM framesql.views WHERE error LIKE '%does not exist%' AND NOT materialized AND name IN ('frames', 'above')";
+        let missing = "SELECT count(*) FROM framesql.views WHERE error LIKE '%source \"clip\" could not be started: %clip.mp4%' AND NOT materialized AND name IN ('frames', 'above')";
         assert_eq!(number(&session, missing).await, 2);
         assert_eq!(number(&session, "SELECT count(*) FROM framesql.views WHERE error IS NULL AND name IN ('first', 'later')").await, 2);
-        assert_eq!(rows(&session, "SELECT * FROM frames").await.unwrap_err().sqlstate(), "42P01");
+        assert_eq!(rows(&session, "SELECT * FROM frames").await.unwrap_err().sqlstate(), "55000");
         // One that is dropped, and one that is made anew, is not missing any more.
         run(&session, "DROP VIEW above").await;
         assert_eq!(number(&session, "SELECT count(*) FROM framesql.views WHERE error IS NOT NULL").await, 1);
@@ -89,6 +88,50 @@ async fn models_and_galleries_are_there_again_and_a_model_whose_file_is_away_is_
     let (engine, session) = open(settings()).await;
     assert_eq!(number(&session, &models("name = 'face-embedding' AND state = 'not installed'")).await, 1);
     assert_eq!(rows(&session, "SELECT * FROM people").await.unwrap_err().sqlstate(), "42P01");
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_started_is_refused_with_its_reason_and_is_dropped_with_what_it_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, away) = (folder.path().join("colour.onnx"), folder.path().join("away.onnx"));
+    std::fs::copy(files::root().join("udfs/tests/models/mean_colour.onnx"), &model).unwrap();
+    let settings = || Settings { data: Some(folder.path().join("data")), ..Settings::default() };
+    {
+        let (engine, session) = open(settings()).await;
+        run(&session, &format!("CREATE MODEL m9 FROM 'file://{}' TASK embedding WITH (input = '8x8', std = 255)", model.display())).await;
+        run(&session, "CREATE SOURCE cam FROM 'pattern:' WITH (size = '64x48', frames = 5)").await;
+        run(&session, "CREATE MATERIALIZED VIEW v9 AS SELECT frame_no, embed(frame, 'm9') IS NULL AS unseen FROM cam").await;
+        run(&session, "CREATE VIEW above AS SELECT * FROM v9").await;
+        engine.shutdown().await;
+    }
+    std::fs::rename(&model, &away).unwrap();
+    {
+        let (engine, session) = open(settings()).await;
+        let model = "model \"m9\" could not be started: ";
+        for (query, why) in [
+            ("SELECT embed(frame, 'm9') FROM cam", model.to_owned()),
+            ("SELECT * FROM v9", format!("materialized view \"v9\" could not be started: {model}")),
+            ("SELECT * FROM above", format!("view \"above\" could not be started: materialized view \"v9\" could not be started: {model}")),
+        ] {
+            let error = rows(&session, query).await.unwrap_err();
+            assert_eq!(error.sqlstate(), "55000", "{query}: {error}");
+            assert!(error.to_string().starts_with(&why) && error.to_string().contains("colour.onnx"), "{query}: {error}");
+        }
+        for drop in ["DROP SOURCE cam", "DROP MODEL m9"] {
+            let error = rows(&session, drop).await.unwrap_err();
+            assert_eq!(error.sqlstate(), "2BP01", "{drop}: {error}");
+        }
+        assert_eq!(number(&session, "SELECT count(*) FROM framesql.views WHERE error IS NOT NULL").await, 2);
+        run(&session, "DROP SOURCE cam CASCADE").await;
+        assert_eq!(number(&session, "SELECT count(*) FROM framesql.views").await, 0);
+        assert_eq!(rows(&session, "SELECT * FROM v9").await.unwrap_err().sqlstate(), "42P01");
+        engine.shutdown().await;
+    }
+    std::fs::rename(&away, &model).unwrap();
+    let (engine, session) = open(settings()).await;
+    assert_eq!(number(&session, "SELECT count(*) FROM framesql.views").await, 0);
+    assert_eq!(number(&session, "SELECT count(*) FROM framesql.models WHERE name = 'm9' AND error IS NULL").await, 1);
     engine.shutdown().await;
 }
 

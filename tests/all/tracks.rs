@@ -5,14 +5,13 @@ mod naive;
 use std::fmt::Write;
 use std::path::Path;
 
-use arrow::util::pretty::pretty_format_batches;
 use fastrand::Rng;
 use framesql::engine::replay::{Conditions, Replay};
 use framesql::settings::Settings;
 use framesql_udfs::detection::Box as Bbox;
 use framesql_udfs::track::{Method, Parameters, Seen, Tracker};
 
-use crate::{answers, files, random, replay};
+use crate::{answers, questions, random, replay};
 
 /// How many cameras.
 const SEEDS: u64 = 100;
@@ -214,21 +213,6 @@ async fn every_question_of_a_hall_has_its_answer() {
         ),
     )
     .await;
-    let mut rng = Rng::with_seed(12);
-    for path in files::ending(&["queries/tracks"], &["sql"]) {
-        let question = files::text(&path);
-        let rows = answers::rows(&session, &question).await.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        let answer = format!("{}\n", pretty_format_batches(&rows).unwrap());
-        let written = files::root().join(path.with_extension("out"));
-        if files::update() {
-            std::fs::write(&written, &answer).unwrap();
-        }
-        assert_eq!(answer, std::fs::read_to_string(&written).unwrap_or_default(), "{}", path.display());
-        let lines: Vec<&str> = question.lines().filter(|l| !l.starts_with("--")).collect();
-        let query = lines.join("\n").split("\nORDER BY").next().unwrap_or_default().to_owned();
-        let compared = replay::compare(&session, &query, "", &mut rng, 400).await;
-        let compared = compared.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        assert!(compared.n_rows > 0, "{} has no answer", path.display());
-    }
+    questions::ask(&session, "queries/tracks", 12, 400).await;
     engine.shutdown().await;
 }

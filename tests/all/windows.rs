@@ -196,3 +196,30 @@ async fn late_rows_can_be_read() {
     assert_eq!(answers::number(&session, &n_late("tumbled")).await, 2);
     assert_eq!(answers::number(&session, &n_late("visits")).await, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn late_rows_can_be_read_whoever_drops_them() {
+    let rows = vec![(Some(1_000), Some("a"), 1), (Some(9_000), None, 2), (Some(500), Some("late"), 3), (Some(8_500), Some("b"), 4)];
+    let session = open(rows, 0).await;
+    // By operator: the query, and how many of its inputs drop the row.
+    let views = [
+        ("Over", "SELECT ts, k, count(*) OVER (ORDER BY ts ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS c FROM test.t", 1),
+        ("Dedup", "SELECT k, ts FROM (SELECT k, ts, ROW_NUMBER() OVER (PARTITION BY k ORDER BY ts) AS rn FROM test.t) WHERE rn = 1", 1),
+        ("Pattern", "SELECT * FROM test.t MATCH_RECOGNIZE (ORDER BY ts MEASURES a.k AS found PATTERN (a) DEFINE a AS a.n > 0)", 1),
+        ("TimedJoin", "SELECT a.k, b.k AS other FROM test.t a JOIN test.t b ON a.n = b.n AND a.ts = b.ts", 2),
+        ("AsofJoin", "SELECT a.k, b.k AS other FROM test.t a ASOF JOIN test.t b MATCH_CONDITION (a.ts >= b.ts) ON a.n = b.n", 2),
+    ];
+    for (operator, query, n_inputs) in views {
+        let view = format!("by_{}", operator.to_lowercase());
+        answers::run(&session, &format!("CREATE MATERIALIZED VIEW {view} AS {query}")).await;
+        let kept = format!(
+            "SELECT count(*) AS n FROM framesql.late_rows WHERE job = '{view}' AND operator = '{operator}' AND source = 't'
+             AND ts = TIMESTAMPTZ '1970-01-01 00:00:00.5Z' AND watermark = TIMESTAMPTZ '1970-01-01 00:00:09Z' AND row LIKE '%\"k\":\"late\"%'"
+        );
+        assert_eq!(answers::number(&session, &kept).await, n_inputs, "{operator}");
+        let counted = format!("SELECT n_late AS n FROM framesql.view_stats WHERE name = '{view}'");
+        assert_eq!(answers::number(&session, &counted).await, 2 * n_inputs, "{operator}");
+        let all = format!("SELECT count(*) AS n FROM framesql.late_rows WHERE job = '{view}'");
+        assert_eq!(answers::number(&session, &all).await, 2 * n_inputs, "{operator}");
+    }
+}

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
-use arrow::util::pretty::pretty_format_batches;
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
 use datafusion::error::Result;
 use fastrand::Rng;
@@ -21,7 +20,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::rows::{self, Rows};
-use crate::{answers, files, replay};
+use crate::{answers, files, questions, replay};
 
 /// How many cameras, and how many random tracks.
 const SEEDS: u64 = 100;
@@ -247,22 +246,7 @@ async fn every_question_about_zones_has_its_answer() {
     let page = files::text("queries/zones/README.md".as_ref());
     let world: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("    ")).collect();
     answers::run(&session, &world.join("\n")).await;
-    let mut rng = Rng::with_seed(11);
-    for path in files::ending(&["queries/zones"], &["sql"]) {
-        let question = files::text(&path);
-        let rows = answers::rows(&session, &question).await.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        let answer = format!("{}\n", pretty_format_batches(&rows).unwrap());
-        let written = files::root().join(path.with_extension("out"));
-        if files::update() {
-            std::fs::write(&written, &answer).unwrap();
-        }
-        assert_eq!(answer, std::fs::read_to_string(&written).unwrap_or_default(), "{}", path.display());
-        let lines: Vec<&str> = question.lines().filter(|l| !l.starts_with("--")).collect();
-        let query = lines.join("\n").split("\nORDER BY").next().unwrap_or_default().to_owned();
-        let compared = replay::compare(&session, &query, "", &mut rng, 300).await;
-        let compared = compared.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        assert!(compared.n_rows > 0, "{} has no answer", path.display());
-    }
+    questions::ask(&session, "queries/zones", 11, 300).await;
     engine.shutdown().await;
 }
 

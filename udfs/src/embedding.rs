@@ -29,17 +29,67 @@ pub fn embeddings<'a>(rows: impl IntoIterator<Item = Option<&'a [f32]>>) -> List
     list.finish()
 }
 
-/// The cosine of the angle between two vectors, -1 to 1; None if they have not one length, or one of them has the length 0.
-pub fn cosine_similarity(a: &[f32], b: &[f32]) -> Option<f64> {
-    let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
-    let lengths = (product(a, a) * product(b, b)).sqrt();
-    (a.len() == b.len() && lengths > 0.0).then(|| (product(a, b) / lengths).clamp(-1.0, 1.0))
+/// What is measured of two vectors of float4 or float8.
+pub(crate) trait Measure {
+    /// The measure; None if there is none.
+    fn of<A: Copy + Into<f64>, B: Copy + Into<f64>>(a: &[A], b: &[B]) -> Option<f64>;
 }
 
+/// The cosine of the angle between two vectors, -1 to 1; None if they have not one length, one of them has the length 0, or is not finite.
+pub(crate) struct Cosine;
+
 /// The distance of two points; None if they have not one length, or none at all.
-pub fn l2_distance(a: &[f32], b: &[f32]) -> Option<f64> {
-    let square = |(a, b): (&f32, &f32)| (f64::from(*a) - f64::from(*b)).powi(2);
-    (a.len() == b.len() && !a.is_empty()).then(|| a.iter().zip(b).map(square).sum::<f64>().sqrt())
+pub(crate) struct Distance;
+
+/// `Cosine` of two vectors as models make them.
+pub fn cosine_similarity(a: &[f32], b: &[f32]) -> Option<f64> {
+    Cosine::of(a, b)
+}
+
+impl Measure for Cosine {
+    fn of<A: Copy + Into<f64>, B: Copy + Into<f64>>(a: &[A], b: &[B]) -> Option<f64> {
+        if a.len() != b.len() {
+            return None;
+        }
+        let lengths = (product(a, a) * product(b, b)).sqrt();
+        if lengths.is_normal() {
+            return Some((product(a, b) / lengths).clamp(-1.0, 1.0));
+        }
+        // Squares that float8 has no room for: an angle is the same of vectors that are shorter or longer.
+        let (a, b) = (scaled(a)?, scaled(b)?);
+        Some((product(&a, &b) / (product(&a, &a) * product(&b, &b)).sqrt()).clamp(-1.0, 1.0))
+    }
+}
+
+impl Measure for Distance {
+    fn of<A: Copy + Into<f64>, B: Copy + Into<f64>>(a: &[A], b: &[B]) -> Option<f64> {
+        if a.len() != b.len() || a.is_empty() {
+            return None;
+        }
+        let differences = || a.iter().zip(b).map(|(a, b)| wide(a) - wide(b));
+        let squares = differences().map(|d| d * d).sum::<f64>();
+        if squares.is_normal() {
+            return Some(squares.sqrt());
+        }
+        let most = differences().map(f64::abs).fold(0.0, f64::max);
+        let known = most > 0.0 && most.is_finite();
+        Some(if known { differences().map(|d| (d / most).powi(2)).sum::<f64>().sqrt() * most } else { squares.sqrt() })
+    }
+}
+
+fn product<A: Copy + Into<f64>, B: Copy + Into<f64>>(a: &[A], b: &[B]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| wide(a) * wide(b)).sum()
+}
+
+fn wide<A: Copy + Into<f64>>(number: &A) -> f64 {
+    (*number).into()
+}
+
+/// The vector whose greatest number is 1; None of one without a length, or whose numbers are not all finite.
+fn scaled<A: Copy + Into<f64>>(vector: &[A]) -> Option<Vec<f64>> {
+    let all = || vector.iter().map(wide);
+    let most = all().map(f64::abs).fold(0.0, f64::max);
+    (most > 0.0 && all().all(f64::is_finite)).then(|| all().map(|v| v / most).collect())
 }
 
 #[cfg(test)]
@@ -51,11 +101,26 @@ mod tests {
         assert_eq!(cosine_similarity(&[3.0, 4.0], &[6.0, 8.0]), Some(1.0));
         assert_eq!(cosine_similarity(&[1.0, 0.0], &[0.0, 2.0]), Some(0.0));
         assert_eq!(cosine_similarity(&[1.0], &[-2.0]), Some(-1.0));
-        assert_eq!(l2_distance(&[0.0, 3.0], &[4.0, 0.0]), Some(5.0));
+        assert_eq!(Distance::of(&[0.0, 3.0], &[4.0, 0.0]), Some(5.0));
         for (a, b) in [(&[1.0][..], &[1.0, 2.0][..]), (&[], &[])] {
-            assert_eq!((cosine_similarity(a, b), l2_distance(a, b)), (None, None));
+            assert_eq!((cosine_similarity(a, b), Distance::of(a, b)), (None, None));
         }
         assert_eq!(cosine_similarity(&[0.0, 0.0], &[1.0, 0.0]), None);
+    }
+
+    #[test]
+    fn numbers_that_have_no_square_are_measured_all_the_same() {
+        for far in [1e300, 1e-300, f64::MIN_POSITIVE] {
+            assert_eq!(Cosine::of(&[far, far], &[far, far]).map(|c| (c * 1e12).round() / 1e12), Some(1.0), "{far}");
+            assert_eq!(Cosine::of(&[far, 0.0], &[0.0, far]), Some(0.0), "{far}");
+            assert_eq!(Distance::of(&[far, 0.0], &[0.0, 0.0]), Some(far));
+        }
+        assert_eq!(Distance::of(&[16_777_217.0], &[16_777_216.0]), Some(1.0));
+        // Of float4 and float8 together.
+        assert_eq!((Distance::of(&[16_777_216.0_f32], &[16_777_217.0_f64]), Cosine::of(&[1.0_f64], &[2.0_f32])), (Some(1.0), Some(1.0)));
+        assert_eq!((Distance::of(&[1.0], &[1.0]), Distance::of(&[f64::INFINITY], &[1.0])), (Some(0.0), Some(f64::INFINITY)));
+        assert_eq!((Cosine::of(&[f64::NAN], &[1.0]), Cosine::of(&[f64::INFINITY], &[1.0]), Cosine::of(&[0.0], &[1.0])), (None, None, None));
+        assert!(Distance::of(&[f64::NAN], &[1.0]).is_some_and(f64::is_nan));
     }
 
     #[test]

@@ -103,21 +103,22 @@ pub struct FrameId {
     pub derived: bool,
 }
 
-/// Made once: whether a type is FRAME is asked for every batch.
+/// Made once: whether a type is FRAME is asked for every batch. Every field is nullable, as those of a NULL frame are NULL: a field's access reads
+/// the field's own array and not the frame's validity.
 static FIELDS: LazyLock<Fields> = LazyLock::new(|| {
     let ts = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     Fields::from(vec![
-        Field::new("source_id", DataType::Int64, false),
-        Field::new("source", DataType::Utf8, false),
-        Field::new("frame_no", DataType::Int64, false),
-        Field::new("ts", ts, false),
-        Field::new("width", DataType::Int32, false),
-        Field::new("height", DataType::Int32, false),
-        Field::new("format", DataType::Int32, false),
-        Field::new("range", DataType::Int32, false),
-        Field::new("matrix", DataType::Int32, false),
-        Field::new("rotation", DataType::Int32, false),
-        Field::new("derived", DataType::Boolean, false),
+        Field::new("source_id", DataType::Int64, true),
+        Field::new("source", DataType::Utf8, true),
+        Field::new("frame_no", DataType::Int64, true),
+        Field::new("ts", ts, true),
+        Field::new("width", DataType::Int32, true),
+        Field::new("height", DataType::Int32, true),
+        Field::new("format", DataType::Int32, true),
+        Field::new("range", DataType::Int32, true),
+        Field::new("matrix", DataType::Int32, true),
+        Field::new("rotation", DataType::Int32, true),
+        Field::new("derived", DataType::Boolean, true),
         Field::new("y", DataType::BinaryView, true),
         Field::new("u", DataType::BinaryView, true),
         Field::new("v", DataType::BinaryView, true),
@@ -215,12 +216,12 @@ impl FrameBuilder {
 
     /// Adds a NULL: a frame that could not be decoded.
     pub fn append_null(&mut self) {
-        self.source_id.append_value(0);
-        self.source.append_value("");
-        self.frame_no.append_value(0);
-        self.ts.append_value(0);
-        self.numbers.iter_mut().for_each(|b| b.append_value(0));
-        self.derived.append_value(false);
+        self.source_id.append_null();
+        self.source.append_null();
+        self.frame_no.append_null();
+        self.ts.append_null();
+        self.numbers.iter_mut().for_each(|b| b.append_null());
+        self.derived.append_null();
         self.planes.iter_mut().for_each(|b| b.append_null());
         self.valid.append_null();
     }

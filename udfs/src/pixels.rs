@@ -94,7 +94,7 @@ pub struct Area {
 }
 
 /// Errs unless a picture of that size has pixels, and not too many.
-pub(crate) fn sized(width: u32, height: u32) -> Result<(), Damaged> {
+pub fn sized(width: u32, height: u32) -> Result<(), Damaged> {
     match u64::from(width) * u64::from(height) {
         0 => Err(Damaged::new(format!("a picture of {width}x{height} has no pixels"))),
         1..=MAX_PIXELS => Ok(()),
@@ -191,6 +191,13 @@ pub fn luma(picture: &Picture) -> Result<Picture, Damaged> {
         PixelFormat::Rgb8 => Buffer::from_vec(each_pixel(plane(picture, 0, 3)?, &Weighted)),
     };
     Ok(Picture { format: PixelFormat::Gray8, range: ColorRange::Full, planes: [Some(data), None, None], ..picture.clone() })
+}
+
+/// `luma` as displayed, nothing left to turn: for what is not the same made turned or turned made.
+pub(crate) fn displayed_luma(picture: &Picture) -> Result<Picture, Damaged> {
+    let gray = luma(picture)?;
+    let (width, height, data) = turned(gray.width, gray.height, shared_plane(&gray, 0, 1)?, 1, gray.rotation);
+    Ok(Picture { width, height, rotation: 0, planes: [Some(data), None, None], ..gray })
 }
 
 /// The bytes of `luma`, row by row as they are stored: for figures that do not ask which way is up.

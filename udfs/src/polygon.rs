@@ -1,6 +1,8 @@
 //! Polygons in pixels of a picture, as text writes them: `((x y, x y, …))`.
 
-use datafusion_common::{DataFusionError, Result};
+use datafusion_common::Result;
+
+use crate::out_of_range::OutOfRange;
 
 /// A polygon of at least three corners; its last one is joined to its first.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,7 +14,7 @@ impl Polygon {
     /// Reads `((x y, x y, …))`, the outer parentheses as in WKT; a ring that repeats its first corner at the end is the same ring.
     /// Errs for fewer than three corners, for what is no number, and for holes.
     pub fn parse(text: &str) -> Result<Polygon> {
-        Polygon::read(text).map_err(DataFusionError::Execution)
+        Ok(Polygon::read(text).map_err(OutOfRange::new)?)
     }
 
     /// The same; the error is what is wrong with the text, and nothing else.

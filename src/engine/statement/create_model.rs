@@ -56,6 +56,7 @@ impl CreateModel<'_> {
         }
         engine.catalog.put_model(self.name);
         engine.missing.forget(&key);
+        engine.inference.set_not_started(self.name, None);
         done()
     }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 
 use super::{query, subscribe, text_rows, text_schema};
@@ -13,6 +13,7 @@ use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::plan::parse::{Body, Statement, Subscribed};
+use crate::run::apart;
 
 /// The column.
 pub(super) fn schema() -> SchemaRef {
@@ -23,7 +24,7 @@ pub(super) fn schema() -> SchemaRef {
 pub(super) async fn run(session: &Session, statement: &Statement, analyze: bool, parameters: Vec<ScalarValue>) -> Result<Outcome> {
     let plan = plan_of(session, statement, analyze, parameters).await?;
     let text = if analyze {
-        let mut rows = execute_stream(Arc::clone(&plan), session.context().task_ctx())?;
+        let mut rows = apart::rows(Arc::clone(&plan), session.context().task_ctx(), session.engine().threads())?;
         while let Some(batch) = rows.next().await {
             batch?;
         }

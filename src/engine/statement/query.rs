@@ -8,9 +8,9 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::joins::{CrossJoinExec, NestedLoopJoinExec};
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 
 use crate::engine::planned::Planned;
 use crate::engine::planning;
@@ -18,12 +18,12 @@ use crate::engine::session::{Described, Session};
 use crate::error::{Error, Result};
 use crate::plan::parse::{Emit, QueryText};
 use crate::plan::{event_time, postgres_types, query};
-use crate::run::lower;
+use crate::run::{apart, lower};
 
 /// Starts the query.
 pub(super) async fn run(session: &Session, query: &QueryText, parameters: Vec<ScalarValue>) -> Result<SendableRecordBatchStream> {
     let plan = physical(session, query, parameters).await?;
-    Ok(execute_stream(plan, session.context().task_ctx())?)
+    Ok(apart::rows(plan, session.context().task_ctx(), session.engine().threads())?)
 }
 
 /// The plan that runs, with a notice if it reads a source that goes on.

@@ -8,7 +8,6 @@ use datafusion::catalog::MemTable;
 use datafusion::common::{Column, TableReference};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
-use datafusion::physical_plan::execute_stream;
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, SelectItem, SetExpr};
 
 use super::query;
@@ -21,6 +20,7 @@ use crate::plan::column_names;
 use crate::plan::names::Names;
 use crate::plan::parse::bare_select::query_of;
 use crate::plan::rewrite;
+use crate::run::apart;
 use crate::view::table::Table;
 
 /// What the statement answers: the rows that it has written, read through its list, or how many they were.
@@ -34,7 +34,7 @@ pub(super) async fn answer(
     let Some(list) = list else { return Ok(Outcome::Done { tag: format!("{tag} {}", rows.num_rows()) }) };
     let plan = plan(session, table, alias, list, rows)?;
     let plan = query::physical_of(session, plan, Vec::new()).await?;
-    Ok(Outcome::Rows { stream: execute_stream(plan, session.context().task_ctx())?, tag })
+    Ok(Outcome::Rows { stream: apart::rows(plan, session.context().task_ctx(), session.engine().threads())?, tag })
 }
 
 /// The columns of the answer.

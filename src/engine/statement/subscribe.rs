@@ -11,8 +11,8 @@ use crate::engine::catalog::Body;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::plan::parse::{QueryText, Subscribe, Subscribed, parse_query};
-use crate::run::exec::{events_of, rows_only};
-use crate::run::lower;
+use crate::run::exec::rows_only;
+use crate::run::{apart, lower};
 use crate::view::change::{self, Told};
 use crate::view::materialized::MaterializedView;
 
@@ -26,7 +26,7 @@ pub(super) async fn run(session: &Session, subscribe: &Subscribe) -> Result<Send
     Ok(match followed(session, subscribe).await? {
         Followed::View(view) => change::changes(&view.schema(), view.follow(subscribe.snapshot), subscribe.progress, Told::Committed),
         Followed::Query(plan) => {
-            let events = events_of(&plan, &session.context().task_ctx())?;
+            let events = apart::events(&plan, &session.context().task_ctx())?;
             let told = if rows_only(&plan) { Told::AtOnce } else { Told::Complete };
             change::changes(&plan.schema(), events, subscribe.progress, told)
         }

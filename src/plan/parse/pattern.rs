@@ -135,8 +135,9 @@ fn table(tokens: &mut Vec<TokenWithSpan>, at: usize) {
     let close = if matches!(token(tokens, last), Some(Token::Word(_))) {
         alias(last)
     } else {
-        // Names of columns behind an alias, or the subquery itself.
-        let name = opening(tokens, last).and_then(|open| open.checked_sub(1));
+        // Names of columns behind an alias, or the subquery itself: before that stands FROM, and before FROM any list of calls.
+        let begins = |at: usize| is(tokens, at, "from") || is(tokens, at, "join");
+        let name = opening(tokens, last).and_then(|open| open.checked_sub(1)).filter(|name| !begins(*name));
         match name {
             Some(name) if matches!(token(tokens, name), Some(Token::Word(_))) && closes(alias(name)) => alias(name),
             _ => last,

@@ -1,5 +1,6 @@
 //! Plans MATCH_RECOGNIZE where a table is expected: a projection that computes what is read, and the node over it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
@@ -15,7 +16,7 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use parking_lot::Mutex;
 
-use super::formula::column_name;
+use super::formula::{Formula, column_name};
 use super::navigation::Formulas;
 use super::read::read;
 use super::{Part, Pattern, Recognition, Skip};
@@ -91,12 +92,27 @@ impl RelationPlanner for PatternPlanner {
             }
             .into());
         }
+        check_names(&before, &named, &after)?;
         let below = formulas.below.into_iter().enumerate().map(|(at, e)| e.alias(column_name(at))).collect();
         let input = LogicalPlan::Projection(Projection::try_new(below, Arc::new(table))?);
         let recognition =
             Recognition { partition, order, variables, part, define, measures: named, before, after, all_rows, skip, within_us };
         let plan = LogicalPlan::Extension(Extension { node: Arc::new(Pattern::try_new(input, recognition)?) });
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
+    }
+}
+
+/// Errs for a measure that has the name of another column of the answer.
+fn check_names(before: &[(usize, String)], named: &[(String, Formula)], after: &[(usize, String)]) -> Result<()> {
+    let mut taken: HashSet<&str> = before.iter().chain(after).map(|(_, name)| name.as_str()).collect();
+    let twice = named.iter().map(|(name, _)| name).find(|name| !taken.insert(name.as_str()));
+    match twice {
+        Some(name) => Err(Error::Syntax {
+            message: format!("measure \"{name}\" of MATCH_RECOGNIZE has the name of another column that it gives"),
+            hint: Some(format!("Give the measure another name: AS {name}_of_match.")),
+        }
+        .into()),
+        None => Ok(()),
     }
 }
 
@@ -202,7 +218,7 @@ fn sort(formulas: &mut Formulas<'_>, order_by: Vec<OrderByExpr>) -> Result<(Vec<
 }
 
 /// The condition of each variable.
-fn conditions(formulas: &mut Formulas<'_>, symbols: Vec<SymbolDefinition>) -> Result<Vec<Option<super::formula::Formula>>> {
+fn conditions(formulas: &mut Formulas<'_>, symbols: Vec<SymbolDefinition>) -> Result<Vec<Option<Formula>>> {
     let mut define = vec![None; formulas.variables.len()];
     for SymbolDefinition { symbol, definition } in symbols {
         let name = formulas.context.normalize_ident(symbol);

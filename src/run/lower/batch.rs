@@ -188,7 +188,7 @@ impl ExtensionPlanner for OperatorPlanner {
         }
         if let Some(asof) = extension.as_any().downcast_ref::<AsofJoin>() {
             let all = JoinTime { column: 0, complete_us: 0 };
-            let description = asof_description(asof, all, all);
+            let description = asof_description(asof, all, all)?;
             check_references(&description)?;
             return Ok(Some(Arc::new(OperatorExec::new(description, inputs.to_vec(), self.run.clone(), 0))));
         }

@@ -8,7 +8,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, Extension, FetchType, Join, Limit, LogicalPlan, Operator, SkipType, UserDefinedLogicalNodeCore};
 use framesql_udfs::frame::is_frame;
 
-use super::{Lowering, Part, arrow, check_references, makes_frames};
+use super::{Lowering, Part, arrow, check_references, makes_frames, window};
 use crate::error::Error;
 use crate::plan::asof::AsofJoin;
 use crate::plan::changelog::changelog;
@@ -26,7 +26,8 @@ impl Lowering<'_> {
         let beside = if self.run.continuous { None } else { beside_frames(plan) };
         let (table, stream, table_left) = match beside.map_or_else(|| way(plan), Ok)? {
             Way::Timed(timed) => {
-                let join = join::Join { condition, timed, join_type: plan.join_type, schema };
+                let sources = [window::sources(&plan.left)?, window::sources(&plan.right)?];
+                let join = join::Join { condition, timed, sources, join_type: plan.join_type, schema };
                 return self.two(&plan.left, &plan.right, Description::Join(join));
             }
             Way::Unbounded => {
@@ -62,7 +63,7 @@ impl Lowering<'_> {
     pub(super) fn asof(&mut self, extension: &Extension) -> Result<Part> {
         let Some(node) = extension.node.as_any().downcast_ref::<AsofJoin>() else { return internal_err!("no ASOF join") };
         let (left, right) = node.times()?;
-        self.two(&node.left, &node.right, asof_description(node, left, right))
+        self.two(&node.left, &node.right, asof_description(node, left, right)?)
     }
 
     /// An operator over two inputs, which keeps rows: they come without their pixels.
@@ -178,17 +179,18 @@ fn condition(
 }
 
 /// The operator of a join over versions; in a SELECT, where nothing is waited for, with times of any kind.
-pub(super) fn asof_description(node: &AsofJoin, left: JoinTime, right: JoinTime) -> Description {
+pub(super) fn asof_description(node: &AsofJoin, left: JoinTime, right: JoinTime) -> Result<Description> {
     let keys = node.on.iter().cloned().unzip();
-    Description::Asof(asof::Asof {
+    Ok(Description::Asof(asof::Asof {
         condition: condition(&node.left, &node.right, keys, None, NullEquality::NullEqualsNothing),
         left_time: node.left_time.clone(),
         right_time: node.right_time.clone(),
+        sources: [window::sources(&node.left)?, window::sources(&node.right)?],
         ahead: matches!(node.op, Operator::Lt | Operator::LtEq),
         or_equal: matches!(node.op, Operator::GtEq | Operator::LtEq),
         left_complete_us: left.complete_us,
         right_complete_us: right.complete_us,
         keep_unmatched: node.join_type == JoinType::Left,
         schema: arrow(UserDefinedLogicalNodeCore::schema(node)),
-    })
+    }))
 }

@@ -8,7 +8,7 @@ mod window;
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchemaRef, NullHandling, internal_err};
 use datafusion::error::Result;
@@ -379,6 +379,7 @@ impl Lowering<'_> {
             order,
             extent,
             lag_us,
+            sources: window::sources(&node.input)?,
             schema: arrow(plan.schema()),
         };
         Ok(Part { exec: self.operator(Description::Over(description), vec![input]), pixels: false })
@@ -404,17 +405,37 @@ fn arrow(schema: &DFSchemaRef) -> SchemaRef {
     Arc::clone(schema.inner())
 }
 
+/// The columns of a plan by the names that they have below its projection.
+fn named(plan: &LogicalPlan) -> SchemaRef {
+    let LogicalPlan::Projection(projection) = plan else { return arrow(plan.schema()) };
+    let fields = plan.schema().fields().iter().zip(&projection.expr).map(|(field, e)| {
+        let name = match e.clone().unalias() {
+            Expr::Column(column) => column.name,
+            other => other.to_string(),
+        };
+        field.as_ref().clone().with_name(name)
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
 /// The operator of a question about tracks.
-fn tracked(node: &Tracked) -> Description {
+fn tracked(node: &Tracked, sources: String) -> Description {
     let (input, tracks, name) = (arrow(node.input.schema()), node.tracks.clone(), node.name.clone());
     let (figure, schema) = (node.text.clone().unwrap_or_default(), arrow(UserDefinedLogicalNodeCore::schema(node)));
     match node.question {
         Question::Visits(tolerance) => {
-            Description::ZoneVisits(zone_visits::ZoneVisits { input, tracks, name, zone: figure, tolerance, lag_us: 0, schema })
+            Description::ZoneVisits(zone_visits::ZoneVisits { input, tracks, name, zone: figure, tolerance, lag_us: 0, sources, schema })
         }
-        Question::Crossings(tolerance) => {
-            Description::LineCrossings(line_crossings::LineCrossings { input, tracks, name, line: figure, tolerance, lag_us: 0, schema })
-        }
+        Question::Crossings(tolerance) => Description::LineCrossings(line_crossings::LineCrossings {
+            input,
+            tracks,
+            name,
+            line: figure,
+            tolerance,
+            lag_us: 0,
+            sources,
+            schema,
+        }),
     }
 }
 
@@ -439,10 +460,11 @@ fn node(node: &dyn UserDefinedLogicalNode) -> Option<(&LogicalPlan, Description)
     if let Some(n) = node.downcast_ref::<plan_pattern::Pattern>() {
         let (input, recognition) = (Arc::clone(n.input.schema()), n.recognition.clone());
         let schema = arrow(UserDefinedLogicalNodeCore::schema(n));
-        return Some((&n.input, Description::Pattern(pattern::Pattern { input, recognition, lag_us: 0, schema })));
+        let (named, sources) = (named(&n.input), window::sources(&n.input).ok()?);
+        return Some((&n.input, Description::Pattern(pattern::Pattern { input, recognition, lag_us: 0, sources, named, schema })));
     }
     if let Some(n) = node.downcast_ref::<Tracked>() {
-        return Some((&n.input, tracked(n)));
+        return Some((&n.input, tracked(n, window::sources(&n.input).ok()?)));
     }
     if let Some(n) = node.downcast_ref::<plan_track::Track>() {
         let index = |column| n.input.schema().index_of_column(column).ok();
@@ -457,6 +479,7 @@ fn node(node: &dyn UserDefinedLogicalNode) -> Option<(&LogicalPlan, Description)
             },
             parameters: n.parameters,
             lag_us: 0,
+            sources: window::sources(&n.input).ok()?,
             schema: arrow(UserDefinedLogicalNodeCore::schema(n)),
         };
         return Some((&n.input, Description::Track(description)));

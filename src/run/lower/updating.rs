@@ -6,7 +6,7 @@ use datafusion::common::internal_err;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Extension, LogicalPlan, UserDefinedLogicalNodeCore};
 
-use super::{Lowering, Part, arrow};
+use super::{Lowering, Part, arrow, window};
 use crate::plan::changelog::changelog;
 use crate::plan::topn_updating::TopN;
 use crate::plan::{event_time, grouping};
@@ -29,6 +29,7 @@ impl Lowering<'_> {
             complete,
             retracted: changelog(&node.input, self.run.updating),
             pace: Pace { state_ttl_us, ..pace },
+            sources: window::sources(&node.input)?,
             schema: arrow(plan.schema()),
         };
         Ok(Part { exec: self.operator(Description::Aggregate(description), vec![input]), pixels: false })
@@ -43,7 +44,8 @@ impl Lowering<'_> {
         let description = match node.keeps_first() {
             Some((time, lag_us)) if !retracted => {
                 let pace = Pace { every_us: None, ..pace };
-                Description::Dedup(dedup::Dedup { input: columns, partition, time, lag_us, pace, schema })
+                let sources = window::sources(&node.input)?;
+                Description::Dedup(dedup::Dedup { input: columns, partition, time, lag_us, pace, sources, schema })
             }
             _ => Description::TopNUpdating(topn_updating::TopN {
                 input: columns,

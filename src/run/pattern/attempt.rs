@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::error::Result;
+use framesql_udfs::interrupt;
 
 use super::program::Instruction;
 use crate::error::Error;
@@ -80,6 +81,7 @@ impl Attempt {
 
     /// Takes the next row.
     pub(super) fn step(&mut self, program: &[Instruction], conditions: &dyn Conditions) -> Result<()> {
+        interrupt::check()?;
         self.n_rows += 1;
         let mut next = Vec::new();
         let remembers = conditions.remembers();

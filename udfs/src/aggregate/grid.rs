@@ -1,12 +1,13 @@
 //! What an accumulator of a grid of numbers keeps and gives, whatever it counts: a size that is one in a group, a number a cell, a PNG at the end.
 
 use arrow::array::ArrayRef;
-use datafusion_common::{Result, ScalarValue, exec_datafusion_err, exec_err, internal_err};
+use datafusion_common::{Result, ScalarValue, exec_datafusion_err, internal_err};
 use datafusion_expr::Accumulator;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 
 use super::bytes::{Keeping, Kept};
+use crate::out_of_range::out_of_range;
 
 /// The numbers.
 #[derive(Debug, Default)]
@@ -26,7 +27,7 @@ impl Grid {
             self.size = size;
             self.cells = vec![0; n_cells(size)];
         } else if self.size != size {
-            return exec_err!("{name} needs one size a group, not {}x{} and {}x{}", self.size.0, self.size.1, size.0, size.1);
+            return out_of_range!("{name} needs one size a group, not {}x{} and {}x{}", self.size.0, self.size.1, size.0, size.1);
         }
         Ok(())
     }

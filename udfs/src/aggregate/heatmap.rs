@@ -2,12 +2,13 @@
 
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Int32Type};
-use datafusion_common::{Result, exec_err, internal_err};
+use datafusion_common::{Result, internal_err};
 
 use super::define::sql_aggregate;
 use super::grid::{Filled, Filling, Grid};
 use crate::detection::Box as Bbox;
 use crate::function::boxes::{BoxLists, touched};
+use crate::out_of_range::out_of_range;
 
 /// Cells along the longer side of the picture.
 const CELLS: u32 = 160;
@@ -66,7 +67,7 @@ impl Filled for Heat {
         for (row, size) in widths.iter().zip(heights.iter()).enumerate() {
             let (Some(width), Some(height)) = size else { continue };
             if !(1..=65_536).contains(&width) || !(1..=65_536).contains(&height) {
-                return exec_err!("heatmap needs a width and a height of 1 to 65536 pixels, not {width} and {height}");
+                return out_of_range!("heatmap needs a width and a height of 1 to 65536 pixels, not {width} and {height}");
             }
             for (_, bbox) in boxes.row(row) {
                 grid.of_size(Heat::NAME, (width as u32, height as u32), Heat::n_cells)?;

@@ -144,6 +144,10 @@ pub(super) fn warped(picture: &Picture, back: Similarity, side: u32) -> Result<P
 }
 
 fn between(pixels: &Pixels, x: f64, y: f64) -> [u8; 3] {
+    // A place may be so far away that no whole number holds it.
+    if !(x > -1.0 && y > -1.0 && x < f64::from(pixels.width) && y < f64::from(pixels.height)) {
+        return [0; 3];
+    }
     let (column, row) = (x.floor(), y.floor());
     let (right, down) = (x - column, y - row);
     let mut sum = [0.0_f64; 3];
@@ -194,6 +198,24 @@ mod tests {
         let row = &moved.planes[0].as_ref().unwrap()[..112 * 3];
         assert!(row[57 * 3..].iter().all(|v| *v == 0) && row[..55 * 3].iter().zip(&bytes[56 * 3..]).all(|(a, b)| a.abs_diff(*b) <= 1));
         assert!(aligned(&picture, &[(5.0, 5.0); 5], 112).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_lies_at_the_end_of_the_world_is_black_or_outside() {
+        let picture = rgb8(112, 112, 0, Buffer::from_vec(vec![9; 112 * 112 * 3]));
+        for far in [1e19, 1e30, f64::from(f32::MAX)] {
+            let wide = warped(&picture, Similarity::onto(-far / 2.0, -far / 2.0, far, 112), 112).unwrap();
+            assert!(wide.planes[0].as_ref().unwrap().iter().filter(|v| **v > 0).count() <= 3, "{far}");
+            // Landmarks so far from each other, and all of them so far away.
+            let sign = |at: usize| if at.is_multiple_of(2) { far as f32 } else { -far as f32 };
+            let apart: [(f32, f32); 5] = std::array::from_fn(|at| (sign(at), sign(at / 2)));
+            for landmarks in
+                [apart, TEMPLATE.map(|(x, y)| (x as f32, y as f32 * far as f32)), TEMPLATE.map(|(x, _)| (x as f32, far as f32))]
+            {
+                // None, a picture or outside it: no panic.
+                drop(aligned(&picture, &landmarks, 112));
+            }
+        }
     }
 
     #[test]

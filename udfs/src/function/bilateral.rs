@@ -3,13 +3,14 @@
 use std::array::from_fn;
 
 use arrow::array::ArrayRef;
-use datafusion_common::{Result, exec_err};
+use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
 use super::neighbourhood::{Samples, mirrored, padded, rounded, side};
 use crate::frame::frame_type;
 use crate::interrupt;
 use crate::model::kernels::{Work, fastest};
+use crate::out_of_range::out_of_range;
 
 sql_function!(
     Bilateral, "bilateral", arguments: [Frame, Int, Float, Float], required: 1, returns: frame_type(),
@@ -26,7 +27,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
         let or = |at: usize| if arguments.given(at) { arguments.float(at, row) } else { Some(75.0) };
         let (Some(side), Some(color), Some(space)) = (side("bilateral", given)?, or(2), or(3)) else { return Ok(None) };
         if !(color > 0.0 && space > 0.0) {
-            return exec_err!("bilateral needs sigmas above 0");
+            return out_of_range!("bilateral needs sigmas above 0");
         }
         let samples = Samples::rgb(&decoder.decode(picture)?)?;
         Ok(Some(samples.with(fastest(Smoothed { samples: &samples, side, sigma_color: color, sigma_space: space })).into_picture()))
@@ -57,7 +58,8 @@ impl Work for Smoothed<'_> {
     #[allow(clippy::needless_range_loop, reason = "several arrays go side by side")]
     fn run(self) -> Vec<u8> {
         let Smoothed { samples: &Samples { width, height, n, ref data }, side, sigma_color, sigma_space } = self;
-        let falling = |of: f64, sigma: f64| (-0.5 * of / (sigma * sigma)).exp() as f32;
+        // The square of the smallest sigmas is 0: what differs by nothing weighs 1 all the same.
+        let falling = |of: f64, sigma: f64| if of == 0.0 { 1.0 } else { (-0.5 * of / (sigma * sigma)).exp() as f32 };
         let by_color: [f32; 3 * 255 + 1] = from_fn(|d| falling((d * d) as f64, sigma_color));
         let half = (side / 2) as isize;
         let circle: Vec<(isize, isize, f32)> = (-half..=half)

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Float32Array, Float64Array, StructArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Fields, Float32Type, Float64Type};
-use datafusion_common::{Result, exec_err, internal_err};
+use datafusion_common::{Result, internal_err};
 
 use crate::detection::Box;
+use crate::out_of_range::out_of_range;
 use crate::pixels::Area;
 
 /// The fields of a box, in order.
@@ -120,7 +121,7 @@ pub fn boxes(array: &ArrayRef) -> Result<Vec<Option<Box>>> {
                     let [x, y, w, h] = sides;
                     Ok(x.zip(y).zip(w.zip(h)).and_then(|((x, y), (w, h))| finite([x, y, w, h])))
                 }
-                Some(range) => exec_err!("a box has four numbers x, y, w, h, not {}", range.len()),
+                Some(range) => out_of_range!("a box has four numbers x, y, w, h, not {}", range.len()),
             };
             ranges.into_iter().map(one).collect()
         }

@@ -4,14 +4,19 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
 use arrow::buffer::Buffer;
+use arrow::compute::cast;
+use arrow::compute::kernels::cmp::distinct;
 use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Int32Type, Int64Type, TimeUnit};
+use arrow::util::display::array_value_to_string;
 use datafusion_common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion_expr::{ColumnarValue, ScalarFunctionArgs};
 
 use super::boxes::{is_box, is_boxes, is_point};
 use crate::detection::{detection_type, detections_type};
+use crate::embedding::Measure;
 use crate::frame::{FrameBuilder, FrameColumn, FrameId, FrameView, Picture, PixelFormat, frame_type, is_frame};
 use crate::interrupt;
+use crate::out_of_range::out_of_range;
 use crate::pixels::{Damaged, decoded, sized};
 
 /// What an argument may be.
@@ -78,7 +83,11 @@ impl Kind {
             Kind::Place => (is_box(given) || is_point(given)).then(|| given.clone()),
             Kind::Boxes => is_boxes(given).then(|| given.clone()),
             Kind::Texts => list_of(given, DataType::Utf8, |item| item.is_null() || item.is_string()),
-            Kind::Vector => list_of(given, DataType::Float32, |item| item.is_null() || item.is_numeric()),
+            // What is float4 already, as every model's vectors are, stays so; all else is not narrowed.
+            Kind::Vector => {
+                list_of(given, DataType::Float32, |item| matches!(item, DataType::Null | DataType::Float16 | DataType::Float32))
+                    .or_else(|| list_of(given, DataType::Float64, DataType::is_numeric))
+            }
             Kind::Detection => (given.is_null() || *given == detection_type()).then(detection_type),
         }
     }
@@ -139,6 +148,36 @@ pub(crate) fn coerce(function: &str, given: &[DataType], kinds: &[Kind], n_requi
     kinds.iter().zip(given).enumerate().map(one).collect()
 }
 
+/// The same of a function that is no aggregate: fractions in the place of a whole number are not cast, but looked at by `whole` when it is called, so that
+/// 3.5 is refused and not rounded.
+pub(crate) fn coerce_exactly(function: &str, given: &[DataType], kinds: &[Kind], n_required: usize) -> Result<Vec<DataType>> {
+    let mut types = coerce(function, given, kinds, n_required)?;
+    for ((to, given), kind) in types.iter_mut().zip(given).zip(kinds) {
+        if matches!(kind, Kind::Int | Kind::Long) && (given.is_floating() || given.is_decimal()) {
+            *to = given.clone();
+        }
+    }
+    Ok(types)
+}
+
+/// An argument of that kind as it is read: whole numbers that came as fractions of nothing. Errs for a fraction, and for what has no room.
+fn whole(function: &str, given: ArrayRef, kind: Kind) -> Result<ArrayRef> {
+    let (to, bits) = match kind {
+        Kind::Int => (DataType::Int32, 32),
+        Kind::Long => (DataType::Int64, 64),
+        _ => return Ok(given),
+    };
+    if *given.data_type() == to {
+        return Ok(given);
+    }
+    let made = cast(&given, &to)?;
+    let back = cast(&made, given.data_type())?;
+    match distinct(&back, &given)?.iter().position(|other| other == Some(true)) {
+        Some(row) => out_of_range!("{function} needs a whole number of {bits} bits, not {}", array_value_to_string(&given, row)?),
+        None => Ok(made),
+    }
+}
+
 /// A type as SQL names it, where it is a simple one.
 fn sql_name(data_type: &DataType) -> String {
     match data_type {
@@ -166,12 +205,13 @@ pub(super) struct Arguments {
 pub(super) fn invoke(
     function: &'static str,
     args: &ScalarFunctionArgs,
+    kinds: &[Kind],
     run: impl FnOnce(&Arguments) -> Result<ArrayRef>,
 ) -> Result<ColumnarValue> {
     let constant = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
     let n_rows = if constant { 1 } else { args.number_rows };
     let arrays = args.args.iter().map(|a| a.to_array(n_rows)).collect::<Result<_>>()?;
-    let result = run(&Arguments { function, arrays, n_rows })?;
+    let result = run(&Arguments::whole(function, arrays, n_rows, kinds)?)?;
     Ok(if constant { ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?) } else { ColumnarValue::Array(result) })
 }
 
@@ -179,6 +219,12 @@ impl Arguments {
     /// Arguments that have been evaluated already.
     pub(super) fn of(function: &'static str, arrays: Vec<ArrayRef>, n_rows: usize) -> Arguments {
         Arguments { function, arrays, n_rows }
+    }
+
+    /// Arguments that have been evaluated, of the types that the function coerces to: whole numbers among them may still be of another.
+    pub(super) fn whole(function: &'static str, arrays: Vec<ArrayRef>, n_rows: usize, kinds: &[Kind]) -> Result<Arguments> {
+        let arrays = arrays.into_iter().zip(kinds).map(|(array, kind)| whole(function, array, *kind)).collect::<Result<_>>()?;
+        Ok(Arguments { function, arrays, n_rows })
     }
 
     /// Whether the call has that argument, be it NULL.
@@ -272,17 +318,25 @@ impl Arguments {
         array.is_valid(row).then(|| array.value(row).as_primitive_opt::<Float64Type>().map(|n| n.iter().collect()))?
     }
 
-    /// Calls `each` for the two vectors of every row. One that is NULL or holds a NULL gives NULL; two of different lengths are an error.
-    pub(super) fn vectors(&self, each: impl Fn(&[f32], &[f32]) -> Option<f64>) -> Result<ArrayRef> {
-        let vector = |at: usize, row: usize| {
-            let list = self.list(at, row)?;
-            let values = list.as_primitive_opt::<Float32Type>()?;
-            (values.null_count() == 0).then(|| values.clone())
-        };
-        let one = |row: usize| match vector(0, row).zip(vector(1, row)) {
-            Some((a, b)) if a.len() != b.len() => exec_err!("different vector dimensions {} and {}", a.len(), b.len()),
-            Some((a, b)) => Ok(each(a.values(), b.values())),
-            None => Ok(None),
+    /// Measures the two vectors of every row. One that is NULL or holds a NULL gives NULL; two of different lengths are an error.
+    pub(super) fn vectors<M: Measure>(&self) -> Result<ArrayRef> {
+        let one = |row: usize| {
+            let (Some(a), Some(b)) = (self.list(0, row), self.list(1, row)) else { return Ok(None) };
+            if a.null_count() + b.null_count() > 0 {
+                return Ok(None);
+            }
+            if a.len() != b.len() {
+                return out_of_range!("different vector dimensions {} and {}", a.len(), b.len());
+            }
+            let (narrow, wide) =
+                (|v: &ArrayRef| v.as_primitive_opt::<Float32Type>().cloned(), |v: &ArrayRef| v.as_primitive_opt::<Float64Type>().cloned());
+            Ok(match (narrow(&a), narrow(&b), wide(&a), wide(&b)) {
+                (Some(a), Some(b), ..) => M::of(a.values(), b.values()),
+                (Some(a), _, _, Some(b)) => M::of(a.values(), b.values()),
+                (_, Some(b), Some(a), _) => M::of(a.values(), b.values()),
+                (_, _, Some(a), Some(b)) => M::of(a.values(), b.values()),
+                _ => None,
+            })
         };
         Ok(Arc::new((0..self.n_rows).map(one).collect::<Result<Float64Array>>()?))
     }
@@ -330,6 +384,9 @@ macro_rules! sql_function {
         $type:ident, $name:literal, arguments: [$($kind:ident),+], required: $required:literal, returns: $returns:expr,
         syntax: $syntax:literal, description: $description:literal, example: $example:literal
     ) => {
+        /// What its arguments may be.
+        pub(super) const KINDS: &[$crate::function::call::Kind] = &[$($crate::function::call::Kind::$kind),+];
+
         /// The function.
         #[derive(Debug, PartialEq, Eq, Hash)]
         pub(super) struct $type(datafusion_expr::Signature);
@@ -350,7 +407,7 @@ macro_rules! sql_function {
             }
 
             fn coerce_types(&self, given: &[arrow::datatypes::DataType]) -> datafusion_common::Result<Vec<arrow::datatypes::DataType>> {
-                $crate::function::call::coerce($name, given, &[$($crate::function::call::Kind::$kind),+], $required)
+                $crate::function::call::coerce_exactly($name, given, KINDS, $required)
             }
 
             fn return_type(&self, _: &[arrow::datatypes::DataType]) -> datafusion_common::Result<arrow::datatypes::DataType> {
@@ -361,7 +418,7 @@ macro_rules! sql_function {
                 &self,
                 args: datafusion_expr::ScalarFunctionArgs,
             ) -> datafusion_common::Result<datafusion_expr::ColumnarValue> {
-                $crate::function::call::invoke($name, &args, run)
+                $crate::function::call::invoke($name, &args, KINDS, run)
             }
 
             fn documentation(&self) -> Option<&datafusion_expr::Documentation> {

@@ -7,12 +7,13 @@ use super::call::{Arguments, Decoder, sql_function};
 use super::gradients::Gradients;
 use super::neighbourhood::nearest;
 use crate::frame::frame_type;
-use crate::pixels::{luma, mapped};
+use crate::out_of_range::out_of_range;
+use crate::pixels::{displayed_luma, mapped};
 
 sql_function!(
     Canny, "canny", arguments: [Frame, Float, Float], required: 1, returns: frame_type(),
     syntax: "canny(frame [, low float8 [, high float8]]) -> FRAME",
-    description: "The edges, white on black and one pixel wide, as OpenCV's Canny: where the gradient of the luma is above high (150 unless given), and from there on as long as it stays above low (50 unless given). The gradient is the sum of its two amounts by Sobel's 3 by 3. NULL for a NULL frame or argument, or a picture that cannot be decoded. The frame is derived.",
+    description: "The edges, white on black and one pixel wide, as OpenCV's Canny: where the gradient of the luma is above high (150 unless given), and from there on as long as it stays above low (50 unless given). The gradient is the sum of its two amounts by Sobel's 3 by 3. NaN is an error. NULL for a NULL frame or argument, or a picture that cannot be decoded. The frame is derived.",
     example: "SELECT jpeg(canny(frame)) FROM clip WHERE frame_no = 100"
 );
 
@@ -21,7 +22,10 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
     arguments.derive(|row, picture| {
         let or = |at: usize, default: f64| if arguments.given(at) { arguments.float(at, row) } else { Some(default) };
         let (Some(low), Some(high)) = (or(1, 50.0), or(2, 150.0)) else { return Ok(None) };
-        let gray = luma(&decoder.decode(picture)?)?;
+        if low.is_nan() || high.is_nan() {
+            return out_of_range!("canny needs two numbers, not NaN");
+        }
+        let gray = displayed_luma(&decoder.decode(picture)?)?;
         let width = gray.width as usize;
         Ok(Some(mapped(&gray, |luma| edges(luma, width, low.min(high), low.max(high)))?))
     })

@@ -1,9 +1,10 @@
 //! RGB pixels to draw on: rectangles, lines and letters; what lies outside the picture is left out.
 
 use arrow::buffer::Buffer;
-use datafusion_common::{Result, exec_err};
+use datafusion_common::Result;
 
 use super::glyphs::{GLYPH_SIDE, glyph};
+use crate::out_of_range::out_of_range;
 use crate::pixels::Pixels;
 
 /// A colour, red first.
@@ -41,7 +42,7 @@ pub(super) fn color(function: &str, text: &str) -> Result<Color> {
         Some(rgb) => Ok([(rgb >> 16) as u8, (rgb >> 8) as u8, rgb as u8]),
         None => {
             let names: Vec<&str> = NAMED.iter().map(|(name, _)| *name).collect();
-            exec_err!("{function} needs a colour '#rrggbb' or one of {}, not '{text}'", names.join(", "))
+            out_of_range!("{function} needs a colour '#rrggbb' or one of {}, not '{text}'", names.join(", "))
         }
     }
 }
@@ -65,6 +66,11 @@ impl Canvas {
 
     pub(super) fn into_pixels(self) -> Pixels {
         Pixels { width: self.width as u32, height: self.height as u32, data: Buffer::from_vec(self.rgb) }
+    }
+
+    /// Pixels in a row.
+    pub(super) fn width(&self) -> i64 {
+        self.width
     }
 
     /// The shorter side in steps of so many pixels, at least one.

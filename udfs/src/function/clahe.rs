@@ -1,12 +1,13 @@
 //! `clahe(frame [, clip_limit float8 [, tiles int4]]) -> FRAME`: the picture with its contrast raised place by place.
 
 use arrow::array::ArrayRef;
-use datafusion_common::{Result, exec_err};
+use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
 use super::neighbourhood::{mirrored, rounded};
 use crate::frame::frame_type;
-use crate::pixels::{luma, mapped};
+use crate::out_of_range::out_of_range;
+use crate::pixels::{displayed_luma, mapped};
 
 sql_function!(
     Clahe, "clahe", arguments: [Frame, Float, Int], required: 1, returns: frame_type(),
@@ -23,9 +24,9 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
         let tiles = if arguments.given(2) { arguments.int(2, row) } else { Some(8) };
         let (Some(limit), Some(tiles)) = (limit, tiles) else { return Ok(None) };
         if !(limit >= 0.0 && (1..=64).contains(&tiles)) {
-            return exec_err!("clahe needs a clip_limit of at least 0 and 1 to 64 tiles");
+            return out_of_range!("clahe needs a clip_limit of at least 0 and 1 to 64 tiles");
         }
-        let gray = luma(&decoder.decode(picture)?)?;
+        let gray = displayed_luma(&decoder.decode(picture)?)?;
         let width = gray.width as usize;
         Ok(Some(mapped(&gray, |luma| equalized(luma, width, limit, tiles as usize))?))
     })

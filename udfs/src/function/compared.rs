@@ -4,30 +4,31 @@ use arrow::array::{Array, ArrayRef, new_null_array};
 use arrow::datatypes::DataType;
 use datafusion_common::{Result, exec_err, internal_err};
 
-use super::call::Arguments;
+use super::call::{Arguments, Kind};
 use super::{detect_motion, motion, optical_flow, scene_changed};
+use crate::out_of_range::out_of_range;
 use crate::previous::Pair;
 
 /// What a function makes of each frame and the one before; None where there is none to compare with.
 type Compare = fn(&[Option<Pair>], &Arguments) -> Result<ArrayRef>;
 
-const ALL: [(&str, Compare); 4] = [
-    ("detect_motion", detect_motion::compare),
-    ("motion", motion::compare),
-    ("optical_flow", optical_flow::compare),
-    ("scene_changed", scene_changed::compare),
+const ALL: [(&str, &[Kind], Compare); 4] = [
+    ("detect_motion", detect_motion::KINDS, detect_motion::compare),
+    ("motion", motion::KINDS, motion::compare),
+    ("optical_flow", optical_flow::KINDS, optical_flow::compare),
+    ("scene_changed", scene_changed::KINDS, scene_changed::compare),
 ];
 
 /// Whether a function compares a frame with the one before, so that the planner puts it directly above the source.
 pub fn needs_previous(name: &str) -> bool {
-    ALL.iter().any(|(function, _)| *function == name)
+    ALL.iter().any(|(function, ..)| *function == name)
 }
 
 /// What such a function gives for the rows of a batch. `arguments` are those of the call, of the types that it coerces to; `pairs` has one
 /// entry a row, None where there is nothing to compare.
 pub fn compare(name: &str, pairs: &[Option<Pair>], arguments: Vec<ArrayRef>) -> Result<ArrayRef> {
-    match ALL.iter().find(|(function, _)| *function == name) {
-        Some((function, compare)) => compare(pairs, &Arguments::of(function, arguments, pairs.len())),
+    match ALL.iter().find(|(function, ..)| *function == name) {
+        Some((function, kinds, compare)) => compare(pairs, &Arguments::whole(function, arguments, pairs.len(), kinds)?),
         None => internal_err!("{name} does not compare frames"),
     }
 }
@@ -46,6 +47,6 @@ pub(super) fn threshold(function: &str, arguments: &Arguments, row: usize) -> Re
     match given.map(u8::try_from) {
         None => Ok(None),
         Some(Ok(threshold)) => Ok(Some(threshold)),
-        Some(Err(_)) => exec_err!("{function} needs a threshold of 0 to 255"),
+        Some(Err(_)) => out_of_range!("{function} needs a threshold of 0 to 255"),
     }
 }

@@ -39,7 +39,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
     let all = || found.iter().flatten().flatten();
     let frames: Vec<Box> = all().map(around).collect();
     let columns: Vec<(&str, ArrayRef)> = vec![
-        ("box", boxes(frames.iter())),
+        ("box", boxes(frames.iter().map(Some))),
         ("area", Arc::new(Int64Array::from_iter_values(all().map(|r| r.area as i64)))),
         ("center", points(all().map(|r| (r.centre().0 as f32, r.centre().1 as f32)))),
     ];

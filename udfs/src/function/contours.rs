@@ -52,7 +52,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
         ("points", lists(all().map(|o| Some(o.points.len())), corners)),
         ("area", Arc::new(Float64Array::from_iter_values(all().map(|o| o.area)))),
         ("length", Arc::new(Float64Array::from_iter_values(all().map(|o| o.length)))),
-        ("box", boxes(all().map(|o| &o.bbox))),
+        ("box", boxes(all().map(|o| Some(&o.bbox)))),
     ];
     Ok(lists(found.iter().map(|row| row.as_ref().map(Vec::len)), Arc::new(structs(columns))))
 }

@@ -7,6 +7,7 @@ use arrow::datatypes::DataType;
 use datafusion_common::Result;
 
 use super::call::{Arguments, sql_function};
+use super::detect_objects::ALL;
 use super::inference::{Chosen, ModelFunction, Results, without_frames};
 use crate::model::description::Task;
 use crate::model::output::Output;
@@ -15,7 +16,7 @@ sql_function!(
     CountObjects, "count_objects", arguments: [Frame, Text], required: 2, returns: DataType::Int64,
     syntax: "count_objects(frame, label text) -> int8",
     description: "How many things of that label the model named objects finds in a picture, at its own least score: the length of \
-detect_objects(frame, ARRAY[label]). 0 where there is none, and for a label that the model does not have. NULL for a NULL frame, a picture that cannot \
+detect_objects(frame, ARRAY[label]), so that '*' counts all of them. 0 where there is none, and for a label that the model does not have. NULL for a NULL frame, a picture that cannot \
 be decoded, or a NULL label. The model runs once a frame for all labels.",
     example: "SELECT ts, count_objects(frame, 'person') AS people, count_objects(frame, 'car') AS cars FROM clip WHERE frame_no % 25 = 0"
 );
@@ -27,7 +28,8 @@ pub(super) const MODEL: ModelFunction =
 fn column(results: &Results<'_>) -> Result<ArrayRef> {
     let one = |(row, output): (usize, Option<&Output>)| {
         let (output, label) = (output?, results.arguments().text(1, row)?);
-        let counted = output.detections().iter().filter(|found| found.score >= results.default_score() && found.label == label);
+        let counted =
+            output.detections().iter().filter(|found| found.score >= results.default_score() && (label == ALL || found.label == label));
         Some(counted.count() as i64)
     };
     Ok(Arc::new(results.rows().map(one).collect::<Int64Array>()))

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float32Array, Float64Array, Int32Array, StructArray};
-use arrow::buffer::NullBuffer;
+use arrow::array::{ArrayRef, Float32Array, Float64Array, Int32Array};
 use arrow::datatypes::DataType;
 use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
 use super::lane::{Lane, Side, lane};
-use super::lists::{struct_of, structs};
+use super::lists::{struct_of, structs_where};
 use crate::pixels::luma_of_size;
 
 /// The width at which lines are looked for, px: a painted line is still several pixels wide, and texture of the road is gone.
@@ -52,8 +51,8 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
         let sides: Vec<Option<[f32; 4]>> =
             lanes.iter().map(|found| found.and_then(|(lane, across, down)| Some(of(lane)?.ends(*across, *down)))).collect();
         let column = |at: usize| Arc::new(sides.iter().map(|s| s.map(|s| s[at])).collect::<Float32Array>()) as ArrayRef;
-        let (fields, columns, _) = structs(vec![("x1", column(0)), ("y1", column(1)), ("x2", column(2)), ("y2", column(3))]).into_parts();
-        Arc::new(StructArray::new(fields, columns, Some(sides.iter().map(Option::is_some).collect::<NullBuffer>()))) as ArrayRef
+        let columns = vec![("x1", column(0)), ("y1", column(1)), ("x2", column(2)), ("y2", column(3))];
+        Arc::new(structs_where(columns, Some(sides.iter().map(Option::is_some).collect()))) as ArrayRef
     };
     let number =
         |of: fn(&(Lane, f64, f64)) -> Option<f64>| Arc::new(lanes.iter().map(|l| l.and_then(of)).collect::<Float64Array>()) as ArrayRef;
@@ -64,7 +63,5 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
         ("offset_share", number(|(lane, ..)| Some(lane.offset()?.1))),
         ("curvature", Arc::new(lanes.iter().map(|l| l.and_then(|(lane, ..)| lane.curvature())).collect::<Int32Array>())),
     ];
-    let (fields, columns, _) = structs(columns).into_parts();
-    let valid = lanes.iter().map(Option::is_some).collect::<NullBuffer>();
-    Ok(Arc::new(StructArray::new(fields, columns, Some(valid))))
+    Ok(Arc::new(structs_where(columns, Some(lanes.iter().map(Option::is_some).collect()))))
 }

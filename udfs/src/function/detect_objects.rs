@@ -21,7 +21,7 @@ empty list where nothing is found. It is detect(frame, 'objects') with a filter:
 );
 
 /// The label that all have.
-const ALL: &str = "*";
+pub(super) const ALL: &str = "*";
 
 /// How it runs its model.
 pub(super) const MODEL: ModelFunction = ModelFunction {

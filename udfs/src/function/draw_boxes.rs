@@ -21,7 +21,7 @@ sql_function!(
     DrawBoxes, "draw_boxes", arguments: [Frame, Boxes], required: 2, returns: frame_type(),
     syntax: "draw_boxes(frame, boxes) -> FRAME",
     description: "The picture with every box drawn on it in green (0, 255, 0). Lines lie inside the box and are 1/240 of the picture's shorter side wide, at least 1 pixel (3 at \
-1280x720). A DETECTION has a caption on top: label, score, and # with the track_id where it has one. boxes is a box or a list of boxes, each a BOX, a DETECTION, a struct \
+1280x720). A DETECTION has a caption on top: label, score, and # with the track_id where it has one, moved to the left where it would leave the picture. boxes is a box or a list of boxes, each a BOX, a DETECTION, a struct \
 of numbers x, y, w, h (or of four without names), or a list of four numbers, in pixels of the frame. Boxes that are NULL or have no area are left out; NULL for boxes \
 leaves the pixels as they are. NULL for a NULL frame or a picture that cannot be decoded. The frame is derived.",
     example: "SELECT jpeg(draw_boxes(frame, detect_faces(frame))) FROM clip WHERE frame_no = 100"
@@ -83,7 +83,10 @@ fn draw(canvas: &mut Canvas, bbox: &Box, caption: Option<&str>) {
     canvas.fill(right - line, top, right, bottom, GREEN);
     if let Some(text) = caption.filter(|text| !text.is_empty()) {
         // Above the box, or below its upper edge where the picture has no room above.
-        let (dot, height) = (canvas.dot(), extent(text, canvas.dot()).1);
+        let dot = canvas.dot();
+        let (width, height) = extent(text, dot);
+        // As far left as it takes to be read to its end, the score; of a box beside the picture nothing is seen.
+        let left = if left < canvas.width() { left.min((canvas.width() - width).max(0)) } else { left };
         canvas.write(left, if top >= height { top - height } else { top }, text, dot, BLACK, Some(GREEN));
     }
 }
@@ -140,5 +143,30 @@ mod tests {
             ".##########.",
         ];
         assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn a_caption_is_read_to_its_end_at_the_right_edge() {
+        let rows = drawn(12, 13, Box { x: 8.0, y: 10.0, w: 4.0, h: 3.0 }, Some("f"));
+        let expected = [
+            "..##########",
+            "..###ooo####",
+            "..##oo#oo###",
+            "..##oo######",
+            "..#oooo#####",
+            "..##oo######",
+            "..##oo######",
+            "..#oooo#####",
+            "..##########",
+            "..##########",
+            "........####",
+            "........#..#",
+            "........####",
+        ];
+        assert_eq!(rows, expected);
+        // One that is wider than the picture begins at its left edge, and one that begins outside stays there.
+        assert_eq!(drawn(9, 13, Box { x: 8.0, y: 10.0, w: 1.0, h: 3.0 }, Some("f"))[1], "###ooo###");
+        assert_eq!(drawn(12, 13, Box { x: -3.0, y: 10.0, w: 5.0, h: 3.0 }, Some("f"))[1], "ooo####.....");
+        assert_eq!(drawn(12, 13, Box { x: 12.0, y: 10.0, w: 5.0, h: 3.0 }, Some("f"))[1], "............");
     }
 }

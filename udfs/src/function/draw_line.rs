@@ -6,6 +6,7 @@ use datafusion_common::Result;
 use super::call::{Arguments, Decoder, sql_function};
 use super::canvas::{Canvas, Color, GREEN, color, place};
 use crate::frame::frame_type;
+use crate::out_of_range::out_of_range;
 use crate::pixels::{Order, render};
 
 /// The shorter side of the picture for each pixel of line width, where the query names none.
@@ -52,7 +53,7 @@ pub(super) fn style(function: &str, arguments: &Arguments, row: usize, first: us
     let width = if arguments.given(first + 1) { arguments.int(first + 1, row).map(Some) } else { Some(None) };
     let (Some(color), Some(width)) = (shade, width) else { return Ok(None) };
     if width.is_some_and(|width| !(1..=WIDEST).contains(&width)) {
-        return datafusion_common::exec_err!("{function} needs a width of 1 to {WIDEST} pixels");
+        return out_of_range!("{function} needs a width of 1 to {WIDEST} pixels");
     }
     Ok(Some(Style { color, width: width.map(i64::from) }))
 }

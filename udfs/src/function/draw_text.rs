@@ -1,12 +1,13 @@
 //! `draw_text(frame, text text, x float8, y float8 [, color text [, size int4]]) -> FRAME`: the picture with a text at a place.
 
 use arrow::array::ArrayRef;
-use datafusion_common::{Result, exec_err};
+use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
 use super::canvas::{Canvas, GREEN, color, place};
 use super::glyphs::GLYPH_SIDE;
 use crate::frame::frame_type;
+use crate::out_of_range::out_of_range;
 use crate::pixels::{Order, render};
 
 sql_function!(
@@ -24,7 +25,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
         let size = if arguments.given(5) { arguments.int(5, row).map(Some) } else { Some(None) };
         let (Some(shade), Some(size)) = (shade, size) else { return Ok(None) };
         if size.is_some_and(|size| !(1..=4096).contains(&size)) {
-            return exec_err!("draw_text needs a size of 1 to 4096 pixels");
+            return out_of_range!("draw_text needs a size of 1 to 4096 pixels");
         }
         let at = |at: usize| arguments.float(at, row).and_then(place);
         let (Some(text), Some(x), Some(y)) = (arguments.text(1, row), at(2), at(3)) else { return Ok(Some(picture.clone())) };

@@ -1,12 +1,13 @@
 //! `flip(frame, direction text) -> FRAME`: the picture as in a mirror.
 
 use arrow::array::ArrayRef;
-use datafusion_common::{Result, exec_err};
+use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
 use super::neighbourhood::Samples;
 use crate::frame::frame_type;
 use crate::model::kernels::{Work, fastest};
+use crate::out_of_range::out_of_range;
 
 sql_function!(
     Flip, "flip", arguments: [Frame, Text], required: 2, returns: frame_type(),
@@ -24,7 +25,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
             Some("horizontal") => (true, false),
             Some("vertical") => (false, true),
             Some("both") => (true, true),
-            Some(other) => return exec_err!("flip goes 'horizontal', 'vertical' or 'both', not '{other}'"),
+            Some(other) => return out_of_range!("flip goes 'horizontal', 'vertical' or 'both', not '{other}'"),
         };
         let samples = Samples::rgb(&decoder.decode(picture)?)?;
         let made = fastest(Flipped { pixels: samples.data.as_chunks::<3>().0, width: samples.width, across, down });

@@ -10,8 +10,8 @@ const STEP: usize = 16;
 const HALF: isize = 7;
 /// The side of a window with one more pixel on every side, px.
 const WIDE: usize = 2 * HALF as usize + 3;
-/// Pictures of a pyramid at most, each half as large as the one before.
-const N_LEVELS: usize = 3;
+/// Pictures of a pyramid at most, each half as large as the one before: OpenCV's maxLevel of 3 and the picture itself.
+const N_LEVELS: usize = 4;
 /// Steps at most by which a point is moved on one level.
 const N_STEPS: usize = 20;
 /// A point that moves less has arrived, px.
@@ -19,8 +19,12 @@ const ARRIVED: f32 = 0.03;
 /// The least eigenvalue of the gradients, per pixel of the window and in squares of grey levels, at which a point can be told from its
 /// neighbours in both directions.
 const TEXTURE: f32 = 4.0;
+/// The same on the smaller pictures, where texture is washed out: a rough guess is better than none.
+const COARSE_TEXTURE: f32 = 0.1;
 /// A point whose window differs by more on average is not where it was found, grey levels.
 const LOST: f32 = 30.0;
+/// A point that is followed back must come home this near, or it was lost on the way (Kalal, ICPR 2010), px.
+const HOME: f32 = 1.0;
 
 /// A picture and smaller ones of it.
 pub(super) struct Levels(Vec<Level>);
@@ -38,7 +42,7 @@ impl Levels {
         let mut levels = vec![Level { width, height, data: luma.iter().map(|v| f32::from(*v)).collect() }];
         while let Some(last) = levels.last()
             && levels.len() < N_LEVELS
-            && last.width.min(last.height) >= 4 * HALF as usize
+            && last.width.min(last.height).div_ceil(2) > 2 * HALF as usize + 1
         {
             levels.push(last.half());
         }
@@ -96,7 +100,7 @@ pub(super) fn mean_flow(before: &Levels, now: &Levels) -> Option<(f64, f64)> {
     let (mut sum, mut n) = ((0.0, 0.0), 0_u32);
     for y in (STEP / 2..first.height).step_by(STEP) {
         for x in (STEP / 2..first.width).step_by(STEP) {
-            if let Some((dx, dy)) = follow(before, now, (x as f32, y as f32)) {
+            if let Some((dx, dy)) = there_and_back(before, now, (x as f32, y as f32)) {
                 sum = (sum.0 + f64::from(dx), sum.1 + f64::from(dy));
                 n += 1;
             }
@@ -105,13 +109,20 @@ pub(super) fn mean_flow(before: &Levels, now: &Levels) -> Option<(f64, f64)> {
     (n > 0).then(|| (sum.0 / f64::from(n), sum.1 / f64::from(n)))
 }
 
+/// How far one point has moved, px; None where it is not followed, or comes home elsewhere.
+fn there_and_back(before: &Levels, now: &Levels, point: (f32, f32)) -> Option<(f32, f32)> {
+    let (dx, dy) = follow(before, now, point)?;
+    let (back_x, back_y) = follow(now, before, (point.0 + dx, point.1 + dy))?;
+    ((dx + back_x).hypot(dy + back_y) <= HOME).then_some((dx, dy))
+}
+
 /// How far one point has moved, px; None where it has no texture or is lost.
 fn follow(before: &Levels, now: &Levels, point: (f32, f32)) -> Option<(f32, f32)> {
     let mut moved = (0.0, 0.0);
     for (level, (before, now)) in before.0.iter().zip(&now.0).enumerate().rev() {
         let scale = 1.0 / (1 << level) as f32;
         let at = (point.0 * scale, point.1 * scale);
-        moved = match step(before, now, at, moved) {
+        moved = match step(before, now, at, moved, if level > 0 { COARSE_TEXTURE } else { TEXTURE }) {
             Some(moved) => moved,
             // A coarse picture may have lost a texture that the fine one has.
             None if level > 0 => moved,
@@ -124,8 +135,8 @@ fn follow(before: &Levels, now: &Levels, point: (f32, f32)) -> Option<(f32, f32)
     Some(moved)
 }
 
-/// The move on one level, from a first guess.
-fn step(before: &Level, now: &Level, at: (f32, f32), guess: (f32, f32)) -> Option<(f32, f32)> {
+/// The move on one level, from a first guess; None where there is less texture, or the point is lost.
+fn step(before: &Level, now: &Level, at: (f32, f32), guess: (f32, f32), texture: f32) -> Option<(f32, f32)> {
     let n = (2 * HALF + 1).pow(2) as f32;
     // One more on every side, for the gradients: each value is one of five windows and found once.
     let from_middle = |place: usize| (place as isize - HALF - 1) as f32;
@@ -140,7 +151,7 @@ fn step(before: &Level, now: &Level, at: (f32, f32), guess: (f32, f32)) -> Optio
         }
     }
     let least = (xx + yy - ((xx - yy).powi(2) + 4.0 * xy * xy).sqrt()) / 2.0;
-    if least / n < TEXTURE {
+    if least / n < texture {
         return None;
     }
     let determinant = xx * yy - xy * xy;
@@ -186,6 +197,30 @@ mod tests {
         for moved in [(0.0, 0.0), (1.5, -0.75), (-4.0, 3.0), (7.0, 6.0)] {
             let (dx, dy) = mean_flow(&before, &Levels::of(&ground(160, 120, moved), 160)).unwrap();
             assert!((dx - moved.0).abs() < 0.15 && (dy - moved.1).abs() < 0.15, "{moved:?}: {dx} {dy}");
+        }
+    }
+
+    /// Noise that is smoothed over 9 by 9 pixels: it has no period by which a point could be taken for another.
+    fn texture(moved: (i32, i32)) -> Vec<u8> {
+        let noise = |x: i32, y: i32| {
+            let h = x.cast_unsigned().wrapping_mul(374_761_393) ^ y.cast_unsigned().wrapping_mul(668_265_263);
+            let h = (h ^ h >> 13).wrapping_mul(1_274_126_177);
+            f64::from((h ^ h >> 16) & 255)
+        };
+        let value = |at: i32| {
+            let (x, y) = (at % 320 - moved.0, at / 320 - moved.1);
+            let mean = (-4..=4).flat_map(|dy| (-4..=4).map(move |dx| noise(x + dx, y + dy))).sum::<f64>() / 81.0;
+            (128.0 + (mean - 128.0) * 6.0).clamp(0.0, 255.0) as u8
+        };
+        (0..320 * 240).map(value).collect()
+    }
+
+    #[test]
+    fn twelve_pixels_are_followed_in_one_step_and_points_that_are_lost_do_not_count() {
+        let before = Levels::of(&texture((0, 0)), 320);
+        for moved in [(12, 0), (-12, 5), (3, -12)] {
+            let (dx, dy) = mean_flow(&before, &Levels::of(&texture(moved), 320)).unwrap();
+            assert!((dx - f64::from(moved.0)).abs() < 0.2 && (dy - f64::from(moved.1)).abs() < 0.2, "{moved:?}: {dx} {dy}");
         }
     }
 

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, ListArray};
 use arrow::datatypes::{DataType, Field, Int64Type};
-use datafusion_common::{Result, exec_err};
+use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
+use crate::out_of_range::out_of_range;
 use crate::pixels::{counted, luma_bytes};
 
 sql_function!(
@@ -23,7 +24,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
         let bins = if arguments.given(1) { arguments.int(1, row) } else { Some(16) };
         let Some(bins) = bins else { return Ok(None) };
         if !(1..=256).contains(&bins) {
-            return exec_err!("histogram has 1 to 256 bins, not {bins}");
+            return out_of_range!("histogram has 1 to 256 bins, not {bins}");
         }
         let bins = bins as usize;
         let mut counts = vec![0_i64; bins];

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float32Array, Float64Array, Int64Array};
 use arrow::datatypes::DataType;
-use datafusion_common::{Result, exec_err};
+use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
 use super::hough::{Line, lines};
 use super::lists::{list_of, lists, struct_of, structs};
+use crate::out_of_range::out_of_range;
 use crate::pixels::upright_luma;
 
 /// Lines that are given at most: a picture that is no picture of edges has thousands.
@@ -34,7 +35,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
         let given = if arguments.given(1) { arguments.int(1, row) } else { Some(100) };
         let Some(threshold) = given else { return Ok(None) };
         let Ok(threshold) = u32::try_from(threshold) else {
-            return exec_err!("hough_lines needs a threshold of at least 0, not {threshold}");
+            return out_of_range!("hough_lines needs a threshold of at least 0, not {threshold}");
         };
         let (width, height) = picture.displayed();
         let all = lines(&upright_luma(&decoder.decode(picture)?)?, width as usize, threshold);

@@ -2,17 +2,18 @@
 
 use arrow::array::ArrayRef;
 use arrow::buffer::Buffer;
-use datafusion_common::{Result, exec_err};
+use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
 use super::neighbourhood::Samples;
 use crate::frame::{Picture, PixelFormat, frame_type};
+use crate::out_of_range::out_of_range;
 use crate::pixels::{Pixel, each_pixel};
 
 sql_function!(
     InRange, "in_range", arguments: [Frame, Numbers, Numbers], required: 3, returns: frame_type(),
     syntax: "in_range(frame, low float8[], high float8[]) -> FRAME",
-    description: "White where red, green and blue (of hsv: hue, saturation and value) are each at least low's and at most high's, black elsewhere, as OpenCV's inRange. Each bound is a list of three numbers, and another number of them is an error. NULL for a NULL frame, bound or number in one, or a picture that cannot be decoded. The frame is derived, of luma only.",
+    description: "White where red, green and blue (of hsv: hue, saturation and value) are each at least low's and at most high's, black elsewhere, as OpenCV's inRange. Each bound is a list of three numbers, and another number of them, or NaN, is an error. NULL for a NULL frame, bound or number in one, or a picture that cannot be decoded. The frame is derived, of luma only.",
     example: "SELECT cardinality(connected_components(in_range(frame, [200, 0, 0], [255, 80, 80]))) FROM clip WHERE frame_no = 100"
 );
 
@@ -51,7 +52,8 @@ impl Pixel<3, 1> for Inside {
 fn bound(given: Option<Vec<Option<f64>>>) -> Result<Option<[f64; 3]>> {
     match given.as_deref() {
         None => Ok(None),
+        Some(all) if all.iter().flatten().any(|n| n.is_nan()) => out_of_range!("in_range needs bounds of numbers, not NaN"),
         Some([a, b, c]) => Ok(a.zip(*b).zip(*c).map(|((a, b), c)| [a, b, c])),
-        Some(other) => exec_err!("in_range needs bounds of three numbers, not {}", other.len()),
+        Some(other) => out_of_range!("in_range needs bounds of three numbers, not {}", other.len()),
     }
 }

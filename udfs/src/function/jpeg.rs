@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BinaryArray};
 use arrow::datatypes::DataType;
-use datafusion_common::{Result, exec_datafusion_err, exec_err};
+use datafusion_common::{Result, exec_datafusion_err};
 use jpeg_encoder::{ColorType, Encoder};
 
 use super::call::{Arguments, sql_function};
 use super::resize::other_side;
 use crate::frame::{FrameView, PixelFormat};
+use crate::out_of_range::out_of_range;
 use crate::pixels::{Order, render};
 use crate::planes::check_jpeg;
 
@@ -32,7 +33,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
 
 fn encode(frame: &FrameView<'_>, width: Option<i32>, quality: Option<i32>) -> Result<Vec<u8>> {
     if width.is_some_and(|w| w < 1) || quality.is_some_and(|q| !(1..=100).contains(&q)) {
-        return exec_err!("jpeg needs a width of at least 1 and a quality of 1 to 100");
+        return out_of_range!("jpeg needs a width of at least 1 and a quality of 1 to 100");
     }
     let picture = frame.pixels("jpeg")?;
     let (full, height) = picture.displayed();
@@ -43,7 +44,7 @@ fn encode(frame: &FrameView<'_>, width: Option<i32>, quality: Option<i32>) -> Re
     }
     let pixels = render(&picture, Order::Rgb, to.map(|w| (w, other_side(w, full, height))))?;
     let (Ok(width), Ok(height)) = (u16::try_from(pixels.width), u16::try_from(pixels.height)) else {
-        return exec_err!("{frame} cannot be written as JPEG: no side of one may be longer than {} pixels", u16::MAX);
+        return out_of_range!("{frame} cannot be written as JPEG: no side of one may be longer than {} pixels", u16::MAX);
     };
     let mut file = Vec::new();
     // Its own choice is 4:2:0 below a quality of 90, as most cameras have it, and all of the colour from there.

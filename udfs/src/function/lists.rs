@@ -25,8 +25,13 @@ pub(crate) fn point_type() -> DataType {
 
 /// A column of structs: each field by name, all of one length.
 pub(crate) fn structs(columns: Vec<(&str, ArrayRef)>) -> StructArray {
+    structs_where(columns, None)
+}
+
+/// A column of structs, some of them NULL; there each field is NULL too, as a field's access reads the field's own array.
+pub(crate) fn structs_where(columns: Vec<(&str, ArrayRef)>, valid: Option<NullBuffer>) -> StructArray {
     let fields: Fields = columns.iter().map(|(name, column)| Field::new(*name, column.data_type().clone(), true)).collect();
-    StructArray::new(fields, columns.into_iter().map(|(_, column)| column).collect(), None)
+    StructArray::new(fields, columns.into_iter().map(|(_, column)| column).collect(), valid)
 }
 
 /// A column of lists over their elements: how many each row has, None for NULL.
@@ -43,10 +48,11 @@ pub(crate) fn points(all: impl Iterator<Item = (f32, f32)> + Clone) -> ArrayRef 
     Arc::new(structs(vec![("x", column(xs.into())), ("y", column(ys.into()))]))
 }
 
-/// A column of boxes.
-pub(crate) fn boxes<'a>(all: impl Iterator<Item = &'a Box> + Clone) -> ArrayRef {
-    let side = |of: fn(&Box) -> f32| Arc::new(all.clone().map(of).collect::<Vec<f32>>().into_iter().collect::<Float32Array>()) as ArrayRef;
-    let made = structs(vec![("x", side(|b| b.x)), ("y", side(|b| b.y)), ("w", side(|b| b.w)), ("h", side(|b| b.h))]);
+/// A column of boxes; None is NULL.
+pub(crate) fn boxes<'a>(all: impl Iterator<Item = Option<&'a Box>> + Clone) -> ArrayRef {
+    let side = |of: fn(&Box) -> f32| Arc::new(all.clone().map(|b| b.map(of)).collect::<Float32Array>()) as ArrayRef;
+    let columns = vec![("x", side(|b| b.x)), ("y", side(|b| b.y)), ("w", side(|b| b.w)), ("h", side(|b| b.h))];
+    let made = structs_where(columns, Some(all.map(|b| b.is_some()).collect()));
     debug_assert_eq!(made.data_type(), &box_type(), "it is BOX");
     Arc::new(made)
 }

@@ -304,6 +304,8 @@ A derived frame keeps the source, frame_no and ts of its original and never turn
 
 An argument may be given by its name, `detect_objects(frame, min_score => 0.3)`, behind those without; what stands in square brackets may be left out.
 
+A value that a function does not take is an error (22023), and so is a fraction for an int4 or int8: 3.0 is taken and 3.5 is not, `round(x)` makes a whole number of it.
+
 Below each example stand the first rows that it gives where `clip` is frames 50 to 120 of the bundled clip (media/lobby.mp4), and its first picture.
 ";
 

@@ -3,16 +3,17 @@
 use std::collections::VecDeque;
 use std::ops::{Add, Mul};
 
-use datafusion_common::{Result, exec_err};
+use datafusion_common::Result;
 
 use crate::frame::Picture;
 use crate::interrupt;
 use crate::model::kernels::{Work, fastest};
+use crate::out_of_range::out_of_range;
 use crate::pixels::{Damaged, Order, Pixels, render};
 use arrow::buffer::Buffer;
 
 /// The largest side of a neighbourhood, px: what is larger smears the whole picture and takes long.
-const LARGEST: i32 = 255;
+pub(super) const LARGEST: i32 = 255;
 
 /// Samples row by row without gaps, `n` to a pixel.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,7 +49,7 @@ pub(super) fn side(function: &str, given: Option<i32>) -> Result<Option<usize>> 
     match given {
         None => Ok(None),
         Some(side) if (1..=LARGEST).contains(&side) && side % 2 == 1 => Ok(Some(side as usize)),
-        Some(side) => exec_err!("{function} needs an odd size of 1 to {LARGEST} pixels, not {side}"),
+        Some(side) => out_of_range!("{function} needs an odd size of 1 to {LARGEST} pixels, not {side}"),
     }
 }
 

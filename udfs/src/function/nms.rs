@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use datafusion_common::{Result, exec_err};
+use datafusion_common::Result;
 
 use super::call::{Arguments, sql_function};
 use crate::detection::{Detection, DetectionListBuilder, detections_of, detections_type, iou};
+use crate::out_of_range::out_of_range;
 use arrow::array::{Array, AsArray};
 
 /// The overlap from which on two detections are one where the query names none: as OpenCV's samples have it.
@@ -27,7 +28,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
         let most = if arguments.given(1) { arguments.float(1, row) } else { Some(IOU) };
         match most.filter(|_| lists.is_valid(row)) {
             None => kept.append_null(),
-            Some(most) if !(0.0..=1.0).contains(&most) => return exec_err!("nms needs an iou of 0 to 1, not {most}"),
+            Some(most) if !(0.0..=1.0).contains(&most) => return out_of_range!("nms needs an iou of 0 to 1, not {most}"),
             Some(most) => kept.append(&surest(detections_of(lists.value(row).as_ref())?, most)),
         }
     }

@@ -16,7 +16,7 @@ sql_function!(
     OpticalFlow, "optical_flow", arguments: [Frame], required: 1, returns: flow_type(),
     syntax: "optical_flow(frame) -> struct(dx float8, dy float8)",
     description: "How far the picture has moved since the frame before, frame_no - 1 of the source, whatever WHERE lets through: the mean of the vectors, in pixels of the picture, dx to the right and dy down, by which a grid of points has \
-moved. Pyramids of Lucas and Kanade, as OpenCV's calcOpticalFlowPyrLK with windows of 15 by 15 on a grid of 16, of a picture whose longest side is 320; points without texture or that are lost do not count. NULL where no point is left, for the first \
+moved. Pyramids of Lucas and Kanade, as OpenCV's calcOpticalFlowPyrLK with windows of 15 by 15 and maxLevel 3 (four sizes, each half the one before), on a grid of 16, of a picture whose longest side is 320; points without texture, and those that are lost, because they leave the picture or do not come home when they are followed back, do not count. NULL where no point is left, for the first \
 frame of a source, where the frame before is missing or of another size, for a NULL frame or a picture that cannot be decoded. The frame is a source's own, not a derived one.",
     example: "SELECT frame_no, optical_flow(frame)['dx'] AS right FROM clip WHERE frame_no < 60"
 );

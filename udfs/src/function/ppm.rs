@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BinaryArray};
 use arrow::datatypes::DataType;
-use datafusion_common::{Result, exec_err};
+use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
 use super::resize::other_side;
+use crate::out_of_range::out_of_range;
 use crate::pixels::{Order, render};
 
 sql_function!(
@@ -22,7 +23,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
     let files = arguments.pictures(|row, picture| {
         let width = arguments.int(1, row);
         if width.is_some_and(|w| w < 1) {
-            return exec_err!("mean_frame and ppm need a width of at least 1");
+            return out_of_range!("mean_frame and ppm need a width of at least 1");
         }
         let (full, height) = picture.displayed();
         let to = width.and_then(|w| u32::try_from(w).ok()).filter(|w| *w < full);

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array};
 use arrow::datatypes::DataType;
-use datafusion_common::{Result, exec_err};
+use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
 use crate::frame::Picture;
 use crate::model::kernels::{Work, fastest};
+use crate::out_of_range::out_of_range;
 use crate::pixels::{Order, render};
 
 sql_function!(
@@ -27,7 +28,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
 fn signal_to_noise(a: &Picture, b: &Picture) -> Result<Option<f64>> {
     let (a, b) = (render(a, Order::Rgb, None)?, render(b, Order::Rgb, None)?);
     if (a.width, a.height) != (b.width, b.height) {
-        return exec_err!("psnr compares pictures of one size, not {}x{} with {}x{}", a.width, a.height, b.width, b.height);
+        return out_of_range!("psnr compares pictures of one size, not {}x{} with {}x{}", a.width, a.height, b.width, b.height);
     }
     let squares = fastest(Squares { a: &a.data, b: &b.data });
     let mean = squares as f64 / a.data.len().max(1) as f64;

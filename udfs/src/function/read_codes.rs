@@ -43,7 +43,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("format", texts(|c| &c.format)),
         ("text", texts(|c| &c.text)),
-        ("box", boxes(all().map(|c| &c.bbox))),
+        ("box", boxes(all().map(|c| Some(&c.bbox)))),
         ("points", lists(all().map(|c| Some(c.points.len())), of_points)),
     ];
     Ok(lists(found.iter().map(|row| row.as_ref().map(Vec::len)), Arc::new(structs(columns))))

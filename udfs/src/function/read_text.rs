@@ -70,7 +70,7 @@ fn column(results: &Results<'_>) -> Result<ArrayRef> {
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("text", Arc::new(all().map(|line| Some(&line.text)).collect::<StringArray>())),
         ("score", Arc::new(Float32Array::from_iter_values(all().map(|line| line.score)))),
-        ("box", box_column(around.iter())),
+        ("box", box_column(around.iter().map(Some))),
         ("points", lists(all().map(|line| Some(line.corners.len())), points(all().flat_map(|line| line.corners)))),
     ];
     Ok(lists(found.iter().map(|row| row.as_ref().map(Vec::len)), Arc::new(structs(columns))))

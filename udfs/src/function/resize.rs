@@ -1,10 +1,11 @@
 //! `resize(frame, width int4 [, height int4]) -> FRAME`: the picture at another size.
 
 use arrow::array::ArrayRef;
-use datafusion_common::{Result, exec_err};
+use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
 use crate::frame::frame_type;
+use crate::out_of_range::out_of_range;
 use crate::pixels::{MAX_PIXELS, Order, render};
 
 /// The longest side that is made: what the JPEG and H.264 decoders read back.
@@ -33,7 +34,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
 fn wanted(width: Option<i32>, height: Option<i32>, full: (u32, u32)) -> Result<Option<(u32, u32)>> {
     let in_range = |side: Option<i32>| side.is_none_or(|side| (1..=LONGEST_SIDE).contains(&side));
     if !in_range(width) || !in_range(height) {
-        return exec_err!("resize needs sides of 1 to {LONGEST_SIDE} pixels");
+        return out_of_range!("resize needs sides of 1 to {LONGEST_SIDE} pixels");
     }
     let side = |side: Option<i32>| side.and_then(|s| u32::try_from(s).ok());
     let size = match (side(width), side(height)) {
@@ -43,7 +44,7 @@ fn wanted(width: Option<i32>, height: Option<i32>, full: (u32, u32)) -> Result<O
         (None, None) => return Ok(None),
     };
     if u64::from(size.0) * u64::from(size.1) > MAX_PIXELS {
-        return exec_err!("resize makes pictures of at most {MAX_PIXELS} pixels, not {}x{}", size.0, size.1);
+        return out_of_range!("resize makes pictures of at most {MAX_PIXELS} pixels, not {}x{}", size.0, size.1);
     }
     Ok(Some(size))
 }

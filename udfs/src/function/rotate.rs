@@ -1,10 +1,11 @@
 //! `rotate(frame, degrees int4) -> FRAME`: the picture turned clockwise by quarters.
 
 use arrow::array::ArrayRef;
-use datafusion_common::{Result, exec_err};
+use datafusion_common::Result;
 
 use super::call::{Arguments, sql_function};
 use crate::frame::{Picture, frame_type};
+use crate::out_of_range::out_of_range;
 
 sql_function!(
     Rotate, "rotate", arguments: [Frame, Int], required: 2, returns: frame_type(),
@@ -18,7 +19,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
     arguments.derive(|row, picture| {
         let Some(degrees) = arguments.int(1, row) else { return Ok(None) };
         if degrees % 90 != 0 {
-            return exec_err!("rotate turns by multiples of 90 degrees, not by {degrees}");
+            return out_of_range!("rotate turns by multiples of 90 degrees, not by {degrees}");
         }
         let rotation = (i32::from(picture.rotation) + degrees.rem_euclid(360)) % 360;
         Ok(Some(Picture { rotation: rotation as u16, ..picture.clone() }))

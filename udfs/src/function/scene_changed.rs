@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray};
 use arrow::datatypes::DataType;
-use datafusion_common::{Result, exec_err};
+use datafusion_common::Result;
 
 use super::call::{Arguments, sql_function};
 use super::compared::of_nothing;
+use crate::out_of_range::out_of_range;
 use crate::previous::Pair;
 
 /// How unlike two pictures of two scenes are at least.
@@ -39,7 +40,7 @@ pub(super) fn compare(pairs: &[Option<Pair>], arguments: &Arguments) -> Result<A
         let given = if arguments.given(1) { arguments.float(1, row) } else { Some(UNLIKE) };
         let Some(threshold) = given else { return Ok(None) };
         if !(0.0..=2.0).contains(&threshold) {
-            return exec_err!("scene_changed needs a threshold of 0 to 2, not {threshold}");
+            return out_of_range!("scene_changed needs a threshold of 0 to 2, not {threshold}");
         }
         Ok(pair.as_ref().map(|pair| {
             let (before, now) = pair.luma();

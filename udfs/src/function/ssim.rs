@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array};
 use arrow::datatypes::DataType;
-use datafusion_common::{Result, exec_err};
+use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
 use super::gaussian_blur::of_sigma;
@@ -14,6 +14,7 @@ use super::neighbourhood::add_weighted;
 use crate::frame::Picture;
 use crate::interrupt;
 use crate::model::kernels::{Work, fastest};
+use crate::out_of_range::out_of_range;
 use crate::pixels::luma_of_size;
 
 sql_function!(
@@ -33,7 +34,7 @@ fn similarity(a: &Picture, b: &Picture) -> Result<Option<f64>> {
     let (width, height) = a.displayed();
     if (width, height) != b.displayed() {
         let (other_width, other_height) = b.displayed();
-        return exec_err!("ssim compares pictures of one size, not {width}x{height} with {other_width}x{other_height}");
+        return out_of_range!("ssim compares pictures of one size, not {width}x{height} with {other_width}x{other_height}");
     }
     let (a, b) = (luma_of_size(a, (width, height))?, luma_of_size(b, (width, height))?);
     Ok(fastest(Structure { a: &a, b: &b, width: width as usize }))

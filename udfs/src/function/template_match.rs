@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, StructArray};
+use arrow::array::{ArrayRef, Float64Array};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
-use datafusion_common::{Result, exec_err};
+use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
-use super::lists::{boxes, struct_of, structs};
+use super::lists::{boxes, struct_of, structs_where};
 use super::matching::{Luma, best};
 use crate::detection::{Box, box_type};
 use crate::frame::Picture;
+use crate::out_of_range::out_of_range;
 use crate::pixels::{Damaged, owned, upright_luma};
 
 sql_function!(
@@ -31,7 +32,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
     let found = arguments.pairs(|_, picture, template| {
         let (whole, part) = (read(&first.decode(picture)?)?, read(&second.decode(template)?)?);
         if part.width > whole.width || part.height > whole.height {
-            return exec_err!(
+            return out_of_range!(
                 "template_match needs a template no larger than the picture of {}x{} pixels, not {}x{}",
                 whole.width,
                 whole.height,
@@ -43,11 +44,10 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
             |((x, y), score): ((usize, usize), f64)| (Box { x: x as f32, y: y as f32, w: part.width as f32, h: part.height as f32 }, score);
         Ok(best(&whole, &part).map(place))
     })?;
-    let places: Vec<Box> = found.iter().map(|f| f.map_or(Box::default(), |(place, _)| place)).collect();
-    let scores = Float64Array::from_iter_values(found.iter().map(|f| f.map_or(0.0, |(_, score)| score)));
-    let (fields, columns, _) = structs(vec![("box", boxes(places.iter())), ("score", Arc::new(scores))]).into_parts();
+    let places = boxes(found.iter().map(|f| f.as_ref().map(|(place, _)| place)));
+    let scores = found.iter().map(|f| f.as_ref().map(|(_, score)| *score)).collect::<Float64Array>();
     let valid = NullBuffer::from_iter(found.iter().map(Option::is_some));
-    Ok(Arc::new(StructArray::new(fields, columns, Some(valid))))
+    Ok(Arc::new(structs_where(vec![("box", places), ("score", Arc::new(scores))], Some(valid))))
 }
 
 fn read(picture: &Picture) -> Result<Luma, Damaged> {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array};
 use arrow::datatypes::DataType;
-use datafusion_common::{Result, exec_err};
+use datafusion_common::Result;
 
 use super::boxes::boxes;
 use super::call::{Arguments, sql_function};
+use crate::out_of_range::out_of_range;
 
 sql_function!(
     TimeToCollision, "time_to_collision", arguments: [Box, Box, Float], required: 3, returns: DataType::Float64,
@@ -22,7 +23,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
     let times = before.iter().zip(&now).enumerate().map(|(row, (before, now))| {
         let (Some(before), Some(now), Some(seconds)) = (before, now, arguments.float(2, row)) else { return Ok(None) };
         if !(seconds > 0.0 && seconds.is_finite()) {
-            return exec_err!("time_to_collision needs seconds above 0, not {seconds}");
+            return out_of_range!("time_to_collision needs seconds above 0, not {seconds}");
         }
         Ok(until(f64::from(before.h), f64::from(now.h), seconds))
     });

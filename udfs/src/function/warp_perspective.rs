@@ -1,7 +1,7 @@
 //! `warp_perspective(frame, corners text, width int4, height int4) -> FRAME`: a slanted rectangle of the picture, seen from the front.
 
 use arrow::array::ArrayRef;
-use datafusion_common::{Result, exec_err};
+use datafusion_common::Result;
 
 use super::call::{Arguments, Decoder, sql_function};
 use super::neighbourhood::Samples;
@@ -9,6 +9,7 @@ use crate::frame::frame_type;
 use crate::homography::Homography;
 use crate::interrupt;
 use crate::model::kernels::{Work, fastest};
+use crate::out_of_range::out_of_range;
 use crate::pixels::MAX_PIXELS;
 use crate::polygon::Polygon;
 
@@ -19,7 +20,7 @@ sql_function!(
     WarpPerspective, "warp_perspective", arguments: [Frame, Text, Int, Int], required: 4, returns: frame_type(),
     syntax: "warp_perspective(frame, corners text, width int4, height int4) -> FRAME",
     description: "The part of the picture between four corners, ((x y, x y, x y, x y)) in pixels, as a picture of width by height pixels: the first corner becomes the middle of its upper left pixel, the others follow clockwise, as OpenCV's getPerspectiveTransform and warpPerspective, bilinear. A number plate or a sheet of paper seen from the side is \
-straightened so. What lies outside the picture is black. Sides are 2 to 16384; corners of which three lie on a line, and other values, are an error. NULL for a NULL frame or argument, or a picture that cannot be decoded. The frame is derived; boxes found in it are in its own pixels.",
+straightened so. What lies outside the picture is black. Sides are 2 to 16384 and the picture has at most 134217728 pixels; corners of which three lie on a line, and other values, are an error. NULL for a NULL frame or argument, or a picture that cannot be decoded. The frame is derived; boxes found in it are in its own pixels.",
     example: "SELECT jpeg(warp_perspective(frame, '((10 10, 200 30, 210 140, 5 120))', 200, 120)) FROM clip WHERE frame_no = 100"
 );
 
@@ -30,18 +31,21 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
             return Ok(None);
         };
         let side = |side: i32| (2..=LONGEST_SIDE).contains(&side);
-        if !side(width) || !side(height) || width as u64 * height as u64 > MAX_PIXELS {
-            return exec_err!("warp_perspective needs sides of 2 to {LONGEST_SIDE} pixels");
+        if !side(width) || !side(height) {
+            return out_of_range!("warp_perspective needs sides of 2 to {LONGEST_SIDE} pixels, not {width} and {height}");
+        }
+        if width as u64 * height as u64 > MAX_PIXELS {
+            return out_of_range!("warp_perspective makes pictures of at most {MAX_PIXELS} pixels, not {width}x{height}");
         }
         let polygon = Polygon::parse(corners)?;
         let &[a, b, c, d] = polygon.corners() else {
-            return exec_err!("warp_perspective needs four corners, not {}", polygon.corners().len());
+            return out_of_range!("warp_perspective needs four corners, not {}", polygon.corners().len());
         };
         let (width, height) = (width as usize, height as usize);
         let (right, bottom) = ((width - 1) as f64, (height - 1) as f64);
         let rectangle = [(0.0, 0.0), (right, 0.0), (right, bottom), (0.0, bottom)];
         let Some(way) = Homography::of(rectangle, [a, b, c, d]) else {
-            return exec_err!("warp_perspective needs four corners of which no three lie on a line");
+            return out_of_range!("warp_perspective needs four corners of which no three lie on a line");
         };
         let samples = Samples::rgb(&decoder.decode(picture)?)?;
         let data = fastest(Seen { samples: &samples, way: &way, width, height }).into_flattened();

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BinaryArray};
 use arrow::datatypes::DataType;
-use datafusion_common::{Result, exec_datafusion_err, exec_err};
+use datafusion_common::{Result, exec_datafusion_err};
 use image::ExtendedColorType;
 use image::codecs::webp::WebPEncoder;
 
 use super::call::{Arguments, Decoder, sql_function};
 use super::resize::other_side;
+use crate::out_of_range::out_of_range;
 use crate::pixels::{Order, render};
 
 sql_function!(
@@ -24,7 +25,7 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
     let files = arguments.pictures(|row, picture| {
         let width = arguments.int(1, row);
         if width.is_some_and(|w| w < 1) {
-            return exec_err!("webp needs a width of at least 1");
+            return out_of_range!("webp needs a width of at least 1");
         }
         let (full, height) = picture.displayed();
         let to = width.and_then(|w| u32::try_from(w).ok()).filter(|w| *w < full);

@@ -12,6 +12,8 @@ const GRAY: u8 = 114;
 pub(super) struct Placed {
     /// Pixels of the picture for one of the input, across and down.
     pub(super) scale: (f32, f32),
+    /// Where the picture begins in the input, px.
+    pub(super) start: (f32, f32),
     /// Size of the picture as displayed, px.
     pub(super) picture: (u32, u32),
 }
@@ -24,6 +26,8 @@ pub(super) struct Input {
     layout: Layout,
     order: Order,
     fit: Fit,
+    /// Whether a letterbox stands in the middle: Ultralytics trains and exports its models so.
+    centred: bool,
     rest: u8,
     /// What each of the 256 values becomes, a colour each.
     tables: [Vec<f32>; 3],
@@ -44,6 +48,7 @@ impl Input {
                 Color::Bgr => Order::Bgr,
             },
             fit: description.fitted(),
+            centred: description.decode == Decode::Yolov8,
             rest: if description.decode == Decode::Yunet { 0 } else { GRAY },
             tables: [table(0), table(1), table(2)],
         }
@@ -55,6 +60,8 @@ impl Input {
         let (width, height) = self.inner(size);
         let pixels = render(picture, self.order, Some((width as u32, height as u32)))?;
         let whole = (width, height) == (self.width, self.height);
+        // Of an odd rest the smaller half is on the left and above, as Ultralytics' LetterBox has it.
+        let (left, top) = if self.centred { ((self.width - width) / 2, (self.height - height) / 2) } else { (0, 0) };
         let n_cells = self.width * self.height;
         numbers.resize(n_cells * 3, 0.0);
         if !whole {
@@ -63,7 +70,7 @@ impl Input {
         let [first, second, third] = &self.tables;
         let value = |table: &[f32], byte: u8| table.get(usize::from(byte)).copied().unwrap_or(0.0);
         for (y, line) in pixels.data.as_slice().chunks_exact(width * 3).enumerate() {
-            let (pixels, start) = (line.as_chunks::<3>().0, y * self.width);
+            let (pixels, start) = (line.as_chunks::<3>().0, (y + top) * self.width + left);
             match self.layout {
                 Layout::Nhwc => {
                     let cells = numbers.get_mut(start * 3..(start + width) * 3).unwrap_or_default();
@@ -84,10 +91,10 @@ impl Input {
             }
         }
         let scale = (size.0 as f32 / width as f32, size.1 as f32 / height as f32);
-        Ok(Placed { scale, picture: size })
+        Ok(Placed { scale, start: (left as f32, top as f32), picture: size })
     }
 
-    /// The part of the input that a picture of that size takes, from its top left corner.
+    /// How much of the input a picture of that size takes, across and down.
     fn inner(&self, (width, height): (u32, u32)) -> (usize, usize) {
         match self.fit {
             Fit::Stretch => (self.width, self.height),
@@ -144,5 +151,24 @@ mod tests {
             assert!(numbers[top].iter().all(|n| *n == 50.0) && numbers[rest].iter().all(|n| *n == 114.0), "{numbers:?}");
         }
         assert_eq!(numbers(|_| {}, &picture).1.scale, (2.0, 1.0));
+    }
+
+    #[test]
+    fn a_letterbox_of_ultralytics_stands_in_the_middle() {
+        // What LetterBox pads at the left and above: (4 - 4) / 2 and (4 - 1) / 2, halves rounded down; of a tall picture the same the other way round.
+        for ((width, height), (left, top)) in [((8, 2), (0, 1)), ((2, 8), (1, 0)), ((8, 4), (0, 1)), ((4, 4), (0, 0))] {
+            let picture = rgb8(width, height, 0, Buffer::from_vec(vec![50_u8; (width * height * 3) as usize]));
+            let factor = 4.0 / width.max(height) as f32;
+            let (across, down) = ((width as f32 * factor) as usize, (height as f32 * factor) as usize);
+            for layout in [Layout::Nchw, Layout::Nhwc] {
+                let yolov8 = |d: &mut ModelDescription| (d.decode, d.layout, d.width, d.height) = (Decode::Yolov8, layout, 4, 4);
+                let (numbers, placed) = numbers(yolov8, &picture);
+                assert_eq!((placed.start, placed.scale), ((left as f32, top as f32), (1.0 / factor, 1.0 / factor)), "{width}x{height}");
+                let inside = |x: usize, y: usize| (left..left + across).contains(&x) && (top..top + down).contains(&y);
+                let expected = |cell: usize| if inside(cell % 4, cell / 4) { 50.0 } else { 114.0 };
+                let cell = |at: usize| if layout == Layout::Nchw { at % 16 } else { at / 3 };
+                assert!(numbers.iter().enumerate().all(|(at, n)| *n == expected(cell(at))), "{width}x{height}: {numbers:?}");
+            }
+        }
     }
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, ListArray, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, ListArray, StringArray};
 use arrow::datatypes::{Float64Type, Int32Type, Int64Type};
 use framesql_udfs::frame::{Picture, PixelFormat};
+use framesql_udfs::out_of_range::OutOfRange;
 use framesql_udfs::pixels::{Order, render};
 
 use crate::call::{call, frames, picture_of};
@@ -12,6 +13,10 @@ use crate::{SIZE, bytes, formula, picture, reference, sampled};
 
 fn int(value: i64) -> ArrayRef {
     Arc::new(Int64Array::from(vec![value]))
+}
+
+fn number(value: f64) -> ArrayRef {
+    Arc::new(Float64Array::from(vec![value]))
 }
 
 fn numbers(values: [f64; 3]) -> ArrayRef {
@@ -183,6 +188,10 @@ fn two_pictures_stand_side_by_side_at_the_height_of_the_first() {
     let both = picture_of(&both, 0).unwrap();
     assert_eq!((both.width, both.height), (30, 8));
     let (all, mine) = (both.planes[0].as_ref().unwrap(), left.planes[0].as_ref().unwrap());
+    let (tall, wide) =
+        (picture(PixelFormat::Gray8, (1, 16_384), &[vec![9; 16_384]]), picture(PixelFormat::Gray8, (16_384, 1), &[vec![9; 16_384]]));
+    let error = call("side_by_side", &[frames(&[Some(&tall)]), frames(&[Some(&wide)])]).unwrap_err();
+    assert!(OutOfRange::caused(&error), "{error}");
     assert!((0..8).all(|y| all[y * 90..y * 90 + 30] == mine[y * 30..y * 30 + 30]));
 }
 
@@ -199,7 +208,34 @@ fn arguments_that_cannot_be_meant_are_errors() {
         ("histogram", int(0)),
         ("histogram", int(257)),
         ("png", int(0)),
+        ("threshold", number(f64::NAN)),
+        ("canny", number(f64::NAN)),
+        ("clahe", number(f64::NAN)),
+        ("draw_polygon", text("((1 1, 2 2))")),
     ] {
-        assert!(call(name, &[Arc::clone(&frame), more]).is_err(), "{name}");
+        let error = call(name, &[Arc::clone(&frame), more]).unwrap_err();
+        assert!(OutOfRange::caused(&error), "{name}: {error}");
+    }
+    let nan: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>([Some([Some(1.0), Some(f64::NAN), Some(1.0)])]));
+    for (name, more) in [
+        ("adaptive_threshold", [int(1), int(0)]),
+        ("adaptive_threshold", [int(4), int(0)]),
+        ("adaptive_threshold", [int(257), int(0)]),
+        ("adaptive_threshold", [int(3), number(f64::NAN)]),
+        ("in_range", [Arc::clone(&nan), numbers([1.0; 3])]),
+        ("in_range", [numbers([1.0; 3]), nan]),
+        ("bilateral", [int(5), number(f64::NAN)]),
+    ] {
+        let error = call(name, &[vec![Arc::clone(&frame)], more.to_vec()].concat()).unwrap_err();
+        assert!(OutOfRange::caused(&error), "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_bilateral_filter_of_the_smallest_sigmas_changes_nothing() {
+    let whole = formula(20, 10);
+    for sigma in [1e-300, f64::MIN_POSITIVE, 1e-160] {
+        let result = made("bilateral", &whole, &[int(9), number(sigma), number(sigma)]);
+        assert_eq!(result.planes[0], whole.planes[0], "{sigma}");
     }
 }

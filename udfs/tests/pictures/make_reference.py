@@ -129,7 +129,7 @@ def flow():
     for zoom, right, down in [(1.0, 1.5, -0.75), (1.0, -5.0, 3.0), (1.04, 2.0, 1.0)]:
         before, now = ground(160, 120, 1.0, 0.0, 0.0), ground(160, 120, zoom, right, down)
         points = np.float32([[[x, y]] for y in range(8, 120, 16) for x in range(8, 160, 16)])
-        moved, status, _ = cv2.calcOpticalFlowPyrLK(before, now, points, None, winSize=(15, 15), maxLevel=2)
+        moved, status, _ = cv2.calcOpticalFlowPyrLK(before, now, points, None, winSize=(15, 15), maxLevel=3)
         kept = status[:, 0] == 1
         means.append([zoom, right, down, *map(float, (moved - points)[kept, 0].mean(axis=0))])
     return means

@@ -6,9 +6,9 @@ use arrow::array::{
     Array, ArrayRef, AsArray, FixedSizeListArray, Float64Array, Int64Array, ListArray, NullArray, StringArray, StructArray,
 };
 use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, Field, Float64Type, Int32Type};
+use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type};
 use framesql_udfs::detection::{Box as Bbox, Detection, DetectionListBuilder};
-use framesql_udfs::frame::{Picture, PixelFormat, without_pixels};
+use framesql_udfs::frame::{Picture, PixelFormat, is_frame, without_pixels};
 use framesql_udfs::function::compared::needs_previous;
 use framesql_udfs::function::{functions, is_model};
 use framesql_udfs::pixels::{Order, render};
@@ -165,6 +165,29 @@ fn a_frame_without_pixels_is_a_mistake_in_the_query() {
             assert_eq!(result.unwrap().as_primitive::<Int32Type>().value(0), 8);
         } else {
             assert!(result.unwrap_err().to_string().contains("only the reference is left"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_picture_that_is_turned_for_display_gives_what_the_same_one_gives_that_lies_as_it_is_seen() {
+    for rotation in [90, 180, 270] {
+        let turned = Picture { rotation, ..formula(SIZE.0, SIZE.1) };
+        let upright = render(&turned, Order::Rgb, None).unwrap().into_picture();
+        for name in of_frames().iter().filter(|name| !is_model(name)) {
+            let [of_turned, of_upright] = [&turned, &upright].map(|picture| apply(name, frames(&[Some(picture)])).unwrap());
+            // Scaled first and turned after: rows and columns are rounded in another order.
+            if name == "phash" {
+                let [a, b] = [&of_turned, &of_upright].map(|hash| hash.as_primitive::<Int64Type>().value(0));
+                assert!((a ^ b).count_ones() <= 4, "{name} turned by {rotation}");
+            } else if is_frame(of_turned.data_type()) {
+                let [a, b] = [&of_turned, &of_upright].map(|frame| render(&picture_of(frame, 0).unwrap(), Order::Rgb, None).unwrap());
+                assert_eq!((a.width, a.height), (b.width, b.height), "{name} turned by {rotation}");
+                let furthest = a.data.iter().zip(b.data.iter()).map(|(a, b)| a.abs_diff(*b)).max();
+                assert!(furthest <= Some(if name == "resize" { 2 } else { 0 }), "{name} turned by {rotation}: up to {furthest:?}");
+            } else {
+                assert_eq!(&of_turned, &of_upright, "{name} turned by {rotation}");
+            }
         }
     }
 }

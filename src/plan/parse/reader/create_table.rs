@@ -12,7 +12,8 @@ pub(super) fn cut_names(tokens: &mut Vec<TokenWithSpan>) -> Vec<ColumnDef> {
         return Vec::new();
     }
     let Some(open) = tokens.iter().position(|token| !matches!(token.token, Token::Word(_) | Token::Period)) else { return Vec::new() };
-    if tokens.get(open).is_none_or(|token| token.token != Token::LParen) {
+    // Behind AS it is a call in the query: `AS SELECT jpeg(frame) AS picture`.
+    if tokens.get(open).is_none_or(|token| token.token != Token::LParen) || (2..open).any(|at| word(at, "as")) {
         return Vec::new();
     }
     let (mut names, mut at) = (Vec::new(), open + 1);

@@ -81,11 +81,13 @@ pub(super) fn detections(
 impl Placed {
     /// What was found, in pixels of the picture and cut at its edges; None if nothing of it is inside.
     fn detection(&self, found: &Candidate, label: String) -> Option<Detection> {
+        let to_x = |x: f32| (x - self.start.0) * self.scale.0;
+        let to_y = |y: f32| (y - self.start.1) * self.scale.1;
         let [left, top, right, bottom] = found.corners;
         let (width, height) = (self.picture.0 as f32, self.picture.1 as f32);
-        let (x, y) = ((left * self.scale.0).clamp(0.0, width), (top * self.scale.1).clamp(0.0, height));
-        let (w, h) = ((right * self.scale.0).clamp(0.0, width) - x, (bottom * self.scale.1).clamp(0.0, height) - y);
-        let point = |(x, y): &(f32, f32)| (x * self.scale.0, y * self.scale.1);
+        let (x, y) = (to_x(left).clamp(0.0, width), to_y(top).clamp(0.0, height));
+        let (w, h) = (to_x(right).clamp(0.0, width) - x, to_y(bottom).clamp(0.0, height) - y);
+        let point = |(x, y): &(f32, f32)| (to_x(*x), to_y(*y));
         let landmarks = found.landmarks.as_ref().map(|all| all.iter().map(point).collect());
         (w > 0.0 && h > 0.0).then(|| Detection { label, score: found.score.min(1.0), bbox: Bbox { x, y, w, h }, landmarks, track_id: None })
     }
@@ -160,7 +162,7 @@ mod tests {
     }
 
     /// The picture is twice as wide and three times as high as the input.
-    const PLACED: Placed = Placed { scale: (2.0, 3.0), picture: (128, 96) };
+    const PLACED: Placed = Placed { scale: (2.0, 3.0), start: (0.0, 0.0), picture: (128, 96) };
 
     fn found(decode: Decode, tensors: &[Tensor]) -> Vec<(String, f32, [f32; 4])> {
         let all = detections(&description(decode), tensors, &PLACED, 0.1).unwrap();
@@ -188,6 +190,16 @@ mod tests {
         for tensor in [tensor("output0", &[1, 6, N_CELLS], columns), tensor("output0", &[1, N_CELLS, 6], rows)] {
             assert_eq!(found(Decode::Yolov8, &[tensor]), [("1".into(), 0.9, [32.0, 24.0, 16.0, 12.0])]);
         }
+    }
+
+    #[test]
+    fn what_is_found_in_a_letterbox_in_the_middle_is_in_pixels_of_the_picture() {
+        let mut rows = vec![0.0; N_CELLS * 6];
+        rows[..6].copy_from_slice(&[20.0, 16.0, 8.0, 4.0, 0.3, 0.9]);
+        // A picture of 128x32 on an input of 64x32: rows 8 to 23 hold it.
+        let placed = Placed { scale: (2.0, 2.0), start: (0.0, 8.0), picture: (128, 32) };
+        let all = detections(&description(Decode::Yolov8), &[tensor("output0", &[1, N_CELLS, 6], rows)], &placed, 0.1).unwrap();
+        assert_eq!(all[0].bbox, Bbox { x: 32.0, y: 12.0, w: 16.0, h: 8.0 });
     }
 
     #[test]

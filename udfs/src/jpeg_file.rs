@@ -2,11 +2,11 @@
 
 use std::io::{BufRead, Cursor, ErrorKind, Seek};
 
-use datafusion::arrow::buffer::Buffer;
-use framesql_udfs::frame::{ColorMatrix, ColorRange, Picture, PixelFormat};
-use framesql_udfs::pixels::decoded;
+use arrow::buffer::Buffer;
 
-use super::orientation::{Orientation, mirrored};
+use crate::frame::{ColorMatrix, ColorRange, Picture, PixelFormat};
+use crate::orientation::{Orientation, mirrored};
+use crate::pixels::decoded;
 
 /// What a JPEG file says before its pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

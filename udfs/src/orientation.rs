@@ -1,7 +1,9 @@
 //! How a stored picture is held for display: mirrored or not, then turned. A mirrored one is mirrored here, as a frame knows rotation only.
 
-use datafusion::arrow::buffer::Buffer;
-use framesql_udfs::frame::{Picture, PixelFormat};
+use arrow::buffer::Buffer;
+use image::ImageDecoder;
+
+use crate::frame::{Picture, PixelFormat};
 
 /// What is done to a picture for display, in this order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,10 +29,15 @@ impl Orientation {
         };
         Orientation { mirrored, rotation }
     }
+
+    /// What a picture's file says, once its head is read; nothing is said where it cannot be read.
+    pub fn noted(decoder: &mut impl ImageDecoder) -> Orientation {
+        Orientation::of_exif(decoder.orientation().map_or(1, |o| u16::from(o.to_exif())))
+    }
 }
 
 /// A picture of one plane, RGB8 or GRAY8, with left and right exchanged; any other as it is.
-pub(super) fn mirrored(picture: &Picture) -> Picture {
+pub fn mirrored(picture: &Picture) -> Picture {
     let n_bytes = match picture.format {
         PixelFormat::Rgb8 => 3,
         PixelFormat::Gray8 => 1,
