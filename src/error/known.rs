@@ -84,6 +84,15 @@ fn said(m: &str) -> Option<Known> {
     if starts("Aggregate functions are not allowed in the WHERE clause") {
         return words("42803", "aggregate functions are not allowed in WHERE");
     }
+    if starts("Aggregate function calls cannot contain window function calls") {
+        return words("42803", "aggregate function calls cannot contain window function calls");
+    }
+    if starts("Aggregate function calls cannot be nested") {
+        return words("42803", "aggregate function calls cannot be nested");
+    }
+    if starts("Window function calls cannot be nested") {
+        return words("42P20", "window function calls cannot be nested");
+    }
     if starts("Invalid qualifier ") {
         return Some(no_entry(m.get("Invalid qualifier ".len()..)?.trim_end_matches('.')));
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, Date32Array, Int64Array, IntervalMonthDayNanoArray, ListArray, ListBuilder, StringArray,
-    StringBuilder, TimestampMicrosecondArray,
+    StringBuilder, Time64MicrosecondArray, TimestampMicrosecondArray,
 };
 use datafusion::arrow::compute::cast as cast_array;
 use datafusion::arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, Float64Type, IntervalUnit};
@@ -20,7 +20,7 @@ use datafusion::logical_expr::{
 use framesql_udfs::frame::is_frame;
 
 use super::array_text::elements;
-use super::{formula_call, value_read, value_text};
+use super::{calendar_part, formula_call, value_read, value_text};
 use crate::error::Error;
 use crate::settings::TimeZone;
 
@@ -60,7 +60,7 @@ pub(super) fn replaced(cast: &Cast, schema: &DFSchema) -> Result<Option<Expr>> {
 fn is_numeric(expr: &Expr, schema: &DFSchema) -> Option<bool> {
     match expr {
         Expr::Literal(ScalarValue::Float64(_), _) => Some(true),
-        Expr::ScalarFunction(call) if call.func.name() == "date_part" => Some(true),
+        Expr::ScalarFunction(call) if matches!(call.func.name(), "date_part" | calendar_part::NAME) => Some(true),
         Expr::Alias(alias) => is_numeric(&alias.expr, schema),
         Expr::Negative(inner) => is_numeric(inner, schema),
         Expr::BinaryExpr(BinaryExpr {
@@ -122,7 +122,7 @@ fn is_whole(data_type: &DataType) -> bool {
 fn differs(from: &DataType, to: &DataType) -> bool {
     match (from, to) {
         (from, to) if is_whole(to) => from.is_floating() || from.is_decimal(),
-        (from, DataType::Timestamp(..) | DataType::Date32 | DataType::Binary) => is_text(from),
+        (from, DataType::Timestamp(..) | DataType::Date32 | DataType::Time64(_) | DataType::Binary) => is_text(from),
         (from, DataType::Interval(IntervalUnit::MonthDayNano)) => is_text(from),
         (DataType::List(from), DataType::List(to)) => differs(from.data_type(), to.data_type()),
         (from, DataType::List(_)) => is_text(from),
@@ -192,6 +192,10 @@ fn of_text(texts: &StringArray, to: &DataType) -> Result<ArrayRef> {
             cast_array(&times.with_timezone_opt(zone.clone()), to)?
         }
         DataType::Date32 => Arc::new(each::<_, Date32Array>(texts, value_read::date)?),
+        DataType::Time64(_) => {
+            let times: Time64MicrosecondArray = each(texts, value_read::time)?;
+            cast_array(&times, to)?
+        }
         DataType::Interval(IntervalUnit::MonthDayNano) => {
             let wrong = malformed("22007", "interval");
             Arc::new(each::<_, IntervalMonthDayNanoArray>(texts, |text| value_read::interval(text).ok_or_else(|| wrong(text)))?)

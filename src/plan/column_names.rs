@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{FieldRef, Schema, SchemaRef};
-use datafusion::sql::sqlparser::ast::{AccessExpr, DataType, Expr, Ident, ObjectName, Query, SelectItem, SetExpr, Subscript};
+use datafusion::sql::sqlparser::ast::{
+    AccessExpr, BinaryOperator, DataType, Expr, Function, Ident, ObjectName, Query, SelectItem, SetExpr, Subscript,
+};
 
 use super::parse::{Body, Statement, Subscribed};
 
@@ -109,6 +111,11 @@ pub fn of_expr(expr: &Expr) -> String {
     strong(expr).or_else(|| weak(expr)).unwrap_or_else(|| UNNAMED.to_owned())
 }
 
+/// The name of a function.
+pub fn of_function(function: &Function) -> Option<String> {
+    last(&function.name)
+}
+
 /// A name that a cast or a CASE around it keeps.
 fn strong(expr: &Expr) -> Option<String> {
     let word = |word: &str| Some(word.to_owned());
@@ -123,7 +130,7 @@ fn strong(expr: &Expr) -> Option<String> {
                 AccessExpr::Subscript(Subscript::Index { .. } | Subscript::Slice { .. }) => None,
             })
             .or_else(|| strong(root)),
-        Expr::Function(function) => last(&function.name),
+        Expr::Function(function) => of_function(function),
         Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => strong(inner),
         Expr::Cast { expr: inner, .. } => strong(inner),
         Expr::Case { else_result: Some(inner), .. } => strong(inner),
@@ -141,6 +148,7 @@ fn strong(expr: &Expr) -> Option<String> {
         Expr::AtTimeZone { .. } => word("timezone"),
         Expr::Array(_) => word("array"),
         Expr::Exists { .. } => word("exists"),
+        Expr::BinaryOp { op: BinaryOperator::Overlaps, .. } => word("overlaps"),
         Expr::Tuple(_) => word("row"),
         _ => None,
     }

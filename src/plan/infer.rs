@@ -407,7 +407,7 @@ impl Under {
 
     /// The expression with each call replaced by its column.
     fn read(&self, expr: Expr) -> Result<Expr> {
-        let read = expr.transform_down(|e| match self.columns.get(&text(&e)).filter(|_| is_call(&e)) {
+        let read = expr.transform_down(|e| match is_call(&e).then(|| self.columns.get(&text(&e))).flatten() {
             Some(column) => Ok(Transformed::new(Expr::Column(column.clone()), true, TreeNodeRecursion::Jump)),
             None => Ok(Transformed::no(e)),
         })?;

@@ -163,8 +163,13 @@ impl ExprPlanner for JsonOperators {
     }
 }
 
+/// What is at the end of a path, an array of texts.
+pub(super) fn at_path(of: Expr, path: Expr) -> Expr {
+    What::Path.call(vec![of, path])
+}
+
 fn is_json(expr: &Expr, schema: &DFSchema) -> bool {
-    expr.to_field(schema).is_ok_and(|(_, field)| TextType::of_field(&field).is_some_and(TextType::json))
+    TextType::of_expr(expr, schema).is_some_and(TextType::json)
 }
 
 fn edited(edit: Edit, left: Expr, right: Expr) -> PlannerResult<RawBinaryExpr> {

@@ -1,11 +1,12 @@
 //! IN and EXISTS over a subquery of its own, beside functions that look at pixels: a value known before the first frame is read, not a join, which
 //! would keep only the references of frames.
 
+use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 
-use datafusion::arrow::array::{Array, BooleanArray, Scalar};
-use datafusion::arrow::compute::kernels::cmp;
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListArray};
 use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::row::{Row, RowConverter, SortField};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::utils::normalize_float_zero;
 use datafusion::common::{DFSchema, ScalarValue, Spans, internal_err};
@@ -54,7 +55,7 @@ fn looks(plan: &LogicalPlan) -> Result<bool> {
 }
 
 /// The same condition over a value that is known beforehand; None for another expression, and for a subquery that reads the row outside.
-fn known(expr: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
+pub(super) fn known(expr: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
     match expr {
         Expr::Exists(exists) if exists.subquery.outer_ref_columns.is_empty() => {
             let one = LogicalPlanBuilder::from(Arc::clone(&exists.subquery.subquery)).limit(0, Some(1))?;
@@ -108,22 +109,48 @@ impl ScalarUDFImpl for Member {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [value, ColumnarValue::Scalar(ScalarValue::List(list))] = args.args.as_slice() else {
-            return internal_err!("IN takes a value and a list that is one for all rows");
-        };
-        // -0 is in a list that has 0.
-        let values = normalize_float_zero(&value.to_array(args.number_rows)?);
-        // The list of no row at all is NULL.
-        let members = (list.is_valid(0) && !list.value(0).is_empty()).then(|| normalize_float_zero(&list.value(0)));
-        let Some(members) = members else { return Ok(ColumnarValue::Array(Arc::new(BooleanArray::from(vec![false; values.len()])))) };
-        let unknown = members.logical_null_count() > 0;
-        let found = (0..values.len()).map(|row| {
-            if values.is_null(row) {
-                return Ok(None);
+        let [value, list] = args.args.as_slice() else { return internal_err!("IN takes a value and a list") };
+        let values = value.to_array(args.number_rows)?;
+        let found = match list {
+            ColumnarValue::Scalar(ScalarValue::List(list)) => member(&values, &members(list, 0))?,
+            // A list a row, where the value of a subquery comes by a join.
+            lists => {
+                let lists = lists.to_array(args.number_rows)?;
+                let lists = lists.as_list::<i32>();
+                let one = |row: usize| -> Result<Option<bool>> {
+                    Ok(member(&values.slice(row, 1), &members(lists, row))?.iter().next().flatten())
+                };
+                (0..values.len()).map(one).collect::<Result<BooleanArray>>()?
             }
-            let equal = cmp::eq(&members, &Scalar::new(values.slice(row, 1)))?;
-            Ok(if equal.true_count() > 0 { Some(true) } else { (!unknown).then_some(false) })
-        });
-        Ok(ColumnarValue::Array(Arc::new(found.collect::<Result<BooleanArray>>()?)))
+        };
+        Ok(ColumnarValue::Array(Arc::new(found)))
     }
+}
+
+/// The list of no row at all is NULL.
+fn members(lists: &ListArray, row: usize) -> Option<ArrayRef> {
+    (lists.is_valid(row) && !lists.value(row).is_empty()).then(|| lists.value(row))
+}
+
+/// Whether each value is among the members.
+fn member(values: &ArrayRef, members: &Option<ArrayRef>) -> Result<BooleanArray> {
+    let Some(members) = members else { return Ok(BooleanArray::from(vec![false; values.len()])) };
+    // -0 is in a list that has 0.
+    let (values, members) = (normalize_float_zero(values), normalize_float_zero(members));
+    let unknown = members.logical_null_count() > 0;
+    // Rows are equal where the values are; a NULL is none of them.
+    let rows = RowConverter::new(vec![SortField::new(members.data_type().clone())])?;
+    let (of_members, of_values) = (rows.convert_columns(&[Arc::clone(&members)])?, rows.convert_columns(&[Arc::clone(&values)])?);
+    let known: HashSet<Row<'_>> = of_members.iter().enumerate().filter(|(at, _)| members.is_valid(*at)).map(|(_, row)| row).collect();
+    let found = of_values.iter().enumerate().map(|(at, row)| match values.is_valid(at) {
+        true => {
+            if known.contains(&row) {
+                Some(true)
+            } else {
+                (!unknown).then_some(false)
+            }
+        }
+        false => None,
+    });
+    Ok(found.collect())
 }

@@ -1,22 +1,12 @@
-//! Times as Postgres reads them: `2026-05-01 12:30`, with or without seconds, with `T` or a blank, with an offset or the name of a zone.
+//! Moments: what a text says in a zone, and what the clocks of a zone show.
 
-use chrono::{NaiveDate, NaiveTime};
-
+pub(super) use super::moment_fields::Unreadable;
+use super::moment_fields::{self, Written, Zone};
+use crate::clock;
 use crate::settings::TimeZone;
 
 const US_A_SECOND: i64 = 1_000_000;
 const US_A_DAY: i64 = 86_400 * US_A_SECOND;
-
-/// Why a text is no time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unreadable {
-    /// It has another form.
-    Form,
-    /// There is no such day, hour, minute or second.
-    Range,
-    /// There is no such zone.
-    Zone,
-}
 
 /// A zone by its name, in any case, or by its hours east of UTC.
 pub(super) fn zone(name: &str) -> Option<TimeZone> {
@@ -50,149 +40,43 @@ fn is_infinite(us: i64) -> bool {
 
 /// The µs since 1970 of a timestamp without a zone; one that is written is passed over, as in Postgres.
 pub(super) fn timestamp_us(text: &str) -> Result<i64, Unreadable> {
-    Ok(read(text)?.0)
+    match moment_fields::read(text)? {
+        Written::Local(us, _) => Ok(us),
+        other => moment_us(other, TimeZone::default()),
+    }
 }
 
-/// The µs since 1970 of a timestamp with a zone: the one that is written, or else the one that is given.
+/// The same of a timestamp with a zone: the one that is written, or else the one that is given.
 pub(super) fn timestamptz_us(text: &str, given: TimeZone) -> Result<i64, Unreadable> {
-    let (local_us, zone) = read(text)?;
+    moment_us(moment_fields::read(text)?, given)
+}
+
+/// The µs of the time of a day.
+pub(super) fn time_us(text: &str) -> Result<i64, Unreadable> {
+    moment_fields::time(text)
+}
+
+/// Whether a text means another moment on another day: `today`, `tomorrow 12:00`.
+pub(super) fn passes(text: &str) -> bool {
+    // Most texts begin with a digit.
+    !text.trim_start().starts_with(|c: char| c.is_ascii_digit())
+        && matches!(moment_fields::read(text), Ok(Written::Now | Written::Days(..)))
+}
+
+fn moment_us(written: Written, given: TimeZone) -> Result<i64, Unreadable> {
+    let (local_us, zone) = match written {
+        Written::Infinite(sign) => return Ok(if sign > 0 { i64::MAX } else { i64::MIN }),
+        Written::Now => return Ok(clock::now_us()),
+        Written::Days(days, of_day, zone) => {
+            let today = to_local(clock::now_us(), given).ok_or(Unreadable::Range)?.div_euclid(US_A_DAY);
+            ((today + days) * US_A_DAY + of_day, zone)
+        }
+        Written::Local(us, zone) => (us, zone),
+    };
     match zone {
-        _ if is_infinite(local_us) => Ok(local_us),
         Some(Zone::Offset(seconds)) => local_us.checked_sub(seconds * US_A_SECOND).ok_or(Unreadable::Range),
         Some(Zone::Named(zone)) => of_local(local_us, zone).ok_or(Unreadable::Range),
         None => of_local(local_us, given).ok_or(Unreadable::Range),
-    }
-}
-
-/// The zone that a text ends with.
-enum Zone {
-    Offset(i64),
-    Named(TimeZone),
-}
-
-fn read(text: &str) -> Result<(i64, Option<Zone>), Unreadable> {
-    let text = text.trim();
-    match text.to_ascii_lowercase().as_str() {
-        "epoch" => return Ok((0, Some(Zone::Offset(0)))),
-        "infinity" | "+infinity" => return Ok((i64::MAX, None)),
-        "-infinity" => return Ok((i64::MIN, None)),
-        _ => {}
-    }
-    let mut rest = Rest(text);
-    let date = date(&mut rest)?;
-    let had_blank = rest.blank() || rest.take(|c| matches!(c, 'T' | 't'));
-    let of_day = if had_blank && rest.0.starts_with(|c: char| c.is_ascii_digit()) { clock(&mut rest)? } else { 0 };
-    rest.blank();
-    let zone = if rest.0.is_empty() { None } else { Some(written_zone(rest.0)?) };
-    let midnight = date.and_time(NaiveTime::MIN).and_utc().timestamp_micros();
-    Ok((midnight.checked_add(of_day).ok_or(Unreadable::Range)?, zone))
-}
-
-fn date(rest: &mut Rest<'_>) -> Result<NaiveDate, Unreadable> {
-    let digits = rest.digits();
-    let number = |text: &str| text.parse::<u32>().map_err(|_| Unreadable::Form);
-    let (year, month, day) = match digits.len() {
-        // 20260501
-        8 => (digits.get(..4), digits.get(4..6), digits.get(6..)),
-        4..=6 if rest.take(|c| c == '-') => {
-            let month = rest.digits();
-            if !rest.take(|c| c == '-') {
-                return Err(Unreadable::Form);
-            }
-            (Some(digits), Some(month), Some(rest.digits()))
-        }
-        _ => return Err(Unreadable::Form),
-    };
-    let (Some(year), Some(month), Some(day)) = (year, month, day) else { return Err(Unreadable::Form) };
-    if !(1..=2).contains(&month.len()) || !(1..=2).contains(&day.len()) {
-        return Err(Unreadable::Form);
-    }
-    let year = year.parse::<i32>().map_err(|_| Unreadable::Form)?;
-    // There is no year 0: it would be 1 BC.
-    if year == 0 {
-        return Err(Unreadable::Range);
-    }
-    NaiveDate::from_ymd_opt(year, number(month)?, number(day)?).ok_or(Unreadable::Range)
-}
-
-/// `12:30`, `12:30:15.5`, µs of the day. 24:00:00 is the midnight behind it, and a leap second the second behind it.
-fn clock(rest: &mut Rest<'_>) -> Result<i64, Unreadable> {
-    let part = |digits: &str| {
-        if (1..=2).contains(&digits.len()) { digits.parse::<i64>().map_err(|_| Unreadable::Form) } else { Err(Unreadable::Form) }
-    };
-    let hour = part(rest.digits())?;
-    if !rest.take(|c| c == ':') {
-        return Err(Unreadable::Form);
-    }
-    let minute = part(rest.digits())?;
-    let (mut second, mut us) = (0, 0);
-    if rest.take(|c| c == ':') {
-        second = part(rest.digits())?;
-        if rest.take(|c| matches!(c, '.' | ',')) {
-            let fraction = format!("0.{}", rest.digits());
-            us = (fraction.parse::<f64>().map_err(|_| Unreadable::Form)? * 1e6).round() as i64;
-        }
-    }
-    let of_day = (hour * 3600 + minute * 60 + second) * US_A_SECOND + us;
-    if hour > 24 || minute > 59 || second > 60 || of_day > US_A_DAY { Err(Unreadable::Range) } else { Ok(of_day) }
-}
-
-/// `Z`, `+02`, `+0200`, `+02:00`, `-03:30:15`, `Europe/Berlin`.
-fn written_zone(text: &str) -> Result<Zone, Unreadable> {
-    let (sign, digits) = match (text.strip_prefix('+'), text.strip_prefix('-')) {
-        (Some(east), _) => (1, east),
-        (_, Some(west)) => (-1, west),
-        // A word that is no zone is no time either; what is written as zones are is one that there is not.
-        _ => return zone(text).map(Zone::Named).ok_or(if text.contains('/') { Unreadable::Zone } else { Unreadable::Form }),
-    };
-    let parts: Vec<&str> = match digits.split(':').collect::<Vec<_>>() {
-        // +0200
-        parts if parts.len() == 1 && matches!(digits.len(), 4) => vec![digits.get(..2).unwrap_or(""), digits.get(2..).unwrap_or("")],
-        parts => parts,
-    };
-    if parts.is_empty() || parts.len() > 3 {
-        return Err(Unreadable::Form);
-    }
-    let mut seconds = 0;
-    for (part, unit_s) in parts.iter().zip([3600, 60, 1]) {
-        if !(1..=2).contains(&part.len()) || !part.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(Unreadable::Form);
-        }
-        let number = part.parse::<i64>().map_err(|_| Unreadable::Form)?;
-        // Less than 16 hours, and less than 60 of what is smaller.
-        if number > if unit_s == 3600 { 15 } else { 59 } {
-            return Err(Unreadable::Range);
-        }
-        seconds += number * unit_s;
-    }
-    Ok(Zone::Offset(sign * seconds))
-}
-
-/// What is not read yet.
-struct Rest<'a>(&'a str);
-
-impl<'a> Rest<'a> {
-    fn digits(&mut self) -> &'a str {
-        let end = self.0.find(|c: char| !c.is_ascii_digit()).unwrap_or(self.0.len());
-        let (digits, rest) = self.0.split_at(end);
-        self.0 = rest;
-        digits
-    }
-
-    fn take(&mut self, wanted: impl Fn(char) -> bool) -> bool {
-        let mut characters = self.0.chars();
-        let found = characters.next().is_some_and(wanted);
-        if found {
-            self.0 = characters.as_str();
-        }
-        found
-    }
-
-    fn blank(&mut self) -> bool {
-        let rest = self.0.trim_start();
-        let found = rest.len() < self.0.len();
-        self.0 = rest;
-        found
     }
 }
 
@@ -216,6 +100,25 @@ mod tests {
             "2026-05-01 14:30 +0200",
             "2026-05-01 07:00:00-05:30",
             "2026-05-01 14:30 europe/berlin",
+            "2026-05-01 12:30 PM",
+            "May 1 2026 12:30",
+            "1 May 2026 12:30 pm",
+            "Friday, May 1, 2026, 12:30",
+            "Fri May 01 12:30:00 2026",
+            "may-1-2026 12:30",
+            "2026-May-01 12:30",
+            "01-May-26 12:30",
+            "5/1/2026 12:30",
+            "5/1/26 1230",
+            "2026/05/01 12:30",
+            "2026.05.01 12:30",
+            "20260501T123000Z",
+            "260501 123000",
+            "12:30 2026-05-01",
+            "2026-05-01 14:30 CEST",
+            "2026-05-01 07:30 EST",
+            "2026-05-01 07:30 gmt+5",
+            "2026-05-01 7:30 AM -0500",
         ] {
             assert_eq!(timestamptz_us(text, utc), Ok(HALF_PAST), "{text}");
         }
@@ -226,6 +129,30 @@ mod tests {
         assert_eq!(timestamp_us("2026-05-01 24:00"), Ok(HALF_PAST + 41_400 * US_A_SECOND));
         assert_eq!(timestamptz_us("epoch", utc), Ok(0));
         assert_eq!(timestamptz_us("infinity", utc), Ok(i64::MAX));
+    }
+
+    #[test]
+    fn a_day_that_is_named_is_that_of_the_clocks() {
+        let berlin = zone("Europe/Berlin").unwrap();
+        let day = |text: &str| timestamptz_us(text, berlin).unwrap();
+        assert_eq!(day("tomorrow 00:00"), day("tomorrow"));
+        assert_eq!(
+            to_local(day("today 12:30"), berlin).unwrap() - to_local(day("yesterday"), berlin).unwrap(),
+            US_A_DAY + 45_000 * US_A_SECOND
+        );
+        assert!((day("now") - day("today")).abs() <= US_A_DAY + 3600 * US_A_SECOND);
+        assert!(passes(" Tomorrow 12:00") && passes("now") && !passes("epoch") && !passes("May 1 2026"));
+    }
+
+    #[test]
+    fn a_time_of_a_day_is_read_by_itself() {
+        for (text, expected) in
+            [("03:04 PM", 54_240), ("030405", 11_045), ("0304", 11_040), ("12:00 AM", 0), ("allballs", 0), ("24:00", 86_400)]
+        {
+            assert_eq!(time_us(text), Ok(expected * US_A_SECOND), "{text}");
+        }
+        assert_eq!(time_us("2026-05-01 03:04"), Ok(11_040 * US_A_SECOND));
+        assert_eq!(time_us("2026-05-01"), Err(Unreadable::Form));
     }
 
     #[test]
@@ -240,6 +167,18 @@ mod tests {
             ("2026-05-01 25:00", Unreadable::Range),
             ("2026-05-01 12:60", Unreadable::Range),
             ("2026-05-01 12:30 Mars/Base", Unreadable::Zone),
+            ("13/1/2026", Unreadable::Range),
+            ("99-01-02", Unreadable::Range),
+            ("0000-01-01", Unreadable::Range),
+            ("2026-05-01 13:04 PM", Unreadable::Range),
+            ("2026-05-01 PM", Unreadable::Form),
+            ("May 2026", Unreadable::Form),
+            ("May 1 June 2026", Unreadable::Form),
+            ("Foo 1 2026", Unreadable::Form),
+            ("2026-05-01 12:30 12:31", Unreadable::Form),
+            ("2026-05-01 +01 +02", Unreadable::Form),
+            ("2026-05-01 today", Unreadable::Form),
+            ("44-03-15 BC", Unreadable::Form),
         ] {
             assert_eq!(timestamp_us(text), Err(why), "{text}");
         }

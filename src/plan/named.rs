@@ -90,7 +90,7 @@ fn as_call(expr: &mut Expr) -> Option<Expr> {
         Expr::Floor { expr: of, .. } => Some(call("floor", [of.as_ref().clone()])),
         Expr::BinaryOp { left, op: BinaryOperator::PGExp, right } => Some(call("power", [left.as_ref().clone(), right.as_ref().clone()])),
         Expr::Function(function) => {
-            let name = column_names::of_expr(&Expr::Function(function.clone()));
+            let name = column_names::of_function(function).unwrap_or_default();
             if let Some((_, known)) = OTHER_NAMES.iter().find(|(other, _)| *other == name) {
                 function.name = ObjectName::from(vec![Ident::new(*known)]);
             }
@@ -118,6 +118,9 @@ fn spelled(expr: &Expr) -> String {
                     None => return ControlFlow::Continue(()),
                 },
                 Expr::Identifier(ident) => Expr::Identifier(Ident::new(ident.value.clone())),
+                Expr::Exists { negated, .. } => Expr::Identifier(Ident::new(if *negated { "not exists" } else { "exists" })),
+                Expr::InSubquery { negated, .. } => Expr::Identifier(Ident::new(if *negated { "not in" } else { "in" })),
+                Expr::Subquery(_) => Expr::Identifier(Ident::new("subquery")),
                 _ => match as_call(expr) {
                     Some(call) => call,
                     None => return ControlFlow::Continue(()),

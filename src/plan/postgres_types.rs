@@ -111,49 +111,60 @@ fn cast_expressions(plan: LogicalPlan) -> Result<LogicalPlan> {
 
 fn cast_calls(e: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     interrupt::check()?;
-    e.transform_up(|mut e| match &mut e {
-        Expr::Cast(cast) => Ok(casts::replaced(cast, schema)?.map_or_else(|| Transformed::no(e.clone()), Transformed::yes)),
-        Expr::BinaryExpr(condition) if matches!(condition.op, Operator::And | Operator::Or) => {
-            Ok(checked::in_turn(condition)?.map_or_else(|| Transformed::no(e.clone()), Transformed::yes))
-        }
-        Expr::ScalarFunction(call) if casts::rounds_float(call, schema) => {
-            Ok(round::half_even(call).map_or_else(|| Transformed::no(e.clone()), Transformed::yes))
-        }
-        Expr::ScalarFunction(call) => {
-            if let Some(flat) = coalesce::flattened(call) {
-                return Ok(Transformed::yes(flat));
+    e.transform_up(|mut e| {
+        // What stays as it is is not copied: a long chain would be, at each of its operators.
+        let replaced = match &mut e {
+            Expr::Cast(cast) => casts::replaced(cast, schema)?,
+            Expr::BinaryExpr(condition) if matches!(condition.op, Operator::And | Operator::Or) => checked::in_turn(condition)?,
+            Expr::BinaryExpr(operation) => operated(operation, schema)?,
+            Expr::ScalarFunction(call) if casts::rounds_float(call, schema) => round::half_even(call),
+            Expr::ScalarFunction(call) => coalesce::flattened(call)
+                .or_else(|| array_literals::equals_any(call, schema))
+                .or_else(|| duration_part::rewritten(call, schema)),
+            Expr::Between(between) if is_span(&between.expr, schema) => {
+                let length = |e: &Expr| Box::new(interval::length(e, schema));
+                let (expr, low, high) = (length(&between.expr), length(&between.low), length(&between.high));
+                Some(Expr::Between(Between::new(expr, between.negated, low, high)))
             }
-            let field = struct_field::replaced(call);
-            match (array_literals::equals_any(call, schema).or_else(|| duration_part::rewritten(call, schema)), shown(&e.get_type(schema)?))
-            {
-                (Some(any), _) => Ok(Transformed::yes(any)),
-                (None, Some(to)) => Ok(Transformed::yes(cast(field.unwrap_or(e), to))),
-                (None, None) => Ok(field.map_or_else(|| Transformed::no(e), Transformed::yes)),
+            _ => None,
+        };
+        let called = matches!(e, Expr::ScalarFunction(_));
+        Ok(match replaced {
+            Some(replaced) => Transformed::yes(replaced),
+            None if called => {
+                let field = match &e {
+                    Expr::ScalarFunction(call) => struct_field::replaced(call),
+                    _ => None,
+                };
+                match shown(&e.get_type(schema)?) {
+                    Some(to) => Transformed::yes(cast(field.unwrap_or(e), to)),
+                    None => field.map_or_else(|| Transformed::no(e), Transformed::yes),
+                }
             }
-        }
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
-            if let (Some(l), Some(r)) = (checked::type_of(left, schema), checked::type_of(right, schema))
-                && l == r
-            {
-                return Ok(match checked::call(left, *op, right, &l) {
-                    Some(call) => Transformed::yes(call),
-                    None => Transformed::no(e),
-                });
-            }
-            if (is_span(left, schema) || is_span(right, schema))
-                && let Some(compared) = interval::compared(left, *op, right, schema)
-            {
-                return Ok(Transformed::yes(compared));
-            }
-            one_unit(left, *op, right, schema).map(|same| same.map_or_else(|| Transformed::no(e.clone()), Transformed::yes))
-        }
-        Expr::Between(between) if is_span(&between.expr, schema) => {
-            let length = |e: &Expr| Box::new(interval::length(e, schema));
-            let (expr, low, high) = (length(&between.expr), length(&between.low), length(&between.high));
-            Ok(Transformed::yes(Expr::Between(Between::new(expr, between.negated, low, high))))
-        }
-        _ => Ok(Transformed::no(e)),
+            None => Transformed::no(e),
+        })
     })
+}
+
+/// What stands for an operator that is no AND and no OR; None if it stays, and its operands are left where they are.
+fn operated(operation: &mut BinaryExpr, schema: &DFSchema) -> Result<Option<Expr>> {
+    let BinaryExpr { left, op, right } = operation;
+    if let (Some(l), Some(r)) = (checked::type_of(left, schema), checked::type_of(right, schema))
+        && l == r
+    {
+        return Ok(checked::call(left, *op, right, &l));
+    }
+    let (l, r) = (left.get_type(schema).ok(), right.get_type(schema).ok());
+    let is_span = |of: &Option<DataType>| matches!(of, Some(DataType::Interval(_)));
+    if (is_span(&l) || is_span(&r))
+        && let Some(compared) = interval::compared(left, *op, right, schema)
+    {
+        return Ok(Some(compared));
+    }
+    match (l, r) {
+        (Some(DataType::Timestamp(l, _)), Some(DataType::Timestamp(r, _))) if l != r => one_unit(left, *op, right, schema).map(Some),
+        _ => Ok(None),
+    }
 }
 
 fn is_span(e: &Expr, schema: &DFSchema) -> bool {
@@ -161,16 +172,9 @@ fn is_span(e: &Expr, schema: &DFSchema) -> bool {
 }
 
 /// Times of one operator in one unit: they were before a call among them, which gives ns, was cast.
-fn one_unit(left: &Expr, op: Operator, right: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
-    let unit = |e: &Expr| match e.get_type(schema) {
-        Ok(DataType::Timestamp(unit, _)) => Some(unit),
-        _ => None,
-    };
-    if !matches!((unit(left), unit(right)), (Some(l), Some(r)) if l != r) {
-        return Ok(None);
-    }
+fn one_unit(left: &Expr, op: Operator, right: &Expr, schema: &DFSchema) -> Result<Expr> {
     let shown = |e: &Expr| -> Result<Expr> { Ok(shown(&e.get_type(schema)?).map_or_else(|| e.clone(), |to| cast(e.clone(), to))) };
-    Ok(Some(Expr::BinaryExpr(BinaryExpr::new(Box::new(shown(left)?), op, Box::new(shown(right)?)))))
+    Ok(Expr::BinaryExpr(BinaryExpr::new(Box::new(shown(left)?), op, Box::new(shown(right)?))))
 }
 
 /// A projection that casts the columns, which keep their names.

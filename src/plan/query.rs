@@ -10,7 +10,7 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::logical_expr::{ColumnarValue, Distinct, Expr, LogicalPlan, Projection, ScalarUDF, Volatility, cast, create_udf};
-use datafusion::optimizer::{Analyzer, AnalyzerRule};
+use datafusion::optimizer::{Analyzer, AnalyzerRule, OptimizerRule};
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
@@ -26,13 +26,16 @@ use super::flag_text::FlagText;
 use super::frame_text::FrameText;
 use super::interval::Intervals;
 use super::json::{self, JsonOperators};
+use super::json_subscripts::JsonSubscripts;
 use super::line_crossings::CrossingsPlanner;
 use super::listing::Listing;
 use super::names::Names;
+use super::overlaps::OverlapsOperator;
 use super::parse::Emit;
 use super::pattern::planner::PatternPlanner;
 use super::postgres_types::{PostgresTypes, PostgresTypesRule};
 use super::session_zone::SessionZone;
+use super::subquery_values::SubqueryValues;
 use super::text_literals::TextLiterals;
 use super::topn_updating::TopN;
 use super::track::TrackPlanner;
@@ -42,10 +45,10 @@ use super::window_function::WindowPlanner;
 use super::zero_sign::ZeroSign;
 use super::zone_visits::VisitsPlanner;
 use super::{
-    age, any_all, asof, bytes, casts, changelog, common_expressions, div, duration_part, event_time, format, infer, interval, join,
-    json_build, json_edit, justify, length, lengths, logarithms, max_by, membership, min_max, number_template, ordered_sets, over, pixels,
-    previous, regular_expression, rewrite, round, series, set_all, similar, struct_field, sum, system_time, time_zone, topn_updating,
-    unnest, width_bucket, zoned,
+    age, any_all, asof, bytes, calendar_part, casts, changelog, common_expressions, div, duration_part, event_time, format, infer,
+    interval, join, json_build, json_edit, justify, length, lengths, logarithms, lone_row, max_by, membership, min_max, number_template,
+    ordered_sets, ordinality, over, overlaps, pixels, previous, regular_expression, rewrite, round, series, set_all, similar, slices,
+    struct_field, sum, system_time, time_zone, topn_updating, unnest, width_bucket, zoned,
 };
 use crate::error::Error;
 use crate::settings::Variables;
@@ -70,9 +73,13 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>,
     rules.push(Arc::new(SessionZone(Arc::clone(&variables))));
     rules.push(Arc::new(PostgresTypesRule));
     rules.push(Arc::new(ZeroSign));
+    let mut optimiser: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![Arc::new(SubqueryValues)];
+    optimiser.extend(common_expressions::rules());
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(environment)
+        // Before DataFusion's own, which takes every subscript.
+        .with_expr_planners(vec![Arc::new(JsonSubscripts)])
         .with_default_features()
         .with_type_planner(Arc::new(PostgresTypes))
         .with_relation_planners(vec![
@@ -84,7 +91,7 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>,
             Arc::new(CrossingsPlanner),
         ])
         .with_analyzer_rules(rules)
-        .with_optimizer_rules(common_expressions::rules())
+        .with_optimizer_rules(optimiser)
         .build();
     let here = [named("current_database", catalog), named("current_schema", "public")];
     let ours = casts::functions()
@@ -107,14 +114,18 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>,
         .chain(json_edit::functions())
         .chain(any_all::functions())
         .chain(bytes::functions())
+        .chain(calendar_part::functions())
         .chain(div::functions())
         .chain(duration_part::functions())
         .chain(justify::functions())
         .chain(number_template::functions())
         .chain(ordered_sets::functions())
+        .chain(ordinality::functions())
+        .chain(overlaps::functions())
         .chain(regular_expression::functions())
         .chain(round::functions())
         .chain(series::functions())
+        .chain(slices::functions())
         .chain(width_bucket::functions())
         .chain([struct_field::function()])
         .chain(marks)
@@ -127,9 +138,12 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>,
     let _ = state.register_expr_planner(Arc::new(ArgumentNames));
     // It reads a text as an array before JsonOperators could take it for a key.
     let _ = state.register_expr_planner(Arc::new(ArrayLiterals));
+    let _ = state.register_expr_planner(Arc::new(OverlapsOperator));
     let _ = state.register_expr_planner(Arc::new(Intervals));
     let _ = state.register_expr_planner(Arc::new(JsonOperators));
-    for function in max_by::functions().into_iter().chain(min_max::functions()).chain([sum::function()]).chain(aggregates()) {
+    for function in
+        max_by::functions().into_iter().chain(min_max::functions()).chain([sum::function(), lone_row::function()]).chain(aggregates())
+    {
         let _ = state.register_udaf(function);
     }
     state
@@ -150,7 +164,7 @@ pub async fn plan(state: &SessionState, mut query: Box<Query>) -> Result<Logical
     let plan = state.statement_to_plan(Statement::Statement(Box::new(SqlStatement::Query(query)))).await?;
     let plan = system_time::take_up(unnest::decorrelate(plan)?)?;
     unnest::check(&plan)?;
-    text_for_null(plan)
+    lone_row::place(text_for_null(plan)?)
 }
 
 /// A column of which nothing but NULL is known is text, as in Postgres.

@@ -58,7 +58,7 @@ pub(super) fn of_operator(expr: &mut Expr) {
 
 /// Translates the pattern of `regexp_replace(x, 'pattern', …)`, if it is a constant.
 pub(super) fn of_function(function: &mut Function) {
-    let name = column_names::of_expr(&Expr::Function(function.clone()));
+    let name = column_names::of_function(function).unwrap_or_default();
     if !FUNCTIONS.contains(&name.as_str()) {
         return;
     }

@@ -14,6 +14,8 @@ use super::parse::copies::Copies;
 use super::pattern::planner::expose_subquery;
 use super::row_values;
 use super::selection;
+use super::series;
+use super::sorted_columns;
 use super::syntax;
 use super::system_time;
 use super::unnest::WHOLE;
@@ -64,7 +66,7 @@ impl VisitorMut for Rewriter {
             return refuse("a FOR, SETTINGS or FORMAT clause", "Leave it out.");
         }
         syntax::limit(query);
-        syntax::name_sorted(query);
+        sorted_columns::name(query);
         if query.fetch.as_ref().is_some_and(|f| f.with_ties || f.percent) {
             return refuse("FETCH with ties or percent", "Use LIMIT.");
         }
@@ -103,7 +105,7 @@ impl VisitorMut for Rewriter {
             return ControlFlow::Break(error);
         }
         selection::subscripts(expr);
-        match row_values::check(expr).and_then(|()| syntax::rewrite(expr, &mut self.copies)) {
+        match syntax::rewrite(expr, &mut self.copies) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => ControlFlow::Break(error),
         }
@@ -117,10 +119,13 @@ impl VisitorMut for Rewriter {
             TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
                 return refuse("TABLESAMPLE", "Filter by frame_no, as in WHERE frame_no % 10 = 0.");
             }
-            TableFactor::Table { with_ordinality: true, .. }
-            | TableFactor::Function { with_ordinality: true, .. }
-            | TableFactor::UNNEST { with_ordinality: true, .. } => {
-                return refuse("WITH ORDINALITY", "Leave it out, or number the rows with row_number() OVER (…).");
+            TableFactor::Table { with_ordinality: true, name, .. } if series::is_series(name) => series::unnest(relation),
+            TableFactor::Function { with_ordinality: true, name, .. } if name.to_string().eq_ignore_ascii_case("unnest") => {}
+            TableFactor::Table { with_ordinality: true, .. } | TableFactor::Function { with_ordinality: true, .. } => {
+                return refuse("WITH ORDINALITY of such a function", "Leave it out, or number the rows with row_number() OVER (…).");
+            }
+            TableFactor::UNNEST { with_ordinality: true, array_exprs, .. } if array_exprs.len() > 1 => {
+                return refuse("WITH ORDINALITY of several arrays", "Unnest one, and read the others by its number, as in b[ordinality].");
             }
             TableFactor::UNNEST { with_offset: true, .. } => return refuse("WITH OFFSET", "Leave it out."),
             TableFactor::Table { version: Some(_), .. } => return refuse("such a version of a table", "Write FOR SYSTEM_TIME AS OF."),
@@ -134,7 +139,7 @@ impl VisitorMut for Rewriter {
             _ => {}
         }
         expose_table(relation);
-        syntax::name_series(relation);
+        series::name(relation);
         lateral_function(relation);
         if let TableFactor::UNNEST { alias, with_offset_alias, .. } = relation
             && alias.as_ref().is_some_and(|a| self.bare.contains(&folded(&a.name)))
@@ -160,7 +165,7 @@ fn joins(from: &mut [TableWithJoins]) -> ControlFlow<Error> {
 
 /// `LATERAL UNNEST(…)` is read as a call of any table function.
 fn lateral_function(relation: &mut TableFactor) {
-    let TableFactor::Function { lateral: true, name, args, alias, .. } = relation else { return };
+    let TableFactor::Function { lateral: true, name, args, alias, with_ordinality } = relation else { return };
     if !name.to_string().eq_ignore_ascii_case("unnest") {
         return;
     }
@@ -172,7 +177,7 @@ fn lateral_function(relation: &mut TableFactor) {
         })
         .collect();
     if let Some(array_exprs) = exprs {
-        let alias = alias.take();
-        *relation = TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_offset_alias: None, with_ordinality: false };
+        let (alias, with_ordinality) = (alias.take(), *with_ordinality);
+        *relation = TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_offset_alias: None, with_ordinality };
     }
 }

@@ -1,14 +1,15 @@
 //! Rows that are compared, `(a, b) = (c, d)`, as in Postgres: column by column, where NULL is not known, and IN of rows, also of those of a subquery.
 
+use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Ident, JoinConstraint, JoinOperator, Query, Select, SelectItem, SetExpr, TableAlias, TableAliasColumnDef,
-    TableFactor, TableWithJoins, UnaryOperator, Value,
+    BinaryOperator, CaseWhen, Expr, Ident, JoinConstraint, JoinOperator, Query, Select, SelectItem, SetExpr, TableAlias,
+    TableAliasColumnDef, TableFactor, TableWithJoins, UnaryOperator, Value,
 };
 
 use super::parse::bare_select::query_of;
 use super::parse::copies::Copies;
 use super::syntax::{binary, in_parentheses, number};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// The columns of the rows of a subquery.
 const COLUMN: &str = "framesql_column";
@@ -46,6 +47,24 @@ pub(super) fn rewritten(expr: &Expr, copies: &mut Copies) -> Result<Option<Expr>
             let any = list.iter().map(equal).collect::<Option<Vec<_>>>().and_then(|any| joined(any, &BinaryOperator::Or));
             Ok(any.map(|any| not_if(*negated, any)))
         }
+        // As a value: what a NULL keeps from being known is NULL.
+        Expr::InSubquery { expr, subquery, negated } => {
+            let Some(of) = row(expr) else { return Ok(None) };
+            copies.take(1, expr)?;
+            copies.take(1, subquery)?;
+            let exists =
+                |condition: fn(Expr) -> Expr| Expr::Exists { subquery: Box::new(holding(of, subquery, condition)), negated: false };
+            let when = |condition, result| CaseWhen { condition, result: Expr::Value(result) };
+            let known = |value| Value::Boolean(value).with_empty_span();
+            let conditions = vec![
+                when(exists(|equal| equal), known(true)),
+                when(exists(|equal| Expr::IsNull(Box::new(in_parentheses(equal)))), Value::Null.with_empty_span()),
+            ];
+            let (case_token, end_token) = (AttachedToken::empty(), AttachedToken::empty());
+            let else_result = Some(Box::new(Expr::Value(known(false))));
+            let held = Expr::Case { case_token, end_token, operand: None, conditions, else_result };
+            Ok(Some(not_if(*negated, held)))
+        }
         _ => Ok(None),
     }
 }
@@ -81,23 +100,12 @@ fn met(condition: &mut Expr) {
             return met(right);
         }
         Expr::InSubquery { expr, subquery, negated: false } => match row(expr) {
-            Some(of) => Expr::Exists { subquery: Box::new(holding(of, subquery)), negated: false },
+            Some(of) => Expr::Exists { subquery: Box::new(holding(of, subquery, |equal| equal)), negated: false },
             None => return,
         },
         _ => return,
     };
     *condition = exists;
-}
-
-/// Errs (0A000) for IN of a row and a subquery that is elsewhere.
-pub(super) fn check(expr: &Expr) -> Result<()> {
-    match expr {
-        Expr::InSubquery { expr, .. } if row(expr).is_some() => Err(Error::unsupported(
-            "IN of a row and a subquery that is negated, or no condition of WHERE, HAVING or ON,",
-            "Write EXISTS or NOT EXISTS (SELECT 1 FROM … WHERE …), and compare the columns there.",
-        )),
-        _ => Ok(()),
-    }
 }
 
 /// How many rows an IN may have to be written out.
@@ -155,8 +163,8 @@ fn compared(left: &[Expr], op: &BinaryOperator, right: &[Expr]) -> Option<Expr> 
     }
 }
 
-/// Whether a subquery has such a row: `SELECT 1 FROM (…) AS rows (c1, c2) WHERE c1 = a AND c2 = b`.
-fn holding(of: &[Expr], subquery: &Query) -> Query {
+/// The rows of a subquery that are such a one: `SELECT 1 FROM (…) AS rows (c1, c2) WHERE c1 = a AND c2 = b`; `read` makes the condition of what is equal.
+fn holding(of: &[Expr], subquery: &Query, read: impl Fn(Expr) -> Expr) -> Query {
     let names: Vec<Ident> = (0..of.len()).map(|at| Ident::new(format!("{COLUMN}_{at}"))).collect();
     let columns = names.iter().map(|name| TableAliasColumnDef { name: name.clone(), data_type: None }).collect();
     let alias = TableAlias { explicit: true, name: Ident::new("framesql_rows"), columns, at: None };
@@ -165,7 +173,8 @@ fn holding(of: &[Expr], subquery: &Query) -> Query {
     if let SetExpr::Select(select) = query.body.as_mut() {
         let relation = TableFactor::Derived { lateral: false, subquery: Box::new(subquery.clone()), alias: Some(alias), sample: None };
         select.from = vec![TableWithJoins { relation, joins: Vec::new() }];
-        select.selection = compared(&rows, &BinaryOperator::Eq, of).or_else(|| Some(Expr::Value(Value::Boolean(false).with_empty_span())));
+        let equal = compared(&rows, &BinaryOperator::Eq, of).unwrap_or_else(|| Expr::Value(Value::Boolean(false).with_empty_span()));
+        select.selection = Some(read(equal));
     }
     query
 }

@@ -16,7 +16,7 @@ use datafusion::optimizer::AnalyzerRule;
 use framesql_udfs::frame::is_frame;
 use parking_lot::Mutex;
 
-use super::{time_zone, zoned};
+use super::{calendar_part, moment as moments, time_zone, zoned};
 use crate::frame::batch::ts_type;
 use crate::settings::{TimeZone, Variables};
 
@@ -103,6 +103,11 @@ impl Clocks {
         let inner = || of.expr.as_ref().clone();
         let outer = |inner: Expr| Some(Expr::Cast(Cast { expr: Box::new(inner), field: Arc::clone(&of.field) }));
         match (&from, to) {
+            // `today` is a day of the clocks.
+            (from, DataType::Timestamp(_, None) | DataType::Date32) if is_of_texts(from) && names_day(&of.expr) => {
+                let zoned = DataType::Timestamp(TimeUnit::Microsecond, Some(self.zone.arrow_name().into()));
+                outer(self.local(cast(inner(), zoned)))
+            }
             // The zone stands in the type that texts are read as, and values are written of.
             (from, to) if is_of_texts(from) => outer(cast(inner(), self.told(to)?)),
             (from, to) if is_of_texts(to) => outer(cast(inner(), self.told(from)?)),
@@ -150,7 +155,9 @@ impl Clocks {
                 Some(truncate.call(vec![cast(unit.clone(), DataType::Utf8), moment(at.clone()), self.name()]))
             }
             // What has passed since 1970 is the same everywhere.
-            ("date_part", [unit, at]) if is_moment(at) && !says(unit, "epoch") => again(vec![unit.clone(), self.local(at.clone())]),
+            ("date_part" | calendar_part::NAME, [unit, at]) if is_moment(at) && !says(unit, "epoch") => {
+                again(vec![unit.clone(), self.local(at.clone())])
+            }
             // The origin of a moment's bins is a moment.
             ("date_bin", [by, at, origin]) if is_moment(at) && matches!(type_of(origin)?, DataType::Timestamp(_, None)) => {
                 let origin = self.timezone(cast(origin.clone(), LOCAL));
@@ -266,6 +273,11 @@ fn is_text(data_type: &DataType) -> bool {
 
 fn says(text: &Expr, word: &str) -> bool {
     matches!(text, Expr::Literal(text, _) if text.try_as_str().flatten().is_some_and(|text| text.eq_ignore_ascii_case(word)))
+}
+
+/// Whether a constant is the name of a day that passes.
+fn names_day(text: &Expr) -> bool {
+    matches!(text, Expr::Literal(text, _) if text.try_as_str().flatten().is_some_and(moments::passes))
 }
 
 /// Whether texts of a format have a zone of their own.

@@ -5,16 +5,19 @@ use std::ops::ControlFlow;
 use datafusion::arrow::compute::kernels::cast_utils::parse_interval_month_day_nano;
 use datafusion::arrow::datatypes::IntervalMonthDayNano;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CastKind, CharacterLength, DataType, Distinct, Expr, Fetch, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, Interval, LimitClause, ObjectName, OrderByKind, Query, Select, SelectItem, SetExpr,
-    TableAlias, TableAliasColumnDef, TableFactor, TimezoneInfo, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
+    BinaryOperator, CastKind, CharacterLength, DataType, Expr, Fetch, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, Interval, LimitClause, ObjectName, Query, SelectItem, TimezoneInfo, UnaryOperator, Value, ValueWithSpan,
+    VisitMut, VisitorMut,
 };
 
 use super::parse::copies::Copies;
 use super::rewrite::folded;
+use super::series::is_series;
 use super::similar::SIMILAR;
 use super::zoned::{OFFSET, TRUNCATE};
-use super::{column_names, json_aggregates, moments_named, ordered_sets, regular_expression, row_values, value_read};
+use super::{
+    calendar_part, column_names, json_aggregates, moments_named, ordered_sets, overlaps, regular_expression, row_values, slices, value_read,
+};
 use crate::error::{Error, Result};
 
 /// Functions that DataFusion knows by another name: of an array it removes and replaces the first that it finds.
@@ -26,9 +29,6 @@ const NAMES: [(&str, &str); 6] = [
     ("array_remove", "array_remove_all"),
     ("array_replace", "array_replace_all"),
 ];
-
-/// The function of rows that may stand in a SELECT list, and names its own column in FROM.
-const SERIES: &str = "generate_series";
 
 /// An expression whose parts are rewritten already. Errs (54001) where it would be too large.
 pub(super) fn rewrite(expr: &mut Expr, copies: &mut Copies) -> Result<()> {
@@ -49,6 +49,9 @@ pub(super) fn rewrite(expr: &mut Expr, copies: &mut Copies) -> Result<()> {
             Some(None) => cast(of.as_ref().clone(), DataType::Text),
             None => return Ok(()),
         },
+        Expr::Extract { field, expr: of, .. } if calendar_part::knows(&field.to_string()) => {
+            call(calendar_part::NAME, [text(&field.to_string()), of.as_ref().clone()])
+        }
         // DataFusion counts whole seconds, and microseconds of them.
         Expr::Extract { field, expr: of, .. } => match (in_microseconds(&field.to_string()), offset(&field.to_string(), of)) {
             (Some(unit), _) => microseconds(of.as_ref().clone(), unit),
@@ -79,13 +82,19 @@ pub(super) fn rewrite(expr: &mut Expr, copies: &mut Copies) -> Result<()> {
         Expr::BinaryOp { left, op: BinaryOperator::PGStartsWith, right } => {
             call("starts_with", [left.as_ref().clone(), right.as_ref().clone()])
         }
-        other => match row_values::rewritten(other, copies)?.or_else(|| moments_named::rewritten(other)) {
+        access @ Expr::CompoundFieldAccess { .. } => match slices::rewritten(access)? {
             Some(written) => written,
-            None => {
-                regular_expression::of_operator(other);
-                return Ok(());
-            }
+            None => return Ok(()),
         },
+        other => {
+            match row_values::rewritten(other, copies)?.or_else(|| moments_named::rewritten(other)).or_else(|| overlaps::rewritten(other)) {
+                Some(written) => written,
+                None => {
+                    regular_expression::of_operator(other);
+                    return Ok(());
+                }
+            }
+        }
     };
     *expr = written;
     Ok(())
@@ -120,6 +129,29 @@ fn of_function(function: &mut Function, copies: &mut Copies) -> Result<Option<Ex
     })
 }
 
+/// Those that are written otherwise by their arguments.
+const OF_VALUES: [&str; 19] = [
+    "make_timestamp",
+    "make_timestamptz",
+    "date_bin",
+    "num_nulls",
+    "num_nonnulls",
+    "date_trunc",
+    "date_part",
+    "mod",
+    "age",
+    "array_length",
+    "array_to_json",
+    "clock_timestamp",
+    "generate_subscripts",
+    "json_extract_path",
+    "jsonb_extract_path",
+    "json_extract_path_text",
+    "jsonb_extract_path_text",
+    "encode",
+    "date",
+];
+
 /// Functions that are no aggregates.
 fn of_values(name: &str, function: &Function) -> Option<Expr> {
     if name == "make_interval" {
@@ -127,6 +159,10 @@ fn of_values(name: &str, function: &Function) -> Option<Expr> {
     }
     if matches!(function.args, FunctionArguments::None) {
         return moments_named::without_parentheses(name);
+    }
+    // Of the others nothing is copied: calls stand in calls.
+    if !OF_VALUES.contains(&name) {
+        return None;
     }
     let mut arguments = arguments(function)?;
     if let ("make_timestamp" | "make_timestamptz", [year, month, day, hours, minutes, seconds]) = (name, arguments.as_slice()) {
@@ -167,6 +203,9 @@ fn of_values(name: &str, function: &Function) -> Option<Expr> {
         // The bins of a zone's clocks, as moments.
         ("date_trunc", Some(unit), Some(of), Some(zone), None) => Some(call(TRUNCATE, [unit, of, zone])),
         ("date_part", Some(Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(unit), .. })), Some(of), None, None) => {
+            if calendar_part::knows(&unit) {
+                return Some(call(calendar_part::NAME, [text(&unit), of]));
+            }
             offset(&unit, &of).or_else(|| in_microseconds(&unit).map(|unit| microseconds(of, unit)))
         }
         ("mod", Some(left), Some(right), None, None) => {
@@ -177,6 +216,8 @@ fn of_values(name: &str, function: &Function) -> Option<Expr> {
             let length = cast(call("array_length", [of, dimension]), DataType::BigInt(None));
             Some(call("nullif", [length, number("0")]))
         }
+        // From the midnight before.
+        ("age", Some(of), None, None, None) => Some(call("age", [call("current_date", []), of])),
         ("array_to_json", Some(of), None, None, None) => Some(call("to_json", [of])),
         ("clock_timestamp", None, None, None, None) => Some(call("now", [])),
         ("generate_subscripts", Some(of), Some(dimension), None, None) => {
@@ -377,22 +418,6 @@ fn rows(expr: &mut Expr) {
     }
 }
 
-fn is_series(name: &ObjectName) -> bool {
-    name.0.last().and_then(|part| part.as_ident()).is_some_and(|name| name.value.eq_ignore_ascii_case(SERIES))
-}
-
-/// `FROM generate_series(1, 3) g` has the column g, and without an alias the function's name.
-pub(super) fn name_series(relation: &mut TableFactor) {
-    let TableFactor::Table { name, alias, args: Some(_), .. } = relation else { return };
-    if !is_series(name) {
-        return;
-    }
-    let alias = alias.get_or_insert_with(|| TableAlias { explicit: true, name: Ident::new(SERIES), columns: Vec::new(), at: None });
-    if alias.columns.is_empty() {
-        alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
-    }
-}
-
 /// `FETCH FIRST n ROWS ONLY` is a LIMIT.
 pub(super) fn limit(query: &mut Query) {
     let Some(Fetch { with_ties: false, percent: false, quantity }) = &query.fetch else { return };
@@ -410,47 +435,7 @@ pub(super) fn limit(query: &mut Query) {
     query.fetch = None;
 }
 
-/// The columns of a query that is sorted are named as Postgres names them, where DataFusion's name is that of a column inside: `id::text` beside
-/// the `id` that it is sorted by would be two columns of one name.
-pub(super) fn name_sorted(query: &mut Query) {
-    let Some(OrderByKind::Expressions(order)) = query.order_by.as_ref().map(|order| &order.kind) else { return };
-    let SetExpr::Select(select) = query.body.as_mut() else { return };
-    // DISTINCT ON is told apart by what it is sorted by.
-    if matches!(select.distinct, Some(Distinct::On(_))) {
-        return;
-    }
-    let Select { projection, having: None, .. } = select.as_mut() else { return };
-    // What is sorted by a place, or by what is selected as it stands, is planned as it is.
-    let selected = |by: &Expr| {
-        matches!(by, Expr::Value(_))
-            || projection.iter().any(|item| matches!(item, SelectItem::UnnamedExpr(expr) if expr == by && !is_column(by)))
-    };
-    if order.iter().all(|by| selected(&by.expr)) {
-        return;
-    }
-    for item in projection {
-        if let SelectItem::UnnamedExpr(expr) = item
-            && is_cast(expr)
-        {
-            let alias = quoted(&column_names::of_expr(expr));
-            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
-        }
-    }
-}
-
-fn is_column(expr: &Expr) -> bool {
-    matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
-}
-
-fn is_cast(expr: &Expr) -> bool {
-    match expr {
-        Expr::Nested(inner) => is_cast(inner),
-        Expr::Cast { .. } => true,
-        _ => false,
-    }
-}
-
-fn quoted(name: &str) -> Ident {
+pub(super) fn quoted(name: &str) -> Ident {
     Ident::with_quote('"', name)
 }
 

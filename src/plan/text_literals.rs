@@ -7,7 +7,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Between, BinaryExpr, Expr, ExprSchemable, LogicalPlan};
+use datafusion::logical_expr::{Between, BinaryExpr, Expr, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::text_type::TextType;
@@ -44,8 +44,7 @@ impl AnalyzerRule for TextLiterals {
 
 fn read(mut e: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     // A json has no equals.
-    let type_of =
-        |e: &Expr| e.to_field(schema).ok().and_then(|(_, field)| TextType::of_field(&field)).filter(|of| *of != TextType::JsonText);
+    let type_of = |e: &Expr| TextType::of_expr(e, schema).filter(|of| *of != TextType::JsonText);
     let (of, literals): (_, Vec<&mut Expr>) = match &mut e {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if op.supports_propagation() => match (type_of(left), type_of(right)) {
             (Some(of), None) => (of, vec![right]),

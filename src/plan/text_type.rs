@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use datafusion::arrow::datatypes::Field;
+use datafusion::common::DFSchema;
+use datafusion::logical_expr::{Expr, ExprSchemable};
 
 use super::json_tree::{self, Fault};
 
@@ -42,6 +44,15 @@ impl TextType {
     pub fn of_field(field: &Field) -> Option<TextType> {
         let word = field.metadata().get(KEY)?;
         TextType::ALL.iter().find(|(_, name)| name == word).map(|(of, _)| *of)
+    }
+
+    /// The type that an expression stands for; None where that cannot be told. Of operators it is asked by nobody: they give other types, and a long chain
+    /// would be named at each.
+    pub fn of_expr(expr: &Expr, schema: &DFSchema) -> Option<TextType> {
+        match expr {
+            Expr::BinaryExpr(_) | Expr::Literal(_, None) | Expr::Like(_) | Expr::Not(_) | Expr::Negative(_) => None,
+            other => other.to_field(schema).ok().and_then(|(_, field)| TextType::of_field(&field)),
+        }
     }
 
     /// The metadata of a field of this type.

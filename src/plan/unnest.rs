@@ -19,6 +19,7 @@ use datafusion::logical_expr::{
 use datafusion::sql::sqlparser::ast::{TableAlias, TableFactor};
 use framesql_udfs::frame::is_frame;
 
+use super::ordinality;
 use crate::error::Error;
 
 /// What `rewrite` puts in UNNEST's unused place to say that the query names the whole element.
@@ -165,7 +166,7 @@ pub struct UnnestPlanner;
 
 impl RelationPlanner for UnnestPlanner {
     fn plan_relation(&self, relation: TableFactor, context: &mut dyn RelationPlannerContext) -> Result<RelationPlanning> {
-        let TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_offset_alias, with_ordinality: false } = relation else {
+        let TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_offset_alias, with_ordinality } = relation else {
             return Ok(RelationPlanning::Original(Box::new(relation)));
         };
         let original = |array_exprs| TableFactor::UNNEST {
@@ -173,17 +174,19 @@ impl RelationPlanner for UnnestPlanner {
             array_exprs,
             with_offset: false,
             with_offset_alias: None,
-            with_ordinality: false,
+            with_ordinality,
         };
         let [list] = array_exprs.as_slice() else { return Ok(RelationPlanning::Original(Box::new(original(array_exprs)))) };
         let list = context.sql_to_expr(list.clone(), &DFSchema::empty())?;
-        if !list.contains_outer() {
+        if !list.contains_outer() && !with_ordinality {
             return Ok(RelationPlanning::Original(Box::new(original(array_exprs))));
         }
         let whole = with_offset_alias.is_some_and(|marker| marker.value == WHOLE);
-        let (name, renamed) = names(alias, context);
+        let (name, mut renamed) = names(alias, context);
+        let list = if with_ordinality { numbered(list, &name, &mut renamed)? } else { list };
+        let outer = list.contains_outer();
         let node = Lateral::try_new(list, whole, &name, &renamed)?;
-        let plan = LogicalPlan::Extension(Extension { node: Arc::new(node) });
+        let plan = if outer { LogicalPlan::Extension(Extension { node: Arc::new(node) }) } else { node.alone()? };
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, None))))
     }
 }
@@ -199,7 +202,22 @@ fn names(alias: Option<TableAlias>, context: &dyn RelationPlannerContext) -> (St
     }
 }
 
+/// The list WITH ORDINALITY. The column of an element that is no struct is named like the relation.
+fn numbered(list: Expr, name: &str, renamed: &mut Vec<String>) -> Result<Expr> {
+    let element = element_of(&list.get_type(&DFSchema::empty())?)?;
+    if renamed.is_empty() && (!matches!(element, DataType::Struct(_)) || is_frame(&element)) {
+        renamed.push(name.to_owned());
+    }
+    Ok(ordinality::numbered(list))
+}
+
 impl Lateral {
+    /// The rows of a list that reads nothing outside.
+    fn alone(&self) -> Result<LogicalPlan> {
+        let list = LogicalPlanBuilder::empty(true).project([self.list.clone().alias(LIST)])?.unnest_column(LIST)?;
+        list.project(self.columns(&Column::new_unqualified(LIST)))?.build()
+    }
+
     fn try_new(list: Expr, whole: bool, alias: &str, renamed: &[String]) -> Result<Lateral> {
         let element = element_of(&list.get_type(&DFSchema::empty())?)?;
         let parts: Option<Vec<FieldRef>> = match &element {

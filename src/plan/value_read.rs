@@ -26,6 +26,15 @@ pub fn date(text: &str) -> Result<i32> {
     i32::try_from(us.div_euclid(US_A_DAY)).map_err(|_| unreadable(text, "date", Unreadable::Range))
 }
 
+/// The µs of the time of a day. Errs as above.
+pub fn time(text: &str) -> Result<i64> {
+    match moment::time_us(text) {
+        Ok(us) if us < US_A_DAY => Ok(us),
+        Ok(_) => Err(unreadable(text, "time", Unreadable::Range)),
+        Err(why) => Err(unreadable(text, "time", why)),
+    }
+}
+
 fn unreadable(text: &str, name: &str, why: Unreadable) -> Error {
     let (code, message) = match why {
         Unreadable::Form => ("22007", format!("invalid input syntax for type {name}: \"{text}\"")),

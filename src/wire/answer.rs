@@ -326,7 +326,8 @@ async fn control_block(connection: &mut Connection, control: &Control) -> Result
         Control::Savepoint(name) => block::savepoint(connection, name),
         Control::Release(name) => block::release(connection, name)?,
         Control::RollbackToSavepoint(name) => block::roll_back_to(connection, name).await?,
-        Control::Commit(_) | Control::Rollback(_) => {}
+        // Of statements that began none: their portals end.
+        Control::Commit(_) | Control::Rollback(_) => connection.portals.retain(|_, portal| portal.hold),
     }
     Ok(controlled)
 }

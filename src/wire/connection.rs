@@ -23,7 +23,7 @@ use super::socket::{self, Reader, Writer};
 use super::startup::{self, Reported};
 use super::tls::Tls;
 use super::transaction::Transaction;
-use super::{catalog, extended, position, simple};
+use super::{catalog, extended, implicit, position, simple};
 use crate::engine::Engine;
 use crate::engine::session::Session;
 use crate::error::Error;
@@ -248,6 +248,7 @@ impl Connection {
             }
             PgWireFrontendMessage::Sync(_) => {
                 self.skipping = false;
+                implicit::commit(self).await?;
                 self.ready().await
             }
             PgWireFrontendMessage::Flush(_) => self.writer.flush().await,

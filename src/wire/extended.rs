@@ -1,4 +1,5 @@
-//! The extended protocol: Parse, Bind, Describe, Execute, Close, each answered in turn; the client reads when it sends Sync or Flush.
+//! The extended protocol: Parse, Bind, Describe, Execute, Close, each answered in turn; the client reads when it sends Sync or Flush. What is executed up to
+//! Sync is one transaction, unless it says otherwise.
 
 use std::sync::Arc;
 
@@ -13,10 +14,12 @@ use super::columns;
 use super::connection::Connection;
 use super::cursor;
 use super::errors::Ended;
+use super::implicit;
 use super::own::{self, Own};
 use super::parameters;
 use super::portal::Portal;
 use super::prepared::{self, Prepared};
+use super::transaction::Transaction;
 use super::written::Written;
 use crate::error::{Error, Result};
 
@@ -33,6 +36,12 @@ pub(super) async fn message(connection: &mut Connection, message: Request) -> Re
             // Taken out while it runs: a portal that fails is gone.
             let mut portal = connection.portals.remove(&name).ok_or_else(|| no_portal(&name))?;
             connection.registered.active(portal.prepared.statement.as_ref().map_or("", |statement| statement.text.as_str()));
+            // One that nothing follows before Sync is a transaction of its own: what it would begin ends with it.
+            if let Some(statement) = portal.prepared.statement.as_ref()
+                && (connection.transaction != Transaction::Idle || !connection.reader.syncs())
+            {
+                implicit::begin_piped(connection, statement).await?;
+            }
             answer::portal(connection, &mut portal, limit).await?;
             connection.portals.insert(name, portal);
             Ok(())

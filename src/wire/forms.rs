@@ -130,10 +130,11 @@ impl VisitorMut for Forms {
                     *expr = as_text(of.clone());
                 }
             }
-            // `age(xmin)`: of two moments it is another function.
+            // `age(xmin)`: of moments it is another function.
             Expr::Function(function) if last(&function.name).as_deref() == Some("age") => {
                 if let FunctionArguments::List(list) = &function.args
-                    && list.args.len() == 1
+                    && let [FunctionArg::Unnamed(FunctionArgExpr::Expr(of))] = list.args.as_slice()
+                    && is_transaction(of)
                 {
                     function.name = ObjectName::from(vec![Ident::new(XID_AGE)]);
                 }
@@ -177,7 +178,9 @@ impl VisitorMut for Forms {
     }
 
     fn pre_visit_table_factor(&mut self, relation: &mut TableFactor) -> ControlFlow<()> {
-        let TableFactor::Table { name, alias, args: Some(arguments), .. } = relation else { return ControlFlow::Continue(()) };
+        let TableFactor::Table { name, alias, args: Some(arguments), with_ordinality, .. } = relation else {
+            return ControlFlow::Continue(());
+        };
         let Some(function) = last(name) else { return ControlFlow::Continue(()) };
         let exprs: Option<Vec<Expr>> = arguments
             .args
@@ -188,10 +191,11 @@ impl VisitorMut for Forms {
             })
             .collect();
         let Some(exprs) = exprs else { return ControlFlow::Continue(()) };
-        let alias = alias.clone();
+        let (alias, numbered) = (alias.clone(), *with_ordinality);
         let plain = exprs.iter().all(|expr| matches!(expr, Expr::Value(_) | Expr::UnaryOp { .. } | Expr::Interval(_)));
         match function.as_str() {
-            "unnest" => *relation = unnest(exprs, alias),
+            "unnest" => *relation = unnest(exprs, alias, numbered),
+            _ if numbered && rows_of_list(&function).is_none() && rows_of_json(&function).is_none() => {}
             "string_to_array" | "current_schemas" | "current_schema" | "current_setting" | "version" | "current_database" => {
                 *relation = one_row(calls(&function, exprs), &function, alias);
             }
@@ -203,16 +207,16 @@ impl VisitorMut for Forms {
             // The table function wants literals; the function of arrays takes what is computed.
             "generate_series" if !plain => {
                 let alias = alias.or_else(|| Some(named_column("generate_series", "generate_series")));
-                *relation = unnest(vec![calls("generate_series", exprs)], alias);
+                *relation = unnest(vec![calls("generate_series", exprs)], alias, false);
             }
             listed if rows_of_list(listed).is_some() => {
                 if let Some(list) = rows_of_list(listed) {
-                    *relation = unnest(vec![calls(list, exprs)], alias.or_else(|| Some(named_column(listed, listed))));
+                    *relation = unnest(vec![calls(list, exprs)], alias.or_else(|| Some(named_column(listed, listed))), numbered);
                 }
             }
             of_json => {
                 if let Some((list, "")) = rows_of_json(of_json) {
-                    if let Some(query) = pairs(list, &exprs) {
+                    if let Some(query) = pairs(list, &exprs).filter(|_| !numbered) {
                         let named = alias.or(Some(TableAlias { explicit: true, name: Ident::new(of_json), columns: Vec::new(), at: None }));
                         *relation = TableFactor::Derived { lateral: false, subquery: query, alias: named, sample: None };
                         return ControlFlow::Continue(());
@@ -221,9 +225,9 @@ impl VisitorMut for Forms {
                     let named = Some(TableAlias { explicit: true, name: Ident::new(of_json), columns: Vec::new(), at: None });
                     let alias = alias.or(named);
                     *relation =
-                        TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_offset_alias: None, with_ordinality: false };
+                        TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_offset_alias: None, with_ordinality: numbered };
                 } else if let Some((list, column)) = rows_of_json(of_json) {
-                    *relation = unnest(vec![calls(list, exprs)], alias.or_else(|| Some(named_column(of_json, column))));
+                    *relation = unnest(vec![calls(list, exprs)], alias.or_else(|| Some(named_column(of_json, column))), numbered);
                 }
             }
         }
@@ -252,11 +256,24 @@ fn pairs(list: &str, exprs: &[Expr]) -> Option<Box<Query>> {
 }
 
 /// The column of `AS i` is i too.
-fn unnest(array_exprs: Vec<Expr>, mut alias: Option<TableAlias>) -> TableFactor {
+fn unnest(array_exprs: Vec<Expr>, mut alias: Option<TableAlias>, with_ordinality: bool) -> TableFactor {
     if let Some(alias) = alias.as_mut().filter(|alias| alias.columns.is_empty()) {
         alias.columns.push(ast::TableAliasColumnDef { name: alias.name.clone(), data_type: None });
     }
-    TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_offset_alias: None, with_ordinality: false }
+    TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_offset_alias: None, with_ordinality }
+}
+
+/// Whether an expression is the number of a transaction: a column that is named as the catalogue names them, or the number that stands for one.
+fn is_transaction(expr: &Expr) -> bool {
+    let name = match expr {
+        Expr::Identifier(name) => Some(name),
+        Expr::CompoundIdentifier(names) => names.last(),
+        Expr::Cast { expr, data_type: ast::DataType::BigInt(_), .. } => {
+            return matches!(expr.as_ref(), Expr::Value(value) if matches!(value.value, Value::Number(..)));
+        }
+        _ => None,
+    };
+    name.is_some_and(|name| ["xid", "xmin", "xmax", "mxid"].iter().any(|of| name.value.to_lowercase().ends_with(of)))
 }
 
 /// A function of one value in FROM is a relation of one row, whose column is named like it.

@@ -26,6 +26,7 @@ mod extended;
 mod fill;
 mod forms;
 mod functions;
+mod implicit;
 mod inferred;
 mod information;
 mod keys;

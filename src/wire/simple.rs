@@ -3,19 +3,17 @@
 use pgwire::messages::PgWireBackendMessage as Message;
 use pgwire::messages::response::EmptyQueryResponse;
 
-use super::answer;
-use super::block::{self, Block};
 use super::connection::Connection;
-use super::cursor;
 use super::errors::Ended;
-use super::transaction::{Modes, Transaction};
-use crate::plan::parse::Statement;
+use super::transaction::Transaction;
+use super::{answer, cursor, implicit};
 
 /// Answers a Query message, all but ReadyForQuery.
 pub(super) async fn query(connection: &mut Connection, sql: &str) -> Result<(), Ended> {
     let statements = cursor::parse(&connection.session, sql)?;
     if statements.is_empty() {
-        return connection.writer.put(Message::EmptyQueryResponse(EmptyQueryResponse::new()));
+        connection.writer.put(Message::EmptyQueryResponse(EmptyQueryResponse::new()))?;
+        return implicit::commit(connection).await;
     }
     let (mut from, mut n_left, several) = (0, statements.len(), statements.len() > 1);
     for statement in statements {
@@ -26,37 +24,16 @@ pub(super) async fn query(connection: &mut Connection, sql: &str) -> Result<(), 
         }
         from += statement.text.len();
         n_left -= 1;
-        if several {
-            begin(connection, &statement, n_left == 0).await?;
+        // What the extended protocol has begun and not ended with Sync goes on.
+        if several || connection.transaction == Transaction::Implicit {
+            implicit::begin(connection, &statement).await?;
+        }
+        if n_left == 0 && connection.transaction == Transaction::Implicit {
+            // It is done when it is committed.
+            connection.writer.keep_tag();
         }
         Box::pin(answer::simple(connection, statement)).await?;
     }
-    if connection.transaction == Transaction::Implicit {
-        commit(connection).await?;
-    }
+    implicit::commit(connection).await?;
     connection.writer.tell_tag()
-}
-
-/// Goes on with the transaction of the message, or begins it. What reads on and on is in none: it reads what is committed, so what came before is.
-async fn begin(connection: &mut Connection, statement: &Statement, last: bool) -> Result<(), Ended> {
-    let mut outlives = cursor::of(statement).is_none() && connection.session.outlives_block(statement).await;
-    if outlives && connection.transaction == Transaction::Implicit {
-        commit(connection).await?;
-        // A view reads what is committed now, and is made with what comes behind it.
-        outlives = connection.session.outlives_block(statement).await;
-    }
-    if !outlives && connection.transaction == Transaction::Idle {
-        connection.block = Block::begin(&connection.session, Modes::default())?;
-        connection.transaction = Transaction::Implicit;
-    }
-    if last && connection.transaction == Transaction::Implicit {
-        // It is done when it is committed.
-        connection.writer.keep_tag();
-    }
-    Ok(())
-}
-
-async fn commit(connection: &mut Connection) -> Result<(), Ended> {
-    connection.transaction = Transaction::Idle;
-    Ok(block::commit(connection).await?)
 }

@@ -124,6 +124,19 @@ impl Reader {
         })
     }
 
+    /// Whether the client has sent Sync next, or behind nothing but Close.
+    pub(super) fn syncs(&self) -> bool {
+        let mut rest = self.buffer.as_ref();
+        while let [kind, length @ ..] = rest {
+            match (kind, length.first_chunk().map(|length| u32::from_be_bytes(*length) as usize)) {
+                (b'S', Some(_)) => return true,
+                (b'C', Some(length)) => rest = rest.get(length.saturating_add(1)..).unwrap_or_default(),
+                _ => return false,
+            }
+        }
+        false
+    }
+
     /// Ends when the client closes its side; what it sends before that is kept for `next`.
     pub(super) async fn closed(&mut self) {
         loop {

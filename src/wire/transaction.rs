@@ -12,7 +12,7 @@ pub(super) enum Transaction {
     /// Each statement for itself.
     #[default]
     Idle,
-    /// Within a message of several statements, which are one transaction unless they say otherwise.
+    /// Within a message of several statements, or before Sync: they are one transaction unless they say otherwise.
     Implicit,
     /// After BEGIN.
     Open,

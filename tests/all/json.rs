@@ -5,7 +5,7 @@ use framesql::settings::Settings;
 use crate::client::{Client, Server};
 
 /// A statement and its rows; columns are parted by a bar.
-const ANSWERS: [(&str, &[&str]); 30] = [
+const ANSWERS: [(&str, &[&str]); 33] = [
     ("SELECT j->'a', j->>'s', j->'a'->'b'->>1 FROM things WHERE id = 1", &[r#"{"b": [1, 2.50, 3]}|x|2.50"#]),
     ("SELECT j->0, j->>1, j->>2, j->-1, j->9, j->'0' FROM things WHERE id = 2", &["1|x|NULL|null|NULL|NULL"]),
     ("SELECT j#>'{a,b,1}', j#>>'{a,b,-1}', j#>ARRAY['a','c'] FROM things WHERE id = 1", &["2.50|3|NULL"]),
@@ -19,6 +19,12 @@ const ANSWERS: [(&str, &[&str]); 30] = [
     ("SELECT id, jsonb_array_elements_text(j) FROM things WHERE id = 2", &["2|1", "2|x", "2|NULL"]),
     ("SELECT t.id, e FROM things t, jsonb_array_elements(t.j) AS e WHERE t.id = 2", &["2|1", "2|\"x\"", "2|null"]),
     ("SELECT value->>'n' FROM jsonb_array_elements('[{\"n\":1},{\"n\":\"two\"}]')", &["1", "two"]),
+    (
+        "SELECT t.id, e, n FROM things t, jsonb_array_elements(t.j) WITH ORDINALITY AS u (e, n) WHERE t.id = 2",
+        &["2|1|1", "2|\"x\"|2", "2|null|3"],
+    ),
+    ("SELECT * FROM jsonb_each('{\"a\":1,\"b\":null}') WITH ORDINALITY", &["a|1|1", "b|null|2"]),
+    ("SELECT j['a']['b'][1], j['s'], pg_typeof(j['s']), j['x']['y'] FROM things WHERE id = 1", &["2.50|\"x\"|jsonb|NULL"]),
     ("SELECT jsonb_object_keys(j) FROM things WHERE id = 1", &["a", "s"]),
     ("SELECT j->>'s', count(*) FROM things GROUP BY j->>'s' ORDER BY 1", &["x|1", "NULL|2"]),
     (
@@ -81,6 +87,7 @@ async fn what_is_no_json_and_no_uuid_is_an_error() {
         ("SELECT j #> 'a' FROM things", "22P02"),
         ("SELECT jsonb_array_length(j) FROM things WHERE id = 1", "22023"),
         ("SELECT jsonb_array_elements(j) FROM things WHERE id = 1", "22023"),
+        ("SELECT ('{\"a\": 1}'::json)['a']", "42804"),
         ("SELECT jsonb_object_keys(j) FROM things WHERE id = 2", "22023"),
         ("SELECT jsonb_build_object('a')", "22023"),
         ("SELECT jsonb_build_object(NULL::text, 1)", "22023"),

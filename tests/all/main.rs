@@ -28,6 +28,7 @@ mod model_calls;
 mod nexmark;
 mod oracle;
 mod patterns;
+mod pipelines;
 mod planning;
 mod prepared;
 mod questions;

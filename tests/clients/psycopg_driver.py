@@ -131,6 +131,34 @@ def blocks():
         equal(connection.execute("SHOW application_name").fetchone(), ("",))
 
 
+def pipelines():
+    """What a pipeline sends up to its sync is one transaction: an error undoes what came before it, and what comes behind it is not run."""
+    with connect() as connection:
+        connection.execute("CREATE TABLE piped (a int4 PRIMARY KEY)")
+        with connection.pipeline() as pipeline:
+            connection.execute("INSERT INTO piped VALUES (1)")
+            two = connection.execute("INSERT INTO piped VALUES (%s) RETURNING a", (2,))
+            pipeline.sync()
+            equal(two.fetchone(), (2,))
+        try:
+            with connection.pipeline():
+                connection.execute("INSERT INTO piped VALUES (3)")
+                connection.execute("INSERT INTO piped VALUES (%s)", (2,))
+                connection.execute("INSERT INTO piped VALUES (4)")
+        except psycopg.errors.UniqueViolation:
+            pass
+        else:
+            raise AssertionError("a key is there twice")
+        try:
+            connection.cursor().executemany("INSERT INTO piped VALUES (%s)", [(5,), (6,), (1,)])
+        except psycopg.errors.UniqueViolation:
+            pass
+        else:
+            raise AssertionError("a key is there twice")
+        equal(connection.execute("SELECT array_agg(a ORDER BY a) FROM piped").fetchone(), ([1, 2],))
+        connection.execute("DROP TABLE piped")
+
+
 def cursors():
     """MOVE passes over rows; FETCH with a timeout gives what is there, and does not wait for more."""
     with connect() as connection:
@@ -210,6 +238,7 @@ def main():
     checks.run("a failed transaction", transactions)
     checks.run("tables, parameters and COPY FROM STDIN", tables)
     checks.run("what a block made is undone", blocks)
+    checks.run("a pipeline is one transaction up to its sync", pipelines)
     checks.run("MOVE, and FETCH with a timeout", cursors)
     checks.run("bytea, frames, zones, names of types", forms)
     checks.run("COPY rows as they come, and cancel", live_rows)

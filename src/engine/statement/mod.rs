@@ -178,6 +178,14 @@ pub fn undoable(statement: &Statement) -> bool {
     }
 }
 
+/// Whether a statement is refused in a transaction block, as nothing undoes it.
+pub fn runs_alone(statement: &Statement) -> bool {
+    match &statement.body {
+        Body::CreateModel { .. } | Body::Drop { kind: Kind::Model, .. } | Body::Maintain { .. } => true,
+        _ => !undoable(statement),
+    }
+}
+
 /// Under which names the catalogue on disk keeps what belongs to an object.
 pub(super) fn kept_grant(grant: &Grant) -> String {
     grant::kept(grant)

@@ -8,7 +8,7 @@ use datafusion::catalog::MemTable;
 use datafusion::common::{Column, TableReference};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
-use datafusion::sql::sqlparser::ast::SelectItem;
+use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, SelectItem, SetExpr};
 
 use super::query;
 use super::table_rows::folded;
@@ -18,6 +18,8 @@ use crate::error::{Error, Result};
 use crate::frame::source::Source;
 use crate::plan::column_names;
 use crate::plan::names::Names;
+use crate::plan::parse::bare_select::query_of;
+use crate::plan::rewrite;
 use crate::run::apart;
 use crate::view::table::Table;
 
@@ -47,15 +49,12 @@ fn plan(session: &Session, table: &Table, alias: &str, list: &[SelectItem], rows
     let written = provider_as_source(Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]])?));
     let read = LogicalPlanBuilder::scan(relation.clone(), written, None)?;
     let state = session.context().state();
+    let planned = |expr: &SqlExpr| -> Result<Expr> { Ok(state.create_logical_expr(&rewritten(expr)?.to_string(), read.schema())?) };
     let mut columns: Vec<Expr> = Vec::new();
     for item in list {
         match item {
-            SelectItem::UnnamedExpr(expr) => {
-                columns.push(state.create_logical_expr(&expr.to_string(), read.schema())?.alias(column_names::of_expr(expr)));
-            }
-            SelectItem::ExprWithAlias { expr, alias } => {
-                columns.push(state.create_logical_expr(&expr.to_string(), read.schema())?.alias(folded(alias)));
-            }
+            SelectItem::UnnamedExpr(expr) => columns.push(planned(expr)?.alias(column_names::of_expr(expr))),
+            SelectItem::ExprWithAlias { expr, alias } => columns.push(planned(expr)?.alias(folded(alias))),
             SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => {
                 let unlisted = session.engine().catalog().unlisted(table.name());
                 let listed = table.columns().iter().filter(|column| !unlisted.contains(&column.field.name().as_str()));
@@ -66,4 +65,17 @@ fn plan(session: &Session, table: &Table, alias: &str, list: &[SelectItem], rows
         }
     }
     Ok(read.project(columns)?.build()?)
+}
+
+/// The expression as a SELECT list would have it.
+fn rewritten(expr: &SqlExpr) -> Result<SqlExpr> {
+    let mut query = query_of(SelectItem::UnnamedExpr(expr.clone()));
+    rewrite::rewrite(&mut query)?;
+    Ok(match query.body.as_ref() {
+        SetExpr::Select(select) => match select.projection.first() {
+            Some(SelectItem::UnnamedExpr(written) | SelectItem::ExprWithAlias { expr: written, .. }) => written.clone(),
+            _ => expr.clone(),
+        },
+        _ => expr.clone(),
+    })
 }

@@ -1,0 +1,185 @@
+//! Subqueries that are read as values, `SELECT EXISTS (…)`, `x IN (SELECT …)`, `x > ANY (SELECT …)`: what reads no row outside is known before the rows
+//! are read, the rest is a mark that a join sets. DataFusion plans them in conditions only, and takes what is not known for false there, under NOT too.
+
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::error::Result;
+use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison, SetQuantifier};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::{BinaryExpr, EmptyRelation, Expr, Filter, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, lit, not};
+use datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
+use datafusion::optimizer::optimizer::ApplyOrder;
+use datafusion::optimizer::rewrite_set_comparison::RewriteSetComparison;
+use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+
+use super::membership;
+use crate::error::Error;
+
+/// The rule: it comes before those that decorrelate.
+#[derive(Debug)]
+pub(super) struct SubqueryValues;
+
+impl OptimizerRule for SubqueryValues {
+    fn name(&self) -> &str {
+        "subquery_values"
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        Some(ApplyOrder::TopDown)
+    }
+
+    fn supports_rewrite(&self) -> bool {
+        true
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let conditions = match &plan {
+            LogicalPlan::Filter(_) => true,
+            LogicalPlan::Projection(_) | LogicalPlan::Aggregate(_) | LogicalPlan::Window(_) => false,
+            _ => return Ok(Transformed::no(plan)),
+        };
+        let exprs = plan.expressions();
+        if !exprs.iter().any(asks) {
+            return Ok(Transformed::no(plan));
+        }
+        let Some(input) = plan.inputs().first().map(|input| (*input).clone()) else { return Ok(Transformed::no(plan)) };
+        let mut values = Values { rule: self, config, input };
+        let names = NamePreserver::new(&plan);
+        let mut changed = false;
+        let exprs = exprs.into_iter().map(|e| {
+            let name = names.save(&e);
+            let read = if conditions { values.of_condition(e, true)? } else { values.of(e)? };
+            changed |= read.transformed;
+            Ok(name.restore(read.data))
+        });
+        let exprs = exprs.collect::<Result<Vec<_>>>()?;
+        if !changed {
+            return Ok(Transformed::no(plan));
+        }
+        let rebuilt = plan.with_new_exprs(exprs, vec![values.input])?;
+        if rebuilt.schema().fields().len() == plan.schema().fields().len() {
+            return Ok(Transformed::yes(rebuilt));
+        }
+        // The marks go again.
+        let columns = plan.schema().columns().into_iter().map(Expr::Column);
+        Ok(Transformed::yes(LogicalPlanBuilder::from(rebuilt).project(columns)?.build()?))
+    }
+}
+
+fn asks(expr: &Expr) -> bool {
+    expr.exists(|e| Ok(matches!(e, Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)))).unwrap_or(false)
+}
+
+struct Values<'a> {
+    rule: &'a SubqueryValues,
+    config: &'a dyn OptimizerConfig,
+    /// What the expressions are over, with a mark for each subquery that reads its rows.
+    input: LogicalPlan,
+}
+
+impl Values<'_> {
+    /// Of a condition only what is not known where it matters, which it does not through AND and OR: there it is as good as false, and DataFusion's own joins
+    /// are quicker. `alone` says that nothing but AND is around it.
+    fn of_condition(&mut self, e: Expr, alone: bool) -> Result<Transformed<Expr>> {
+        match e {
+            Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right }) => {
+                let alone = alone && op == Operator::And;
+                let (left, right) = (self.of_condition(*left, alone)?, self.of_condition(*right, alone)?);
+                let changed = left.transformed || right.transformed;
+                let both = Expr::BinaryExpr(BinaryExpr { left: Box::new(left.data), op, right: Box::new(right.data) });
+                Ok(if changed { Transformed::yes(both) } else { Transformed::no(both) })
+            }
+            // A join of its own.
+            e if alone && is_not_in(&e) => Ok(Transformed::no(e)),
+            Expr::Exists(_) | Expr::InSubquery(InSubquery { negated: false, .. }) => Ok(Transformed::no(e)),
+            e if e.exists(|e| Ok(matches!(e, Expr::InSubquery(_))))? => self.of(e),
+            e => Ok(Transformed::no(e)),
+        }
+    }
+
+    fn of(&mut self, e: Expr) -> Result<Transformed<Expr>> {
+        e.transform_down(|e| match e {
+            Expr::Exists(exists) if always_a_row(&exists.subquery.subquery) => Ok(Transformed::yes(lit(!exists.negated))),
+            Expr::Exists(_) | Expr::InSubquery(_) => match membership::known(&e, self.input.schema())? {
+                Some(known) => Ok(Transformed::yes(known)),
+                None => self.joined(e),
+            },
+            Expr::SetComparison(compared) => self.compared(compared),
+            other => Ok(Transformed::no(other)),
+        })
+    }
+
+    fn joined(&mut self, e: Expr) -> Result<Transformed<Expr>> {
+        let (value, negated) = match e {
+            Expr::Exists(Exists { subquery, negated }) => (Transformed::yes(self.mark(subquery)?), negated),
+            Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
+                (self.compared(SetComparison { expr, subquery, op: Operator::Eq, quantifier: SetQuantifier::Any })?, negated)
+            }
+            other => (Transformed::no(other), false),
+        };
+        Ok(if negated { value.update_data(not) } else { value })
+    }
+
+    /// A comparison with the rows of a subquery, as CASE over what EXISTS says of them.
+    fn compared(&self, compared: SetComparison) -> Result<Transformed<Expr>> {
+        if limited(&compared.subquery.subquery)? {
+            return Err(refusal().into());
+        }
+        let of = LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema: Arc::clone(self.input.schema()) });
+        let filter = LogicalPlan::Filter(Filter::try_new(Expr::SetComparison(compared), Arc::new(of))?);
+        match RewriteSetComparison::new().rewrite(filter, self.config)?.data {
+            LogicalPlan::Filter(filter) => Ok(Transformed::yes(filter.predicate)),
+            _ => Err(refusal().into()),
+        }
+    }
+
+    /// The column that says whether the subquery has a row for the row outside.
+    fn mark(&mut self, subquery: Subquery) -> Result<Expr> {
+        let inner = Arc::unwrap_or_clone(subquery.subquery);
+        let inner = inner.transform_down_with_subqueries(|plan| self.rule.rewrite(plan, self.config))?.data;
+        let subquery = Subquery { subquery: Arc::new(inner), ..subquery };
+        // DataFusion's rule for a condition sets the mark; the condition itself is left out.
+        let condition = Expr::IsTrue(Box::new(Expr::Exists(Exists { subquery, negated: false })));
+        let filter = LogicalPlan::Filter(Filter::try_new(condition, Arc::new(self.input.clone()))?);
+        let LogicalPlan::Projection(columns) = DecorrelatePredicateSubquery::new().rewrite(filter, self.config)?.data else {
+            return Err(refusal().into());
+        };
+        match Arc::unwrap_or_clone(columns.input) {
+            LogicalPlan::Filter(Filter { predicate: Expr::IsTrue(mark), input, .. }) if matches!(mark.as_ref(), Expr::Column(_)) => {
+                self.input = Arc::unwrap_or_clone(input);
+                Ok(*mark)
+            }
+            _ => Err(refusal().into()),
+        }
+    }
+}
+
+fn is_not_in(e: &Expr) -> bool {
+    match e {
+        Expr::Not(inner) => matches!(inner.as_ref(), Expr::InSubquery(InSubquery { negated: false, .. })),
+        other => matches!(other, Expr::InSubquery(InSubquery { negated: true, .. })),
+    }
+}
+
+/// An aggregate without GROUP BY gives a row of none too.
+fn always_a_row(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Projection(projection) => always_a_row(&projection.input),
+        LogicalPlan::SubqueryAlias(alias) => always_a_row(&alias.input),
+        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
+        _ => false,
+    }
+}
+
+/// Whether a LIMIT counts rows that depend on the row outside.
+fn limited(plan: &LogicalPlan) -> Result<bool> {
+    plan.exists(|node| Ok(matches!(node, LogicalPlan::Limit(_)) && !node.all_out_ref_exprs().is_empty()))
+}
+
+fn refusal() -> Error {
+    Error::unsupported(
+        "a subquery that reads columns of the query around it elsewhere than in its WHERE",
+        "Join its tables instead, or compare in WHERE of the subquery, without LIMIT or UNION around that.",
+    )
+}
