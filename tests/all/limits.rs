@@ -70,7 +70,7 @@ async fn a_query_that_works_for_long_holds_nobody_up() {
     busy.rows("SET statement_timeout = '100ms'").await;
     other.rows("CREATE SOURCE clip FROM 'pattern:' WITH (frames = 1)").await;
     other.rows("CREATE TABLE pictures AS SELECT png(frame) AS picture FROM clip WHERE frame_no = 0").await;
-    other.rows("CREATE SOURCE numbers FROM 'datagen:' WITH (columns = 'id int8 sequence, ts timestamptz', watermark_delay = '0 s', rate = 1000000, rows = 100000)").await;
+    other.rows("CREATE SOURCE numbers FROM 'datagen:' WITH (columns = 'id int8 sequence, ts timestamptz', event_time = 'ts', watermark_delay = '0 s', rate = 1000000, rows = 100000)").await;
     for long in [
         // Of a table: no source that would have a thread.
         "SELECT sum(length(png(resize(decode_picture(picture), 4000)))) FROM pictures, generate_series(1, 1000)",

@@ -100,7 +100,8 @@ async fn what_is_not_started_is_refused_with_its_reason_and_is_dropped_with_what
     {
         let (engine, session) = open(settings()).await;
         run(&session, &format!("CREATE MODEL m9 FROM 'file://{}' TASK embedding WITH (input = '8x8', std = 255)", model.display())).await;
-        run(&session, "CREATE SOURCE cam FROM 'pattern:' WITH (size = '64x48', frames = 5)").await;
+        run(&session, "CREATE SOURCE cam FROM 'pattern:' WITH (size = '64x48', fps = 5)").await;
+        // It goes on: a view that is whole has no use for its model.
         run(&session, "CREATE MATERIALIZED VIEW v9 AS SELECT frame_no, embed(frame, 'm9') IS NULL AS unseen FROM cam").await;
         run(&session, "CREATE VIEW above AS SELECT * FROM v9").await;
         engine.shutdown().await;

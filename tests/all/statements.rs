@@ -327,6 +327,7 @@ async fn what_keeps_a_database_in_order_has_nothing_to_do() {
         ("UPDATE people SET (name, tags) = ('Cy', ARRAY[9]) WHERE id = 3", "UPDATE 1"),
         ("UPDATE people SET (name) = ROW('Cyd') WHERE id = 3", "UPDATE 1"),
         ("CREATE TABLE called AS SELECT abs(id) AS a FROM people WHERE id = 3", "SELECT 1"),
+        ("DROP TABLE called", "DROP TABLE"),
         ("CREATE TABLE few (a, \"B\") AS SELECT id, name, tags FROM people WHERE id = 3", "SELECT 1"),
     ] {
         let answer = client.query(sql).await;

@@ -26,7 +26,7 @@ pub(super) async fn run(session: &Session, if_exists: bool, names: &[String], ca
         gone.push(name);
         let built_on_it = engine.catalog.dependents(&key);
         let would_be = engine.missing.readers(std::slice::from_ref(&key));
-        if !cascade && !(built_on_it.is_empty() && would_be.is_empty()) {
+        if !cascade && (!built_on_it.is_empty() || !would_be.is_empty()) {
             let started = built_on_it.iter().map(|o| format!("{} {}", o.kind().word(), o.name));
             let dependents = started.chain(would_be.iter().map(NotStarted::title)).collect();
             return Err(Error::Dependents { kind: "model", name: name.clone(), dependents });
