@@ -53,8 +53,13 @@ impl ScalarUDFImpl for Limited {
         if let [text, n, ..] = ColumnarValue::values_to_arrays(&args.args)?.as_slice() {
             let (texts, n) = (cast(text, &DataType::Utf8)?, cast(n, &DataType::Int64)?);
             let of_all = texts.as_string::<i32>().iter().zip(n.as_primitive::<Int64Type>()).map(|(text, n)| self.n_bytes(text?, n?));
-            // Those of one batch are one value of Arrow's, which may not be longer either.
-            if of_all.flatten().fold(0, u64::saturating_add) > MOST_BYTES {
+            let mut sum = 0_u64;
+            let too_long = of_all.flatten().any(|n_bytes| {
+                sum = sum.saturating_add(n_bytes);
+                // Those of one batch stand in one buffer of Arrow's, whose offsets have 31 bits.
+                n_bytes > MOST_BYTES || sum > i32::MAX as u64
+            });
+            if too_long {
                 return Err(Error::Encode { code: "54000", message: "requested length too large".into() }.into());
             }
         }

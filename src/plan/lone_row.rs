@@ -16,6 +16,7 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
+use super::subquery_values::{counted, refusal};
 use crate::error::Error;
 
 static SINGLE: LazyLock<Arc<AggregateUDF>> =
@@ -48,6 +49,9 @@ fn aggregated(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
     let [column] = columns.as_slice() else { return Ok(None) };
     if is_aggregate(plan) {
         return Ok(None);
+    }
+    if counted(plan)? {
+        return Err(refusal().into());
     }
     let column = column.clone();
     let name = column.name.clone();

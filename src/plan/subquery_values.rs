@@ -7,7 +7,9 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison, SetQuantifier};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{BinaryExpr, EmptyRelation, Expr, Filter, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, lit, not};
+use datafusion::logical_expr::{
+    BinaryExpr, EmptyRelation, Expr, Filter, LogicalPlan, LogicalPlanBuilder, Operator, Projection, Subquery, lit, not,
+};
 use datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::rewrite_set_comparison::RewriteSetComparison;
@@ -90,6 +92,12 @@ impl Values<'_> {
                 let both = Expr::BinaryExpr(BinaryExpr { left: Box::new(left.data), op, right: Box::new(right.data) });
                 Ok(if changed { Transformed::yes(both) } else { Transformed::no(both) })
             }
+            // A row there always is: DataFusion's join would look for one that the condition lets through.
+            ref asks @ (Expr::Exists(Exists { ref subquery, .. }) | Expr::InSubquery(InSubquery { ref subquery, .. }))
+                if always_a_row(&subquery.subquery) =>
+            {
+                self.of(asks.clone())
+            }
             // A join of its own.
             e if alone && is_not_in(&e) => Ok(Transformed::no(e)),
             Expr::Exists(_) | Expr::InSubquery(InSubquery { negated: false, .. }) => Ok(Transformed::no(e)),
@@ -123,9 +131,14 @@ impl Values<'_> {
 
     /// A comparison with the rows of a subquery, as CASE over what EXISTS says of them.
     fn compared(&self, compared: SetComparison) -> Result<Transformed<Expr>> {
-        if limited(&compared.subquery.subquery)? {
+        if limited(&compared.subquery.subquery)? || counted(&compared.subquery.subquery)? {
             return Err(refusal().into());
         }
+        if always_a_row(&compared.subquery.subquery) {
+            let only = Expr::ScalarSubquery(compared.subquery);
+            return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(compared.expr, compared.op, Box::new(only)))));
+        }
+        let compared = SetComparison { subquery: named(compared.subquery)?, ..compared };
         let of = LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema: Arc::clone(self.input.schema()) });
         let filter = LogicalPlan::Filter(Filter::try_new(Expr::SetComparison(compared), Arc::new(of))?);
         match RewriteSetComparison::new().rewrite(filter, self.config)?.data {
@@ -136,6 +149,9 @@ impl Values<'_> {
 
     /// The column that says whether the subquery has a row for the row outside.
     fn mark(&mut self, subquery: Subquery) -> Result<Expr> {
+        if skips(&subquery.subquery)? {
+            return Err(refusal().into());
+        }
         let inner = Arc::unwrap_or_clone(subquery.subquery);
         let inner = inner.transform_down_with_subqueries(|plan| self.rule.rewrite(plan, self.config))?.data;
         let subquery = Subquery { subquery: Arc::new(inner), ..subquery };
@@ -153,6 +169,14 @@ impl Values<'_> {
             _ => Err(refusal().into()),
         }
     }
+}
+
+/// The subquery with a name of its own for its column: what it is compared by may be a column that it is joined by too.
+fn named(subquery: Subquery) -> Result<Subquery> {
+    let LogicalPlan::Projection(Projection { expr, input, .. }) = subquery.subquery.as_ref() else { return Ok(subquery) };
+    let [only] = expr.as_slice() else { return Ok(subquery) };
+    let projection = Projection::try_new(vec![only.clone().unalias().alias("__compared")], Arc::clone(input))?;
+    Ok(Subquery { subquery: Arc::new(LogicalPlan::Projection(projection)), ..subquery })
 }
 
 fn is_not_in(e: &Expr) -> bool {
@@ -177,7 +201,20 @@ fn limited(plan: &LogicalPlan) -> Result<bool> {
     plan.exists(|node| Ok(matches!(node, LogicalPlan::Limit(_)) && !node.all_out_ref_exprs().is_empty()))
 }
 
-fn refusal() -> Error {
+/// Whether a window function goes over rows that depend on the row outside: joined, they would be those of all rows.
+pub(super) fn counted(plan: &LogicalPlan) -> Result<bool> {
+    plan.exists(|node| Ok(matches!(node, LogicalPlan::Window(window) if !window.input.all_out_ref_exprs().is_empty())))
+}
+
+/// Whether rows that depend on the row outside are left out by their number.
+fn skips(plan: &LogicalPlan) -> Result<bool> {
+    plan.exists(|node| {
+        let skips = matches!(node, LogicalPlan::Limit(limit) if limit.skip.as_ref().is_some_and(|skip| **skip != lit(0_i64)));
+        Ok(skips && !node.all_out_ref_exprs().is_empty())
+    })
+}
+
+pub(super) fn refusal() -> Error {
     Error::unsupported(
         "a subquery that reads columns of the query around it elsewhere than in its WHERE",
         "Join its tables instead, or compare in WHERE of the subquery, without LIMIT or UNION around that.",

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema, DFSchemaRef, JoinType, TableReference, plan_err};
+use datafusion::common::{Column, DFSchema, DFSchemaRef, JoinType, TableReference, UnnestOptions, plan_err};
 use datafusion::error::Result;
 use datafusion::functions::core::get_field;
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
@@ -214,7 +214,9 @@ fn numbered(list: Expr, name: &str, renamed: &mut Vec<String>) -> Result<Expr> {
 impl Lateral {
     /// The rows of a list that reads nothing outside.
     fn alone(&self) -> Result<LogicalPlan> {
-        let list = LogicalPlanBuilder::empty(true).project([self.list.clone().alias(LIST)])?.unnest_column(LIST)?;
+        let list = LogicalPlanBuilder::empty(true).project([self.list.clone().alias(LIST)])?;
+        // A list that is NULL has no rows.
+        let list = list.unnest_column_with_options(LIST, UnnestOptions::new().with_preserve_nulls(false))?;
         list.project(self.columns(&Column::new_unqualified(LIST)))?.build()
     }
 

@@ -1,7 +1,7 @@
 //! What is read for EMIT EVERY, cut where event time passes a multiple of the interval, with the watermark in between: so that what is told is what came
 //! before that moment, whatever the size of batches.
 
-use datafusion::arrow::array::{Array, AsArray, TimestampMicrosecondArray};
+use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::TimestampMicrosecondType;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
@@ -10,31 +10,49 @@ use futures::{StreamExt, stream};
 use crate::event::{END_OF_TIME_US, Event};
 use crate::frame::source::{EventStream, TimeColumn};
 
-/// Where the event time is among the columns that are read, and which of them are wanted.
+/// Where the event times are among the columns that are read, and which of them are wanted.
 #[derive(Clone, Debug)]
 pub(super) struct Columns {
-    time: usize,
-    lag_us: i64,
-    /// How many columns are wanted: the time may be one more behind them.
+    /// Each with how far behind the watermark its values may come, µs.
+    times: Vec<(usize, i64)>,
+    /// How many columns are wanted: times may stand behind them.
     n_wanted: usize,
 }
 
 impl Columns {
-    /// Adds the event time to the columns that are read of a source, if it is not among them. None if the source has none.
+    /// Adds the event times to the columns that are read of a source, if they are not among them: a watermark is a promise about all of them. None if
+    /// the source has none.
     pub(super) fn add_to(projection: &mut Vec<usize>, times: &[TimeColumn]) -> Option<Columns> {
         let n_wanted = projection.len();
-        let of = times.iter().min_by_key(|time| (time.lag_us, !projection.contains(&time.index)))?;
-        let time = projection.iter().position(|at| *at == of.index).unwrap_or_else(|| {
-            projection.push(of.index);
-            n_wanted
-        });
-        Some(Columns { time, lag_us: of.lag_us, n_wanted })
+        let mut place = |index: usize| {
+            projection.iter().position(|at| *at == index).unwrap_or_else(|| {
+                projection.push(index);
+                projection.len() - 1
+            })
+        };
+        let times: Vec<(usize, i64)> = times.iter().map(|time| (place(time.index), time.lag_us)).collect();
+        (!times.is_empty()).then_some(Columns { times, n_wanted })
+    }
+
+    /// The least of the times of each row, as watermarks; None of a row that has none.
+    fn of(&self, rows: &RecordBatch) -> Vec<Option<i64>> {
+        let mut least: Vec<Option<i64>> = vec![None; rows.num_rows()];
+        for (at, lag_us) in &self.times {
+            let Some(times) = rows.columns().get(*at).and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>()) else { continue };
+            for (slot, us) in least.iter_mut().zip(times) {
+                let us = us.map(|us| us.saturating_add(*lag_us));
+                *slot = slot.map_or(us, |least| us.map_or(Some(least), |us| Some(us.min(least))));
+            }
+        }
+        least
     }
 }
 
 /// The events of a source with more watermarks among its rows.
-pub(super) fn cut(events: EventStream, columns: Columns, every_us: i64) -> EventStream {
-    let cutter = Cutter { columns, every_us, newest_us: i64::MIN, sent_us: i64::MIN, held: None };
+///
+/// Where the rows begin in the midst of a source, `resumed`, the first watermark is the source's own: it knows the rows before.
+pub(super) fn cut(events: EventStream, columns: Columns, every_us: i64, resumed: bool) -> EventStream {
+    let cutter = Cutter { columns, every_us, resumed, newest_us: i64::MIN, sent_us: i64::MIN, held: None };
     // The watermark behind a batch says how far the source stays behind its newest row, so a batch is held until the next event is known.
     let events = events.map(Some).chain(stream::iter([None]));
     let parts = events.scan(cutter, |cutter, event| {
@@ -51,6 +69,7 @@ pub(super) fn cut(events: EventStream, columns: Columns, every_us: i64) -> Event
 struct Cutter {
     columns: Columns,
     every_us: i64,
+    resumed: bool,
     /// The newest row's time, as a watermark: with the lag of its column, µs.
     newest_us: i64,
     sent_us: i64,
@@ -88,11 +107,10 @@ impl Cutter {
     fn held(&mut self, behind_us: Option<i64>) -> Result<Parts> {
         let Some(rows) = self.held.take() else { return Ok(Vec::new()) };
         let wanted = self.wanted(&rows)?;
-        let times = rows.columns().get(self.columns.time).and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
-        let Some(times) = times else { return Ok(vec![Ok(Event::Rows(wanted))]) };
+        let times = self.columns.of(&rows);
         let mut parts = Vec::new();
         let mut from = 0;
-        for (at, us) in self.moments(times, behind_us) {
+        for (at, us) in self.moments(&times, behind_us) {
             if at > from {
                 parts.push(Ok(Event::Rows(wanted.slice(from, at - from))));
                 from = at;
@@ -104,23 +122,21 @@ impl Cutter {
     }
 
     /// Before which rows a watermark is sent, and which. Takes note of the newest row.
-    fn moments(&mut self, times: &TimestampMicrosecondArray, behind_us: Option<i64>) -> Vec<(usize, i64)> {
-        let lag_us = self.columns.lag_us;
-        let time = |at: usize| times.is_valid(at).then(|| times.value(at).saturating_add(lag_us));
+    fn moments(&mut self, times: &[Option<i64>], behind_us: Option<i64>) -> Vec<(usize, i64)> {
         let before_us = self.newest_us;
-        self.newest_us = (0..times.len()).filter_map(time).fold(before_us, i64::max);
-        let Some(behind_us) = behind_us else { return Vec::new() };
+        self.newest_us = times.iter().flatten().copied().fold(before_us, i64::max);
+        let Some(behind_us) = behind_us.filter(|_| !self.resumed || self.sent_us != i64::MIN) else { return Vec::new() };
         // No row of a batch is promised away: rows of a view come in any order. Those that are late already do not count.
         let mut least_us = vec![behind_us; times.len()];
         let mut least = behind_us;
-        for (at, slot) in least_us.iter_mut().enumerate().rev() {
-            least = time(at).filter(|us| *us >= self.sent_us).map_or(least, |us| us.min(least));
+        for (time, slot) in times.iter().zip(least_us.iter_mut()).rev() {
+            least = time.filter(|us| *us >= self.sent_us).map_or(least, |us| us.min(least));
             *slot = least;
         }
         let delay_us = self.newest_us.saturating_sub(behind_us).max(0);
         let (mut newest_us, mut moments) = (before_us, Vec::new());
-        for (at, least_us) in least_us.into_iter().enumerate() {
-            let Some(us) = time(at) else { continue };
+        for (at, (time, least_us)) in times.iter().zip(least_us).enumerate() {
+            let Some(us) = *time else { continue };
             newest_us = newest_us.max(us);
             let now_us = newest_us.saturating_sub(delay_us).min(least_us);
             // The first watermark is where time begins: no multiple has passed.
@@ -138,7 +154,7 @@ impl Cutter {
 mod tests {
     use std::sync::Arc;
 
-    use datafusion::arrow::array::{ArrayRef, Int64Array};
+    use datafusion::arrow::array::{ArrayRef, Int64Array, TimestampMicrosecondArray};
 
     use super::*;
 
@@ -157,7 +173,7 @@ mod tests {
         let mut projection = vec![7];
         let columns = Columns::add_to(&mut projection, &[TimeColumn { index: 3, lag_us: 0 }]).unwrap();
         assert_eq!(projection, [7, 3]);
-        let cut = cut(Box::pin(stream::iter(events)), columns, 10);
+        let cut = cut(Box::pin(stream::iter(events)), columns, 10, false);
         let events: Vec<_> = futures::executor::block_on(cut.collect());
         // How many rows there are when a multiple has passed.
         let (mut n_rows, mut told, mut last) = (0, String::new(), i64::MIN);

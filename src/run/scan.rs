@@ -58,7 +58,7 @@ impl Scan {
         let every = every.and_then(|us| Some((Columns::add_to(&mut request.projection, &self.source.time_columns())?, us)));
         let events = self.source.open(&request)?;
         let events = match every {
-            Some((columns, every_us)) => every::cut(events, columns, every_us),
+            Some((columns, every_us)) => every::cut(events, columns, every_us, restored.is_some()),
             None => events,
         };
         let events = run.checkpoint.with_barriers(events);

@@ -386,14 +386,17 @@ impl Follower {
                 self.watermark_us = *us;
             }
         }
-        for commit in stored.commits.from(self.next_row) {
+        let mut commits = stored.commits.from(self.next_row).peekable();
+        while let Some(commit) = commits.next() {
             let skip = usize::try_from(self.next_row.saturating_sub(commit.first_row)).unwrap_or(usize::MAX).min(commit.rows.num_rows());
             self.ready.push_back(Event::Rows(commit.rows.slice(skip, commit.rows.num_rows() - skip)));
             self.next_row = commit.next_row();
             if self.position.is_some() {
                 self.ends.push_back(self.next_row);
             }
-            if !self.snapshot && commit.watermark_us > self.watermark_us {
+            // Behind the last of one commit: those of the same that came after it would be late.
+            let last = commits.peek().is_none_or(|next| next.watermark_us != commit.watermark_us);
+            if !self.snapshot && last && commit.watermark_us > self.watermark_us {
                 self.watermark_us = commit.watermark_us;
                 self.ready.push_back(Event::Watermark(self.watermark_us));
             }

@@ -51,9 +51,9 @@ impl Measure for Cosine {
         if a.len() != b.len() {
             return None;
         }
-        let lengths = (product(a, a) * product(b, b)).sqrt();
-        if lengths.is_normal() {
-            return Some((product(a, b) / lengths).clamp(-1.0, 1.0));
+        let (of_a, of_b) = (product(a, a), product(b, b));
+        if of_a.is_normal() && of_b.is_normal() && (of_a * of_b).is_normal() {
+            return Some((product(a, b) / (of_a * of_b).sqrt()).clamp(-1.0, 1.0));
         }
         // Squares that float8 has no room for: an angle is the same of vectors that are shorter or longer.
         let (a, b) = (scaled(a)?, scaled(b)?);

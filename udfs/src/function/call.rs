@@ -172,6 +172,11 @@ fn whole(function: &str, given: ArrayRef, kind: Kind) -> Result<ArrayRef> {
     }
     let made = cast(&given, &to)?;
     let back = cast(&made, given.data_type())?;
+    // -0 is a whole number, and comes back as 0.
+    let given = match given.as_primitive_opt::<Float64Type>() {
+        Some(floats) => Arc::new(floats.unary::<_, Float64Type>(|v| v + 0.0)) as ArrayRef,
+        None => given,
+    };
     match distinct(&back, &given)?.iter().position(|other| other == Some(true)) {
         Some(row) => out_of_range!("{function} needs a whole number of {bits} bits, not {}", array_value_to_string(&given, row)?),
         None => Ok(made),
