@@ -22,7 +22,8 @@ use crate::frame::video::VideoSource;
 use crate::plan::names::Names;
 use crate::plan::parse::Kind;
 use crate::plan::table::SourceTable;
-use crate::view::materialized::{MaterializedView, ViewSource};
+use crate::view::materialized::MaterializedView;
+use crate::view::source::ViewSource;
 use crate::view::table::{NUMBERED, Numbered, Table, TableColumn};
 
 /// What an object is.

@@ -83,7 +83,11 @@ pub trait Source: Debug + Send + Sync {
     fn may_skip_by(&self, filter: &Expr) -> bool {
         Range::understands(filter)
     }
-    /// The rows that it holds at this moment, whole, for those who look values up in it; None for one that only flows.
+    /// Whether it holds its rows, for those who look values up in it, and does not only flow.
+    fn holds(&self) -> bool {
+        false
+    }
+    /// The rows that it holds at this moment, whole; None for one that holds none, or where they cannot be read.
     fn now(&self) -> Option<Vec<RecordBatch>> {
         None
     }

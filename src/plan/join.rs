@@ -51,15 +51,19 @@ pub enum Way {
     Unbounded,
 }
 
+/// One NULL that comes later would take everything back.
+pub(super) fn null_refusal() -> Error {
+    Error::unsupported(
+        "NOT IN with values that may be NULL in a continuous query",
+        "Write NOT EXISTS (SELECT … WHERE a.x = b.x …), or leave NULLs out on both sides: WHERE a.x IS NOT NULL AND a.x NOT IN (SELECT … WHERE b.x IS NOT NULL).",
+    )
+}
+
 /// How a join runs. Errs if it could never answer, with the way out.
 pub fn way(join: &Join) -> Result<Way> {
     let sure = |(left, right): &(Expr, Expr)| never_null(left, &join.left) && never_null(right, &join.right);
     if join.null_aware && (join.on.is_empty() || !join.on.iter().all(sure)) {
-        return Err(Error::unsupported(
-            "NOT IN with values that may be NULL in a continuous query",
-            "Write NOT EXISTS (SELECT … WHERE a.x = b.x …), or leave NULLs out on both sides: WHERE a.x IS NOT NULL AND a.x NOT IN (SELECT … WHERE b.x IS NOT NULL).",
-        )
-        .into());
+        return Err(null_refusal().into());
     }
     match (system_time::looked_up(&join.left), system_time::looked_up(&join.right)) {
         (_, true) if matches!(join.join_type, JoinType::Inner | JoinType::Left) || of_left(join.join_type) => return Ok(Way::LookupRight),

@@ -4,67 +4,39 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::compute::cast as cast_array;
-use datafusion::arrow::datatypes::{DataType, FieldRef, Float64Type};
+use datafusion::arrow::datatypes::{DataType, Float64Type};
 use datafusion::error::Result;
 use datafusion::functions::math;
-use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature};
+use datafusion::logical_expr::ScalarUDF;
 
+use super::guarded::{Guard, guarded};
 use crate::error::Error;
 
 /// The functions, in place of DataFusion's of the same names.
 pub(super) fn functions() -> [Arc<ScalarUDF>; 5] {
-    [math::ln(), math::log(), math::log10(), math::log2(), math::exp()]
-        .map(|inner| Arc::new(ScalarUDF::new_from_impl(Checked { grows: inner.name() == "exp", inner })))
+    let logarithms = [math::ln(), math::log(), math::log10(), math::log2()].map(|inner| guarded(inner, Logarithm));
+    let [ln, log, log10, log2] = logarithms;
+    [ln, log, log10, log2, guarded(math::exp(), Exponential)]
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Checked {
-    inner: Arc<ScalarUDF>,
-    /// Whether it is the exponential, and no logarithm.
-    grows: bool,
+struct Logarithm;
+
+impl Guard for Logarithm {
+    fn before(&self, _: &str, given: &[ArrayRef]) -> Result<()> {
+        // The base of log(base, x) has a logarithm too.
+        let rows = given.first().map_or(0, |values| values.len());
+        let known: Vec<bool> = (0..rows).map(|row| given.iter().all(|values| values.is_valid(row))).collect();
+        given.iter().try_for_each(|values| positive(values, &known))
+    }
 }
 
-impl ScalarUDFImpl for Checked {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Exponential;
 
-    fn aliases(&self) -> &[String] {
-        self.inner.aliases()
-    }
-
-    fn signature(&self) -> &Signature {
-        self.inner.signature()
-    }
-
-    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        self.inner.coerce_types(given)
-    }
-
-    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        self.inner.return_type(types)
-    }
-
-    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        self.inner.return_field_from_args(args)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let given = ColumnarValue::values_to_arrays(&args.args)?;
-        if !self.grows {
-            // The base of log(base, x) has a logarithm too.
-            let rows = given.first().map_or(0, |values| values.len());
-            let known: Vec<bool> = (0..rows).map(|row| given.iter().all(|values| values.is_valid(row))).collect();
-            given.iter().try_for_each(|values| positive(values, &known))?;
-        }
-        let found = self.inner.invoke_with_args(args)?;
-        if self.grows
-            && let Some(given) = given.first()
-        {
-            let n_rows = given.len();
-            finite(&found.to_array(n_rows)?, given)?;
-        }
-        Ok(found)
+impl Guard for Exponential {
+    fn after(&self, found: &ArrayRef, given: &[ArrayRef]) -> Result<()> {
+        given.first().map_or(Ok(()), |given| finite(found, given))
     }
 }
 

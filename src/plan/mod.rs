@@ -26,6 +26,7 @@ mod format;
 mod formula_call;
 mod frame_text;
 pub mod grouping;
+mod guarded;
 pub mod infer;
 mod interval;
 pub mod join;

@@ -35,7 +35,7 @@ use super::parse::Emit;
 use super::pattern::planner::PatternPlanner;
 use super::postgres_types::{PostgresTypes, PostgresTypesRule};
 use super::session_zone::SessionZone;
-use super::subquery_values::SubqueryValues;
+use super::subquery_values::{self, SubqueryValues};
 use super::text_literals::TextLiterals;
 use super::topn_updating::TopN;
 use super::track::TrackPlanner;
@@ -194,6 +194,7 @@ pub fn optimise_continuous(state: &SessionState, plan: &LogicalPlan, emit: Emit)
     // The optimiser folds now() to a constant, so it is looked for before.
     check_now(plan)?;
     set_all::check(plan)?;
+    subquery_values::check(state, plan)?;
     let plan = topn_updating::place(whole(state, plan)?)?;
     plan.apply_with_subqueries(|node| {
         check_node(node, emit)?;

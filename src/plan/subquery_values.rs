@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
+use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison, SetQuantifier};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
     BinaryExpr, EmptyRelation, Expr, Filter, LogicalPlan, LogicalPlanBuilder, Operator, Projection, Subquery, lit, not,
 };
@@ -15,7 +17,8 @@ use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::rewrite_set_comparison::RewriteSetComparison;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
-use super::membership;
+use super::never_null::never_null;
+use super::{join, membership};
 use crate::error::Error;
 
 /// The rule: it comes before those that decorrelate.
@@ -46,7 +49,7 @@ impl OptimizerRule for SubqueryValues {
             return Ok(Transformed::no(plan));
         }
         let Some(input) = plan.inputs().first().map(|input| (*input).clone()) else { return Ok(Transformed::no(plan)) };
-        let mut values = Values { rule: self, config, input };
+        let mut values = Values { rule: self, config, filter: &plan, input };
         let names = NamePreserver::new(&plan);
         let mut changed = false;
         let exprs = exprs.into_iter().map(|e| {
@@ -76,6 +79,8 @@ fn asks(expr: &Expr) -> bool {
 struct Values<'a> {
     rule: &'a SubqueryValues,
     config: &'a dyn OptimizerConfig,
+    /// The node whose expressions they are.
+    filter: &'a LogicalPlan,
     /// What the expressions are over, with a mark for each subquery that reads its rows.
     input: LogicalPlan,
 }
@@ -99,7 +104,7 @@ impl Values<'_> {
                 self.of(asks.clone())
             }
             // A join of its own.
-            e if alone && is_not_in(&e) => Ok(Transformed::no(e)),
+            e if alone && not_in(&e).is_some_and(|of| is_joined(of, self.filter)) => Ok(Transformed::no(e)),
             Expr::Exists(_) | Expr::InSubquery(InSubquery { negated: false, .. }) => Ok(Transformed::no(e)),
             e if e.exists(|e| Ok(matches!(e, Expr::InSubquery(_))))? => self.of(e),
             e => Ok(Transformed::no(e)),
@@ -179,11 +184,45 @@ fn named(subquery: Subquery) -> Result<Subquery> {
     Ok(Subquery { subquery: Arc::new(LogicalPlan::Projection(projection)), ..subquery })
 }
 
-fn is_not_in(e: &Expr) -> bool {
-    match e {
-        Expr::Not(inner) => matches!(inner.as_ref(), Expr::InSubquery(InSubquery { negated: false, .. })),
-        other => matches!(other, Expr::InSubquery(InSubquery { negated: true, .. })),
+/// The value and the list of a NOT IN.
+fn not_in(e: &Expr) -> Option<(&Expr, &Subquery)> {
+    let (of, wanted) = match e {
+        Expr::Not(inner) => (inner.as_ref(), false),
+        other => (other, true),
+    };
+    match of {
+        Expr::InSubquery(InSubquery { expr, subquery, negated }) if *negated == wanted => Some((expr, subquery)),
+        _ => None,
     }
+}
+
+/// Whether DataFusion's join answers such a condition of a filter: it knows the NULLs of a list that is the same for all rows, and not those of one that is
+/// another for each.
+fn is_joined((value, list): (&Expr, &Subquery), filter: &LogicalPlan) -> bool {
+    let sure = |column| never_null(&Expr::Column(column), &list.subquery);
+    list.outer_ref_columns.is_empty() || never_null(value, filter) && list.subquery.schema().columns().into_iter().all(sure)
+}
+
+/// Errs for NOT IN with values that may be NULL in a continuous query, whose answer would be that of what came so far.
+pub(super) fn check(state: &SessionState, plan: &LogicalPlan) -> Result<()> {
+    // What views leave out is seen when they stand in the plan.
+    let analysed = || state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {});
+    if has_unknown(plan)? && has_unknown(&analysed()?)? {
+        return Err(join::null_refusal().into());
+    }
+    Ok(())
+}
+
+fn has_unknown(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::Filter(filter) = node {
+            let unknown = |term: &&Expr| not_in(term).is_some_and(|of| !is_joined(of, node));
+            found |= split_conjunction(&filter.predicate).iter().any(unknown);
+        }
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(found)
 }
 
 /// An aggregate without GROUP BY gives a row of none too.

@@ -60,7 +60,7 @@ pub fn events(plan: &Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>) -> Resu
 /// Whether a plan only filters, sorts and counts rows that are there already, and calls no function on them: what a call takes nobody knows before.
 fn looks_up(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
     let held = match plan.downcast_ref::<OperatorExec>().map(OperatorExec::description) {
-        Some(Description::Scan(scan)) => scan.source.now().is_some() || !scan.source.flows(),
+        Some(Description::Scan(scan)) => scan.source.holds() || !scan.source.flows(),
         Some(_) => return Ok(false),
         None => false,
     };

@@ -141,7 +141,7 @@ pub fn rows_only(plan: &Arc<dyn ExecutionPlan>) -> bool {
     }
     let several = |d: &Description| match d {
         Description::Merge(_) => true,
-        Description::Scan(scan) => scan.source.now().is_some(),
+        Description::Scan(scan) => scan.source.holds(),
         _ => false,
     };
     has(plan, &several) && !has(plan, &|d| d.stateful())

@@ -8,7 +8,8 @@ use datafusion::error::Result;
 use datafusion::logical_expr::Expr;
 use futures::stream;
 
-use super::materialized::{MaterializedView, ViewSource};
+use super::materialized::MaterializedView;
+use super::source::ViewSource;
 use super::table::Table;
 use crate::event::{END_OF_TIME_US, Event};
 use crate::frame::source::{EventStream, Request, Source, TimeColumn};
@@ -94,6 +95,10 @@ impl Source for Frozen {
 
     fn may_skip_by(&self, _: &Expr) -> bool {
         false
+    }
+
+    fn holds(&self) -> bool {
+        true
     }
 
     fn now(&self) -> Option<Vec<RecordBatch>> {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
-use futures::{StreamExt, stream};
+use futures::stream;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -16,7 +16,7 @@ use super::held::Held;
 use super::updating::{Segment, Updating};
 use crate::error::Error;
 use crate::event::{END_OF_TIME_US, Event};
-use crate::frame::source::{Again, EventStream, Request, Source, TimeColumn};
+use crate::frame::source::{EventStream, TimeColumn};
 use crate::metrics::JobCounters;
 
 /// What a view is made of, known when it is created.
@@ -37,8 +37,8 @@ pub struct Shape {
 /// A view of the catalogue.
 #[derive(Debug)]
 pub struct MaterializedView {
-    name: String,
-    shape: Shape,
+    pub(super) name: String,
+    pub(super) shape: Shape,
     /// What its job counts.
     pub counters: Arc<JobCounters>,
     stored: Mutex<Stored>,
@@ -268,7 +268,7 @@ impl MaterializedView {
     }
 
     /// Errs if it has not come to the row of that number, from which a query over it would go on.
-    fn check_holds(&self, row: u64) -> Result<()> {
+    pub(super) fn check_holds(&self, row: u64) -> Result<()> {
         let stored = self.stored.lock();
         if stored.updating.is_some() || row <= stored.commits.next_row() {
             return Ok(());
@@ -279,7 +279,7 @@ impl MaterializedView {
 
     /// The same from the row of that number on, or from the next that comes; `position` is told what is to be added to the rows given, so that
     /// it is the number of the next.
-    fn follow_from(self: &Arc<Self>, row: Option<u64>, position: Option<Arc<AtomicU64>>) -> EventStream {
+    pub(super) fn follow_from(self: &Arc<Self>, row: Option<u64>, position: Option<Arc<AtomicU64>>) -> EventStream {
         let snapshot = row.is_some();
         let changed = self.changed.subscribe();
         let mut stored = self.stored.lock();
@@ -424,76 +424,5 @@ impl Follower {
             }
         }
         Ok(())
-    }
-}
-
-/// A view as something to read from.
-#[derive(Debug)]
-pub struct ViewSource(pub Arc<MaterializedView>);
-
-impl Source for ViewSource {
-    fn name(&self) -> &str {
-        &self.0.name
-    }
-
-    fn schema(&self) -> SchemaRef {
-        self.0.schema()
-    }
-
-    fn time_columns(&self) -> Vec<TimeColumn> {
-        self.0.shape.time_columns.clone()
-    }
-
-    fn live(&self) -> bool {
-        self.0.shape.live
-    }
-
-    fn ended(&self) -> bool {
-        self.0.ending().is_some()
-    }
-
-    fn has_pixels(&self) -> bool {
-        false
-    }
-
-    fn now(&self) -> Option<Vec<RecordBatch>> {
-        // Rows that could be filtered when they were asked for before can be filtered again.
-        self.0.snapshot().ok()
-    }
-
-    fn takes_back(&self) -> bool {
-        self.0.shape.updating
-    }
-
-    fn failed(&self) -> Option<Error> {
-        match self.0.ending() {
-            Some(End::Failed { code, message }) => Some(Error::Failed { name: self.0.name.clone(), code, message }),
-            _ => None,
-        }
-    }
-
-    fn again(&self) -> Again {
-        // The rows of one that takes rows back have no numbers: what is there now is read.
-        if self.0.shape.updating { Again::Anew } else { Again::Same }
-    }
-
-    fn open(&self, request: &Request) -> Result<EventStream> {
-        let projection = request.projection.clone();
-        if request.continuous {
-            self.0.check_holds(request.skip_rows)?;
-            let events = self.0.follow_from(Some(request.skip_rows), request.position.clone());
-            return Ok(Box::pin(events.map(move |event| {
-                Ok(match event? {
-                    Event::Rows(batch) => Event::Rows(batch.project(&projection)?),
-                    Event::Changes { gone, come } => Event::Changes { gone: gone.project(&projection)?, come: come.project(&projection)? },
-                    other => other,
-                })
-            })));
-        }
-        if let Some(failed) = self.failed() {
-            return Err(failed.into());
-        }
-        let rows = self.0.snapshot()?.into_iter().map(move |b| Ok(Event::Rows(b.project(&projection)?)));
-        Ok(Box::pin(stream::iter(rows.chain([Ok(Event::Watermark(END_OF_TIME_US)), Ok(Event::End)]))))
     }
 }

@@ -7,5 +7,6 @@ pub mod frozen;
 pub mod held;
 pub mod materialized;
 mod net;
+pub mod source;
 pub mod table;
 mod updating;

@@ -238,6 +238,10 @@ impl Source for Table {
         false
     }
 
+    fn holds(&self) -> bool {
+        true
+    }
+
     fn now(&self) -> Option<Vec<RecordBatch>> {
         Some(vec![self.rows()])
     }

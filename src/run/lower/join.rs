@@ -86,7 +86,7 @@ impl Lowering<'_> {
                 None => return Err(not_a_table().into()),
             },
             LogicalPlan::TableScan(scan) => {
-                let source = source_of(scan).filter(|source| source.now().is_some() && !source.has_pixels()).ok_or_else(not_a_table)?;
+                let source = source_of(scan).filter(|source| source.holds() && !source.has_pixels()).ok_or_else(not_a_table)?;
                 return self.request(scan, source);
             }
             LogicalPlan::Limit(limit) if first_rows(limit).is_some() => {
@@ -139,7 +139,7 @@ fn at_hand(plan: &LogicalPlan) -> bool {
         LogicalPlan::Projection(projection) => at_hand(&projection.input),
         LogicalPlan::Filter(filter) => at_hand(&filter.input),
         LogicalPlan::Limit(limit) => first_rows(limit).is_some(),
-        LogicalPlan::TableScan(scan) => source_of(scan).is_some_and(|source| source.now().is_some() && !source.has_pixels()),
+        LogicalPlan::TableScan(scan) => source_of(scan).is_some_and(|source| source.holds() && !source.has_pixels()),
         _ => false,
     }
 }
