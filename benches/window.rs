@@ -4,6 +4,7 @@ mod statements;
 
 use std::sync::Arc;
 
+use crate::plan::table::SourceTable;
 use criterion::{Criterion, Throughput};
 use datafusion::arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use datafusion::arrow::datatypes::SchemaRef;
@@ -12,7 +13,6 @@ use datafusion::error::Result;
 use framesql::engine::session::Session;
 use framesql::event::{END_OF_TIME_US, Event};
 use framesql::frame::source::{EventStream, Request, Source, TimeColumn};
-use framesql::plan::table::SourceTable;
 use framesql::settings::Settings;
 use futures::stream;
 

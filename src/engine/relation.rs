@@ -3,10 +3,11 @@
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
 
-pub use crate::plan::array_text::elements;
+pub use crate::plan::array::text::elements;
+pub use crate::plan::json::values as value_json;
 use crate::plan::parse::Kind;
-pub use crate::plan::text_type::TextType;
-pub use crate::plan::{value_json, value_read, value_text};
+pub use crate::plan::value::text_type::TextType;
+pub use crate::plan::value::{read as value_read, write as value_text};
 
 /// An object that SQL can read from.
 #[derive(Clone, Debug)]

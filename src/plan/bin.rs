@@ -4,7 +4,8 @@ use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{Column, ScalarValue};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
-use super::{grouping, zoned};
+use super::grouping;
+use super::time::zoned;
 
 /// The column that an expression bins, and how long a bin is at most, µs; None for anything else, and for units whose length varies.
 fn binned(expr: &Expr) -> Option<(&Column, i64)> {

@@ -9,8 +9,8 @@ use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, ExprSchemable, Join, LogicalPlan, Operator};
 use serde::{Deserialize, Serialize};
 
-use super::interval::LENGTH_US;
-use super::never_null::never_null;
+use super::subquery::never_null::never_null;
+use super::time::interval::LENGTH_US;
 use super::{event_time, system_time};
 use crate::error::Error;
 

@@ -18,38 +18,34 @@ use framesql_udfs::aggregate::aggregates;
 use framesql_udfs::function::functions;
 use parking_lot::Mutex;
 
-use super::argument_names::ArgumentNames;
-use super::array_literals::{self, ArrayLiterals};
-use super::decimal_places::DecimalPlaces;
+use super::aggregate::argument_names::ArgumentNames;
+use super::aggregate::zero_sign::ZeroSign;
+use super::array::literals::ArrayLiterals;
 use super::figure::Bind;
-use super::flag_text::FlagText;
-use super::frame_text::FrameText;
-use super::interval::Intervals;
-use super::json::{self, JsonOperators};
-use super::json_subscripts::JsonSubscripts;
+use super::json::operators::JsonOperators;
+use super::json::subscripts::JsonSubscripts;
 use super::line_crossings::CrossingsPlanner;
-use super::listing::Listing;
+use super::name::listing::Listing;
 use super::names::Names;
-use super::overlaps::OverlapsOperator;
+use super::number::decimal_places::DecimalPlaces;
 use super::parse::Emit;
 use super::pattern::planner::PatternPlanner;
-use super::postgres_types::{PostgresTypes, PostgresTypesRule};
-use super::session_zone::SessionZone;
-use super::subquery_values::{self, SubqueryValues};
-use super::text_literals::TextLiterals;
+use super::subquery::values::{self, SubqueryValues};
+use super::subquery::{lone_row, membership, set_all};
+use super::time::interval::Intervals;
+use super::time::overlaps::OverlapsOperator;
+use super::time::session_zone::SessionZone;
 use super::topn_updating::TopN;
 use super::track::TrackPlanner;
 use super::unnest::UnnestPlanner;
+use super::value::flag_text::FlagText;
+use super::value::frame_text::FrameText;
+use super::value::postgres_types::{PostgresTypes, PostgresTypesRule};
+use super::value::text_literals::TextLiterals;
 use super::window::AssignWindow;
 use super::window_function::WindowPlanner;
-use super::zero_sign::ZeroSign;
 use super::zone_visits::VisitsPlanner;
-use super::{
-    age, any_all, asof, bytes, calendar_part, casts, changelog, common_expressions, div, duration_part, event_time, format, infer,
-    interval, join, json_build, json_edit, justify, length, lengths, logarithms, lone_row, max_by, membership, min_max, number_template,
-    ordered_sets, ordinality, over, overlaps, pixels, previous, regular_expression, rewrite, round, series, set_all, similar, slices,
-    struct_field, sum, system_time, time_zone, topn_updating, unnest, width_bucket, zoned,
-};
+use super::{aggregate, array, asof, changelog, common_expressions, event_time, infer, join, json, number, over, pixels, previous, rewrite, subquery, system_time, text, time, topn_updating, unnest, value};
 use crate::error::Error;
 use crate::settings::Variables;
 
@@ -94,40 +90,16 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>,
         .with_optimizer_rules(optimiser)
         .build();
     let here = [named("current_database", catalog), named("current_schema", "public")];
-    let ours = casts::functions()
-        .into_iter()
-        .chain(time_zone::functions())
-        .chain(zoned::functions())
-        .chain(similar::functions())
-        .chain(array_literals::functions())
-        .chain(logarithms::functions());
-    let ours = ours.chain(age::functions()).chain(format::functions());
     let marks = system_time::functions().into_iter().map(Arc::new);
     for function in functions()
         .into_iter()
-        .chain(ours)
-        .chain(length::functions())
-        .chain(lengths::functions())
-        .chain(interval::functions())
+        .chain(aggregate::functions())
+        .chain(array::functions())
         .chain(json::functions())
-        .chain(json_build::functions())
-        .chain(json_edit::functions())
-        .chain(any_all::functions())
-        .chain(bytes::functions())
-        .chain(calendar_part::functions())
-        .chain(div::functions())
-        .chain(duration_part::functions())
-        .chain(justify::functions())
-        .chain(number_template::functions())
-        .chain(ordered_sets::functions())
-        .chain(ordinality::functions())
-        .chain(overlaps::functions())
-        .chain(regular_expression::functions())
-        .chain(round::functions())
-        .chain(series::functions())
-        .chain(slices::functions())
-        .chain(width_bucket::functions())
-        .chain([struct_field::function()])
+        .chain(number::functions())
+        .chain(text::functions())
+        .chain(time::functions())
+        .chain(value::functions())
         .chain(marks)
         .chain(here)
     {
@@ -141,9 +113,7 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>,
     let _ = state.register_expr_planner(Arc::new(OverlapsOperator));
     let _ = state.register_expr_planner(Arc::new(Intervals));
     let _ = state.register_expr_planner(Arc::new(JsonOperators));
-    for function in
-        max_by::functions().into_iter().chain(min_max::functions()).chain([sum::function(), lone_row::function()]).chain(aggregates())
-    {
+    for function in aggregate::aggregates().chain(subquery::aggregates()).chain(aggregates()) {
         let _ = state.register_udaf(function);
     }
     state
@@ -194,7 +164,7 @@ pub fn optimise_continuous(state: &SessionState, plan: &LogicalPlan, emit: Emit)
     // The optimiser folds now() to a constant, so it is looked for before.
     check_now(plan)?;
     set_all::check(plan)?;
-    subquery_values::check(state, plan)?;
+    values::check(state, plan)?;
     let plan = topn_updating::place(whole(state, plan)?)?;
     plan.apply_with_subqueries(|node| {
         check_node(node, emit)?;

@@ -7,15 +7,15 @@ use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, Ident, Query, Select, TableFactor, TableWithJoins, VisitMut, VisitorMut, visit_expressions,
 };
 
-use super::named::Named;
-use super::named_arguments;
-use super::numeric_literals;
+use super::array::series;
+use super::name::arguments;
+use super::name::columns::Named;
+use super::name::selection;
+use super::name::sorted;
+use super::number::literals;
 use super::parse::copies::Copies;
 use super::pattern::planner::expose_subquery;
-use super::row_values;
-use super::selection;
-use super::series;
-use super::sorted_columns;
+use super::subquery::row_values;
 use super::syntax;
 use super::system_time;
 use super::unnest::WHOLE;
@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 
 /// Rewrites the query in place. Errs with 0A000 for a clause that is not supported, with 54001 for a query that would become too large.
 pub fn rewrite(query: &mut Query) -> Result<()> {
-    numeric_literals::place(query);
+    literals::place(query);
     // What the query names without a qualifier: an element of UNNEST is a column of its own only if it is named whole.
     let mut bare = HashSet::new();
     let _ = visit_expressions(query, |e| {
@@ -66,7 +66,7 @@ impl VisitorMut for Rewriter {
             return refuse("a FOR, SETTINGS or FORMAT clause", "Leave it out.");
         }
         syntax::limit(query);
-        sorted_columns::name(query);
+        sorted::name(query);
         if query.fetch.as_ref().is_some_and(|f| f.with_ties || f.percent) {
             return refuse("FETCH with ties or percent", "Use LIMIT.");
         }
@@ -100,7 +100,7 @@ impl VisitorMut for Rewriter {
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
         if let Expr::Function(call) = expr
-            && let Err(error) = named_arguments::rewrite(call)
+            && let Err(error) = arguments::rewrite(call)
         {
             return ControlFlow::Break(error);
         }

@@ -10,14 +10,19 @@ use datafusion::sql::sqlparser::ast::{
     VisitMut, VisitorMut,
 };
 
+use super::aggregate::ordered_sets;
+use super::array::series::is_series;
+use super::array::slices;
+use super::column_names;
+use super::json::aggregates;
 use super::parse::copies::Copies;
 use super::rewrite::folded;
-use super::series::is_series;
-use super::similar::SIMILAR;
-use super::zoned::{OFFSET, TRUNCATE};
-use super::{
-    calendar_part, column_names, json_aggregates, moments_named, ordered_sets, overlaps, regular_expression, row_values, slices, value_read,
-};
+use super::subquery::row_values;
+use super::text::regular_expression;
+use super::text::similar::SIMILAR;
+use super::time::zoned::{OFFSET, TRUNCATE};
+use super::time::{calendar_part, moments_named, overlaps};
+use super::value::read;
 use crate::error::{Error, Result};
 
 /// Functions that DataFusion knows by another name: of an array it removes and replaces the first that it finds.
@@ -61,7 +66,7 @@ pub(super) fn rewrite(expr: &mut Expr, copies: &mut Copies) -> Result<()> {
         Expr::Interval(interval) if interval.leading_field.is_none() => {
             if let Expr::Value(value) = interval.value.as_mut()
                 && let Value::SingleQuotedString(text) = &mut value.value
-                && let Some(read) = value_read::interval(text)
+                && let Some(read) = read::interval(text)
                 && parse_interval_month_day_nano(text).ok() != Some(read)
             {
                 *text = parts(read);
@@ -118,9 +123,9 @@ fn of_function(function: &mut Function, copies: &mut Copies) -> Result<Option<Ex
         return Ok(None);
     }
     if matches!(name.as_str(), "array_agg" | "string_agg") {
-        return json_aggregates::distinct(&name, function, copies);
+        return aggregates::distinct(&name, function, copies);
     }
-    if let Some(written) = json_aggregates::rewritten(&name, function) {
+    if let Some(written) = aggregates::rewritten(&name, function) {
         return Ok(Some(written));
     }
     Ok(match ordered_sets::rewritten(&name, function, copies)? {
@@ -441,8 +446,8 @@ pub(super) fn quoted(name: &str) -> Ident {
 
 #[cfg(test)]
 mod tests {
-    use crate::plan::parse::parse_query;
-    use crate::plan::rewrite::rewrite;
+    use super::parse::parse_query;
+    use super::rewrite::rewrite;
 
     fn rewritten(sql: &str) -> String {
         let mut query = parse_query(sql).unwrap().query;

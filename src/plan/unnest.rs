@@ -19,7 +19,7 @@ use datafusion::logical_expr::{
 use datafusion::sql::sqlparser::ast::{TableAlias, TableFactor};
 use framesql_udfs::frame::is_frame;
 
-use super::ordinality;
+use super::array::ordinality;
 use crate::error::Error;
 
 /// What `rewrite` puts in UNNEST's unused place to say that the query names the whole element.

@@ -11,7 +11,7 @@ use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use super::table::Table;
 use crate::error::{Error, Result, Violated};
 use crate::frame::source::Source;
-use crate::plan::text_type::TextType;
+use crate::plan::value::text_type::TextType;
 use crate::run::keys::KeyRows;
 
 /// The characters of a value that an error shows, as in Postgres.

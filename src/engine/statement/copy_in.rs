@@ -14,10 +14,10 @@ use super::table_rows::{Written, columns_at, keep, table_named};
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::frame::source::Source;
-use crate::plan::array_text::elements;
-use crate::plan::casts;
+use crate::plan::array::text::elements;
 use crate::plan::parse::copy::{CopyForm, CopyFormat, CopyHeader, CopyIn};
-use crate::plan::value_read::bytea;
+use crate::plan::value::casts;
+use crate::plan::value::read::bytea;
 use crate::settings::TimeZone;
 use crate::view::table::Table;
 

@@ -15,8 +15,8 @@ use crate::engine::session::Session;
 use crate::engine::store::Change;
 use crate::error::{Error, Result};
 use crate::plan::column_names::{self, Names};
-use crate::plan::column_type::{cast_type, column_type, text_type, word_of};
-use crate::plan::text_type::TextType;
+use crate::plan::value::column_type::{cast_type, column_type, text_type, word_of};
+use crate::plan::value::text_type::TextType;
 use crate::view::table::{Table, TableColumn};
 
 /// What may stand behind a column.

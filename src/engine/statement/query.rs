@@ -17,7 +17,8 @@ use crate::engine::planning;
 use crate::engine::session::{Described, Session};
 use crate::error::{Error, Result};
 use crate::plan::parse::{Emit, QueryText};
-use crate::plan::{event_time, postgres_types, query};
+use crate::plan::value::postgres_types;
+use crate::plan::{event_time, query};
 use crate::run::{apart, lower};
 
 /// Starts the query.

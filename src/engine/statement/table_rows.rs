@@ -17,8 +17,8 @@ use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::frame::source::Source;
 use crate::plan::parse::parse_query;
-use crate::plan::text_type::TextType;
-use crate::plan::value_text;
+use crate::plan::value::text_type::TextType;
+use crate::plan::value::write;
 use crate::settings::TimeZone;
 use crate::view::constraint::{check_unique, checked};
 use crate::view::table::{Table, TableColumn};
@@ -101,8 +101,7 @@ pub(super) fn default_sql(column: &TableColumn) -> String {
         value if value.is_null() => cast_sql(column, "NULL"),
         value => {
             let mut text = String::new();
-            let written =
-                value.to_array().is_ok_and(|values| value_text::write(&mut text, values.as_ref(), 0, TimeZone::default()).is_ok());
+            let written = value.to_array().is_ok_and(|values| write::write(&mut text, values.as_ref(), 0, TimeZone::default()).is_ok());
             let text = if written { text } else { value.to_string() };
             cast_sql(column, &format!("'{}'", text.replace('\'', "''")))
         }

@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use super::{is_word, parser_error, syntax};
 use crate::capture::datagen::Values;
 use crate::error::{Error, Result};
-use crate::plan::column_type::{column_type, text_type};
+use crate::plan::value::column_type::{column_type, text_type};
 
 /// Reads `name type, …`. Errs with 42601 if it cannot be read, and as `column_type` does.
 pub fn columns(text: &str) -> Result<Vec<Field>> {

@@ -14,8 +14,8 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use serde::{Deserialize, Serialize};
 
 use crate::frame::batch::ts_type;
-use crate::plan::postgres_types::{PostgresTypesRule, shown};
-use crate::plan::session_zone;
+use crate::plan::time::session_zone;
+use crate::plan::value::postgres_types::{PostgresTypesRule, shown};
 use crate::settings::TimeZone;
 
 /// Which row of a variable is meant.

@@ -1,0 +1,7 @@
+//! Names as Postgres lets them be, and finds them: of columns, of fields and of arguments.
+
+pub(super) mod arguments;
+pub(super) mod columns;
+pub(super) mod listing;
+pub(super) mod selection;
+pub(super) mod sorted;

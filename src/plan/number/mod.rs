@@ -1,0 +1,25 @@
+//! Numbers as Postgres reckons with them: exactly, or with an error.
+
+pub mod checked;
+pub(super) mod decimal_places;
+mod div;
+pub(super) mod formula_call;
+pub(super) mod literals;
+mod logarithms;
+pub(super) mod round;
+mod template;
+mod width_bucket;
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::ScalarUDF;
+
+/// The scalar functions of this room, one line a file.
+pub(super) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
+    div::functions()
+        .into_iter()
+        .chain(logarithms::functions())
+        .chain(round::functions())
+        .chain(template::functions())
+        .chain(width_bucket::functions())
+}

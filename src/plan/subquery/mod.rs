@@ -1,0 +1,17 @@
+//! Subqueries, sets and rows of values, where DataFusion plans other things or none.
+
+pub(super) mod lone_row;
+pub(super) mod membership;
+pub(super) mod never_null;
+pub(super) mod row_values;
+pub(super) mod set_all;
+pub(super) mod values;
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::AggregateUDF;
+
+/// The aggregates of this room.
+pub(super) fn aggregates() -> [Arc<AggregateUDF>; 1] {
+    [lone_row::function()]
+}

@@ -1,0 +1,23 @@
+//! Functions of texts and of bytes as in Postgres.
+
+mod bytes;
+mod format;
+mod length;
+mod lengths;
+pub(super) mod regular_expression;
+pub(super) mod similar;
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::ScalarUDF;
+
+/// The scalar functions of this room, one line a file.
+pub(super) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
+    bytes::functions()
+        .into_iter()
+        .chain(format::functions())
+        .chain(length::functions())
+        .chain(lengths::functions())
+        .chain(regular_expression::functions())
+        .chain(similar::functions())
+}

@@ -1,0 +1,31 @@
+//! Times as in Postgres: what texts say, what the clocks of a zone show, and what lies between two moments.
+
+mod age;
+pub(super) mod calendar_part;
+pub(super) mod duration_part;
+pub(super) mod interval;
+mod justify;
+pub(super) mod moment;
+mod moment_fields;
+pub(super) mod moments_named;
+pub(super) mod overlaps;
+pub(super) mod session_zone;
+mod time_zone;
+pub(super) mod zoned;
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::ScalarUDF;
+
+/// The scalar functions of this room, one line a file.
+pub(super) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
+    age::functions()
+        .into_iter()
+        .chain(calendar_part::functions())
+        .chain(duration_part::functions())
+        .chain(interval::functions())
+        .chain(justify::functions())
+        .chain(overlaps::functions())
+        .chain(time_zone::functions())
+        .chain(zoned::functions())
+}

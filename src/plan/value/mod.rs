@@ -1,0 +1,22 @@
+//! Values and their types as Postgres knows them: their names, their texts, and casts between them.
+
+pub mod casts;
+mod coalesce;
+pub mod column_type;
+pub(super) mod flag_text;
+pub(super) mod frame_text;
+pub mod postgres_types;
+pub mod read;
+mod struct_field;
+pub(super) mod text_literals;
+pub mod text_type;
+pub mod write;
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::ScalarUDF;
+
+/// The scalar functions of this room, one line a file.
+pub(super) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
+    casts::functions().into_iter().chain([struct_field::function()])
+}
