@@ -4,7 +4,6 @@ mod statements;
 
 use std::sync::Arc;
 
-use crate::plan::table::SourceTable;
 use criterion::{Criterion, Throughput};
 use datafusion::arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use datafusion::arrow::datatypes::SchemaRef;
@@ -13,6 +12,7 @@ use datafusion::error::Result;
 use framesql::engine::session::Session;
 use framesql::event::{END_OF_TIME_US, Event};
 use framesql::frame::source::{EventStream, Request, Source, TimeColumn};
+use framesql::plan::table::SourceTable;
 use framesql::settings::Settings;
 use futures::stream;
 

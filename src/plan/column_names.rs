@@ -191,8 +191,8 @@ pub fn of_type(data_type: &DataType) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::parse::parse;
     use super::*;
+    use crate::plan::parse::parse;
 
     fn names(sql: &str, n_columns: usize) -> Vec<Option<String>> {
         let names = Names::of_statement(&parse(sql).unwrap()[0]);

@@ -45,7 +45,10 @@ use super::value::text_literals::TextLiterals;
 use super::window::AssignWindow;
 use super::window_function::WindowPlanner;
 use super::zone_visits::VisitsPlanner;
-use super::{aggregate, array, asof, changelog, common_expressions, event_time, infer, join, json, number, over, pixels, previous, rewrite, subquery, system_time, text, time, topn_updating, unnest, value};
+use super::{
+    aggregate, array, asof, changelog, common_expressions, event_time, infer, join, json, number, over, pixels, previous, rewrite,
+    subquery, system_time, text, time, topn_updating, unnest, value,
+};
 use crate::error::Error;
 use crate::settings::Variables;
 

@@ -446,8 +446,8 @@ pub(super) fn quoted(name: &str) -> Ident {
 
 #[cfg(test)]
 mod tests {
-    use super::parse::parse_query;
-    use super::rewrite::rewrite;
+    use crate::plan::parse::parse_query;
+    use crate::plan::rewrite::rewrite;
 
     fn rewritten(sql: &str) -> String {
         let mut query = parse_query(sql).unwrap().query;

@@ -10,20 +10,22 @@ use pgwire::messages::response::{NotificationResponse, ReadyForQuery};
 use tokio::net::TcpStream;
 use tokio::sync::futures::OwnedNotified;
 
-use super::block::{self, Block};
-use super::cancel::{Registered, Registry};
+use super::catalog::schema;
+use super::catalog::setting::Current;
+use super::catalog::shared::Shared;
 use super::errors::{self, Ended};
-use super::notify::{self, Ear};
-use super::portal::Portal;
-use super::prepared::Prepared;
-use super::recent::Recent;
-use super::setting::Current;
-use super::shared::Shared;
-use super::socket::{self, Reader, Writer};
-use super::startup::{self, Reported};
-use super::tls::Tls;
-use super::transaction::Transaction;
-use super::{catalog, extended, implicit, position, simple};
+use super::session::block::{self, Block};
+use super::session::cancel::{Registered, Registry};
+use super::session::implicit;
+use super::session::notify::{self, Ear};
+use super::session::portal::Portal;
+use super::session::prepared::Prepared;
+use super::session::recent::Recent;
+use super::session::transaction::Transaction;
+use super::socket::halves::{self, Reader, Writer};
+use super::socket::startup::{self, Reported};
+use super::socket::tls::Tls;
+use super::{extended, position, simple};
 use crate::engine::Engine;
 use crate::engine::session::Session;
 use crate::error::Error;
@@ -81,7 +83,7 @@ pub(super) async fn serve(
 ) {
     let mut closed = std::pin::pin!(closed);
     let opened = tokio::select! {
-        opened = tokio::time::timeout(STARTUP, socket::open(stream, gate.tls.as_ref())) => opened,
+        opened = tokio::time::timeout(STARTUP, halves::open(stream, gate.tls.as_ref())) => opened,
         () = &mut closed => return,
     };
     let Ok(Ok((mut reader, mut writer, encrypted))) = opened else { return };
@@ -163,7 +165,7 @@ async fn start(
     }
     let session = engine.session(&login.user, &login.database);
     let registered = registry.register(&login.user, &login.database);
-    let current = catalog::install(shared, registry, &session, &login.user, &login.database, &registered)?;
+    let current = schema::install(shared, registry, &session, &login.user, &login.database, &registered)?;
     let mut reported = Reported::default();
     startup::welcome(login, &session, &registered, writer, &mut reported)?;
     let application_name = session.variables().lock().show("application_name")?;

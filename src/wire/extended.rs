@@ -10,17 +10,17 @@ use pgwire::messages::data::{NoData, ParameterDescription};
 use pgwire::messages::extendedquery::{Bind, BindComplete, CloseComplete, Parse, ParseComplete};
 
 use super::answer;
-use super::columns;
 use super::connection::Connection;
-use super::cursor;
 use super::errors::Ended;
-use super::implicit;
-use super::own::{self, Own};
-use super::parameters;
-use super::portal::Portal;
-use super::prepared::{self, Prepared};
-use super::transaction::Transaction;
-use super::written::Written;
+use super::session::cursor;
+use super::session::implicit;
+use super::session::own::{self, Own};
+use super::session::portal::Portal;
+use super::session::prepared::{self, Prepared};
+use super::session::transaction::Transaction;
+use super::value::columns;
+use super::value::parameters;
+use super::value::written::Written;
 use crate::error::{Error, Result};
 
 /// Answers one message.

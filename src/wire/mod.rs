@@ -1,69 +1,17 @@
 //! Results asked for: the listener, and one task a connection; the only room that knows Postgres.
 
 mod answer;
-mod binary;
-mod binary_rows;
-mod block;
-mod brought;
-mod builtins;
-mod cancel;
 mod catalog;
-mod catalog_forms;
-mod column_types;
-mod columns;
 mod connection;
-mod copy;
-mod copy_in;
-mod cursor;
-mod decode;
-mod defaults;
-mod describe;
-mod distinct;
-mod empty;
-mod empty_types;
 mod errors;
 mod extended;
-mod fill;
-mod forms;
-mod functions;
-mod implicit;
-mod inferred;
-mod information;
-mod keys;
-mod modifiers;
-mod notify;
-mod order;
-mod own;
-mod parameters;
-mod patterns;
-mod portal;
 mod position;
-mod prepared;
-mod privileges;
-mod procedures;
-mod quantified;
-mod recent;
-mod relations;
-mod rewrite;
+mod query;
 mod rows;
-mod scram;
-mod server;
-mod server_relations;
-mod setting;
-mod shapes;
-mod shared;
+mod session;
 mod simple;
-mod sleep;
 mod socket;
-mod startup;
-mod system_columns;
-mod table_functions;
-mod tls;
-mod transaction;
-mod type_of;
-mod typed;
-mod whole_rows;
-mod written;
+mod value;
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -81,9 +29,11 @@ use crate::engine::session::Dialect;
 use crate::error::{Error, Result};
 use crate::metrics::Counter;
 use crate::settings::TimeZone;
-use cancel::Registry;
+use catalog::schema;
+use catalog::shared::Shared;
 use connection::Gate;
-pub use tls::Tls;
+use session::cancel::Registry;
+pub use socket::tls::Tls;
 
 /// Time that the connections have to say goodbye at shutdown.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -141,7 +91,7 @@ impl Listener {
         self.check(&engine)?;
         let gate = Arc::new(Gate { tls: self.tls, exposed: !self.address.ip().is_loopback() });
         let registry = Arc::new(Registry::default());
-        let shared = Arc::new(shared::Shared::new()?);
+        let shared = Arc::new(Shared::new()?);
         let closing = Arc::new(Notify::new());
         let mut connections = JoinSet::new();
         let mut shutdown = std::pin::pin!(shutdown);
@@ -204,7 +154,7 @@ pub async fn serve(engine: Arc<Engine>, listen: SocketAddr, shutdown: impl Futur
 
 /// What a session needs to understand the SQL of Postgres clients, for one that no client has: at a restart, in the shell.
 pub fn dialect() -> Dialect {
-    Arc::new(catalog::install_alone)
+    Arc::new(schema::install_alone)
 }
 
 /// Appends the value of a row that is not NULL as the wire writes it, times in that zone. Errs for types that have no text.

@@ -11,11 +11,11 @@ use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 use pgwire::api::Type;
 
-use super::binary;
-use super::cancel::Watch;
-use super::columns::{Column, Format};
 use super::errors::Ended;
-use super::socket::Writer;
+use super::session::cancel::Watch;
+use super::socket::halves::Writer;
+use super::value::binary;
+use super::value::columns::{Column, Format};
 use crate::engine::relation::value_text as text;
 use crate::error::{Error, Result};
 use crate::settings::TimeZone;

@@ -3,10 +3,11 @@
 use pgwire::messages::PgWireBackendMessage as Message;
 use pgwire::messages::response::EmptyQueryResponse;
 
+use super::answer;
 use super::connection::Connection;
 use super::errors::Ended;
-use super::transaction::Transaction;
-use super::{answer, cursor, implicit};
+use super::session::transaction::Transaction;
+use super::session::{cursor, implicit};
 
 /// Answers a Query message, all but ReadyForQuery.
 pub(super) async fn query(connection: &mut Connection, sql: &str) -> Result<(), Ended> {

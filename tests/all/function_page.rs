@@ -7,10 +7,10 @@
 use std::io::Cursor;
 use std::path::PathBuf;
 
-use crate::plan::column_names::{Names, shown};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 use framesql::error::Result;
+use framesql::plan::column_names::{Names, shown};
 use framesql::settings::{Settings, TimeZone};
 use framesql::wire::write_text;
 use image::codecs::jpeg::JpegEncoder;

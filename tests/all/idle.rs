@@ -2,9 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::plan::parse::{Emit, parse_query};
-use crate::plan::query;
-use crate::plan::table::SourceTable;
 use arrow::array::{AsArray, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::{
@@ -15,6 +12,9 @@ use datafusion::prelude::SessionContext;
 use framesql::engine::catalog::Catalog;
 use framesql::event::Event;
 use framesql::frame::source::{EventStream, Request, Source, TimeColumn};
+use framesql::plan::parse::{Emit, parse_query};
+use framesql::plan::query;
+use framesql::plan::table::SourceTable;
 use framesql::run::checkpoint::Checkpoint;
 use framesql::run::exec::events_of;
 use framesql::run::inference::Inference;

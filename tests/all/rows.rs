@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::plan::table::SourceTable;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
@@ -10,6 +9,7 @@ use datafusion::error::Result;
 use framesql::engine::session::Session;
 use framesql::event::{END_OF_TIME_US, Event};
 use framesql::frame::source::{EventStream, Request, Source, TimeColumn};
+use framesql::plan::table::SourceTable;
 use futures::stream;
 
 /// One row: its time in ms, a key, a number.

@@ -1,8 +1,8 @@
 //! Tables that outlive their engine, and rows that a client copies in.
 
-use crate::plan::parse::Body;
 use datafusion::common::ScalarValue;
 use framesql::engine::session::Session;
+use framesql::plan::parse::Body;
 use framesql::settings::Settings;
 
 use crate::answers;

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::plan::table::SourceTable;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
@@ -14,6 +13,7 @@ use framesql::capture::pattern::Pattern;
 use framesql::engine::session::Session;
 use framesql::event::Event;
 use framesql::frame::source::{EventStream, Request, Source, TimeColumn, until_end};
+use framesql::plan::table::SourceTable;
 use framesql::settings::Settings;
 use futures::StreamExt;
 use parking_lot::Mutex;

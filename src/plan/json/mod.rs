@@ -15,5 +15,5 @@ use datafusion::logical_expr::ScalarUDF;
 
 /// The scalar functions of this room, one line a file.
 pub(super) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
-    operators::functions().into_iter().chain(build::functions()).chain(edit::functions()).chain(aggregates::functions())
+    operators::functions().chain(build::functions()).chain(edit::functions()).chain(aggregates::functions())
 }
