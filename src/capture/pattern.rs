@@ -46,7 +46,7 @@ impl Numbers {
 }
 
 impl Pattern {
-    /// Errs if the size is odd, below 32 pixels or above 8192, or the rate is not above 0 and at most 1000.
+    /// Errs if the size is odd, below 32 pixels or above 8192, the rate is not above 0 and at most 1000, or there are more than 1000 boxes.
     pub fn new(size: (u32, u32), fps: f64, n_frames: Option<u64>, n_boxes: u32, seed: u64) -> Result<Pattern> {
         let (width, height) = size;
         let good = |side: u32| side.is_multiple_of(2) && (32..=8192).contains(&side);
@@ -60,6 +60,13 @@ impl Pattern {
             return Err(Error::Option {
                 message: format!("a pattern cannot have {fps} frames a second"),
                 hint: Some("fps is above 0 and at most 1000.".into()),
+            });
+        }
+        // Each is drawn into each frame.
+        if n_boxes > 1000 {
+            return Err(Error::Option {
+                message: format!("a pattern cannot have {n_boxes} boxes"),
+                hint: Some("boxes is at most 1000.".into()),
             });
         }
         let mut numbers = Numbers(seed);

@@ -335,6 +335,8 @@ mod tests {
         let error = Error::from(models.get("objects").unwrap_err());
         assert_eq!((error.sqlstate(), error.hint().as_deref()), ("55000", Some("Run framesql models pull objects.")));
         put(&user.path().join("models/objects.onnx"), b"damaged").unwrap();
-        assert!(models.get("objects").unwrap_err().to_string().contains("its file has the sha256"));
+        let error = Error::from(models.get("objects").unwrap_err());
+        assert!(error.to_string().contains("its file has the sha256"), "{error}");
+        assert_eq!(error.hint().as_deref(), Some("Run framesql models pull objects."));
     }
 }

@@ -86,7 +86,7 @@ impl CreateModel<'_> {
                         size.ok_or_else(|| wrong(key, value, "a width and a height such as '640x640'"))?;
                 }
                 "layout" => description.layout = word(key, value, &[("nchw", Layout::Nchw), ("nhwc", Layout::Nhwc)])?,
-                "color" => description.color = word(key, value, &[("rgb", Color::Rgb), ("bgr", Color::Bgr)])?,
+                "color" => description.color = word(key, value, &[("rgb", Color::Rgb), ("bgr", Color::Bgr), ("gray", Color::Gray)])?,
                 "fit" => description.fit = Some(word(key, value, &[("stretch", Fit::Stretch), ("letterbox", Fit::Letterbox)])?),
                 "mean" => description.mean = three(key, value)?,
                 "std" => description.std = three(key, value)?,

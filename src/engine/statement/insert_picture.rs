@@ -124,6 +124,10 @@ fn check_faces(rows: &RecordBatch) -> Result<()> {
     };
     for row in 0..rows.num_rows() {
         let name = if names.is_valid(row) { names.value(row) } else { "NULL" };
+        if name.trim().is_empty() {
+            let hint = "Name who is seen: the name is what recognize_face gives.".to_owned();
+            return Err(Error::Option { message: "a face of a gallery has no name".into(), hint: Some(hint) });
+        }
         let n = if counts.is_valid(row) { counts.value(row) } else { 0 };
         let (message, hint) = match (seen.value(row), n) {
             (false, _) => (

@@ -3,5 +3,6 @@
 pub(super) mod arguments;
 pub(super) mod columns;
 pub(super) mod listing;
+pub(super) mod outer;
 pub(super) mod selection;
 pub(super) mod sorted;

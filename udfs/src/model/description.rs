@@ -29,10 +29,10 @@ pub enum Task {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
-    /// `[1, 3, height, width]`, as PyTorch has it.
+    /// `[1, 3, height, width]`, as PyTorch has it; one channel of gray.
     #[default]
     Nchw,
-    /// `[1, height, width, 3]`, as TensorFlow has it.
+    /// `[1, height, width, 3]`, as TensorFlow has it; one channel of gray.
     Nhwc,
 }
 
@@ -45,6 +45,8 @@ pub enum Color {
     Rgb,
     /// Blue first, as OpenCV has it.
     Bgr,
+    /// One channel, as OpenCV's cvtColor makes it of the three.
+    Gray,
 }
 
 /// How a picture of another shape becomes the input.
@@ -104,7 +106,7 @@ pub struct ModelDescription {
     /// The order of its input's colours.
     #[serde(default)]
     pub color: Color,
-    /// Taken from each value of 0 to 255, a colour each, in the order of `color`.
+    /// Taken from each value of 0 to 255, a colour each, in the order of `color`; of gray the first alone.
     #[serde(default)]
     pub mean: [f32; 3],
     /// What the difference is divided by, in the same order.
@@ -202,8 +204,16 @@ impl ModelDescription {
     pub fn input_shape(&self) -> [usize; 4] {
         let (width, height) = (self.width as usize, self.height as usize);
         match self.layout {
-            Layout::Nchw => [1, 3, height, width],
-            Layout::Nhwc => [1, height, width, 3],
+            Layout::Nchw => [1, self.n_channels(), height, width],
+            Layout::Nhwc => [1, height, width, self.n_channels()],
+        }
+    }
+
+    /// Numbers a pixel of its input.
+    pub fn n_channels(&self) -> usize {
+        match self.color {
+            Color::Rgb | Color::Bgr => 3,
+            Color::Gray => 1,
         }
     }
 

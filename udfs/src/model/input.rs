@@ -1,8 +1,8 @@
-//! From a picture to the numbers that a graph takes: fitted to its size, in its order of axes and colours, each value less the mean and divided by std.
+//! From a picture to the numbers that a graph takes: fitted to its size, in its order of axes and colours or in gray, each value less the mean and divided by std.
 
 use super::description::{Color, Decode, Fit, Layout, ModelDescription};
 use crate::frame::Picture;
-use crate::pixels::{Damaged, Order, render};
+use crate::pixels::{Damaged, Order, luma_of_size, render};
 
 /// What is left of a letterbox.
 const GRAY: u8 = 114;
@@ -24,7 +24,8 @@ pub(super) struct Input {
     width: usize,
     height: usize,
     layout: Layout,
-    order: Order,
+    /// The order of its colours; None is gray.
+    order: Option<Order>,
     fit: Fit,
     /// Whether a letterbox stands in the middle: Ultralytics trains and exports its models so.
     centred: bool,
@@ -44,8 +45,9 @@ impl Input {
             height: description.height as usize,
             layout: description.layout,
             order: match description.color {
-                Color::Rgb => Order::Rgb,
-                Color::Bgr => Order::Bgr,
+                Color::Rgb => Some(Order::Rgb),
+                Color::Bgr => Some(Order::Bgr),
+                Color::Gray => None,
             },
             fit: description.fitted(),
             centred: description.decode == Decode::Yolov8,
@@ -58,20 +60,29 @@ impl Input {
     pub(super) fn fill(&self, picture: &Picture, numbers: &mut Vec<f32>) -> Result<Placed, Damaged> {
         let size = picture.displayed();
         let (width, height) = self.inner(size);
-        let pixels = render(picture, self.order, Some((width as u32, height as u32)))?;
+        let inner = (width as u32, height as u32);
+        let data = match self.order {
+            Some(order) => render(picture, order, Some(inner))?.data,
+            None => luma_of_size(picture, inner)?,
+        };
+        let n_channels = if self.order.is_some() { 3 } else { 1 };
         let whole = (width, height) == (self.width, self.height);
         // Of an odd rest the smaller half is on the left and above, as Ultralytics' LetterBox has it.
         let (left, top) = if self.centred { ((self.width - width) / 2, (self.height - height) / 2) } else { (0, 0) };
         let n_cells = self.width * self.height;
-        numbers.resize(n_cells * 3, 0.0);
+        numbers.resize(n_cells * n_channels, 0.0);
         if !whole {
             self.clear(numbers);
         }
         let [first, second, third] = &self.tables;
         let value = |table: &[f32], byte: u8| table.get(usize::from(byte)).copied().unwrap_or(0.0);
-        for (y, line) in pixels.data.as_slice().chunks_exact(width * 3).enumerate() {
+        for (y, line) in data.as_slice().chunks_exact(width * n_channels).enumerate() {
             let (pixels, start) = (line.as_chunks::<3>().0, (y + top) * self.width + left);
             match self.layout {
+                _ if n_channels == 1 => {
+                    let cells = numbers.get_mut(start..start + width).unwrap_or_default();
+                    cells.iter_mut().zip(line).for_each(|(cell, gray)| *cell = value(first, *gray));
+                }
                 Layout::Nhwc => {
                     let cells = numbers.get_mut(start * 3..(start + width) * 3).unwrap_or_default();
                     for (cell, [a, b, c]) in cells.as_chunks_mut::<3>().0.iter_mut().zip(pixels) {
@@ -107,6 +118,9 @@ impl Input {
     }
 
     fn clear(&self, numbers: &mut [f32]) {
+        if self.order.is_none() {
+            return numbers.fill(self.tables[0].get(usize::from(self.rest)).copied().unwrap_or(0.0));
+        }
         let rest = self.tables.each_ref().map(|table| table.get(usize::from(self.rest)).copied().unwrap_or(0.0));
         match self.layout {
             Layout::Nhwc => numbers.as_chunks_mut::<3>().0.iter_mut().for_each(|cell| *cell = rest),
@@ -139,6 +153,19 @@ mod tests {
         let turned =
             |d: &mut ModelDescription| (d.layout, d.color, d.mean, d.std) = (Layout::Nhwc, Color::Bgr, [1.0, 0.0, 0.0], [1.0, 2.0, 1.0]);
         assert_eq!(numbers(turned, &picture).0[..6], [2.0, 1.0, 1.0, 5.0, 2.5, 4.0]);
+    }
+
+    #[test]
+    fn gray_is_one_channel_whatever_the_layout() {
+        let picture = rgb8(2, 1, 0, Buffer::from_vec(vec![255, 0, 0, 0, 0, 255]));
+        for layout in [Layout::Nchw, Layout::Nhwc] {
+            let gray =
+                |d: &mut ModelDescription| (d.color, d.layout, d.height, d.mean, d.std) = (Color::Gray, layout, 1, [6.0; 3], [2.0; 3]);
+            // OpenCV's cvtColor gives 76 for red and 29 for blue.
+            assert_eq!(numbers(gray, &picture).0, [35.0, 11.5]);
+            let boxed = |d: &mut ModelDescription| (d.color, d.layout, d.fit) = (Color::Gray, layout, Some(Fit::Letterbox));
+            assert_eq!(numbers(boxed, &picture).0, [76.0, 29.0, 114.0, 114.0]);
+        }
     }
 
     #[test]

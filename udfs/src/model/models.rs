@@ -104,6 +104,17 @@ fn read(name: &str, files: &[PathBuf], hint: &str) -> Result<Vec<u8>, ModelError
     })
 }
 
+/// The same, if they are those that the description names: a file that is damaged says the same line to type as one that is not there.
+fn read_right(description: &ModelDescription, files: &[PathBuf], hint: &str) -> Result<Vec<u8>, ModelError> {
+    let bytes = read(&description.name, files, hint)?;
+    let found = sha256(&bytes);
+    if found == description.sha256 {
+        return Ok(bytes);
+    }
+    let message = format!("its file has the sha256 {found}, not {}", description.sha256);
+    Err(ModelError::File { name: description.name.clone(), message, hint: Some(hint.to_owned()) })
+}
+
 impl Default for Models {
     fn default() -> Models {
         Models::new(LIMIT)
@@ -189,7 +200,7 @@ impl Models {
         match state {
             State::Embedded(model) | State::Loaded(model) => Ok(model),
             State::Offered { files, hint, loaded } => once(&loaded, || {
-                let bytes = read(name, &files, &hint)?;
+                let bytes = read_right(&description, &files, &hint)?;
                 let runtime = Arc::clone(&*self.runtime.read());
                 Ok(Arc::new(OnnxModel::load((*description).clone(), version, bytes, &*runtime)?))
             }),
@@ -207,13 +218,7 @@ impl Models {
         let Some(Entry { description, state: State::Offered { files, hint, .. }, .. }) = entry else {
             return Err(ModelError::NotFound { name: name.to_owned() });
         };
-        let bytes = read(name, &files, &hint)?;
-        let found = sha256(&bytes);
-        if found == description.sha256 {
-            return Ok(bytes);
-        }
-        let message = format!("its file has the sha256 {found}, not {}", description.sha256);
-        Err(ModelError::File { name: name.to_owned(), message, hint: Some(hint) })
+        read_right(&description, &files, &hint)
     }
 
     /// What is known of the model of that name; None if there is none.

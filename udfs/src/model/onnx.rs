@@ -117,7 +117,7 @@ fn check_input(description: &ModelDescription, declared: &[Option<usize>]) -> Re
     let side = |side: &Option<usize>| side.map_or("any".to_owned(), |side| side.to_string());
     let declared = declared.iter().map(side).collect::<Vec<_>>().join(", ");
     let message = format!("its input is [{declared}], and the description makes [{}]", wanted.map(|side| side.to_string()).join(", "));
-    Err((message, "Set width, height and layout (nchw or nhwc) to those of the file."))
+    Err((message, "Set input, layout (nchw or nhwc) and color (rgb or bgr of three channels, gray of one) to those of the file."))
 }
 
 impl Model for OnnxModel {

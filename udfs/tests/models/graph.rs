@@ -52,10 +52,14 @@ impl Graph {
         output.to_owned()
     }
 
-    /// The file: `picture` of that shape in, those outputs out.
+    /// The file: `picture` of that shape in, in floats, those outputs out.
     pub(crate) fn file(self, shape: &[i64], outputs: &[&str]) -> Vec<u8> {
-        let info = |name: &str, shape: Option<pb::TensorShapeProto>| {
-            let tensor = pb::type_proto::Tensor { elem_type: DataType::Float as i32, shape };
+        self.file_of(DataType::Float, shape, outputs)
+    }
+
+    fn file_of(self, number: DataType, shape: &[i64], outputs: &[&str]) -> Vec<u8> {
+        let info = |name: &str, of: DataType, shape: Option<pb::TensorShapeProto>| {
+            let tensor = pb::type_proto::Tensor { elem_type: of as i32, shape };
             let kind = pb::TypeProto { value: Some(pb::type_proto::Value::TensorType(tensor)), ..Default::default() };
             pb::ValueInfoProto { name: name.to_owned(), r#type: Some(kind), ..Default::default() }
         };
@@ -67,8 +71,8 @@ impl Graph {
             name: "test".to_owned(),
             node: self.nodes,
             initializer: self.initializers,
-            input: vec![info("picture", Some(pb::TensorShapeProto { dim: shape.iter().map(dim).collect() }))],
-            output: outputs.iter().map(|o| info(o, None)).collect(),
+            input: vec![info("picture", number, Some(pb::TensorShapeProto { dim: shape.iter().map(dim).collect() }))],
+            output: outputs.iter().map(|o| info(o, DataType::Float, None)).collect(),
             ..Default::default()
         };
         let opset_import = vec![pb::OperatorSetIdProto { domain: String::new(), version: 13 }];
@@ -89,6 +93,14 @@ pub(crate) fn mean_and_picture() -> Vec<u8> {
     graph.node("ReduceMean", &["picture"], "mean", &[("axes", &[2, 3]), ("keepdims", &[0])]);
     graph.node("Identity", &["picture"], "same", &[]);
     graph.file(&[1, 3, 8, 8], &["mean", "same"])
+}
+
+/// Gray pixels in of those numbers, the mean out in floats.
+pub(crate) fn mean_gray(number: DataType, shape: &[i64; 4]) -> Vec<u8> {
+    let mut graph = Graph::default();
+    graph.node("Cast", &["picture"], "floats", &[("to", &[DataType::Float as i64])]);
+    graph.node("ReduceMean", &["floats"], "mean", &[("axes", &[1, 2, 3]), ("keepdims", &[0])]);
+    graph.file_of(number, shape, &["mean"])
 }
 
 /// `[1, 3, 8, 8]` in, the logarithm of what is below zero out.

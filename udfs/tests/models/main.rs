@@ -11,13 +11,14 @@ use std::time::Duration;
 use arrow::buffer::Buffer;
 use framesql_udfs::detection::Detection;
 use framesql_udfs::frame::{ColorMatrix, ColorRange, Picture, PixelFormat};
-use framesql_udfs::model::description::{Decode, Layout, ModelDescription, Task};
+use framesql_udfs::model::description::{Color, Decode, Layout, ModelDescription, Task};
 use framesql_udfs::model::error::ModelError;
 use framesql_udfs::model::models::Models;
 use framesql_udfs::model::onnx::sha256;
 use framesql_udfs::model::output::Output;
+use tract_onnx::pb::tensor_proto::DataType;
 
-use graph::{bright_cells, long_work, mean_and_picture, mean_colour, no_number};
+use graph::{bright_cells, long_work, mean_and_picture, mean_colour, mean_gray, no_number};
 
 fn picture(width: u32, height: u32, pixel: impl Fn(u32, u32) -> [u8; 3]) -> Picture {
     let bytes: Vec<u8> = (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).flat_map(|(x, y)| pixel(x, y)).collect();
@@ -78,6 +79,27 @@ fn an_embedder_gives_one_vector_and_a_raw_model_all_its_outputs() {
     );
     assert_eq!((all[1].values[0], all[1].values[7], all[1].values[191]), (100.0, 50.0, 200.0));
     assert!(refused(colours("vector", Task::Embedding), mean_and_picture()).contains("an embedding model gives one vector"));
+}
+
+#[test]
+fn gray_bytes_and_halves_are_inputs_too() {
+    let models = Models::default();
+    let gray = |name: &str| ModelDescription { color: Color::Gray, ..colours(name, Task::Embedding) };
+    models.insert(ModelDescription { layout: Layout::Nhwc, ..gray("bytes") }, mean_gray(DataType::Uint8, &[1, 8, 8, 1])).unwrap();
+    models.insert(ModelDescription { std: [255.0; 3], ..gray("halves") }, mean_gray(DataType::Float16, &[1, 1, 8, 8])).unwrap();
+    // OpenCV's cvtColor gives 150 for green, of which a half has 10 bits.
+    let shot = picture(8, 8, |_, _| [0, 255, 0]);
+    let mean = |name: &str| match run(&models, name, &shot) {
+        Output::Embedding(vector) => vector,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(mean("bytes"), [150.0]);
+    let halves = mean("halves");
+    assert!(halves.len() == 1 && (halves[0] - 150.0 / 255.0).abs() < 1e-3, "{halves:?}");
+    let double = refused(gray("double"), mean_gray(DataType::Double, &[1, 1, 8, 8]));
+    assert!(double.contains("its input is not of 32-bit or 16-bit floats, nor of bytes"), "{double}");
+    let three = refused(colours("three", Task::Embedding), mean_gray(DataType::Float, &[1, 1, 8, 8]));
+    assert!(three.contains("its input is [1, 1, 8, 8], and the description makes [1, 3, 8, 8]"), "{three}");
 }
 
 #[test]

@@ -28,7 +28,26 @@ pub(crate) trait Runtime: Debug + Send + Sync {
     fn load(&self, file: Arc<[u8]>) -> Result<Arc<dyn Graph>, String>;
 }
 
-/// A graph with one input of float4, ready to be used from many threads.
+/// The numbers that a graph takes its input in; a picture is made float4 first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Number {
+    /// 32-bit floats.
+    F32,
+    /// 16-bit floats.
+    F16,
+    /// Bytes, as graphs of TensorFlow take pixels.
+    U8,
+}
+
+/// What is said of any other.
+const OTHER_NUMBERS: &str = "its input is not of 32-bit or 16-bit floats, nor of bytes";
+
+/// An input as bytes: whole, and as near as there is room.
+fn bytes(input: &[f32]) -> Vec<u8> {
+    input.iter().map(|value| value.round() as u8).collect()
+}
+
+/// A graph with one input, ready to be used from many threads.
 pub(crate) trait Graph: Debug + Send + Sync {
     /// What it declares of its input: a length an axis, None where it may be any.
     fn input(&self) -> &[Option<usize>];

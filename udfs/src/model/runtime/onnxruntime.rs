@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use half::f16;
 use ort::environment::Environment;
 use ort::session::builder::GraphOptimizationLevel;
-use ort::session::{RunOptions, Session};
-use ort::value::{TensorElementType, TensorRef, ValueType};
+use ort::session::{RunOptions, Session, SessionInputValue};
+use ort::value::{Tensor as OrtTensor, TensorElementType, TensorRef, ValueType};
 use parking_lot::Mutex;
 
 use super::super::output::Tensor;
-use super::{Graph, GraphSession, Runtime, bounded, stopped, tract, within};
+use super::{Graph, GraphSession, Number, OTHER_NUMBERS, Runtime, bounded, bytes, stopped, tract, within};
 
 /// The library allows one environment a process, for as long as the process lives: it is no state of an engine, as the code it was loaded with is none.
 static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
@@ -36,6 +37,7 @@ struct OrtGraph {
     /// Whether what it makes of its first input is known to have room.
     bounded: Mutex<bool>,
     input: Vec<Option<usize>>,
+    number: Number,
     /// The session that was opened to look at the graph: the first who asks gets it.
     first: Mutex<Option<Session>>,
 }
@@ -87,12 +89,15 @@ impl Runtime for OnnxRuntime {
         let [outlet] = session.inputs() else {
             return Err(format!("it has {} inputs, and a picture is one", session.inputs().len()));
         };
-        let ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } = outlet.dtype() else {
-            return Err("its input is not of 32-bit floats".into());
+        let (number, shape) = match outlet.dtype() {
+            ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } => (Number::F32, shape),
+            ValueType::Tensor { ty: TensorElementType::Float16, shape, .. } => (Number::F16, shape),
+            ValueType::Tensor { ty: TensorElementType::Uint8, shape, .. } => (Number::U8, shape),
+            _ => return Err(OTHER_NUMBERS.into()),
         };
         let input = shape.iter().map(|side| usize::try_from(*side).ok()).collect();
         let (environment, first) = (self.environment.clone(), Mutex::new(Some(session)));
-        Ok(Arc::new(OrtGraph { environment, limit: self.limit, file, bounded: Mutex::new(false), input, first }))
+        Ok(Arc::new(OrtGraph { environment, limit: self.limit, file, bounded: Mutex::new(false), input, number, first }))
     }
 }
 
@@ -126,7 +131,14 @@ impl OrtGraph {
 impl GraphSession for OrtSession {
     fn run(&mut self, shape: &[usize], input: &[f32]) -> Result<Vec<Tensor>, String> {
         self.graph.check(shape)?;
-        let tensor = said(TensorRef::from_array_view((shape.to_vec(), input)))?;
+        let tensor: SessionInputValue<'_> = match self.graph.number {
+            Number::F32 => said(TensorRef::from_array_view((shape.to_vec(), input)))?.into(),
+            Number::F16 => {
+                let halves: Vec<f16> = input.iter().map(|value| f16::from_f32(*value)).collect();
+                said(OrtTensor::from_array((shape.to_vec(), halves)))?.into()
+            }
+            Number::U8 => said(OrtTensor::from_array((shape.to_vec(), bytes(input))))?.into(),
+        };
         let (options, over) = (said(RunOptions::new())?, AtomicBool::new(false));
         let stop = || {
             over.store(true, Ordering::Release);
@@ -141,9 +153,11 @@ impl GraphSession for OrtSession {
             bounded(&format!("output {name}"), &shape)?;
             let values = match ty {
                 TensorElementType::Float32 => said(value.try_extract_tensor::<f32>())?.1.to_vec(),
+                TensorElementType::Float16 => said(value.try_extract_tensor::<f16>())?.1.iter().map(|v| v.to_f32()).collect(),
                 TensorElementType::Float64 => said(value.try_extract_tensor::<f64>())?.1.iter().map(|v| *v as f32).collect(),
                 TensorElementType::Int64 => said(value.try_extract_tensor::<i64>())?.1.iter().map(|v| *v as f32).collect(),
                 TensorElementType::Int32 => said(value.try_extract_tensor::<i32>())?.1.iter().map(|v| *v as f32).collect(),
+                TensorElementType::Uint8 => said(value.try_extract_tensor::<u8>())?.1.iter().map(|v| f32::from(*v)).collect(),
                 other => return Err(format!("output {name} is of {other}, which is not read")),
             };
             Ok(Tensor { name: name.to_owned(), shape, values })

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use half::f16;
 use parking_lot::Mutex;
 use tract_onnx::prelude::{
     DatumType, Framework, InferenceFact, InferenceModel, InferenceModelExt, IntoRunnable, Tensor as TractTensor, TractError, TractResult,
@@ -16,7 +17,7 @@ use tract_onnx::tract_core::plan;
 use tract_onnx::tract_hir::infer::{DimFact, Factoid};
 
 use super::super::output::Tensor;
-use super::{Graph, GraphSession, Runtime, bounded, guarded, stopped, within};
+use super::{Graph, GraphSession, Number, OTHER_NUMBERS, Runtime, bounded, bytes, guarded, stopped, within};
 
 /// Plans of one graph that are kept, the last used first: pictures of one model mostly have one shape.
 const MAX_PLANS: usize = 8;
@@ -30,6 +31,7 @@ pub(super) struct Tract {
 struct TractGraph {
     model: InferenceModel,
     input: Vec<Option<usize>>,
+    number: Number,
     outputs: Vec<String>,
     limit: Duration,
     plans: Mutex<VecDeque<(Vec<usize>, Arc<TypedRunnableModel>)>>,
@@ -58,14 +60,17 @@ impl Runtime for Tract {
             return Err(format!("it has {} inputs, and a picture is one", inputs.len()));
         }
         let fact = said(model.input_fact(0))?;
-        if fact.datum_type.concretize().is_some_and(|t| t != DatumType::F32) {
-            return Err("its input is not of 32-bit floats".into());
-        }
+        let number = match fact.datum_type.concretize() {
+            None | Some(DatumType::F32) => Number::F32,
+            Some(DatumType::F16) => Number::F16,
+            Some(DatumType::U8) => Number::U8,
+            Some(_) => return Err(OTHER_NUMBERS.into()),
+        };
         let dim = |dim: &DimFact| dim.concretize().and_then(|d| d.to_usize().ok());
         let input = if fact.shape.is_open() { Vec::new() } else { fact.shape.dims().map(dim).collect() };
         let name = |outlet| model.outlet_label(outlet).unwrap_or_default().to_owned();
         let outputs = said(model.output_outlets())?.iter().map(|o| name(*o)).collect();
-        Ok(Arc::new(TractGraph { model, input, outputs, limit: self.limit, plans: Mutex::default() }))
+        Ok(Arc::new(TractGraph { model, input, number, outputs, limit: self.limit, plans: Mutex::default() }))
     }
 }
 
@@ -89,13 +94,21 @@ impl TractGraph {
             plans.push_front(found);
             return Ok(plan);
         }
-        let fact = InferenceFact::dt_shape(DatumType::F32, shape.to_vec());
+        let fact = InferenceFact::dt_shape(of(self.number), shape.to_vec());
         let typed = said(self.model.clone().with_input_fact(0, fact).and_then(|model| model.into_optimized()))?;
         sizes(&typed)?;
         let plan = said(typed.into_runnable())?;
         plans.push_front((shape.to_vec(), Arc::clone(&plan)));
         plans.truncate(MAX_PLANS);
         Ok(plan)
+    }
+}
+
+fn of(number: Number) -> DatumType {
+    match number {
+        Number::F32 => DatumType::F32,
+        Number::F16 => DatumType::F16,
+        Number::U8 => DatumType::U8,
     }
 }
 
@@ -113,8 +126,11 @@ fn sizes(typed: &TypedModel) -> Result<(), String> {
 
 /// The same of a file and an input of that shape, for a runtime that does not tell; nothing is known of a graph that tract does not read.
 pub(super) fn check_sizes(file: &[u8], shape: &[usize]) -> Result<(), String> {
-    let fact = InferenceFact::dt_shape(DatumType::F32, shape.to_vec());
-    let read = || tract_onnx::onnx().model_for_read(&mut Cursor::new(file))?.with_input_fact(0, fact)?.into_typed();
+    let read = || {
+        let model = tract_onnx::onnx().model_for_read(&mut Cursor::new(file))?;
+        let number = model.input_fact(0)?.datum_type.concretize().unwrap_or(DatumType::F32);
+        model.with_input_fact(0, InferenceFact::dt_shape(number, shape.to_vec()))?.into_typed()
+    };
     // A panic of tract's says no more than an error of its own.
     guarded(|| said(read())).map_or(Ok(()), |typed| sizes(&typed))
 }
@@ -122,7 +138,11 @@ pub(super) fn check_sizes(file: &[u8], shape: &[usize]) -> Result<(), String> {
 impl GraphSession for TractSession {
     fn run(&mut self, shape: &[usize], input: &[f32]) -> Result<Vec<Tensor>, String> {
         let plan = self.0.plan(shape)?;
-        let tensor = said(TractTensor::from_shape(shape, input))?;
+        let tensor = match self.0.number {
+            Number::F32 => said(TractTensor::from_shape(shape, input))?,
+            Number::F16 => said(TractTensor::from_shape(shape, input).and_then(|floats| Ok(floats.cast_to::<f16>()?.into_owned())))?,
+            Number::U8 => said(TractTensor::from_shape(shape, &bytes(input)))?,
+        };
         let over = AtomicBool::new(false);
         let mut state = said(plan.spawn())?;
         let outputs = within(
