@@ -4,6 +4,8 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
 
+use super::type_names::{integer, list};
+
 /// A SQLSTATE and what Postgres says.
 type Known = (&'static str, String);
 
@@ -112,7 +114,7 @@ fn said(m: &str) -> Option<Known> {
         && !m.contains("user-defined coercion failed")
     {
         let (name, arguments) = call.split_once("'.")?.0.strip_suffix(')')?.split_once('(')?;
-        return Some(("42883", format!("function {name}({}) does not exist", types(arguments))));
+        return Some(("42883", format!("function {name}({}) does not exist", list(arguments))));
     }
     if m.contains("unction '") && m.ends_with("' does not support named arguments") {
         return Some(("42883", format!("function {} with named arguments does not exist", m.split('\'').nth(1)?)));
@@ -125,7 +127,7 @@ fn said(m: &str) -> Option<Known> {
     }
     if starts("[return_type] ") {
         let (name, of) = m.get("[return_type] ".len()..)?.split_once(" not supported for ")?;
-        return Some(("42883", format!("function {}({}) does not exist", name.to_lowercase(), types(of))));
+        return Some(("42883", format!("function {}({}) does not exist", name.to_lowercase(), list(of))));
     }
     if starts("LIMIT must be >=") {
         return words("2201W", "LIMIT must not be negative");
@@ -173,47 +175,6 @@ fn moment(value: &str, of: &str) -> Known {
         return ("22008", format!("date/time field value out of range: \"{value}\""));
     }
     wrong("22007", of, value)
-}
-
-/// Arrow's types in Postgres' words.
-fn types(all: &str) -> String {
-    let (mut words, mut depth, mut from) = (Vec::new(), 0, 0);
-    for (at, c) in all.char_indices().chain([(all.len(), ',')]) {
-        depth += i32::from(c == '(') - i32::from(c == ')');
-        if c == ',' && depth == 0 {
-            words.push(word(all.get(from..at).unwrap_or_default().trim()));
-            from = at + 1;
-        }
-    }
-    words.join(", ")
-}
-
-fn word(of: &str) -> String {
-    let word = match of {
-        "Null" => "unknown",
-        "Utf8" | "Utf8View" | "LargeUtf8" => "text",
-        "Float32" => "real",
-        "Float64" => "double precision",
-        "Date32" | "Date64" => "date",
-        "Binary" | "LargeBinary" | "BinaryView" => "bytea",
-        of if of.starts_with("Decimal") => "numeric",
-        of if of.starts_with("Timestamp") && of.contains(',') => "timestamp with time zone",
-        of if of.starts_with("Timestamp") => "timestamp without time zone",
-        of if of.starts_with("Time") => "time without time zone",
-        of if of.starts_with("Interval") || of.starts_with("Duration") => "interval",
-        of => integer(of).unwrap_or(of),
-    };
-    word.to_lowercase()
-}
-
-/// Postgres' name of an integer of Arrow's.
-fn integer(of: &str) -> Option<&'static str> {
-    Some(match of {
-        "Int8" | "Int16" | "UInt8" => "smallint",
-        "Int32" | "UInt16" => "integer",
-        "Int64" | "UInt32" | "UInt64" => "bigint",
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

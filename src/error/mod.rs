@@ -2,6 +2,7 @@
 
 mod known;
 mod reported;
+mod type_names;
 
 use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;

@@ -6,7 +6,7 @@ use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
 use framesql_udfs::out_of_range::OutOfRange;
 
-use super::known;
+use super::{known, type_names};
 
 /// What DataFusion puts before the error of a function that checks its own arguments.
 const COERCION: &str = "user-defined coercion failed with: ";
@@ -49,11 +49,12 @@ pub(super) fn text(e: &DataFusionError) -> String {
     if let Some(relation) = missing_relation(line) {
         return format!("relation \"{relation}\" does not exist");
     }
+    let line = type_names::in_sql(line);
     let mut chars = line.trim_end_matches('.').chars();
     match (chars.next(), chars.clone().next()) {
         // An abbreviation or a type name keeps its capital.
         (Some(first), Some(second)) if !second.is_uppercase() => first.to_lowercase().chain(chars).collect(),
-        _ => line.to_owned(),
+        _ => line,
     }
 }
 
