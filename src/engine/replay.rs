@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::event::Event;
 use crate::frame::source::Source;
 use crate::metrics::JobCounters;
+use crate::plan::aggregate::moving;
 use crate::plan::number::checked;
 use crate::plan::parse::{Emit, parse_query};
 use crate::plan::query;
@@ -148,6 +149,9 @@ impl InSession {
         for function in checked::functions() {
             // A new name, of which nothing is known that could go wrong.
             let _ = state.register_udf(function);
+        }
+        for function in state.aggregate_functions().values().map(moving::of).collect::<Vec<_>>() {
+            let _ = state.register_udaf(function);
         }
         InSession { functions: state.task_ctx(), context: session.context().clone() }
     }

@@ -129,6 +129,14 @@ fn said(m: &str) -> Option<Known> {
         let (name, of) = m.get("[return_type] ".len()..)?.split_once(" not supported for ")?;
         return Some(("42883", format!("function {}({}) does not exist", name.to_lowercase(), list(of))));
     }
+    if starts("Cannot run range queries on datatype: ") {
+        let of = list(m.get("Cannot run range queries on datatype: ".len()..)?);
+        return Some(("42883", format!("could not identify an ordering operator for type {of}")));
+    }
+    if starts("Failed to coerce types ") {
+        let (left, right) = m.get("Failed to coerce types ".len()..)?.rsplit_once(" in BETWEEN")?.0.split_once(" and ")?;
+        return Some(("42883", format!("operator does not exist: {} >= {}", list(left), list(right))));
+    }
     if starts("LIMIT must be >=") {
         return words("2201W", "LIMIT must not be negative");
     }

@@ -46,6 +46,16 @@ pub enum Error {
         /// What it takes.
         hint: String,
     },
+    /// A value has no field of that name, or none for queries (42703).
+    #[error("column \"{field}\" not found in data type {of}")]
+    NoField {
+        /// The field.
+        field: String,
+        /// The type.
+        of: &'static str,
+        /// The fields that there are.
+        hint: &'static str,
+    },
     /// A table or view would have two columns of one name (42701).
     #[error("column \"{name}\" specified more than once")]
     DuplicateColumn {
@@ -240,7 +250,7 @@ impl Error {
             Error::NotFound { kind: "source" | "table" | "view" | "materialized view" | "gallery" | "relation", .. } => "42P01",
             Error::NotFound { kind: "prepared statement", .. } => "26000",
             Error::NotFound { kind: "cursor" | "portal", .. } => "34000",
-            Error::NotFound { kind: "column", .. } => "42703",
+            Error::NotFound { kind: "column", .. } | Error::NoField { .. } => "42703",
             Error::NotFound { kind: "schema", .. } => "3F000",
             Error::NotFound { .. } => "42704",
             Error::Duplicate { kind: "role" | "model", .. } => "42710",
@@ -283,6 +293,7 @@ impl Error {
             | Error::Login { hint, .. }
             | Error::State { hint, .. } => hint.clone(),
             Error::Refused { hint, .. } | Error::NoFunction { hint, .. } => Some(hint.clone()),
+            Error::NoField { hint, .. } => Some((*hint).to_owned()),
             Error::Model(e) => e.hint(),
             Error::WrongKind { found, name, .. } => Some(format!("Use DROP {} {name}.", found.to_uppercase())),
             Error::DuplicateColumn { .. } => Some("Give it another name with AS.".into()),

@@ -12,6 +12,7 @@ use datafusion::optimizer::AnalyzerRule;
 use framesql_udfs::figure::{FigureKind, Figures};
 use framesql_udfs::function::figure_function;
 
+use super::constant;
 use super::names::Names;
 use super::tracked::Tracked;
 use crate::error::Error;
@@ -66,21 +67,24 @@ fn named(call: &ScalarFunction) -> Result<Option<(FigureKind, String)>> {
         return Ok(None);
     }
     let name = match call.args.get(function.argument) {
-        Some(Expr::Literal(value, _)) => match value.try_as_str() {
-            Some(Some(name)) => name.to_owned(),
-            // NULL names none, and another type is refused with the types of the others.
-            _ => return Ok(None),
-        },
         // A parameter is known when the query runs.
-        Some(Expr::Placeholder(_)) | None => return Ok(None),
-        Some(_) => {
-            let kind = function.kind.word();
-            return Err(Error::refused(
-                format!("the {kind} of {} must be a constant", function.name),
-                format!("Write its name in quotes; SHOW {}S lists what there is.", kind.to_uppercase()),
-            )
-            .into());
-        }
+        Some(argument) if constant::waits(argument) => return Ok(None),
+        None => return Ok(None),
+        Some(argument) => match constant::folded(argument) {
+            Some(value) => match value.try_as_str() {
+                Some(Some(name)) => name.to_owned(),
+                // NULL names none, and another type is refused with the types of the others.
+                _ => return Ok(None),
+            },
+            None => {
+                let kind = function.kind.word();
+                return Err(Error::refused(
+                    format!("the {kind} of {} must be a constant", function.name),
+                    format!("Write its name in quotes; SHOW {}S lists what there is.", kind.to_uppercase()),
+                )
+                .into());
+            }
+        },
     };
     Ok(Some((function.kind, name)))
 }

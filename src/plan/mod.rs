@@ -1,12 +1,13 @@
 //! SQL to a plan: what must happen.
 
-mod aggregate;
+pub mod aggregate;
 pub mod array;
 pub mod asof;
 mod bin;
 pub mod changelog;
 pub mod column_names;
 mod common_expressions;
+mod constant;
 pub mod event_time;
 pub mod figure;
 pub mod grouping;

@@ -19,6 +19,7 @@ use framesql_udfs::function::functions;
 use parking_lot::Mutex;
 
 use super::aggregate::argument_names::ArgumentNames;
+use super::aggregate::moving::MovingFrames;
 use super::aggregate::zero_sign::ZeroSign;
 use super::array::literals::ArrayLiterals;
 use super::figure::Bind;
@@ -73,6 +74,7 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>,
     rules.push(Arc::new(SessionZone(Arc::clone(&variables))));
     rules.push(Arc::new(PostgresTypesRule));
     rules.push(Arc::new(ZeroSign));
+    rules.push(Arc::new(MovingFrames));
     let mut optimiser: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![Arc::new(SubqueryValues)];
     optimiser.extend(common_expressions::rules());
     let mut state = SessionStateBuilder::new()

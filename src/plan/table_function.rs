@@ -12,6 +12,7 @@ use datafusion::sql::sqlparser::ast::{
     TableAlias, TableFactor, WindowType,
 };
 
+use super::constant;
 use super::order::Order;
 use super::parse::table_argument::{DATA, TABLE};
 use super::window_function::{in_microseconds, interval_us, single_table};
@@ -223,9 +224,9 @@ impl Call {
         };
         // What is no constant names a column, and there is none here.
         let expr = context.sql_to_expr(value.clone(), &DFSchema::empty()).map_err(|_| refuse())?;
-        match expr {
-            Expr::Literal(..) | Expr::Negative(_) => Ok(Some(expr)),
-            _ => Err(refuse().into()),
+        match constant::folded(&expr) {
+            Some(value) => Ok(Some(Expr::Literal(value, None))),
+            None => Err(refuse().into()),
         }
     }
 
@@ -241,12 +242,8 @@ impl Call {
     /// A whole number; None where it is not given.
     pub(super) fn integer(&self, argument: &str, context: &mut dyn RelationPlannerContext) -> Result<Option<i64>> {
         let Some(expr) = self.constant(argument, context)? else { return Ok(None) };
-        let (number, sign) = match &expr {
-            Expr::Negative(inner) => (inner.as_ref(), "-"),
-            other => (other, ""),
-        };
-        match number {
-            Expr::Literal(value, _) if value.data_type().is_integer() => match format!("{sign}{value}").parse() {
+        match &expr {
+            Expr::Literal(value, _) if value.data_type().is_integer() => match value.to_string().parse() {
                 Ok(number) => Ok(Some(number)),
                 Err(_) => Err(self.refuse(argument, "a whole number", &expr)),
             },

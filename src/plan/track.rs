@@ -66,7 +66,7 @@ fn parameters(call: &Call, context: &mut dyn RelationPlannerContext) -> Result<P
     match u32::try_from(min_hits) {
         Ok(min_hits) if min_hits > 0 => Ok(Parameters { method, max_age_us, min_hits }),
         _ => refuse(
-            format!("the min_hits of TRACK must be at least 1, not {min_hits}"),
+            format!("the min_hits of TRACK must be 1 to {}, not {min_hits}", u32::MAX),
             "A track has its id when it has been seen so often.",
         ),
     }

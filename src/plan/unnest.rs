@@ -333,6 +333,11 @@ pub fn check(plan: &LogicalPlan) -> Result<()> {
             "Write it beside its table: FROM t CROSS JOIN UNNEST(…) AS x.",
         )
         .into()),
+        LogicalPlan::Unnest(unnest)
+            if unnest.struct_type_columns.iter().any(|at| is_frame(unnest.input.schema().field(*at).data_type())) =>
+        {
+            Err(Error::unsupported("UNNEST of a frame", "Name what is asked for: frame.width, jpeg(frame).").into())
+        }
         _ => Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue),
     })?;
     Ok(())

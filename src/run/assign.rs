@@ -179,8 +179,12 @@ impl Operator for AssignOperator {
 
     fn watermark(&mut self, us: i64, out: &mut Output) -> Result<()> {
         let us = if us == END_OF_TIME_US { us } else { us.saturating_sub(self.description.lag_us) };
+        let d = &self.description;
         if us == END_OF_TIME_US && self.last_end_us > self.watermark_us {
             out.watermark(self.last_end_us);
+        } else if d.fill && us > i64::MIN && us != END_OF_TIME_US {
+            // What a filter below leaves out says that time goes on, as what one above does: windows are filled as time passes, and at the end as far.
+            self.last_end_us = self.last_end_us.max(d.windows.last_end(d.windows.pane(us)));
         }
         self.watermark_us = us;
         out.watermark(us);

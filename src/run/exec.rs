@@ -258,9 +258,11 @@ impl Driver {
     /// The lowest watermark of the inputs that are not idle; of all, when all are.
     fn advance(&mut self) -> Result<()> {
         let lowest = |inputs: &mut dyn Iterator<Item = &Input>| inputs.map(|i| i.watermark_us).min();
-        // An ended input holds nobody back, and pulls nobody along as long as another goes on.
-        let active = lowest(&mut self.inputs.iter().filter(|i| !i.idle && !i.ended));
-        let going_on = active.or_else(|| lowest(&mut self.inputs.iter().filter(|i| !i.ended)));
+        // An ended input holds nobody back, and pulls nobody along as long as another goes on. The end of time is said before the end, which may be
+        // read much later.
+        let goes_on = |i: &&Input| !i.ended && i.watermark_us != END_OF_TIME_US;
+        let active = lowest(&mut self.inputs.iter().filter(goes_on).filter(|i| !i.idle));
+        let going_on = active.or_else(|| lowest(&mut self.inputs.iter().filter(goes_on)));
         let Some(us) = going_on.or_else(|| lowest(&mut self.inputs.iter())) else { return Ok(()) };
         if us > self.watermark_us {
             self.watermark_us = us;

@@ -11,12 +11,12 @@ use datafusion::error::Result;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{AggregateUDF, EmitTo, Expr, GroupsAccumulator};
-use datafusion::physical_expr::GroupsAccumulatorAdapter;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::{AggregateFunctionExpr, LoweredAggregateBuilder};
 use datafusion::physical_plan::aggregates::group_values::{GroupValues, new_group_values};
 use datafusion::physical_plan::aggregates::order::GroupOrdering;
 
+use super::adapted::Adapted;
 use super::expression::{evaluate, passes};
 use super::keys::same;
 use crate::error::Error;
@@ -53,8 +53,7 @@ impl Aggregate {
         if self.function.groups_accumulator_supported() {
             return self.function.create_groups_accumulator();
         }
-        let function = Arc::clone(&self.function);
-        Ok(Box::new(GroupsAccumulatorAdapter::new(move || function.create_accumulator())))
+        Ok(Box::new(Adapted::new(&self.function)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A plan to results: how it happens. Operators are lowered from the optimised logical plan and driven by one ExecutionPlan.
 
 mod accumulate;
+mod adapted;
 pub mod aggregate;
 pub mod apart;
 pub mod asof;

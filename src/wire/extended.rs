@@ -103,6 +103,7 @@ async fn parse(connection: &mut Connection, message: Parse) -> Result<(), Ended>
 fn bind(connection: &mut Connection, message: Bind) -> Result<(), Ended> {
     let name = message.portal_name.clone().unwrap_or_default();
     let prepared = statement(connection, &message.statement_name.clone().unwrap_or_default())?;
+    check(connection, &prepared)?;
     if !name.is_empty() && connection.portals.contains_key(&name) {
         return Err(Error::Duplicate { kind: "cursor", name }.into());
     }
@@ -117,17 +118,31 @@ fn bind(connection: &mut Connection, message: Bind) -> Result<(), Ended> {
     connection.writer.put(Message::BindComplete(BindComplete::new()))
 }
 
+/// Errs (25P02) in a block that has failed, for every statement that does not end it.
+fn check(connection: &Connection, prepared: &Prepared) -> Result<(), Error> {
+    if connection.transaction == Transaction::Failed
+        && let Some(statement) = prepared.statement.as_ref()
+        && !matches!(own::read(statement)?, Some(Own::Transaction(_)))
+    {
+        connection.transaction.check()?;
+    }
+    Ok(())
+}
+
 fn describe(connection: &mut Connection, target: u8, name: &str) -> Result<(), Ended> {
     let (prepared, formats) = match target {
         b'S' => {
             let prepared = statement(connection, name)?;
+            check(connection, &prepared)?;
             let types = prepared.parameters.iter().map(|parameter| parameter.data_type.oid()).collect();
             connection.writer.put(Message::ParameterDescription(ParameterDescription::new(types)))?;
             (prepared, Vec::new())
         }
         b'P' => {
             let portal = connection.portals.get(name).ok_or_else(|| no_portal(name))?;
-            (Arc::clone(&portal.prepared), portal.formats.clone())
+            let (prepared, formats) = (Arc::clone(&portal.prepared), portal.formats.clone());
+            check(connection, &prepared)?;
+            (prepared, formats)
         }
         other => return Err(invalid("DESCRIBE", other).into()),
     };

@@ -10,7 +10,7 @@ use datafusion::catalog::{
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::prelude::SessionContext;
 use framesql::engine::catalog::Catalog;
-use framesql::event::Event;
+use framesql::event::{END_OF_TIME_US, Event};
 use framesql::frame::source::{EventStream, Request, Source, TimeColumn};
 use framesql::plan::parse::{Emit, parse_query};
 use framesql::plan::query;
@@ -153,4 +153,12 @@ async fn when_all_are_idle_time_goes_on_with_the_slowest() {
     let seconds: Vec<&String> = all.iter().filter(|e| e.ends_with(" s")).collect();
     assert_eq!(seconds.last().map(|s| s.as_str()), Some("10 s"), "{all:?}");
     assert_eq!(all.last().map(String::as_str), Some("idle"), "{all:?}");
+}
+
+#[tokio::test]
+async fn an_input_that_is_at_its_end_pulls_no_silent_one_along() {
+    // The end of time is said before the end, and the end may be read much later: until then b, silent at 4 s, still says what time it is.
+    let ended = told(script(&[&row(0), &[Event::Watermark(END_OF_TIME_US)]]), script(&[&row(0), &row(4), &[Event::Idle]])).await;
+    assert_eq!(ended.iter().filter(|e| e.ends_with("rows")).count(), 1, "{ended:?}");
+    assert_eq!(ended.iter().rfind(|e| e.ends_with(" s")).map(String::as_str), Some("4 s"), "{ended:?}");
 }

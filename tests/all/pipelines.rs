@@ -179,3 +179,18 @@ async fn portals_live_until_sync_and_a_simple_query_ends_what_was_begun() {
     assert_eq!(held(&mut one).await, "1,2,3,5");
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_that_has_failed_binds_and_describes_nothing_but_its_end() {
+    let (server, mut one) = server().await;
+    piped(&mut one, &[parse("read", "SELECT a FROM t", &[]), parse("end", "ROLLBACK", &[])]).await;
+    one.query("BEGIN").await;
+    one.query("SELECT 1/0").await;
+    let describe = message(b'D', b"Sread\0");
+    for refused in [bind("", "read", &[], &[], 0), describe] {
+        assert!(piped(&mut one, &[refused]).await.errors[0].starts_with("25P02"));
+    }
+    assert_eq!(piped(&mut one, &[bind("", "end", &[], &[], 0), execute("", 0)]).await.tags, ["ROLLBACK"]);
+    assert_eq!(piped(&mut one, &[bind("", "read", &[], &[], 0), execute("", 0)]).await.errors, Vec::<String>::new());
+    server.stop().await;
+}

@@ -95,11 +95,12 @@ impl CopyInto {
             }
             return keep_all(&table, came, n_rows).await;
         }
-        let text = String::from_utf8(bytes).map_err(|_| Error::Data {
-            code: "22021",
-            message: "invalid byte sequence for encoding \"UTF8\"".into(),
-            detail: None,
-        })?;
+        let wrong =
+            |rest: &str| Error::Data { code: "22021", message: format!("invalid byte sequence for encoding \"UTF8\"{rest}"), detail: None };
+        let text = String::from_utf8(bytes).map_err(|_| wrong(""))?;
+        if text.contains('\0') {
+            return Err(wrong(": 0x00"));
+        }
         // A field of no bytes takes some in memory.
         if text.bytes().filter(|byte| *byte == b'\n' || *byte == form.delimiter as u8).count() > MOST_FIELDS {
             let message = format!("COPY of more than {} million values into table \"{}\"", MOST_FIELDS >> 20, table.name());

@@ -25,8 +25,11 @@ pub(super) fn text_lines(text: &str, form: &CopyForm, table: &str) -> Result<Vec
         if raw == form.null {
             return Ok(None);
         }
-        let invalid = |_| bad(table, number, "22021", "invalid byte sequence for encoding \"UTF8\"".into(), None);
-        String::from_utf8(value).map(Some).map_err(invalid)
+        // A backslash can write any byte, zero too.
+        match String::from_utf8(value) {
+            Ok(text) if !text.contains('\0') => Ok(Some(text)),
+            _ => Err(bad(table, number, "22021", "invalid byte sequence for encoding \"UTF8\"".into(), None)),
+        }
     };
     while let Some(&byte) = bytes.get(at) {
         let ends_line = byte == b'\n' || byte == b'\r' && bytes.get(at + 1) == Some(&b'\n');

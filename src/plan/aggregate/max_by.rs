@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::{internal_err, plan_err};
+use datafusion::common::plan_err;
 use datafusion::error::Result;
 use datafusion::functions_aggregate::first_last::first_value_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams};
 use datafusion::logical_expr::function::{AccumulatorArgs, AggregateFunctionSimplification};
 use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Expr, Signature, Volatility};
+
+use crate::error::Error;
 
 /// The two functions. A row whose y is NULL does not count; of several equal ones any may be taken; NULL over no rows.
 pub(super) fn functions() -> [Arc<AggregateUDF>; 2] {
@@ -41,7 +43,8 @@ impl AggregateUDFImpl for By {
     }
 
     fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        internal_err!("{} was not rewritten", self.name)
+        // As an aggregate it is rewritten; with OVER it is not.
+        Err(Error::unsupported(format!("{} with OVER", self.name), "Use first_value(x) OVER (… ORDER BY y DESC).").into())
     }
 
     fn simplify(&self) -> Option<AggregateFunctionSimplification> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray};
 use datafusion::arrow::datatypes::{DataType, FieldRef, Float32Type, Float64Type};
-use datafusion::common::{ScalarValue, internal_datafusion_err};
+use datafusion::common::{ScalarValue, internal_datafusion_err, plan_err};
 use datafusion::error::Result;
 use datafusion::functions_aggregate::min_max::{Max, Min};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -42,6 +42,10 @@ impl<F: AggregateUDFImpl + Eq + std::hash::Hash> AggregateUDFImpl for Extreme<F>
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        if let Some(of) = types.iter().find(|of| has_record(of)) {
+            // No order is known of records, and DataFusion finds that out at the first two.
+            return plan_err!("[return_type] {} not supported for {of}", self.inner.name());
+        }
         self.inner.return_type(types)
     }
 
@@ -98,6 +102,14 @@ impl<F: AggregateUDFImpl + Eq + std::hash::Hash> AggregateUDFImpl for Extreme<F>
 
     fn documentation(&self) -> Option<&Documentation> {
         self.inner.documentation()
+    }
+}
+
+fn has_record(of: &DataType) -> bool {
+    match of {
+        DataType::Struct(_) => true,
+        DataType::List(element) | DataType::LargeList(element) => has_record(element.data_type()),
+        _ => false,
     }
 }
 

@@ -3,6 +3,7 @@
 pub(super) mod argument_names;
 mod max_by;
 mod min_max;
+pub mod moving;
 pub(super) mod ordered_sets;
 mod sum;
 pub(super) mod zero_sign;

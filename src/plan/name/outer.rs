@@ -12,14 +12,21 @@ use datafusion::sql::sqlparser::ast::{
     TableWithJoins, Visit, VisitMut, Visitor, VisitorMut,
 };
 
+use crate::error::Error;
 use crate::plan::rewrite::folded;
 
-/// Renames the relations of a query that a column of a subquery hides. Errs if a relation's columns cannot be looked up.
+/// Renames the relations of a query that a column of a subquery hides. Errs (42703) for a column that a relation outside has not, and if a relation's columns
+/// cannot be looked up.
 pub(in crate::plan) async fn rename(state: &SessionState, query: &mut Query) -> Result<()> {
     let mut uses = Uses::default();
     let _ = Visit::visit(query, &mut uses);
     let mut hidden = HashSet::new();
     for use_of in uses.found {
+        if let (Some(table), Some(column)) = (&use_of.of, &use_of.column)
+            && has(state, table, column).await? == Some(false)
+        {
+            return Err(Error::NotFound { kind: "column", name: format!("{}.{column}", use_of.name) }.into());
+        }
         if hides(state, &use_of.inner, &use_of.name).await? {
             hidden.insert((use_of.select, use_of.name));
         }
@@ -33,19 +40,23 @@ pub(in crate::plan) async fn rename(state: &SessionState, query: &mut Query) -> 
 /// Whether one of the relations has a column of that name.
 async fn hides(state: &SessionState, inner: &[Inner], name: &str) -> Result<bool> {
     for relation in inner {
-        let table = match relation {
-            Inner::Columns(columns) if columns.iter().any(|column| column == name) => return Ok(true),
-            Inner::Columns(_) => continue,
-            Inner::Table(table) => table,
+        let hides = match relation {
+            Inner::Columns(columns) => columns.iter().any(|column| column == name),
+            Inner::Table(table) => has(state, table, name).await? == Some(true),
         };
-        let Ok(reference) = object_name_to_table_reference(table.clone(), true) else { continue };
-        let table = reference.table().to_owned();
-        let Ok(schema) = state.schema_for_ref(reference) else { continue };
-        if schema.table(&table).await?.is_some_and(|table| table.schema().column_with_name(name).is_some()) {
+        if hides {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Whether a relation of the catalogue has a column of that name; None if there is no such relation.
+async fn has(state: &SessionState, table: &ObjectName, column: &str) -> Result<Option<bool>> {
+    let Ok(reference) = object_name_to_table_reference(table.clone(), true) else { return Ok(None) };
+    let table = reference.table().to_owned();
+    let Ok(schema) = state.schema_for_ref(reference) else { return Ok(None) };
+    Ok(schema.table(&table).await?.map(|table| table.schema().column_with_name(column).is_some()))
 }
 
 /// A relation of a subquery: a name in the catalogue, or the columns of a query by their names.
@@ -59,8 +70,8 @@ enum Inner {
 struct Scope {
     /// Its number in the order of the text.
     select: usize,
-    /// The names of its relations.
-    names: Vec<String>,
+    /// The names of its relations, each with what it is in the catalogue, if its columns are those that it has there.
+    names: Vec<(String, Option<ObjectName>)>,
     relations: Vec<Inner>,
 }
 
@@ -70,15 +81,20 @@ struct Scopes {
     open: Vec<Scope>,
     /// Of each query around, how many were open before it, and whether its body is one SELECT, whose names its ORDER BY sees, too.
     queries: Vec<(usize, bool)>,
+    /// The names of the WITHs around, each with the number of the queries around it: they go before what is in the catalogue.
+    named: Vec<(usize, String)>,
     n_selects: usize,
 }
 
 impl Scopes {
     fn enter_query(&mut self, query: &Query) {
         self.queries.push((self.open.len(), matches!(query.body.as_ref(), SetExpr::Select(_))));
+        let tables = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.named.extend(tables.map(|table| (self.queries.len(), folded(&table.alias.name))));
     }
 
     fn leave_query(&mut self) {
+        self.named.retain(|(n, _)| *n < self.queries.len());
         if let Some((n_open, _)) = self.queries.pop() {
             self.open.truncate(n_open);
         }
@@ -87,7 +103,7 @@ impl Scopes {
     fn enter_select(&mut self, select: &Select) {
         let mut scope = Scope { select: self.n_selects, names: Vec::new(), relations: Vec::new() };
         self.n_selects += 1;
-        select.from.iter().for_each(|from| each(from, &mut |factor| scope.add(factor)));
+        select.from.iter().for_each(|from| each(from, &mut |factor| scope.add(factor, &self.named)));
         self.open.push(scope);
     }
 
@@ -99,13 +115,13 @@ impl Scopes {
 
     /// Where a name is that of a relation of a SELECT further outside: its place among those open.
     fn outside(&self, name: &str) -> Option<usize> {
-        let at = self.open.iter().rposition(|scope| scope.names.iter().any(|other| other == name))?;
+        let at = self.open.iter().rposition(|scope| scope.names.iter().any(|(other, _)| other == name))?;
         (at + 1 < self.open.len()).then_some(at)
     }
 }
 
 impl Scope {
-    fn add(&mut self, factor: &TableFactor) {
+    fn add(&mut self, factor: &TableFactor, named: &[(usize, String)]) {
         let (alias, relation) = match factor {
             TableFactor::Table { name, alias, .. } => (alias, Some(Inner::Table(name.clone()))),
             TableFactor::Derived { subquery, alias, .. } => (alias, Some(Inner::Columns(columns(subquery)))),
@@ -114,11 +130,19 @@ impl Scope {
             }
             _ => return,
         };
-        match (alias, factor) {
-            (Some(alias), _) => self.names.push(folded(&alias.name)),
-            (None, TableFactor::Table { name, .. }) => self.names.extend(name.0.last().and_then(ObjectNamePart::as_ident).map(folded)),
-            _ => {}
-        }
+        let name = match (alias, factor) {
+            (Some(alias), _) => Some(folded(&alias.name)),
+            (None, TableFactor::Table { name, .. }) => name.0.last().and_then(ObjectNamePart::as_ident).map(folded),
+            _ => None,
+        };
+        let table = match factor {
+            TableFactor::Table { name, args: None, .. } if alias.as_ref().is_none_or(|alias| alias.columns.is_empty()) => {
+                Some(name.clone())
+            }
+            _ => None,
+        };
+        let own = |table: &ObjectName| !named.iter().any(|(_, other)| table.to_string().eq_ignore_ascii_case(other));
+        self.names.extend(name.map(|name| (name, table.filter(own))));
         self.relations.extend(relation);
         if let Some(alias) = alias.as_ref().filter(|alias| !alias.columns.is_empty()) {
             self.relations.push(Inner::Columns(alias.columns.iter().map(|column| folded(&column.name)).collect()));
@@ -153,6 +177,9 @@ struct Use {
     /// The SELECT that reads from it.
     select: usize,
     name: String,
+    /// What it is in the catalogue, and the column that is asked for.
+    of: Option<ObjectName>,
+    column: Option<String>,
     /// The relations of all SELECTs between.
     inner: Vec<Inner>,
 }
@@ -193,7 +220,9 @@ impl Visitor for Uses {
             && let Some((scope, between)) = self.scopes.open.get(at..).and_then(<[Scope]>::split_first)
         {
             let inner = between.iter().flat_map(|scope| scope.relations.clone()).collect();
-            self.found.push(Use { select: scope.select, name, inner });
+            let of = scope.names.iter().find(|(other, _)| *other == name).and_then(|(_, table)| table.clone());
+            let column = parts.get(1).map(folded);
+            self.found.push(Use { select: scope.select, name, of, column, inner });
         }
         ControlFlow::Continue(())
     }
@@ -214,7 +243,7 @@ impl Renamer {
     /// Renames what stands for a relation that is hidden somewhere.
     fn rename(&self, ident: &mut Ident) {
         let name = folded(ident);
-        let scope = self.scopes.open.iter().rfind(|scope| scope.names.contains(&name));
+        let scope = self.scopes.open.iter().rfind(|scope| scope.names.iter().any(|(other, _)| *other == name));
         if scope.is_some_and(|scope| self.hidden.contains(&(scope.select, name))) {
             *ident = outer(ident);
         }

@@ -186,27 +186,27 @@ pub(super) fn work_out(operator: Operator, left: &ColumnarValue, right: &Columna
         }
     };
     match found.data_type() {
-        DataType::Float32 => finite::<Float32Type>(operator, left, right, &found)?,
-        DataType::Float64 => finite::<Float64Type>(operator, left, right, &found)?,
-        _ => {}
+        DataType::Float32 => finite::<Float32Type>(operator, [left, right], found, f32::NAN),
+        DataType::Float64 => finite::<Float64Type>(operator, [left, right], found, f64::NAN),
+        _ => Ok(found),
     }
-    Ok(found)
 }
 
-/// Errs where floats gave what none of them was: infinity, or a zero of what is too small.
-fn finite<T>(operator: Operator, left: &ColumnarValue, right: &ColumnarValue, found: &ColumnarValue) -> Result<()>
+/// What was found, with one NaN for all: a processor's own has a sign, by which it would be no key like another's, and less than every number. Errs where
+/// floats gave what none of them was: infinity, or a zero of what is too small.
+fn finite<T>(operator: Operator, of: [&ColumnarValue; 2], given: ColumnarValue, nan: T::Native) -> Result<ColumnarValue>
 where
     T: ArrowPrimitiveType<Native: Into<f64>>,
 {
-    let n_rows =
-        [left, right].iter().find_map(|of| if let ColumnarValue::Array(values) = of { Some(values.len()) } else { None }).unwrap_or(1);
-    let found = found.to_array(n_rows)?;
+    let [left, right] = of;
+    let n_rows = of.iter().find_map(|of| if let ColumnarValue::Array(values) = of { Some(values.len()) } else { None }).unwrap_or(1);
+    let found = given.to_array(n_rows)?;
     let found: &PrimitiveArray<T> = found.as_primitive();
     let scales = matches!(operator, Operator::Multiply | Operator::Divide);
     let suspect = |value: f64| !value.is_finite() || scales && value == 0.0;
     // Mostly there is none.
     if !found.values().iter().any(|value| suspect((*value).into())) {
-        return Ok(());
+        return Ok(given);
     }
     let (left, right) = (left.to_array(n_rows)?, right.to_array(n_rows)?);
     let (left, right): (&PrimitiveArray<T>, &PrimitiveArray<T>) = (left.as_primitive(), right.as_primitive());
@@ -224,7 +224,15 @@ where
         };
         return Err(Error::Encode { code: "22003", message: format!("value out of range: {which}") }.into());
     }
-    Ok(())
+    let is_nan = |value: T::Native| Into::<f64>::into(value).is_nan();
+    if !found.values().iter().any(|value| is_nan(*value)) {
+        return Ok(given);
+    }
+    let plain: ArrayRef = Arc::new(found.unary::<_, T>(|value| if is_nan(value) { nan } else { value }));
+    Ok(match given {
+        ColumnarValue::Array(_) => ColumnarValue::Array(plain),
+        ColumnarValue::Scalar(_) => ColumnarValue::Scalar(ScalarValue::try_from_array(&plain, 0)?),
+    })
 }
 
 #[cfg(test)]
@@ -233,9 +241,18 @@ mod tests {
 
     use super::*;
 
-    fn check(operator: Operator, left: f64, right: f64, found: f64) -> Result<()> {
+    fn check(operator: Operator, left: f64, right: f64, found: f64) -> Result<ColumnarValue> {
         let of = |value: f64| ColumnarValue::Array(Arc::new(Float64Array::from(vec![Some(value), None])));
-        finite::<Float64Type>(operator, &of(left), &of(right), &of(found))
+        finite::<Float64Type>(operator, [&of(left), &of(right)], of(found), f64::NAN)
+    }
+
+    #[test]
+    fn one_nan_is_as_another() {
+        let ColumnarValue::Array(found) = check(Operator::Minus, f64::INFINITY, f64::INFINITY, -f64::NAN).unwrap() else {
+            panic!("one value")
+        };
+        let found: &Float64Array = found.as_primitive();
+        assert!(found.value(0).is_nan() && found.value(0).is_sign_positive() && found.is_null(1));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Functions of texts and of bytes as in Postgres.
 
 mod bytes;
+mod chr;
 mod format;
 mod length;
 mod lengths;
@@ -15,6 +16,7 @@ use datafusion::logical_expr::ScalarUDF;
 pub(super) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
     bytes::functions()
         .into_iter()
+        .chain(chr::functions())
         .chain(format::functions())
         .chain(length::functions())
         .chain(lengths::functions())

@@ -15,6 +15,10 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ExpressionPlacement, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use framesql_udfs::frame::is_frame;
+
+use crate::error::Error;
+
 static FIELD: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
     let signature = Signature::user_defined(Volatility::Immutable);
     Arc::new(ScalarUDF::new_from_impl(StructField { signature }))
@@ -28,6 +32,15 @@ pub(super) fn function() -> Arc<ScalarUDF> {
 /// The call of it in place of one of DataFusion's; None if it is none.
 pub(in crate::plan) fn replaced(call: &ScalarFunction) -> Option<Expr> {
     call.func.inner().is::<GetFieldFunc>().then(|| function().call(call.args.clone()))
+}
+
+/// The fields of a frame that queries may read. Of the others its pixels are made, which stay inside a query.
+const OF_A_FRAME: [&str; 6] = ["source", "frame_no", "ts", "width", "height", "rotation"];
+
+/// There is no such field of a frame.
+pub(in crate::plan) fn no_field(name: &str) -> Error {
+    let hint = "A frame has source, frame_no, ts, width, height and rotation; jpeg(frame) and png(frame) give its pixels.";
+    Error::NoField { field: name.to_owned(), of: "frame", hint }
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -57,6 +70,14 @@ impl ScalarUDFImpl for StructField {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        if let [of, ..] = args.arg_fields
+            && is_frame(of.data_type())
+            && let Some(Some(name)) = args.scalar_arguments.get(1)
+            && let Some(name) = name.try_as_str().flatten()
+            && !OF_A_FRAME.contains(&name)
+        {
+            return Err(no_field(name).into());
+        }
         get_field().inner().return_field_from_args(args)
     }
 

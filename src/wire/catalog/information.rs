@@ -10,7 +10,7 @@ use pgwire::api::Type;
 
 use super::fill::{Columns, Fill, rows_of, schema_of, some};
 use super::functions::format_type;
-use super::schema::{Listed, PgCatalog};
+use super::schema::{Listed, PgCatalog, query_of};
 use super::{defaults, keys, modifiers, procedures};
 use crate::engine::roles::{FIRST, Grant, PUBLIC};
 use crate::wire::value::columns;
@@ -230,7 +230,7 @@ fn views(database: &str, listed: &[Listed]) -> (Columns, usize) {
         ("table_catalog", some(all.iter().map(|_| database))),
         ("table_schema", some(all.iter().map(|one| &one.namespace))),
         ("table_name", some(all.iter().map(|one| &one.name))),
-        ("view_definition", Fill::Text(all.iter().map(|one| one.definition.clone()).collect())),
+        ("view_definition", Fill::Text(all.iter().map(|one| one.definition.as_deref().map(query_of)).collect())),
         ("check_option", Fill::Word("NONE")),
         ("is_updatable", Fill::Word("NO")),
         ("is_insertable_into", Fill::Word("NO")),

@@ -9,7 +9,7 @@ use datafusion::error::Result;
 use super::describe::Descriptions;
 use super::fill::{Columns, Fill, rows_of, schema_of, some};
 use super::information::is_table;
-use super::schema::{Listed, OWNER_OID, PUBLIC_OID, PgCatalog};
+use super::schema::{Listed, OWNER_OID, PUBLIC_OID, PgCatalog, query_of};
 use super::{defaults, keys, modifiers, privileges, server_relations};
 use crate::engine::roles::{FIRST, Grant, Role};
 use crate::error::Error;
@@ -394,7 +394,7 @@ impl Snapshot {
             ("schemaname", some(self.of_kind(kind).map(|one| &one.namespace))),
             (name, some(self.of_kind(kind).map(|one| &one.name))),
             (owner, Fill::Word(FIRST)),
-            ("definition", Fill::Text(self.of_kind(kind).map(|one| one.definition.clone()).collect())),
+            ("definition", Fill::Text(self.of_kind(kind).map(|one| one.definition.as_deref().map(query_of)).collect())),
         ];
         if materialized {
             columns.extend([("tablespace", Fill::Null), ("hasindexes", Fill::Flag(false)), ("ispopulated", Fill::Flag(true))]);

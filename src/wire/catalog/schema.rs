@@ -303,7 +303,7 @@ impl PgCatalog {
 }
 
 /// The query of a view's definition: what stands behind its first AS outside of parentheses.
-fn query_of(definition: &str) -> String {
+pub(super) fn query_of(definition: &str) -> String {
     let dialect = PostgreSqlDialect {};
     let Ok(tokens) = Tokenizer::new(&dialect, definition).tokenize() else { return definition.to_owned() };
     let mut depth = 0;

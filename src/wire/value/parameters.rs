@@ -62,22 +62,35 @@ fn value(parameter: &Parameter, bytes: Option<&Bytes>, format: i16, number: usiz
     };
     let value = match format {
         0 => {
-            let text = std::str::from_utf8(bytes)
-                .map_err(|_| Error::Encode { code: "22021", message: "invalid byte sequence for encoding \"UTF8\"".into() })?;
+            let text = utf8(bytes)?;
             // The text is read as what the statement needs: a text form says less than a type.
             let target = if parameter.data_type == Type::TEXT { parameter.needed.as_ref().unwrap_or(&arrow) } else { &arrow };
             of_text(&parameter.data_type, target, text, given)?
         }
         // The sign says so.
         1 if parameter.data_type == Type::NUMERIC && matches!(bytes.get(4..6), Some([0xC0 | 0xD0 | 0xF0, 0])) => return Err(no_digits()),
-        1 => of_binary(&parameter.data_type, bytes.clone())
-            .ok_or_else(|| Error::Encode { code: "22P03", message: format!("incorrect binary data format in bind parameter {number}") })?,
+        1 if arrow == DataType::Utf8 && parameter.data_type != Type::CHAR && parameter.data_type != Type::UUID => {
+            utf8(bytes)?;
+            of_binary(&parameter.data_type, bytes.clone()).ok_or_else(|| malformed(number))?
+        }
+        1 => of_binary(&parameter.data_type, bytes.clone()).ok_or_else(|| malformed(number))?,
         other => return Err(Error::Protocol(format!("unsupported format code: {other}"))),
     };
     match &parameter.needed {
         Some(needed) if *needed != value.data_type() => Ok(value.cast_to(needed)?),
         _ => Ok(value),
     }
+}
+
+fn malformed(number: usize) -> Error {
+    Error::Encode { code: "22P03", message: format!("incorrect binary data format in bind parameter {number}") }
+}
+
+/// The text of a parameter. Errs (22021) for bytes that are none, and for a zero byte, at which clients in C would cut it.
+fn utf8(bytes: &[u8]) -> Result<&str> {
+    let wrong = |rest: &str| Error::Encode { code: "22021", message: format!("invalid byte sequence for encoding \"UTF8\"{rest}") };
+    let text = std::str::from_utf8(bytes).map_err(|_| wrong(""))?;
+    if text.contains('\0') { Err(wrong(": 0x00")) } else { Ok(text) }
 }
 
 /// The Arrow type that holds a Postgres type's values; text for those without one of their own.
