@@ -4,6 +4,8 @@ mod known;
 mod reported;
 mod type_names;
 
+use std::fmt;
+
 use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use framesql_udfs::model::error::ModelError;
@@ -240,6 +242,11 @@ pub struct Violated {
     pub column: Option<String>,
     /// The constraint, if it has a name.
     pub constraint: Option<String>,
+}
+
+/// What Arrow and DataFusion call types and values, in a message of ours, in the words of SQL.
+pub fn in_sql(shown: impl fmt::Display) -> String {
+    type_names::in_sql(&shown.to_string())
 }
 
 impl Error {

@@ -22,7 +22,7 @@ use framesql_udfs::function::compared::needs_previous;
 use super::event_time::source_of;
 use super::unnest::Unnest;
 use super::window::AssignWindow;
-use crate::error::Error;
+use crate::error::{Error, in_sql};
 
 /// The relation of the columns that hold the results, and the beginning of their names.
 const RELATION: &str = "__previous";
@@ -201,7 +201,7 @@ fn supplied(input: Arc<LogicalPlan>, calls: &[Expr]) -> Result<(Arc<LogicalPlan>
         let name = function.func.name();
         if let Some(argument) = function.args.iter().skip(1).find(|a| !matches!(a, Expr::Literal(..))) {
             return Err(Error::unsupported(
-                format!("{name} with {argument} as an argument"),
+                format!("{name} with {} as an argument", in_sql(argument)),
                 "Write a constant: the call is answered above the source, where nothing else is known.",
             )
             .into());

@@ -16,7 +16,7 @@ use super::constant;
 use super::order::Order;
 use super::parse::table_argument::{DATA, TABLE};
 use super::window_function::{in_microseconds, interval_us, single_table};
-use crate::error::Error;
+use crate::error::{Error, in_sql};
 use crate::frame::batch::ts_type;
 
 /// A table function: its name, how it is written, and its arguments behind the table, in the order in which they need no name.
@@ -259,7 +259,7 @@ impl Call {
 
     fn refuse(&self, argument: &str, expected: &str, found: &Expr) -> datafusion::error::DataFusionError {
         Error::Option {
-            message: format!("the {argument} of {} is {expected}, not {found}", self.signature.name),
+            message: format!("the {argument} of {} is {expected}, not {}", self.signature.name, in_sql(found)),
             hint: Some(format!("Write {}.", self.signature.spelling)),
         }
         .into()

@@ -16,7 +16,7 @@ use framesql_udfs::track::{Method, Parameters};
 
 use super::order::Order;
 use super::table_function::{Call, Signature, Table};
-use crate::error::Error;
+use crate::error::{Error, in_sql};
 
 /// The columns that it adds, in order: the track's number; how long it has been seen, s; how its centre moves, px a second.
 pub const COLUMNS: [(&str, DataType); 4] =
@@ -104,7 +104,7 @@ fn node(table: Table, parameters: Parameters) -> Result<Track> {
         Some((column, data_type)) if is_box(&data_type) => column,
         Some((_, data_type)) => {
             return Err(Error::refused(
-                format!("the column \"box\" of TRACK's table is no box but {data_type}"),
+                format!("the column \"box\" of TRACK's table is no box but {}", in_sql(data_type)),
                 "A box is a BOX, or a struct or list of x, y, w and h: named_struct('x', x, 'y', y, 'w', w, 'h', h) AS box.",
             )
             .into());
@@ -121,7 +121,7 @@ fn node(table: Table, parameters: Parameters) -> Result<Track> {
         Some((column, data_type)) if data_type.is_numeric() => Some(column),
         Some((_, data_type)) => {
             return Err(Error::refused(
-                format!("the column \"score\" of TRACK's table is no number but {data_type}"),
+                format!("the column \"score\" of TRACK's table is no number but {}", in_sql(data_type)),
                 "It says how sure the detector is, from 0 to 1; without the column it is taken to be sure.",
             )
             .into());

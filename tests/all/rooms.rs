@@ -135,6 +135,16 @@ fn every_file_opens_with_one_sentence() {
 }
 
 #[test]
+fn no_folder_is_too_crowded_to_show_where_to_begin() {
+    let mut sizes: BTreeMap<PathBuf, usize> = BTreeMap::new();
+    for path in files::ending(&["src"], &["rs"]) {
+        *sizes.entry(path.parent().map(Path::to_path_buf).unwrap_or_default()).or_default() += 1;
+    }
+    let crowded = sizes.into_iter().filter(|(_, n_files)| *n_files > 60);
+    none(crowded.map(|(folder, n_files)| format!("{}: {n_files} files in one folder, which want rooms", folder.display())).collect());
+}
+
+#[test]
 fn no_file_passes_500_lines_without_saying_why() {
     let mut complaints = Vec::new();
     for path in files::ending(&CODE, &["rs", "py", "sh", "mjs"]) {
