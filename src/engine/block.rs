@@ -242,7 +242,7 @@ impl Session {
         let seen = plan.transform_up_with_subqueries(|node| match node {
             LogicalPlan::TableScan(mut scan) => match source_of(&scan).and_then(|source| block.seen(&source)) {
                 Some(source) => {
-                    scan.source = provider_as_source(Arc::new(SourceTable { source }));
+                    scan.source = provider_as_source(Arc::new(SourceTable::new(source)));
                     Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
                 }
                 None => Ok(Transformed::no(LogicalPlan::TableScan(scan))),

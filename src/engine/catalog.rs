@@ -143,7 +143,7 @@ impl Object {
             Body::Table(table) | Body::Gallery(table) => Arc::clone(table) as _,
             Body::Figure(_) => return Arc::new(EmptyTable::new(Arc::new(Schema::empty()))),
         };
-        Arc::new(SourceTable { source })
+        Arc::new(SourceTable::new(source))
     }
 
     /// What rows are read from; None for a view, which is a query.
@@ -404,7 +404,7 @@ impl SchemaProvider for Catalog {
         if let Some(table) = name.strip_suffix(NUMBERED).and_then(|name| self.find(name)) {
             // An UPDATE or DELETE reads its table.
             let (Body::Table(table) | Body::Gallery(table)) = table.body else { return Ok(None) };
-            return Ok(Some(Arc::new(SourceTable { source: Arc::new(Numbered(table)) })));
+            return Ok(Some(Arc::new(SourceTable::new(Arc::new(Numbered(table))))));
         }
         match self.find(name) {
             Some(object) => Ok(Some(object.table())),

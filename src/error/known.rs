@@ -5,6 +5,7 @@ use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
 
 use super::type_names::{integer, list};
+use super::wrong_types;
 
 /// A SQLSTATE and what Postgres says.
 type Known = (&'static str, String);
@@ -14,6 +15,9 @@ pub(super) fn of(root: &DataFusionError) -> Option<Known> {
     match root {
         DataFusionError::SchemaError(e, _) => match e.as_ref() {
             SchemaError::FieldNotFound { field, valid_fields } => missing_entry(field, valid_fields),
+            SchemaError::DuplicateQualifiedField { qualifier, .. } => {
+                Some(("42712", format!("table name \"{}\" specified more than once", qualifier.table())))
+            }
             _ => None,
         },
         DataFusionError::ArrowError(e, _) => match e.as_ref() {
@@ -136,6 +140,33 @@ fn said(m: &str) -> Option<Known> {
     if starts("Failed to coerce types ") {
         let (left, right) = m.get("Failed to coerce types ".len()..)?.rsplit_once(" in BETWEEN")?.0.split_once(" and ")?;
         return Some(("42883", format!("operator does not exist: {} >= {}", list(left), list(right))));
+    }
+    if let Some(known) = wrong_types::said(m) {
+        return Some(known);
+    }
+    if starts("For SELECT DISTINCT, ORDER BY expressions ") {
+        return words("42P10", "for SELECT DISTINCT, ORDER BY expressions must appear in select list");
+    }
+    if let Some((op, _)) = m.split_once(" queries have different number of columns") {
+        return Some(("42601", format!("each {op} query must have the same number of columns")));
+    }
+    if starts("INTERSECT/EXCEPT query must have the same number of columns") {
+        return words("42601", "each INTERSECT or EXCEPT query must have the same number of columns");
+    }
+    if let Some(rest) = m.strip_prefix("HAVING clause references: ") {
+        let column = rest.split(' ').next().filter(|word| word.chars().all(|c| c.is_alphanumeric() || "._".contains(c)));
+        let what = column.map_or_else(|| "what HAVING reads".to_owned(), |column| format!("column \"{column}\""));
+        return Some(("42803", format!("{what} must appear in the GROUP BY clause or be used in an aggregate function")));
+    }
+    if starts("field position must not be zero") {
+        return words("22023", "field position must not be zero");
+    }
+    if starts("Unable to parse date from ") {
+        let date = m.get("Unable to parse date from ".len()..)?.replace(", ", "-");
+        return Some(("22008", format!("date field value out of range: {date}")));
+    }
+    if starts("Step cannot be zero") || starts("Step can't be 0 for function ") {
+        return words("22023", "step size cannot equal zero");
     }
     if starts("LIMIT must be >=") {
         return words("2201W", "LIMIT must not be negative");

@@ -3,6 +3,7 @@
 mod known;
 mod reported;
 mod type_names;
+mod wrong_types;
 
 use std::fmt;
 

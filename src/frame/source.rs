@@ -67,6 +67,10 @@ pub trait Source: Debug + Send + Sync {
     fn name(&self) -> &str;
     /// Its columns.
     fn schema(&self) -> SchemaRef;
+    /// The indices of the columns of which no two of its rows have the same values, nor NULLs; empty where that is not kept.
+    fn primary_key(&self) -> &[usize] {
+        &[]
+    }
     /// The columns that carry event time.
     fn time_columns(&self) -> Vec<TimeColumn>;
     /// Whether it does not end, or is paced by the clock.

@@ -13,7 +13,7 @@ use datafusion::logical_expr::{ColumnarValue, Distinct, Expr, LogicalPlan, Proje
 use datafusion::optimizer::{Analyzer, AnalyzerRule, OptimizerRule};
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
+use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement, VisitMut};
 use framesql_udfs::aggregate::aggregates;
 use framesql_udfs::function::functions;
 use parking_lot::Mutex;
@@ -22,12 +22,13 @@ use super::aggregate::argument_names::ArgumentNames;
 use super::aggregate::moving::MovingFrames;
 use super::aggregate::zero_sign::ZeroSign;
 use super::array::literals::ArrayLiterals;
+use super::conditions::Conditions;
 use super::figure::Bind;
 use super::json::operators::JsonOperators;
 use super::json::subscripts::JsonSubscripts;
 use super::line_crossings::CrossingsPlanner;
 use super::name::listing::Listing;
-use super::name::outer;
+use super::name::{columns, outer};
 use super::names::Names;
 use super::number::decimal_places::DecimalPlaces;
 use super::parse::Emit;
@@ -44,12 +45,14 @@ use super::value::flag_text::FlagText;
 use super::value::frame_text::FrameText;
 use super::value::postgres_types::{PostgresTypes, PostgresTypesRule};
 use super::value::text_literals::TextLiterals;
+use super::value::text_operands::TextOperands;
+use super::value::untyped_texts::UntypedTexts;
 use super::window::AssignWindow;
 use super::window_function::WindowPlanner;
 use super::zone_visits::VisitsPlanner;
 use super::{
-    aggregate, array, asof, changelog, common_expressions, event_time, infer, join, json, number, over, pixels, previous, rewrite,
-    subquery, system_time, text, time, topn_updating, unnest, value,
+    aggregate, array, asof, changelog, common_expressions, event_time, infer, join, json, number, over, pixels, previous, range_frame,
+    rewrite, subquery, system_time, text, time, topn_updating, unnest, value,
 };
 use crate::error::Error;
 use crate::settings::Variables;
@@ -68,10 +71,17 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>,
     options.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
     options.sql_parser.map_string_types_to_utf8view = false;
     options.execution.time_zone = Some("UTC".to_owned());
-    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> =
-        vec![Arc::new(Bind(names)), Arc::new(FrameText), Arc::new(DecimalPlaces), Arc::new(TextLiterals), Arc::new(FlagText)];
+    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![
+        Arc::new(Bind(names)),
+        Arc::new(FrameText),
+        Arc::new(DecimalPlaces),
+        Arc::new(TextLiterals),
+        Arc::new(UntypedTexts),
+        Arc::new(FlagText),
+    ];
     rules.extend(Analyzer::new().rules);
     rules.push(Arc::new(SessionZone(Arc::clone(&variables))));
+    rules.push(Arc::new(Conditions));
     rules.push(Arc::new(PostgresTypesRule));
     rules.push(Arc::new(ZeroSign));
     rules.push(Arc::new(MovingFrames));
@@ -119,6 +129,7 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>,
     let _ = state.register_expr_planner(Arc::new(OverlapsOperator));
     let _ = state.register_expr_planner(Arc::new(Intervals));
     let _ = state.register_expr_planner(Arc::new(JsonOperators));
+    let _ = state.register_expr_planner(Arc::new(TextOperands));
     for function in aggregate::aggregates().chain(subquery::aggregates()).chain(aggregates()) {
         let _ = state.register_udaf(function);
     }
@@ -138,9 +149,18 @@ pub async fn plan(state: &SessionState, mut query: Box<Query>) -> Result<Logical
     if let Some(listing) = state.config().get_extension::<Listing>() {
         listing.rewrite(&mut query);
     }
-    let plan = state.statement_to_plan(Statement::Statement(Box::new(SqlStatement::Query(query)))).await?;
+    let mut kept = query.clone();
+    let planned = |query| state.statement_to_plan(Statement::Statement(Box::new(SqlStatement::Query(query))));
+    let plan = match planned(query).await {
+        Err(error) if columns::named_twice(&error) => {
+            let _ = kept.visit(&mut columns::AllNamed);
+            planned(kept).await?
+        }
+        plan => plan?,
+    };
     let plan = system_time::take_up(unnest::decorrelate(plan)?)?;
     unnest::check(&plan)?;
+    range_frame::check(&plan)?;
     lone_row::place(text_for_null(plan)?)
 }
 

@@ -8,10 +8,11 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::array::series;
+use super::grouping_sets;
+use super::limit;
 use super::name::arguments;
 use super::name::columns::Named;
-use super::name::selection;
-use super::name::sorted;
+use super::name::{named_windows, selection, sorted, sorted_inside};
 use super::number::literals;
 use super::parse::copies::Copies;
 use super::pattern::planner::expose_subquery;
@@ -65,7 +66,11 @@ impl VisitorMut for Rewriter {
         if query.for_clause.is_some() || query.settings.is_some() || query.format_clause.is_some() || !query.pipe_operators.is_empty() {
             return refuse("a FOR, SETTINGS or FORMAT clause", "Leave it out.");
         }
-        syntax::limit(query);
+        if let Err(error) = named_windows::of_query(query) {
+            return ControlFlow::Break(error);
+        }
+        limit::plain(query);
+        sorted_inside::place(query);
         sorted::name(query);
         if query.fetch.as_ref().is_some_and(|f| f.with_ties || f.percent) {
             return refuse("FETCH with ties or percent", "Use LIMIT.");
@@ -74,6 +79,12 @@ impl VisitorMut for Rewriter {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
+        if let Err(error) = named_windows::of_select(select) {
+            return ControlFlow::Break(error);
+        }
+        if let Err(error) = grouping_sets::write_out(select) {
+            return ControlFlow::Break(error);
+        }
         selection::name_fields(&mut select.projection);
         if let Err(error) = syntax::name_columns(&mut select.projection, &mut self.copies) {
             return ControlFlow::Break(error);
@@ -139,6 +150,7 @@ impl VisitorMut for Rewriter {
             _ => {}
         }
         expose_table(relation);
+        series::unnest_fractions(relation);
         series::name(relation);
         lateral_function(relation);
         if let TableFactor::UNNEST { alias, with_offset_alias, .. } = relation

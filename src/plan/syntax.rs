@@ -5,9 +5,8 @@ use std::ops::ControlFlow;
 use datafusion::arrow::compute::kernels::cast_utils::parse_interval_month_day_nano;
 use datafusion::arrow::datatypes::IntervalMonthDayNano;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CastKind, CharacterLength, DataType, Expr, Fetch, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, Interval, LimitClause, ObjectName, Query, SelectItem, TimezoneInfo, UnaryOperator, Value, ValueWithSpan,
-    VisitMut, VisitorMut,
+    BinaryOperator, CastKind, CharacterLength, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, Interval, ObjectName, SelectItem, TimezoneInfo, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 
 use super::aggregate::ordered_sets;
@@ -63,6 +62,10 @@ pub(super) fn rewrite(expr: &mut Expr, copies: &mut Copies) -> Result<()> {
             (None, Some(offset)) => offset,
             (None, None) => return Ok(()),
         },
+        // The planner has no such types for what is written out, but reads casts to them.
+        Expr::TypedString(typed) if matches!(typed.data_type, DataType::JSON | DataType::JSONB | DataType::Uuid) => {
+            cast(Expr::Value(typed.value.clone()), typed.data_type.clone())
+        }
         Expr::Interval(interval) if interval.leading_field.is_none() => {
             if let Expr::Value(value) = interval.value.as_mut()
                 && let Value::SingleQuotedString(text) = &mut value.value
@@ -396,6 +399,9 @@ pub(super) fn name_columns(projection: &mut [SelectItem], copies: &mut Copies) -
         }
     }
     for item in projection {
+        if let SelectItem::ExprWithAlias { expr, .. } = item {
+            rows(expr);
+        }
         let SelectItem::UnnamedExpr(expr) = item else { continue };
         let name = column_names::of_expr(expr);
         rows(expr);
@@ -421,23 +427,6 @@ fn rows(expr: &mut Expr) {
         Expr::Function(function) if is_series(&function.name) => *expr = call("unnest", [expr.clone()]),
         _ => {}
     }
-}
-
-/// `FETCH FIRST n ROWS ONLY` is a LIMIT.
-pub(super) fn limit(query: &mut Query) {
-    let Some(Fetch { with_ties: false, percent: false, quantity }) = &query.fetch else { return };
-    let limit = Some(quantity.clone().unwrap_or_else(|| number("1")));
-    let offset = match query.limit_clause.take() {
-        None => None,
-        Some(LimitClause::LimitOffset { limit: None, offset, limit_by }) if limit_by.is_empty() => offset,
-        // Two limits: DataFusion's refusal says so.
-        other => {
-            query.limit_clause = other;
-            return;
-        }
-    };
-    query.limit_clause = Some(LimitClause::LimitOffset { limit, offset, limit_by: Vec::new() });
-    query.fetch = None;
 }
 
 pub(super) fn quoted(name: &str) -> Ident {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::internal_err;
+use datafusion::common::{Constraint, Constraints, internal_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
@@ -17,12 +17,27 @@ use crate::frame::source::Source;
 pub struct SourceTable {
     /// What is read.
     pub source: Arc<dyn Source>,
+    /// Its primary key, on which all columns depend: who groups by it may select them.
+    constraints: Constraints,
+}
+
+impl SourceTable {
+    /// A table over a source, with the source's key.
+    pub fn new(source: Arc<dyn Source>) -> SourceTable {
+        let key = source.primary_key().to_vec();
+        let constraints = if key.is_empty() { Vec::new() } else { vec![Constraint::PrimaryKey(key)] };
+        SourceTable { source, constraints: Constraints::new_unverified(constraints) }
+    }
 }
 
 #[async_trait]
 impl TableProvider for SourceTable {
     fn schema(&self) -> SchemaRef {
         self.source.schema()
+    }
+
+    fn constraints(&self) -> Option<&Constraints> {
+        Some(&self.constraints)
     }
 
     fn table_type(&self) -> TableType {

@@ -210,6 +210,10 @@ impl Source for Table {
         &self.name
     }
 
+    fn primary_key(&self) -> &[usize] {
+        &self.primary_key
+    }
+
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
     }

@@ -176,17 +176,31 @@ fn columns(table: &Table, places: &[usize], lines: &[Line], zone: TimeZone) -> R
                 let texts: Vec<Option<&str>> = lines.iter().map(|(_, fields)| fields.get(place).and_then(Option::as_deref)).collect();
                 let (values, wrong) = read(&texts, column.field.data_type(), zone)?;
                 if let Some((number, text)) = wrong.and_then(|row| Some((lines.get(row)?.0, texts.get(row).copied().flatten()?))) {
-                    let message = match column.field.data_type() {
-                        DataType::List(_) if elements(text).is_none() => format!("malformed array literal: \"{text}\""),
-                        _ => format!("invalid input syntax for type {}: \"{text}\"", column.sql_type.to_lowercase()),
+                    let (code, message) = match column.field.data_type() {
+                        DataType::List(_) if elements(text).is_none() => ("22P02", format!("malformed array literal: \"{text}\"")),
+                        of => out_of_range(text, of, zone).unwrap_or_else(|| {
+                            ("22P02", format!("invalid input syntax for type {}: \"{text}\"", column.sql_type.to_lowercase()))
+                        }),
                     };
-                    return Err(bad(table.name(), number, "22P02", message, Some(column.field.name())));
+                    return Err(bad(table.name(), number, code, message, Some(column.field.name())));
                 }
                 Some(values)
             }
         });
     }
     Ok(columns)
+}
+
+/// What a cast of the text says, where it has the form of its type: a number that is too large, a day that there is not.
+fn out_of_range(text: &str, data_type: &DataType, zone: TimeZone) -> Option<(&'static str, String)> {
+    let one: ArrayRef = Arc::new(StringArray::from(vec![text.trim()]));
+    let error: Error = if casts::reads(data_type) {
+        casts::read(&one, data_type, zone).err()?.into()
+    } else {
+        cast_with_options(&one, data_type, &CastOptions { safe: false, format_options: FormatOptions::default() }).err()?.into()
+    };
+    let code = error.sqlstate();
+    matches!(code, "22003" | "22007" | "22008").then(|| (code, error.to_string()))
 }
 
 /// Texts as values of a type, and the first row whose text is none.

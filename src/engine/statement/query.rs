@@ -143,8 +143,13 @@ pub(in crate::engine) fn parameters_of(plan: &LogicalPlan) -> Result<Vec<Option<
     let fields = plan.get_parameter_fields()?;
     let number = |name: &str| name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok()).unwrap_or(0);
     let n = fields.keys().map(|name| number(name)).max().unwrap_or(0);
-    let of = |at: usize| fields.iter().find(|(name, _)| number(name) == at).and_then(|(_, field)| field.clone());
-    Ok((1..=n).map(of).collect())
+    let mut parameters = vec![None; n];
+    for (name, field) in &fields {
+        if let Some(place) = number(name).checked_sub(1).and_then(|at| parameters.get_mut(at)) {
+            place.clone_from(field);
+        }
+    }
+    Ok(parameters)
 }
 
 fn shown(schema: &SchemaRef) -> SchemaRef {

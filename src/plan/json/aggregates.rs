@@ -72,15 +72,23 @@ pub(in crate::plan) fn rewritten(name: &str, function: &Function) -> Option<Expr
     Some(call(whole, [Expr::Function(gathered)]))
 }
 
-/// `array_agg(DISTINCT x)` and `string_agg(DISTINCT x, ',')`, whose values Postgres gives in their order, if no other is asked for; None for other calls.
-/// Errs (54001) where it would be too large.
+/// `array_agg(DISTINCT x)` and `string_agg(DISTINCT x, ',')`, whose values Postgres gives in their order, if no other is asked for; and
+/// `string_agg(x, ',' ORDER BY y)`, whose values are gathered like those of `array_agg`: DataFusion's own needs its input sorted, and cannot have it in two
+/// orders. None for other calls. Errs (54001) where it would be too large.
 pub(in crate::plan) fn distinct(name: &str, function: &Function, copies: &mut Copies) -> Result<Option<Expr>, Error> {
     let FunctionArguments::List(arguments) = &function.args else { return Ok(None) };
-    if arguments.duplicate_treatment != Some(DuplicateTreatment::Distinct) || !arguments.clauses.is_empty() || function.over.is_some() {
+    let ordered = match arguments.clauses.as_slice() {
+        [] if arguments.duplicate_treatment == Some(DuplicateTreatment::Distinct) => false,
+        [FunctionArgumentClause::OrderBy(_)] if name == "string_agg" => true,
+        _ => return Ok(None),
+    };
+    if function.over.is_some() {
         return Ok(None);
     }
     Ok(match (name, arguments.args.as_slice()) {
         ("array_agg", [FunctionArg::Unnamed(FunctionArgExpr::Expr(_))]) => Some(sorted(function.clone())),
+        // Another one for each row stays in the aggregate.
+        (_, [_, FunctionArg::Unnamed(FunctionArgExpr::Expr(between))]) if ordered && !constant(between) => None,
         ("string_agg", [FunctionArg::Unnamed(FunctionArgExpr::Expr(value)), FunctionArg::Unnamed(FunctionArgExpr::Expr(between))]) => {
             copies.take(1, value)?;
             let mut gathered = function.clone();
@@ -93,10 +101,20 @@ pub(in crate::plan) fn distinct(name: &str, function: &Function, copies: &mut Co
             if let FunctionArguments::List(list) = &mut gathered.args {
                 list.args.truncate(1);
             }
-            Some(call("array_to_string", [sorted(gathered), between.clone()]))
+            gathered.name = ObjectName::from(vec![Ident::new("array_agg")]);
+            let values = if ordered { Expr::Function(gathered) } else { sorted(gathered) };
+            Some(call("array_to_string", [values, between.clone()]))
         }
         _ => None,
     })
+}
+
+fn constant(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(_) => true,
+        Expr::Cast { expr: of, .. } | Expr::Nested(of) => constant(of),
+        _ => false,
+    }
 }
 
 /// The values that an aggregate gathers, sorted when they are all there.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
+use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Ident, ObjectName, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableFactor,
     TrimWhereField, VisitMut, VisitorMut,
@@ -35,6 +36,41 @@ impl VisitorMut for Named {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// The same for every column whose name is not surely its own: what two expressions are called that DataFusion plans as one is known once it has
+/// planned them.
+pub(in crate::plan) struct AllNamed;
+
+impl VisitorMut for AllNamed {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        if select.projection.len() < 2 {
+            return ControlFlow::Continue(());
+        }
+        let mut seen = HashSet::new();
+        for (at, item) in select.projection.iter_mut().enumerate() {
+            let (expr, name) = match item {
+                SelectItem::UnnamedExpr(expr) => (expr, None),
+                SelectItem::ExprWithAlias { expr, alias } => (expr, Some(alias.value.clone())),
+                _ => continue,
+            };
+            let column = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+            let own = column || name.is_some();
+            let name = name.unwrap_or_else(|| column_names::of_expr(expr));
+            if !own || !seen.insert(name.clone()) {
+                let alias = quoted(&column_names::with_mark(column_names::without_mark(&name), at + 1));
+                *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Whether DataFusion found two columns of one name; the text is of 55.2.
+pub(in crate::plan) fn named_twice(error: &DataFusionError) -> bool {
+    matches!(error.find_root(), DataFusionError::Plan(m) if m.contains("require unique expression names"))
 }
 
 fn name_columns(query: &mut Query) {

@@ -3,6 +3,8 @@
 pub(super) mod arguments;
 pub(super) mod columns;
 pub(super) mod listing;
+pub(super) mod named_windows;
 pub(super) mod outer;
 pub(super) mod selection;
 pub(super) mod sorted;
+pub(super) mod sorted_inside;

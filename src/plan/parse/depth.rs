@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use crate::error::{Error, Result};
 
 /// The levels that a statement may have: the threads of the program have stacks for several times as many.
-const MOST: usize = 3_000;
+pub(super) const MOST: usize = 3_000;
 /// What an operator of arithmetic counts: a chain of them is one call in the end, and looked through at each of them before.
 const ARITHMETIC: usize = 3;
 /// What an operator counts that is planned as a call of a function.
@@ -24,11 +24,14 @@ pub(super) fn check(words: &[TokenWithSpan]) -> Result<()> {
     // In each bracket that is open: the operators since the last comma, and the queries, of which one may stand on those before it.
     let mut open = vec![(0, 0)];
     let mut all = 0;
-    let mut after_as = false;
+    let (mut after_as, mut after_bracket) = (false, false);
     let mut n_calls = 0;
     for word in words {
         let (mut operators, mut queries) = (0, 0);
         match &word.token {
+            Token::Word(word) if after_bracket && matches!(word.keyword, Keyword::SELECT | Keyword::WITH | Keyword::VALUES) => {
+                queries = QUERY
+            }
             Token::LParen | Token::LBracket => {
                 // `WITH a AS (…), b AS (…)`: it counts where the list is, not inside.
                 if let Some((_, queries)) = open.last_mut().filter(|_| after_as) {
@@ -69,6 +72,7 @@ pub(super) fn check(words: &[TokenWithSpan]) -> Result<()> {
                 n_calls += 1;
             }
         }
+        after_bracket = word.token == Token::LParen;
         after_as = matches!(&word.token, Token::Word(word) if matches!(word.keyword, Keyword::AS | Keyword::MATERIALIZED));
         if let Some((before, queries_before)) = open.last_mut() {
             *before += operators;
@@ -76,14 +80,19 @@ pub(super) fn check(words: &[TokenWithSpan]) -> Result<()> {
             all += operators + queries;
         }
         if all > MOST {
-            return Err(Error::Data {
-                code: "54001",
-                message: "stack depth limit exceeded".into(),
-                detail: Some(format!("The statement has more than {MOST} operators, brackets or queries in one another.")),
-            });
+            return Err(exceeded());
         }
     }
     Ok(())
+}
+
+/// The error for a statement that is too deep.
+pub(super) fn exceeded() -> Error {
+    Error::Data {
+        code: "54001",
+        message: "stack depth limit exceeded".into(),
+        detail: Some(format!("The statement has more than {MOST} operators, brackets or queries in one another.")),
+    }
 }
 
 #[cfg(test)]
@@ -106,13 +115,17 @@ mod tests {
             format!("SELECT CASE{} END", " WHEN true THEN 1".repeat(10_000)),
             format!("WITH a AS (SELECT 1){} SELECT 1", ", a AS (SELECT 1)".repeat(10_000)),
             format!("SELECT {}1{}", "(".repeat(100_000), ")".repeat(100_000)),
+            format!("SELECT {}1{}", "(SELECT ".repeat(400), ")".repeat(400)),
         ] {
             assert_eq!(parse(&deep).unwrap_err().sqlstate(), "54001", "{}", &deep[..40]);
         }
         for flat in [
             format!("SELECT 1 IN (-1{})", ", -1".repeat(20_000)),
-            format!("SELECT {}1{}", "coalesce(a, ".repeat(20), ")".repeat(20)),
-            format!("SELECT {}1{}", "coalesce(".repeat(20), ", 2)".repeat(20)),
+            format!("SELECT {}1{}", "coalesce(a, ".repeat(500), ")".repeat(500)),
+            format!("SELECT {}1{}", "coalesce(".repeat(500), ", 2)".repeat(500)),
+            format!("SELECT {}1{}", "(".repeat(500), ")".repeat(500)),
+            format!("SELECT {}1{}", "(SELECT ".repeat(100), ")".repeat(100)),
+            format!("SELECT {}1{}", "CASE WHEN a THEN ".repeat(500), " END".repeat(500)),
             format!("INSERT INTO t VALUES (1, -2){}", ", (1 + 2, -2 * 3)".repeat(20_000)),
             format!("SELECT a{} FROM t", ", a + 1 AS b".repeat(5_000)),
             format!("SELECT '{{}}'::jsonb{}", " -> 'a'".repeat(50)),

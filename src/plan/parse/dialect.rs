@@ -1,8 +1,9 @@
-//! Postgres' dialect, which also reads MATCH_RECOGNIZE behind a table, `BETWEEN SYMMETRIC`, and `trim(leading FROM x)`.
+//! Postgres' dialect, which also reads MATCH_RECOGNIZE behind a table, `BETWEEN SYMMETRIC`, `trim(leading FROM x)` and `x ISNULL`, and the signs and
+//! `IS DISTINCT FROM` with Postgres' precedence.
 
 use std::any::TypeId;
 
-use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, TrimWhereField};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, TrimWhereField, UnaryOperator};
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -39,8 +40,18 @@ impl Dialect for FramesqlDialect {
         false
     }
 
-    /// `trim(leading FROM x)`: the parser wants a character between the words.
+    /// `trim(leading FROM x)`: the parser wants a character between the words. A sign binds tighter than `^`: the parser takes the power first.
     fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+        let op = match parser.peek_token_ref().token {
+            Token::Minus => Some(UnaryOperator::Minus),
+            Token::Plus => Some(UnaryOperator::Plus),
+            _ => None,
+        };
+        if let Some(op) = op {
+            skip(parser, 1);
+            let of = parser.parse_subexpr(self.prec_value(Precedence::AtTz));
+            return Some(of.map(|of| Expr::UnaryOp { op, expr: Box::new(of) }));
+        }
         if keyword(parser, 0) != Some(Keyword::TRIM) || parser.peek_nth_token_ref(1).token != Token::LParen {
             return None;
         }
@@ -58,8 +69,31 @@ impl Dialect for FramesqlDialect {
         Some(of.map(|of| Expr::Trim { expr: Box::new(of), trim_where: Some(side), trim_what: None, trim_characters: None }))
     }
 
-    /// `x BETWEEN SYMMETRIC a AND b` is between them in either order.
+    /// `x ISNULL` is no operator to the parser.
+    fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
+        if is_null(parser) {
+            return Some(Ok(self.prec_value(Precedence::Is)));
+        }
+        PostgreSqlDialect {}.get_next_precedence(parser)
+    }
+
+    /// `x BETWEEN SYMMETRIC a AND b` is between them in either order. Behind IS DISTINCT FROM the parser takes all that follows, AND and OR with it.
     fn parse_infix(&self, parser: &mut Parser, expr: &Expr, _: u8) -> Option<Result<Expr, ParserError>> {
+        if is_null(parser) {
+            skip(parser, 1);
+            return Some(Ok(Expr::IsNull(Box::new(expr.clone()))));
+        }
+        if keyword(parser, 0) == Some(Keyword::IS) {
+            let negated = keyword(parser, 1) == Some(Keyword::NOT);
+            let at = 1 + usize::from(negated);
+            if keyword(parser, at) != Some(Keyword::DISTINCT) || keyword(parser, at + 1) != Some(Keyword::FROM) {
+                return None;
+            }
+            skip(parser, at + 2);
+            let other = parser.parse_subexpr(self.prec_value(Precedence::Is));
+            let distinct = if negated { Expr::IsNotDistinctFrom } else { Expr::IsDistinctFrom };
+            return Some(other.map(|other| distinct(Box::new(expr.clone()), Box::new(other))));
+        }
         let negated = keyword(parser, 0) == Some(Keyword::NOT);
         let at = usize::from(negated);
         if keyword(parser, at) != Some(Keyword::BETWEEN) || keyword(parser, at + 1) != Some(Keyword::SYMMETRIC) {
@@ -84,7 +118,6 @@ impl Dialect for FramesqlDialect {
         supports_unicode_string_literal() -> bool;
         is_reserved_for_identifier(word: Keyword) -> bool;
         is_custom_operator_part(character: char) -> bool;
-        get_next_precedence(parser: &Parser) -> Option<Result<u8, ParserError>>;
         supports_filter_during_aggregation() -> bool;
         supports_group_by_expr() -> bool;
         prec_value(precedence: Precedence) -> u8;
@@ -117,6 +150,11 @@ impl Dialect for FramesqlDialect {
     }
 }
 
+/// Whether ISNULL comes next.
+fn is_null(parser: &Parser) -> bool {
+    matches!(&parser.peek_token_ref().token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("isnull"))
+}
+
 /// The word that comes so many tokens on.
 fn keyword(parser: &Parser, at: usize) -> Option<Keyword> {
     match &parser.peek_nth_token_ref(at).token {
@@ -133,6 +171,10 @@ fn skip(parser: &mut Parser, n_tokens: usize) {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::ControlFlow;
+
+    use datafusion::sql::sqlparser::ast::{Expr, VisitMut, VisitorMut};
+
     use crate::plan::parse::parse_query;
 
     #[test]
@@ -143,8 +185,35 @@ mod tests {
             ("SELECT 1 WHERE a BETWEEN SYMMETRIC 2 AND 1 AND b", "SELECT 1 WHERE (a BETWEEN 2 AND 1 OR a BETWEEN 1 AND 2) AND b"),
             ("SELECT a NOT BETWEEN SYMMETRIC 2 AND 1", "SELECT (a NOT BETWEEN 2 AND 1 AND a NOT BETWEEN 1 AND 2)"),
             ("SELECT a BETWEEN 1 AND 2", "SELECT a BETWEEN 1 AND 2"),
+            ("SELECT 1 WHERE a ISNULL AND b NOTNULL", "SELECT 1 WHERE a IS NULL AND b IS NOT NULL"),
         ] {
             assert_eq!(parse_query(sql).unwrap().query.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn what_binds_tighter_is_taken_first() {
+        for (sql, same) in [
+            ("SELECT a IS DISTINCT FROM b OR c", "SELECT (a IS DISTINCT FROM b) OR c"),
+            ("SELECT a IS NOT DISTINCT FROM b = c AND d", "SELECT (a IS NOT DISTINCT FROM (b = c)) AND d"),
+            ("SELECT -a ^ 2 ^ 3", "SELECT ((-a) ^ 2) ^ 3"),
+            ("SELECT 2 ^ -a * 3", "SELECT (2 ^ (-a)) * 3"),
+            ("SELECT -a::int", "SELECT -(a::int)"),
+        ] {
+            struct Bare;
+            impl VisitorMut for Bare {
+                type Break = ();
+
+                fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+                    if let Expr::Nested(inner) = expr {
+                        *expr = inner.as_ref().clone();
+                    }
+                    ControlFlow::Continue(())
+                }
+            }
+            let mut bare = parse_query(same).unwrap().query;
+            let _ = bare.visit(&mut Bare);
+            assert_eq!(format!("{:?}", bare.body), format!("{:?}", parse_query(sql).unwrap().query.body), "{sql}");
         }
     }
 }

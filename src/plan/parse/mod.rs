@@ -13,6 +13,7 @@ mod qualified;
 mod reader;
 pub(super) mod table_argument;
 mod version;
+mod words;
 
 use datafusion::sql::sqlparser::ast::{self, Query};
 use datafusion::sql::sqlparser::parser::ParserError;
@@ -350,6 +351,7 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
         let (Some(first), Some(last)) = (words.first(), words.last()) else { continue };
         let text = slice(sql, &offsets, first.span.start, last.span.end).trim().to_owned();
         operators::part_signs(&mut words);
+        words::plain(&mut words);
         depth::check(&words)?;
         drop_table_keywords(&mut words);
         version::mark(&dialect, &mut words);
@@ -383,7 +385,7 @@ fn syntax(message: impl Into<String>) -> Error {
 fn parser_error(e: ParserError) -> Error {
     match e {
         ParserError::TokenizerError(m) | ParserError::ParserError(m) => syntax(m.trim_start_matches("sql parser error: ").to_owned()),
-        ParserError::RecursionLimitExceeded => syntax("the statement is nested too deeply"),
+        ParserError::RecursionLimitExceeded => depth::exceeded(),
     }
 }
 

@@ -14,8 +14,11 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::dialect::FramesqlDialect;
-use super::{Body, Emit, Kind, QueryText, Statement, Subscribe, Subscribed, boolean, is_word, parser_error, slice, syntax};
+use super::{Body, Emit, Kind, QueryText, Statement, Subscribe, Subscribed, boolean, depth, is_word, parser_error, slice, syntax};
 use crate::error::{Error, Result};
+
+/// The most levels of the parser's own that one of a statement takes: a query in brackets is three.
+const PARSER_LEVELS: usize = 4;
 
 /// Reads one statement.
 pub(super) struct Reader<'a> {
@@ -29,7 +32,9 @@ impl<'a> Reader<'a> {
     pub(super) fn new(dialect: &'a FramesqlDialect, mut tokens: Vec<TokenWithSpan>) -> Reader<'a> {
         modes::drop_deferrable(&mut tokens);
         let columns = create_table::cut_names(&mut tokens);
-        Reader { parser: Parser::new(dialect).with_tokens_with_locations(tokens.clone()), tokens, columns }
+        // How deep a statement may be is told before: the parser's own limit is for programs with small stacks.
+        let parser = Parser::new(dialect).with_recursion_limit(PARSER_LEVELS * depth::MOST);
+        Reader { parser: parser.with_tokens_with_locations(tokens.clone()), tokens, columns }
     }
 
     pub(super) fn statement(mut self, sql: &str, offsets: &[usize]) -> Result<Body> {

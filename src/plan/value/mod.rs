@@ -9,7 +9,9 @@ pub mod postgres_types;
 pub mod read;
 mod struct_field;
 pub(super) mod text_literals;
+pub(super) mod text_operands;
 pub mod text_type;
+pub(super) mod untyped_texts;
 pub mod write;
 
 use std::sync::Arc;

@@ -81,10 +81,8 @@ impl Rule {
 pub(in crate::wire) async fn beside(session: &Session, statement: &Statement, unknown: impl Fn(usize) -> bool) -> Vec<(usize, Type)> {
     let wanted = |expr: &Expr| number(expr).filter(|number| unknown(*number));
     let compared = compared(statement, wanted);
-    let (mut single, mut rules) = (statement.clone(), Vec::<(usize, Rule)>::new());
-    for number in compared.keys() {
-        rules.push((*number, Rule::Same));
-    }
+    let mut single = statement.clone();
+    let mut rules: HashMap<usize, Rule> = compared.keys().map(|number| (*number, Rule::Same)).collect();
     // A parameter that is compared is of what it is compared with, wherever else it stands.
     let mut told = |expr: &mut Expr, other: &Expr, rule: Rule| {
         let Some(number) = wanted(expr) else { return false };
@@ -93,9 +91,7 @@ pub(in crate::wire) async fn beside(session: &Session, statement: &Statement, un
             return false;
         }
         *expr = as_compared(other, expr);
-        if rules.iter().all(|(known, _)| *known != number) {
-            rules.push((number, rule));
-        }
+        rules.entry(number).or_insert(rule);
         true
     };
     expressions_mut(&mut single.body, |expr: &mut Expr| match expr {

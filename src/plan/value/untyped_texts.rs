@@ -1,0 +1,134 @@
+//! A text that is written out beside other values in a CASE, or beside other rows in a UNION, is of their type, as an untyped constant of Postgres is:
+//! DataFusion makes texts of all of them.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::error::Result;
+use datafusion::logical_expr::expr::Alias;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Projection, Union, cast};
+use datafusion::optimizer::AnalyzerRule;
+
+/// The rule; it stands before types are coerced.
+#[derive(Debug)]
+pub(in crate::plan) struct UntypedTexts;
+
+impl AnalyzerRule for UntypedTexts {
+    fn name(&self) -> &str {
+        "untyped_texts"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        let mut changed = false;
+        let rewritten = plan.transform_up_with_subqueries(|plan| {
+            let plan = match plan {
+                LogicalPlan::Union(union) => in_union(union)?,
+                plan => in_cases(plan)?,
+            };
+            changed |= plan.transformed;
+            // What reads it, reads another type.
+            if changed { Ok(Transformed::yes(plan.data.recompute_schema()?)) } else { Ok(plan) }
+        })?;
+        Ok(rewritten.data)
+    }
+}
+
+fn in_cases(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let schema = merge_schema(&plan.inputs());
+    let names = NamePreserver::new(&plan);
+    plan.map_expressions(|e| {
+        let name = names.save(&e);
+        Ok(e.transform_up(|e| in_case(e, &schema))?.update_data(|e| name.restore(e)))
+    })
+}
+
+fn in_case(mut e: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let Expr::Case(case) = &mut e else { return Ok(Transformed::no(e)) };
+    let results = || case.when_then_expr.iter().map(|(_, then)| then.as_ref()).chain(case.else_expr.as_deref());
+    if !results().any(|result| text_of(result).is_some()) {
+        return Ok(Transformed::no(e));
+    }
+    // What has no type here is told by those who know what it is.
+    let others: Option<Vec<_>> = results().filter(|result| text_of(result).is_none()).map(|result| result.get_type(schema).ok()).collect();
+    let Some(of) = others.and_then(|others| common(&others)) else { return Ok(Transformed::no(e)) };
+    let results = case.when_then_expr.iter_mut().map(|(_, then)| then).chain(&mut case.else_expr);
+    for result in results {
+        read(result, &of)?;
+    }
+    Ok(Transformed::yes(e))
+}
+
+fn in_union(union: Union) -> Result<Transformed<LogicalPlan>> {
+    let n_columns = union.inputs.first().map_or(0, |input| input.schema().fields().len());
+    let mut inputs = union.inputs.clone();
+    let mut changed = false;
+    for at in 0..n_columns {
+        let written = |input: &LogicalPlan| matches!(input, LogicalPlan::Projection(p) if p.expr.get(at).and_then(text_of).is_some());
+        let (texts, others): (Vec<usize>, Vec<usize>) = (0..inputs.len()).partition(|input| inputs.get(*input).is_some_and(|i| written(i)));
+        if texts.is_empty() {
+            continue;
+        }
+        let types: Vec<DataType> =
+            others.into_iter().filter_map(|input| inputs.get(input)?.schema().fields().get(at).map(|f| f.data_type().clone())).collect();
+        let Some(of) = common(&types) else { continue };
+        for text in texts {
+            let Some(input) = inputs.get_mut(text) else { continue };
+            let LogicalPlan::Projection(projection) = input.as_ref() else { continue };
+            let mut exprs = projection.expr.clone();
+            if let Some(expr) = exprs.get_mut(at) {
+                let name = expr.schema_name().to_string();
+                read(expr, &of)?;
+                if expr.schema_name().to_string() != name {
+                    *expr = std::mem::replace(expr, Expr::Literal(ScalarValue::Null, None)).alias(name);
+                }
+            }
+            *input = Arc::new(LogicalPlan::Projection(Projection::try_new(exprs, Arc::clone(&projection.input))?));
+            changed = true;
+        }
+    }
+    if !changed {
+        return Ok(Transformed::no(LogicalPlan::Union(union)));
+    }
+    Ok(Transformed::yes(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?)))
+}
+
+/// The text of an expression that is nothing else.
+fn text_of(e: &Expr) -> Option<&str> {
+    match e {
+        Expr::Literal(ScalarValue::Utf8(Some(text)), _) => Some(text),
+        Expr::Alias(Alias { expr, .. }) => text_of(expr),
+        _ => None,
+    }
+}
+
+/// What all of these types are, where a text could be read as one; of several kinds of numbers, the one with most room.
+fn common(types: &[DataType]) -> Option<DataType> {
+    let known: Vec<&DataType> = types.iter().filter(|of| !of.is_null()).collect();
+    let first = *known.first()?;
+    let read = first.is_numeric() || first.is_temporal() || *first == DataType::Boolean;
+    if read && known.iter().all(|of| *of == first) {
+        return Some(first.clone());
+    }
+    let all = |fits: fn(&DataType) -> bool| known.iter().all(|of| fits(of));
+    if all(DataType::is_integer) {
+        return Some(DataType::Int64);
+    }
+    all(DataType::is_numeric).then_some(DataType::Float64)
+}
+
+/// Reads the text as a value of the type, if it is one. Errs as Postgres does where it cannot be read.
+fn read(e: &mut Expr, of: &DataType) -> Result<()> {
+    match e {
+        // By the clocks of the session's zone, which a rule behind this one knows.
+        Expr::Literal(ScalarValue::Utf8(Some(_)), _) if matches!(of, DataType::Timestamp(_, Some(_))) => *e = cast(e.clone(), of.clone()),
+        Expr::Literal(value @ ScalarValue::Utf8(Some(_)), _) => *value = value.cast_to(of)?,
+        Expr::Alias(Alias { expr, .. }) => read(expr, of)?,
+        _ => {}
+    }
+    Ok(())
+}
