@@ -2,6 +2,7 @@
 
 pub(super) mod lone_row;
 pub(super) mod membership;
+mod met;
 pub(super) mod never_null;
 pub(super) mod row_values;
 pub(super) mod set_all;
