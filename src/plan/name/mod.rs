@@ -4,5 +4,7 @@ pub(super) mod arguments;
 pub(super) mod columns;
 pub(super) mod listing;
 pub(super) mod outer;
+mod relations;
 pub(super) mod selection;
 pub(super) mod sorted;
+pub(super) mod using;
