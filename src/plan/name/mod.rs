@@ -8,3 +8,4 @@ mod relations;
 pub(super) mod selection;
 pub(super) mod sorted;
 pub(super) mod using;
+pub(super) mod whole_row;
