@@ -26,7 +26,7 @@ use super::json::operators::JsonOperators;
 use super::json::subscripts::JsonSubscripts;
 use super::line_crossings::CrossingsPlanner;
 use super::name::listing::Listing;
-use super::name::{outer, using, whole_row};
+use super::name::{first_of_each, outer, using, whole_row};
 use super::names::Names;
 use super::number::decimal_places::DecimalPlaces;
 use super::parse::Emit;
@@ -133,6 +133,7 @@ fn named(function: &str, name: &str) -> Arc<ScalarUDF> {
 pub async fn plan(state: &SessionState, mut query: Box<Query>) -> Result<LogicalPlan> {
     using::write_out(state, &mut query).await?;
     whole_row::write_out(state, &mut query).await?;
+    first_of_each::number_rows(state, &mut query).await?;
     outer::rename(state, &mut query).await?;
     rewrite::rewrite(&mut query)?;
     if let Some(listing) = state.config().get_extension::<Listing>() {

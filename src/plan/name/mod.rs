@@ -2,6 +2,7 @@
 
 pub(super) mod arguments;
 pub(super) mod columns;
+pub(super) mod first_of_each;
 pub(super) mod listing;
 pub(super) mod outer;
 mod relations;

@@ -7,6 +7,7 @@ pub(super) mod never_null;
 pub(super) mod row_values;
 pub(super) mod set_all;
 pub(super) mod values;
+pub(super) mod written_rows;
 
 use std::sync::Arc;
 
