@@ -6,7 +6,7 @@ use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
 use framesql_udfs::out_of_range::OutOfRange;
 
-use super::{known, type_names};
+use super::{Error, known, type_names};
 
 /// What DataFusion puts before the error of a function that checks its own arguments.
 const COERCION: &str = "user-defined coercion failed with: ";
@@ -74,6 +74,12 @@ fn missing_relation(line: &str) -> Option<String> {
 pub(super) fn sqlstate(e: &DataFusionError) -> &'static str {
     if let Some((code, _)) = known::of(e.find_root()) {
         return code;
+    }
+    // One of ours in what several wait for, such as the value of a subquery.
+    if let DataFusionError::External(inner) = e.find_root()
+        && let Some(ours) = inner.downcast_ref::<Error>()
+    {
+        return ours.sqlstate();
     }
     match e.find_root() {
         DataFusionError::SQL(..) => "42601",

@@ -28,7 +28,7 @@ use super::json::operators::JsonOperators;
 use super::json::subscripts::JsonSubscripts;
 use super::line_crossings::CrossingsPlanner;
 use super::name::listing::Listing;
-use super::name::{columns, outer};
+use super::name::{columns, first_of_each, outer, using, whole_row};
 use super::names::Names;
 use super::number::decimal_places::DecimalPlaces;
 use super::parse::Emit;
@@ -144,6 +144,9 @@ fn named(function: &str, name: &str) -> Arc<ScalarUDF> {
 
 /// Plans a query, not yet optimised: what a view keeps, and what describes its columns and parameters.
 pub async fn plan(state: &SessionState, mut query: Box<Query>) -> Result<LogicalPlan> {
+    using::write_out(state, &mut query).await?;
+    whole_row::write_out(state, &mut query).await?;
+    first_of_each::number_rows(state, &mut query).await?;
     outer::rename(state, &mut query).await?;
     rewrite::rewrite(&mut query)?;
     if let Some(listing) = state.config().get_extension::<Listing>() {

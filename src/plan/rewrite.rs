@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, Ident, Query, Select, TableFactor, TableWithJoins, VisitMut, VisitorMut, visit_expressions,
+    visit_expressions_mut,
 };
 
 use super::array::series;
@@ -16,7 +17,7 @@ use super::name::{named_windows, selection, sorted, sorted_inside};
 use super::number::literals;
 use super::parse::copies::Copies;
 use super::pattern::planner::expose_subquery;
-use super::subquery::row_values;
+use super::subquery::{row_values, written_rows};
 use super::syntax;
 use super::system_time;
 use super::unnest::WHOLE;
@@ -71,6 +72,7 @@ impl VisitorMut for Rewriter {
         }
         limit::plain(query);
         sorted_inside::place(query);
+        written_rows::as_selects(query);
         sorted::name(query);
         if query.fetch.as_ref().is_some_and(|f| f.with_ties || f.percent) {
             return refuse("FETCH with ties or percent", "Use LIMIT.");
@@ -126,6 +128,8 @@ impl VisitorMut for Rewriter {
         if let TableFactor::NestedJoin { table_with_joins, .. } = relation {
             joins(std::slice::from_mut(table_with_joins))?;
         }
+        written_rows::lateral(relation);
+        arrays(relation);
         match relation {
             TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
                 return refuse("TABLESAMPLE", "Filter by frame_no, as in WHERE frame_no % 10 = 0.");
@@ -151,6 +155,7 @@ impl VisitorMut for Rewriter {
         }
         expose_table(relation);
         series::unnest_fractions(relation);
+        series::beside(relation);
         series::name(relation);
         lateral_function(relation);
         if let TableFactor::UNNEST { alias, with_offset_alias, .. } = relation
@@ -173,6 +178,21 @@ fn joins(from: &mut [TableWithJoins]) -> ControlFlow<Error> {
         }
     }
     ControlFlow::Continue(())
+}
+
+/// `UNNEST(ARRAY[t.a, t.b])`: DataFusion does not look for the columns of an array beside it, but for those of a call.
+fn arrays(relation: &mut TableFactor) {
+    let TableFactor::UNNEST { array_exprs, .. } = relation else { return };
+    for list in array_exprs {
+        let _ = visit_expressions_mut(list, |expr| {
+            if let Expr::Array(array) = expr
+                && !array.elem.is_empty()
+            {
+                *expr = syntax::call("make_array", std::mem::take(&mut array.elem));
+            }
+            ControlFlow::<()>::Continue(())
+        });
+    }
 }
 
 /// `LATERAL UNNEST(…)` is read as a call of any table function.

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::BooleanArray;
-use datafusion::arrow::compute::{filter_record_batch, not};
+use datafusion::arrow::array::{BooleanArray, UInt32Array};
+use datafusion::arrow::compute::{filter_record_batch, take, take_record_batch};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast;
 
-use super::returning;
+use super::returning::Returning;
 use super::table_rows::{name_of, planned, put, refuse, rows_named, rows_of};
 use super::update::{numbered, of_factor, places};
 use crate::engine::outcome::Outcome;
@@ -22,31 +22,43 @@ use crate::view::table::Table;
 pub(super) async fn run(session: &Session, delete: &ast::Delete, parameters: Vec<ScalarValue>) -> Result<Outcome> {
     let (table, alias) = target(session, delete)?;
     let _writing = table.write().await;
-    let found = rows_of(session, plan(session, delete).await?, parameters).await?;
+    let returning = returning(delete, &table, &alias);
+    let beside = returning.beside(session).await?;
+    let found = rows_of(session, plan(session, delete, &beside).await?, parameters).await?;
     let old = table.rows();
     let mut stays = vec![true; old.num_rows()];
-    for place in places(found.columns().first())? {
-        if let Some(row) = stays.get_mut(place) {
-            *row = false;
+    // A row that a join meets several times goes once, with one of them.
+    let mut gone = Vec::<(u32, u32)>::new();
+    for (row, place) in places(found.columns().first())?.into_iter().enumerate() {
+        if let Some(stays) = stays.get_mut(place).filter(|stays| **stays) {
+            *stays = false;
+            gone.push((place as u32, row as u32));
         }
     }
-    let stays = BooleanArray::from(stays);
-    let gone = filter_record_batch(&old, &not(&stays)?)?;
+    gone.sort_unstable();
+    let (gone, met): (Vec<u32>, Vec<u32>) = gone.into_iter().unzip();
+    let (met, stays) = (UInt32Array::from(met), BooleanArray::from(stays));
+    let beside = found.columns().iter().skip(1).map(|values| Ok(take(values.as_ref(), &met, None)?)).collect::<Result<Vec<_>>>()?;
+    let gone = take_record_batch(&old, &UInt32Array::from(gone))?;
     if gone.num_rows() > 0 {
         put(&table, filter_record_batch(&old, &stays)?).await?;
     }
-    returning::answer(session, (&table, &alias), delete.returning.as_deref(), gone, "DELETE").await
+    returning.answer(session, gone, beside, &old, "DELETE").await
 }
 
 /// The plan that finds the rows.
 pub(super) async fn describe(session: &Session, delete: &ast::Delete) -> Result<LogicalPlan> {
-    plan(session, delete).await
+    plan(session, delete, &[]).await
 }
 
 /// The columns of its answer.
-pub(super) fn columns(session: &Session, delete: &ast::Delete) -> Result<Option<SchemaRef>> {
+pub(super) async fn columns(session: &Session, delete: &ast::Delete) -> Result<Option<SchemaRef>> {
     let (table, alias) = target(session, delete)?;
-    returning::schema(session, &table, &alias, delete.returning.as_deref())
+    returning(delete, &table, &alias).schema(session).await
+}
+
+fn returning<'a>(delete: &'a ast::Delete, table: &'a Table, alias: &'a str) -> Returning<'a> {
+    Returning { table, alias, from: delete.using.as_deref().unwrap_or_default(), list: delete.returning.as_deref() }
 }
 
 fn target(session: &Session, delete: &ast::Delete) -> Result<(Arc<Table>, String)> {
@@ -59,10 +71,10 @@ fn target(session: &Session, delete: &ast::Delete) -> Result<(Arc<Table>, String
     }
 }
 
-async fn plan(session: &Session, delete: &ast::Delete) -> Result<LogicalPlan> {
+async fn plan(session: &Session, delete: &ast::Delete, beside: &[String]) -> Result<LogicalPlan> {
     let (table, alias) = target(session, delete)?;
     let using = delete.using.as_deref().unwrap_or_default();
-    planned(session, &numbered(&table, &alias, &[], using, delete.selection.as_ref())).await
+    planned(session, &numbered(&table, &alias, beside, using, delete.selection.as_ref())).await
 }
 
 /// TRUNCATE: every row of the tables goes.

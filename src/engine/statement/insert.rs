@@ -18,7 +18,9 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::create_table::check_conflict_target;
 use super::insert_picture;
-use super::returning;
+use super::over_rows;
+use super::returning::Returning;
+use super::set_row;
 use super::table_rows::{
     Written, cast_sql, column_at, columns_at, default_sql, folded, keep, name_of, planned, quoted, refuse, rows_of, says_default,
     table_named,
@@ -52,9 +54,11 @@ pub(super) async fn run(session: &Session, insert: &ast::Insert, parameters: Vec
         None => (Written { replaced: Vec::new(), columns: new.columns().to_vec(), n_rows: new.num_rows() }, new.num_rows()),
         Some(conflict) => merged(session, insert, &table, &new, conflict, &parameters).await?,
     };
+    let before = table.rows();
     let kept = keep(&table, written).await?;
     debug_assert_eq!(kept.num_rows(), n, "as many rows are kept as are counted");
-    returning::answer(session, (&table, &alias_of(insert, &table)), insert.returning.as_deref(), kept, "INSERT 0").await
+    let alias = alias_of(insert, &table);
+    returning(insert, &table, &alias).answer(session, kept, Vec::new(), &before, "INSERT 0").await
 }
 
 /// The name by which RETURNING reads the columns.
@@ -62,10 +66,15 @@ fn alias_of(insert: &ast::Insert, table: &Table) -> String {
     insert.table_alias.as_ref().map_or_else(|| table.name().to_owned(), |alias| folded(&alias.alias))
 }
 
+fn returning<'a>(insert: &'a ast::Insert, table: &'a Table, alias: &'a str) -> Returning<'a> {
+    Returning { table, alias, from: &[], list: insert.returning.as_deref() }
+}
+
 /// The columns of its answer.
-pub(super) fn columns(session: &Session, insert: &ast::Insert) -> Result<Option<SchemaRef>> {
+pub(super) async fn columns(session: &Session, insert: &ast::Insert) -> Result<Option<SchemaRef>> {
     let table = target(session, insert)?;
-    returning::schema(session, &table, &alias_of(insert, &table), insert.returning.as_deref())
+    let alias = alias_of(insert, &table);
+    returning(insert, &table, &alias).schema(session).await
 }
 
 /// The query's plan: its parameters and their types.
@@ -305,6 +314,39 @@ async fn updated(
     };
     let before = taken(old, &olds)?;
     let both: Vec<ArrayRef> = before.iter().cloned().chain(taken(new, &rows)?).collect();
+    let set = set(table, &update.assignments)?;
+    let made = if over_rows::asks(update) {
+        made_of_queries(session, table, alias, both, pairs.len(), (&set, update), parameters).await?
+    } else {
+        made(session, table, alias, both, (&set, update), parameters).await?
+    };
+    let places = set.into_iter().map(|(at, _)| at).collect::<Vec<_>>();
+    let mut after = before;
+    for (at, values) in places.iter().zip(made.columns()) {
+        if let Some(place) = after.get_mut(*at) {
+            *place = Arc::clone(values);
+        }
+    }
+    let passes = made.columns().last().and_then(|passes| passes.as_boolean_opt());
+    let Some(passes) = passes else {
+        let message = "argument of WHERE must be type boolean".to_owned();
+        return Err(Error::Data { code: "42804", message, detail: None });
+    };
+    let passed: Vec<usize> = (0..pairs.len()).filter(|row| passes.is_valid(*row) && passes.value(*row)).collect();
+    let rows = UInt32Array::from_iter_values(passed.iter().map(|row| *row as u32));
+    let after = after.iter().map(|c| Ok(take(c.as_ref(), &rows, None)?)).collect::<Result<Vec<_>>>()?;
+    Ok((passed.iter().filter_map(|row| pairs.get(*row).map(|(place, _)| *place)).collect(), after))
+}
+
+/// The values of SET, and whether WHERE lets the row through, for each pair of an old row and the new one behind it.
+async fn made(
+    session: &Session,
+    table: &Table,
+    alias: &str,
+    both: Vec<ArrayRef>,
+    (set, update): (&[(usize, String)], &ast::DoUpdate),
+    parameters: &[ScalarValue],
+) -> Result<RecordBatch> {
     // One row a pair, its columns read as those of the table and of `excluded`.
     let name = |at: usize| format!("column{at}");
     let fields = table.schema().fields().iter().chain(table.schema().fields()).cloned().enumerate().collect::<Vec<_>>();
@@ -330,31 +372,41 @@ async fn updated(
         });
         Ok(bound?.data)
     };
-    let (mut places, mut values) = (Vec::new(), Vec::new());
-    for (at, sql) in set(table, &update.assignments)? {
-        let column = table.columns().get(at).ok_or_else(|| Error::Internal("a column that is not there".into()))?;
-        values.push(cast(bound(&sql)?, column.field.data_type().clone()).alias(name(places.len())));
-        places.push(at);
+    let mut values = Vec::new();
+    for (at, sql) in set {
+        let column = table.columns().get(*at).ok_or_else(|| Error::Internal("a column that is not there".into()))?;
+        values.push(cast(bound(sql)?, column.field.data_type().clone()).alias(name(values.len())));
     }
     let selection = update.selection.as_ref().map_or(Ok(lit(true)), |selection| bound(&selection.to_string()))?;
     values.push(selection.alias("passes"));
-    let plan = LogicalPlan::Projection(Projection::try_new(values, Arc::new(read.clone()))?);
-    let made = rows_of(session, plan, Vec::new()).await?;
-    let mut after = before;
-    for (at, values) in places.iter().zip(made.columns()) {
-        if let Some(place) = after.get_mut(*at) {
-            *place = Arc::clone(values);
-        }
+    rows_of(session, LogicalPlan::Projection(Projection::try_new(values, Arc::new(read.clone()))?), Vec::new()).await
+}
+
+/// The same where they have subqueries.
+async fn made_of_queries(
+    session: &Session,
+    table: &Table,
+    alias: &str,
+    both: Vec<ArrayRef>,
+    n_rows: usize,
+    (set, update): (&[(usize, String)], &ast::DoUpdate),
+    parameters: &[ScalarValue],
+) -> Result<RecordBatch> {
+    let values: String = set.iter().enumerate().map(|(at, (_, value))| format!("{value} AS column{at}, ")).collect();
+    let passes = update.selection.as_ref().map_or_else(|| "true".to_owned(), ToString::to_string);
+    let (name, alias) = (quoted(table.name()), quoted(alias));
+    let select = planned(session, &format!("SELECT {values}{passes} AS passes FROM {name} AS {alias}, {name} AS excluded")).await?;
+    let read = over_rows::read(&select, both, n_rows)?;
+    let mut types = Vec::new();
+    for (at, _) in set {
+        types.push(table.columns().get(*at).ok_or_else(|| Error::Internal("a column that is not there".into()))?.field.data_type().clone());
     }
-    let passes = made.columns().last().and_then(|passes| passes.as_boolean_opt());
-    let Some(passes) = passes else {
-        let message = "argument of WHERE must be type boolean".to_owned();
-        return Err(Error::Data { code: "42804", message, detail: None });
+    let column = |(at, column): (usize, Column)| match types.get(at) {
+        Some(data_type) => cast(Expr::Column(column), data_type.clone()),
+        None => Expr::Column(column),
     };
-    let passed: Vec<usize> = (0..pairs.len()).filter(|row| passes.is_valid(*row) && passes.value(*row)).collect();
-    let rows = UInt32Array::from_iter_values(passed.iter().map(|row| *row as u32));
-    let after = after.iter().map(|c| Ok(take(c.as_ref(), &rows, None)?)).collect::<Result<Vec<_>>>()?;
-    Ok((passed.iter().filter_map(|row| pairs.get(*row).map(|(place, _)| *place)).collect(), after))
+    let columns = read.schema().columns().into_iter().enumerate().map(column).collect();
+    rows_of(session, LogicalPlan::Projection(Projection::try_new(columns, Arc::new(read))?), parameters.to_vec()).await
 }
 
 /// What SET says of columns, one by one: `(a, b) = (1, 2)` is `a = 1, b = 2`.
@@ -374,6 +426,7 @@ fn single(assignment: &Assignment) -> Result<Vec<(ObjectName, ast::Expr)>> {
             };
             list.args.iter().map(plain).collect::<Result<_>>()?
         }
+        ast::Expr::Subquery(query) => set_row::columns(query, names.len())?,
         _ => return Err(no_row()),
     };
     if values.len() != names.len() {

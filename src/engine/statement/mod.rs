@@ -21,10 +21,12 @@ mod grant;
 mod insert;
 mod insert_picture;
 mod maintain;
+mod over_rows;
 pub(super) mod query;
 mod returning;
 mod role;
 mod set;
+mod set_row;
 mod show;
 mod subscribe;
 mod table_rows;
@@ -231,9 +233,9 @@ pub(super) async fn describe(session: &Session, statement: &Statement) -> Result
         }
         Body::Other(other) => {
             let (plan, columns) = match other.as_ref() {
-                ast::Statement::Insert(insert) => (insert::describe(session, insert).await?, insert::columns(session, insert)?),
-                ast::Statement::Update(update) => (update::describe(session, update).await?, update::columns(session, update)?),
-                ast::Statement::Delete(delete) => (delete::describe(session, delete).await?, delete::columns(session, delete)?),
+                ast::Statement::Insert(insert) => (insert::describe(session, insert).await?, insert::columns(session, insert).await?),
+                ast::Statement::Update(update) => (update::describe(session, update).await?, update::columns(session, update).await?),
+                ast::Statement::Delete(delete) => (delete::describe(session, delete).await?, delete::columns(session, delete).await?),
                 ast::Statement::CreateTable(ast::CreateTable { query: Some(query), .. }) => (session.plan(query).await?, None),
                 _ => return Ok(Described::default()),
             };

@@ -10,7 +10,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{self, TableFactor, TableWithJoins};
 
 use super::insert::{assigned_types, assignments};
-use super::returning;
+use super::returning::Returning;
 use super::table_rows::{Written, folded, keep, name_of, planned, quoted, refuse, rows_of, table_named};
 use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
@@ -22,29 +22,33 @@ use crate::view::table::{NUMBERED, PLACE, Table};
 pub(super) async fn run(session: &Session, update: &ast::Update, parameters: Vec<ScalarValue>) -> Result<Outcome> {
     let (table, alias) = target(session, update)?;
     let _writing = table.write().await;
-    let (plan, set) = plan(session, update).await?;
+    let returning = returning(update, &table, &alias);
+    let beside = returning.beside(session).await?;
+    let (plan, set) = plan(session, update, &beside).await?;
     let rows = rows_of(session, plan, parameters).await?;
     let mut places = places(rows.columns().first())?;
     // A row that a join meets several times is written once, by one of them, as in Postgres.
     let mut seen = std::collections::HashSet::new();
     let kept: Vec<u32> = (0..places.len()).filter(|row| places.get(*row).is_some_and(|p| seen.insert(*p))).map(|row| row as u32).collect();
     places = kept.iter().filter_map(|row| places.get(*row as usize).copied()).collect();
-    let (kept, at) = (UInt32Array::from(kept), UInt32Array::from_iter_values(places.iter().map(|p| *p as u32)));
+    let (met, at) = (UInt32Array::from(kept), UInt32Array::from_iter_values(places.iter().map(|p| *p as u32)));
     let old = table.rows();
     let mut columns = old.columns().iter().map(|c| Ok(take(c.as_ref(), &at, None)?)).collect::<Result<Vec<ArrayRef>>>()?;
     for (column, values) in set.iter().zip(rows.columns().iter().skip(1)) {
         if let Some(place) = columns.get_mut(*column) {
-            *place = cast(&take(values.as_ref(), &kept, None)?, place.data_type())?;
+            *place = cast(&take(values.as_ref(), &met, None)?, place.data_type())?;
         }
     }
+    let others = rows.columns().iter().skip(1 + set.len());
+    let beside = others.map(|values| Ok(take(values.as_ref(), &met, None)?)).collect::<Result<Vec<_>>>()?;
     let n = places.len();
     let kept = keep(&table, Written { replaced: places, columns, n_rows: n }).await?;
-    returning::answer(session, (&table, &alias), update.returning.as_deref(), kept, "UPDATE").await
+    returning.answer(session, kept, beside, &old, "UPDATE").await
 }
 
 /// The plan that finds the rows and their values.
 pub(super) async fn describe(session: &Session, update: &ast::Update) -> Result<LogicalPlan> {
-    Ok(plan(session, update).await?.0)
+    Ok(plan(session, update, &[]).await?.0)
 }
 
 /// The parameters that stand by themselves for a column, with their columns.
@@ -53,9 +57,21 @@ pub(super) fn parameter_types(session: &Session, update: &ast::Update) -> Result
 }
 
 /// The columns of its answer.
-pub(super) fn columns(session: &Session, update: &ast::Update) -> Result<Option<SchemaRef>> {
+pub(super) async fn columns(session: &Session, update: &ast::Update) -> Result<Option<SchemaRef>> {
     let (table, alias) = target(session, update)?;
-    returning::schema(session, &table, &alias, update.returning.as_deref())
+    returning(update, &table, &alias).schema(session).await
+}
+
+fn returning<'a>(update: &'a ast::Update, table: &'a Table, alias: &'a str) -> Returning<'a> {
+    Returning { table, alias, from: from_of(update), list: update.returning.as_deref() }
+}
+
+/// The relations beside the table.
+fn from_of(update: &ast::Update) -> &[TableWithJoins] {
+    match &update.from {
+        None => &[],
+        Some(ast::UpdateTableFromKind::AfterSet(from) | ast::UpdateTableFromKind::BeforeSet(from)) => from,
+    }
 }
 
 fn target(session: &Session, update: &ast::Update) -> Result<(Arc<Table>, String)> {
@@ -64,14 +80,12 @@ fn target(session: &Session, update: &ast::Update) -> Result<(Arc<Table>, String
     of_factor(session, &update.table, table_named)
 }
 
-async fn plan(session: &Session, update: &ast::Update) -> Result<(LogicalPlan, Vec<usize>)> {
+/// The plan that finds the rows, their new values and those `beside` them.
+async fn plan(session: &Session, update: &ast::Update, beside: &[String]) -> Result<(LogicalPlan, Vec<usize>)> {
     let (table, alias) = target(session, update)?;
-    let (set, values) = assignments(&table, &update.assignments)?;
-    let from = match &update.from {
-        None => &[],
-        Some(ast::UpdateTableFromKind::AfterSet(from) | ast::UpdateTableFromKind::BeforeSet(from)) => from.as_slice(),
-    };
-    let query = numbered(&table, &alias, &values, from, update.selection.as_ref());
+    let (set, mut values) = assignments(&table, &update.assignments)?;
+    values.extend_from_slice(beside);
+    let query = numbered(&table, &alias, &values, from_of(update), update.selection.as_ref());
     Ok((planned(session, &query).await?, set))
 }
 

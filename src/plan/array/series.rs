@@ -1,5 +1,6 @@
 //! `generate_series` as in Postgres: of dates it gives timestamptz, its step may be written as text, and in FROM it names its column.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, AsArray, Float64Builder, ListBuilder};
@@ -8,7 +9,7 @@ use datafusion::error::Result;
 use datafusion::functions_nested::range::gen_series_udf;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use datafusion::sql::sqlparser::ast::{
-    self, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, TableAlias, TableAliasColumnDef, TableFactor, Value,
+    self, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, TableAlias, TableAliasColumnDef, TableFactor, Value, visit_expressions,
 };
 
 use crate::error::Error;
@@ -152,14 +153,41 @@ pub(in crate::plan) fn name(relation: &mut TableFactor) {
     }
 }
 
+/// `generate_series(1, t.n)` reads what stands beside it, perhaps behind LATERAL: it is UNNEST of what it gives.
+pub(in crate::plan) fn beside(relation: &mut TableFactor) {
+    let (called, arguments) = match &*relation {
+        TableFactor::Table { name, args: Some(arguments), with_ordinality: false, .. } => (name, &arguments.args),
+        TableFactor::Function { lateral: true, name, args, with_ordinality: false, .. } => (name, args),
+        _ => return,
+    };
+    let column = |e: &Expr| match e {
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    if !is_series(called) || visit_expressions(arguments, column).is_continue() {
+        return;
+    }
+    unnest(relation);
+    if let TableFactor::UNNEST { alias, with_ordinality, .. } = relation {
+        *with_ordinality = false;
+        if let Some(alias) = alias.as_mut().filter(|alias| alias.columns.is_empty()) {
+            alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
+        }
+    }
+}
+
 /// `generate_series(1, 3) WITH ORDINALITY` is UNNEST of what it gives.
 pub(in crate::plan) fn unnest(relation: &mut TableFactor) {
-    let TableFactor::Table { name, alias, args: Some(arguments), .. } = relation else { return };
+    let (name, alias, arguments) = match relation {
+        TableFactor::Table { name, alias, args: Some(arguments), .. } => (name, alias, &arguments.args),
+        TableFactor::Function { name, alias, args, .. } => (name, alias, &*args),
+        _ => return,
+    };
     let each = |argument: &FunctionArg| match argument {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
         _ => None,
     };
-    let Some(arguments) = arguments.args.iter().map(each).collect::<Option<Vec<_>>>() else { return };
+    let Some(arguments) = arguments.iter().map(each).collect::<Option<Vec<_>>>() else { return };
     let series = TableAlias { explicit: true, name: Ident::new(SERIES), columns: Vec::new(), at: None };
     let alias = Some(alias.take().unwrap_or(series));
     let array_exprs = vec![call(&name.to_string(), arguments)];

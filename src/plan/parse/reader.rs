@@ -7,6 +7,7 @@ mod figure;
 mod maintain;
 mod model;
 mod modes;
+mod written_with;
 
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -24,17 +25,17 @@ const PARSER_LEVELS: usize = 4;
 pub(super) struct Reader<'a> {
     parser: Parser<'a>,
     tokens: Vec<TokenWithSpan>,
-    /// The columns of `CREATE TABLE name (column, …) AS`.
-    columns: Vec<ast::ColumnDef>,
+    /// What is cut out of `CREATE TABLE name (column, …) AS`.
+    cut: create_table::Cut,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(dialect: &'a FramesqlDialect, mut tokens: Vec<TokenWithSpan>) -> Reader<'a> {
         modes::drop_deferrable(&mut tokens);
-        let columns = create_table::cut_names(&mut tokens);
+        let cut = create_table::cut(&mut tokens);
         // How deep a statement may be is told before: the parser's own limit is for programs with small stacks.
         let parser = Parser::new(dialect).with_recursion_limit(PARSER_LEVELS * depth::MOST);
-        Reader { parser: parser.with_tokens_with_locations(tokens.clone()), tokens, columns }
+        Reader { parser: parser.with_tokens_with_locations(tokens.clone()), tokens, cut }
     }
 
     pub(super) fn statement(mut self, sql: &str, offsets: &[usize]) -> Result<Body> {
@@ -130,15 +131,13 @@ impl<'a> Reader<'a> {
         {
             let query = self.query()?;
             self.end()?;
-            return Ok(Body::Query(query));
+            return Ok(written_with::body(query));
         }
         let statement = self.parser.parse_statement().map_err(parser_error)?;
         self.end()?;
         Ok(match statement {
             ast::Statement::Query(query) => Body::Query(QueryText { query, emit: Emit::Default }),
-            ast::Statement::CreateTable(create) if !self.columns.is_empty() => {
-                Body::Other(Box::new(ast::Statement::CreateTable(ast::CreateTable { columns: self.columns, ..create })))
-            }
+            ast::Statement::CreateTable(create) => Body::Other(Box::new(ast::Statement::CreateTable(self.cut.put_back(create)))),
             other => Body::Other(Box::new(other)),
         })
     }

@@ -10,14 +10,18 @@ use datafusion::common::{ScalarValue, internal_err};
 use datafusion::error::Result;
 use datafusion::functions_aggregate::first_last::first_value_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, Sort};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Expr, FetchType, Limit, LogicalPlan, LogicalPlanBuilder, Signature, SkipType, Subquery,
     Volatility,
 };
 
-use super::values::{counted, refusal};
+use super::values::{always_a_row, counted, refusal};
 use crate::error::Error;
+
+/// The value's name: the column's own could be that of another by which the rows are joined.
+const VALUE: &str = "__value";
 
 static SINGLE: LazyLock<Arc<AggregateUDF>> =
     LazyLock::new(|| Arc::new(AggregateUDF::new_from_impl(SingleValue { signature: Signature::any(1, Volatility::Immutable) })));
@@ -30,17 +34,37 @@ pub(super) fn function() -> Arc<AggregateUDF> {
 /// The plan with an aggregate in each such subquery that has none.
 pub(in crate::plan) fn place(plan: LogicalPlan) -> Result<LogicalPlan> {
     let placed = plan.transform_up_with_subqueries(|node| {
+        let names = NamePreserver::new(&node);
         node.map_expressions(|e| {
-            e.transform_up(|e| match e {
-                Expr::ScalarSubquery(subquery) if !subquery.outer_ref_columns.is_empty() => match aggregated(&subquery.subquery)? {
+            let name = names.save(&e);
+            let placed = e.transform_up(|e| match e {
+                Expr::ScalarSubquery(subquery) if asks(&subquery) => match aggregated(&subquery.subquery)? {
                     Some(plan) => Ok(Transformed::yes(Expr::ScalarSubquery(Subquery { subquery: Arc::new(plan), ..subquery }))),
                     None => Ok(Transformed::no(Expr::ScalarSubquery(subquery))),
                 },
                 other => Ok(Transformed::no(other)),
-            })
+            })?;
+            Ok(placed.update_data(|e| name.restore(e)))
         })
     })?;
     Ok(placed.data)
+}
+
+/// Whether it is other rows for each row outside, or may be none though its column is NOT NULL: DataFusion would take what it gives for NOT NULL too.
+fn asks(subquery: &Subquery) -> bool {
+    let plan = &subquery.subquery;
+    let sure = || plan.schema().fields().first().is_some_and(|field| !field.is_nullable());
+    !subquery.outer_ref_columns.is_empty() || sure() && !always_a_row(plan) && !is_one_row(plan)
+}
+
+/// A SELECT without FROM.
+fn is_one_row(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Projection(projection) => is_one_row(&projection.input),
+        LogicalPlan::SubqueryAlias(alias) => is_one_row(&alias.input),
+        LogicalPlan::EmptyRelation(none) => none.produce_one_row,
+        _ => false,
+    }
 }
 
 /// None for a subquery that is an aggregate already, and for one of several columns, which is refused.
@@ -54,9 +78,9 @@ fn aggregated(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
         return Err(refusal().into());
     }
     let column = column.clone();
-    let name = column.name.clone();
     let (input, value, order, function) = match plan {
-        LogicalPlan::Limit(limit) if first_only(limit)? => {
+        // The rows of another subquery are not read to their end.
+        LogicalPlan::Limit(limit) if correlated(plan) && first_only(limit)? => {
             let (input, value, order) = sorted(&limit.input, Expr::Column(column));
             (input, value, order, first_value_udaf())
         }
@@ -65,16 +89,21 @@ fn aggregated(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
     let one = Expr::AggregateFunction(AggregateFunction::new_udf(function, vec![value], false, None, order, None));
     let plan = LogicalPlanBuilder::from(input).aggregate(Vec::<Expr>::new(), vec![one])?.build()?;
     let Some(given) = plan.schema().columns().into_iter().next() else { return internal_err!("an aggregate without a column") };
-    Ok(Some(LogicalPlanBuilder::from(plan).project([Expr::Column(given).alias(name)])?.build()?))
+    Ok(Some(LogicalPlanBuilder::from(plan).project([Expr::Column(given).alias(VALUE)])?.build()?))
 }
 
 fn is_aggregate(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::Projection(projection) => is_aggregate(&projection.input),
         LogicalPlan::SubqueryAlias(alias) => is_aggregate(&alias.input),
-        LogicalPlan::Filter(filter) => matches!(filter.input.as_ref(), LogicalPlan::Aggregate(_)),
-        other => matches!(other, LogicalPlan::Aggregate(_)),
+        // DataFusion reads HAVING of a row that depends on the row outside.
+        LogicalPlan::Filter(filter) => always_a_row(&filter.input) && correlated(plan),
+        other => always_a_row(other),
     }
+}
+
+fn correlated(plan: &LogicalPlan) -> bool {
+    !plan.all_out_ref_exprs().is_empty()
 }
 
 fn first_only(limit: &Limit) -> Result<bool> {

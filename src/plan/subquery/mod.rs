@@ -2,10 +2,12 @@
 
 pub(super) mod lone_row;
 pub(super) mod membership;
+mod met;
 pub(super) mod never_null;
 pub(super) mod row_values;
 pub(super) mod set_all;
 pub(super) mod values;
+pub(super) mod written_rows;
 
 use std::sync::Arc;
 

@@ -2,8 +2,8 @@
 
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, Expr, Ident, JoinConstraint, JoinOperator, Query, Select, SelectItem, SetExpr, TableAlias,
-    TableAliasColumnDef, TableFactor, TableWithJoins, UnaryOperator, Value,
+    BinaryOperator, CaseWhen, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, JoinConstraint, JoinOperator, Query, Select,
+    SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, UnaryOperator, Value,
 };
 
 use crate::error::Result;
@@ -47,6 +47,9 @@ pub(in crate::plan) fn rewritten(expr: &Expr, copies: &mut Copies) -> Result<Opt
             let any = list.iter().map(equal).collect::<Option<Vec<_>>>().and_then(|any| joined(any, &BinaryOperator::Or));
             Ok(any.map(|any| not_if(*negated, any)))
         }
+        // All of its values are.
+        Expr::IsNull(of) => Ok(values(of).and_then(|values| each(values, Expr::IsNull))),
+        Expr::IsNotNull(of) => Ok(values(of).and_then(|values| each(values, Expr::IsNotNull))),
         // As a value: what a NULL keeps from being known is NULL.
         Expr::InSubquery { expr, subquery, negated } => {
             let Some(of) = row(expr) else { return Ok(None) };
@@ -117,6 +120,26 @@ fn row(expr: &Expr) -> Option<&[Expr]> {
         Expr::Nested(inner) => row(inner),
         _ => None,
     }
+}
+
+/// The values of a row, which may be written ROW(…).
+fn values(expr: &Expr) -> Option<Vec<Expr>> {
+    match expr {
+        Expr::Nested(inner) => values(inner),
+        Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case("row") => {
+            let FunctionArguments::List(list) = &function.args else { return None };
+            let value = |argument: &FunctionArg| match argument {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => Some(value.clone()),
+                _ => None,
+            };
+            list.args.iter().map(value).collect()
+        }
+        other => row(other).map(<[Expr]>::to_vec),
+    }
+}
+
+fn each(values: Vec<Expr>, asked: fn(Box<Expr>) -> Expr) -> Option<Expr> {
+    joined(values.into_iter().map(|value| asked(Box::new(in_parentheses(value)))).collect(), &BinaryOperator::And).map(in_parentheses)
 }
 
 fn not_if(negated: bool, condition: Expr) -> Expr {

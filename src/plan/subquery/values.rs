@@ -9,16 +9,14 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison, SetQuantifier};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{
-    BinaryExpr, EmptyRelation, Expr, Filter, LogicalPlan, LogicalPlanBuilder, Operator, Projection, Subquery, lit, not,
-};
+use datafusion::logical_expr::{BinaryExpr, EmptyRelation, Expr, Filter, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, lit, not};
 use datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::rewrite_set_comparison::RewriteSetComparison;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
-use super::membership;
 use super::never_null::never_null;
+use super::{membership, met};
 use crate::error::Error;
 use crate::plan::join;
 
@@ -104,12 +102,32 @@ impl Values<'_> {
             {
                 self.of(asks.clone())
             }
-            // A join of its own.
-            e if alone && not_in(&e).is_some_and(|of| is_joined(of, self.filter)) => Ok(Transformed::no(e)),
-            Expr::Exists(_) | Expr::InSubquery(InSubquery { negated: false, .. }) => Ok(Transformed::no(e)),
-            e if e.exists(|e| Ok(matches!(e, Expr::InSubquery(_))))? => self.of(e),
-            e => Ok(Transformed::no(e)),
+            // A join of its own, whose key the value is.
+            e if alone && not_in(&e).is_some_and(|(value, list)| list.outer_ref_columns.is_empty() && value.any_column_refs()) => {
+                Ok(Transformed::no(e))
+            }
+            Expr::Exists(_) => Ok(Transformed::no(e)),
+            Expr::InSubquery(InSubquery { ref subquery, negated: false, .. })
+                if subquery.outer_ref_columns.is_empty() || met::is_column(subquery) =>
+            {
+                Ok(Transformed::no(e))
+            }
+            e => match met::comparison(&e).filter(|compared| asks_rows(compared)) {
+                Some(compared) => self.met(compared),
+                None if asks_of_rows(&e) => self.of(e),
+                None => Ok(Transformed::no(e)),
+            },
         }
+    }
+
+    /// A comparison in a condition.
+    fn met(&self, (compared, negated): (SetComparison, bool)) -> Result<Transformed<Expr>> {
+        let list = &compared.subquery.subquery;
+        if limited(list)? || counted(list)? {
+            return Err(refusal().into());
+        }
+        let sure = never_null(&compared.expr, self.filter) && has_no_null(list);
+        Ok(Transformed::yes(met::met((compared, negated), sure, self.input.schema())?))
     }
 
     fn of(&mut self, e: Expr) -> Result<Transformed<Expr>> {
@@ -144,7 +162,7 @@ impl Values<'_> {
             let only = Expr::ScalarSubquery(compared.subquery);
             return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(compared.expr, compared.op, Box::new(only)))));
         }
-        let compared = SetComparison { subquery: named(compared.subquery)?, ..compared };
+        let compared = SetComparison { subquery: met::named(compared.subquery)?, ..compared };
         let of = LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema: Arc::clone(self.input.schema()) });
         let filter = LogicalPlan::Filter(Filter::try_new(Expr::SetComparison(compared), Arc::new(of))?);
         match RewriteSetComparison::new().rewrite(filter, self.config)?.data {
@@ -177,12 +195,15 @@ impl Values<'_> {
     }
 }
 
-/// The subquery with a name of its own for its column: what it is compared by may be a column that it is joined by too.
-fn named(subquery: Subquery) -> Result<Subquery> {
-    let LogicalPlan::Projection(Projection { expr, input, .. }) = subquery.subquery.as_ref() else { return Ok(subquery) };
-    let [only] = expr.as_slice() else { return Ok(subquery) };
-    let projection = Projection::try_new(vec![only.clone().unalias().alias("__compared")], Arc::clone(input))?;
-    Ok(Subquery { subquery: Arc::new(LogicalPlan::Projection(projection)), ..subquery })
+fn asks_of_rows(e: &Expr) -> bool {
+    e.exists(|e| Ok(matches!(e, Expr::InSubquery(_) | Expr::SetComparison(_)))).unwrap_or(false)
+}
+
+/// Whether EXISTS says it: an IN of a list that is the same for all rows is known before they are read, and of one row there always is, the value is compared.
+fn asks_rows((compared, negated): &(SetComparison, bool)) -> bool {
+    let SetComparison { subquery, op, quantifier, .. } = compared;
+    let not_in = *negated && *op == Operator::Eq && *quantifier == SetQuantifier::Any;
+    !always_a_row(&subquery.subquery) && !(not_in && subquery.outer_ref_columns.is_empty())
 }
 
 /// The value and the list of a NOT IN.
@@ -200,8 +221,11 @@ fn not_in(e: &Expr) -> Option<(&Expr, &Subquery)> {
 /// Whether DataFusion's join answers such a condition of a filter: it knows the NULLs of a list that is the same for all rows, and not those of one that is
 /// another for each.
 fn is_joined((value, list): (&Expr, &Subquery), filter: &LogicalPlan) -> bool {
-    let sure = |column| never_null(&Expr::Column(column), &list.subquery);
-    list.outer_ref_columns.is_empty() || never_null(value, filter) && list.subquery.schema().columns().into_iter().all(sure)
+    list.outer_ref_columns.is_empty() || never_null(value, filter) && has_no_null(&list.subquery)
+}
+
+fn has_no_null(list: &LogicalPlan) -> bool {
+    list.schema().columns().into_iter().all(|column| never_null(&Expr::Column(column), list))
 }
 
 /// Errs for NOT IN with values that may be NULL in a continuous query, whose answer would be that of what came so far.
@@ -227,7 +251,7 @@ fn has_unknown(plan: &LogicalPlan) -> Result<bool> {
 }
 
 /// An aggregate without GROUP BY gives a row of none too.
-fn always_a_row(plan: &LogicalPlan) -> bool {
+pub(super) fn always_a_row(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::Projection(projection) => always_a_row(&projection.input),
         LogicalPlan::SubqueryAlias(alias) => always_a_row(&alias.input),

@@ -178,6 +178,7 @@ impl VisitorMut for Forms {
     }
 
     fn pre_visit_table_factor(&mut self, relation: &mut TableFactor) -> ControlFlow<()> {
+        without_lateral(relation);
         let TableFactor::Table { name, alias, args: Some(arguments), with_ordinality, .. } = relation else {
             return ControlFlow::Continue(());
         };
@@ -233,6 +234,24 @@ impl VisitorMut for Forms {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// `LATERAL f(…)` is `f(…)`: a function in FROM reads what stands before it anyway.
+fn without_lateral(relation: &mut TableFactor) {
+    let TableFactor::Function { lateral: true, name, args, alias, with_ordinality } = relation else { return };
+    let arguments = ast::TableFunctionArgs { args: std::mem::take(args), settings: None };
+    *relation = TableFactor::Table {
+        name: name.clone(),
+        alias: alias.take(),
+        args: Some(arguments),
+        with_hints: Vec::new(),
+        version: None,
+        with_ordinality: *with_ordinality,
+        partitions: Vec::new(),
+        json_path: None,
+        sample: None,
+        index_hints: Vec::new(),
+    };
 }
 
 fn named_column(table: &str, column: &str) -> TableAlias {
