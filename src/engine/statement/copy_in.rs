@@ -175,6 +175,9 @@ fn columns(table: &Table, places: &[usize], lines: &[Line], zone: TimeZone) -> R
                 let texts: Vec<Option<&str>> = lines.iter().map(|(_, fields)| fields.get(place).and_then(Option::as_deref)).collect();
                 let (values, wrong) = read(&texts, column.field.data_type(), zone)?;
                 if let Some((number, text)) = wrong.and_then(|row| Some((lines.get(row)?.0, texts.get(row).copied().flatten()?))) {
+                    if let Some(message) = out_of_range(text, column.field.data_type(), zone) {
+                        return Err(bad(table.name(), number, "22003", message, Some(column.field.name())));
+                    }
                     let message = match column.field.data_type() {
                         DataType::List(_) if elements(text).is_none() => format!("malformed array literal: \"{text}\""),
                         _ => format!("invalid input syntax for type {}: \"{text}\"", column.sql_type.to_lowercase()),
@@ -186,6 +189,16 @@ fn columns(table: &Table, places: &[usize], lines: &[Line], zone: TimeZone) -> R
         });
     }
     Ok(columns)
+}
+
+/// What is said of a number that its type has no room for; None for other texts.
+fn out_of_range(text: &str, data_type: &DataType, zone: TimeZone) -> Option<String> {
+    if !casts::reads(data_type) {
+        return None;
+    }
+    let one: ArrayRef = Arc::new(StringArray::from(vec![text.trim()]));
+    let error = Error::from(casts::read(&one, data_type, zone).err()?);
+    (error.sqlstate() == "22003").then(|| error.to_string())
 }
 
 /// Texts as values of a type, and the first row whose text is none.
