@@ -22,6 +22,7 @@ use super::aggregate::argument_names::ArgumentNames;
 use super::aggregate::moving::MovingFrames;
 use super::aggregate::zero_sign::ZeroSign;
 use super::array::literals::ArrayLiterals;
+use super::array::subscripts::ArraySubscripts;
 use super::conditions::Conditions;
 use super::figure::Bind;
 use super::json::operators::JsonOperators;
@@ -36,6 +37,7 @@ use super::pattern::planner::PatternPlanner;
 use super::subquery::values::{self, SubqueryValues};
 use super::subquery::{lone_row, membership, set_all};
 use super::time::interval::Intervals;
+use super::time::microseconds::Microseconds;
 use super::time::overlaps::OverlapsOperator;
 use super::time::session_zone::SessionZone;
 use super::topn_updating::TopN;
@@ -43,9 +45,11 @@ use super::track::TrackPlanner;
 use super::unnest::UnnestPlanner;
 use super::value::flag_text::FlagText;
 use super::value::frame_text::FrameText;
+use super::value::in_lists::InLists;
 use super::value::postgres_types::{PostgresTypes, PostgresTypesRule};
 use super::value::text_literals::TextLiterals;
-use super::value::text_operands::TextOperands;
+use super::value::told_type;
+use super::value::untyped::{UntypedOperators, UntypedValues};
 use super::value::untyped_texts::UntypedTexts;
 use super::window::AssignWindow;
 use super::window_function::WindowPlanner;
@@ -75,7 +79,9 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>,
         Arc::new(Bind(names)),
         Arc::new(FrameText),
         Arc::new(DecimalPlaces),
+        Arc::new(Microseconds),
         Arc::new(TextLiterals),
+        Arc::new(UntypedValues),
         Arc::new(UntypedTexts),
         Arc::new(FlagText),
     ];
@@ -85,13 +91,14 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>,
     rules.push(Arc::new(PostgresTypesRule));
     rules.push(Arc::new(ZeroSign));
     rules.push(Arc::new(MovingFrames));
+    rules.push(Arc::new(InLists));
     let mut optimiser: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![Arc::new(SubqueryValues)];
     optimiser.extend(common_expressions::rules());
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(environment)
         // Before DataFusion's own, which takes every subscript.
-        .with_expr_planners(vec![Arc::new(JsonSubscripts)])
+        .with_expr_planners(vec![Arc::new(JsonSubscripts), Arc::new(ArraySubscripts)])
         .with_default_features()
         .with_type_planner(Arc::new(PostgresTypes))
         .with_relation_planners(vec![
@@ -127,9 +134,10 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>,
     // It reads a text as an array before JsonOperators could take it for a key.
     let _ = state.register_expr_planner(Arc::new(ArrayLiterals));
     let _ = state.register_expr_planner(Arc::new(OverlapsOperator));
+    // Before Intervals, which looks for one.
+    let _ = state.register_expr_planner(Arc::new(UntypedOperators));
     let _ = state.register_expr_planner(Arc::new(Intervals));
     let _ = state.register_expr_planner(Arc::new(JsonOperators));
-    let _ = state.register_expr_planner(Arc::new(TextOperands));
     for function in aggregate::aggregates().chain(subquery::aggregates()).chain(aggregates()) {
         let _ = state.register_udaf(function);
     }
@@ -164,7 +172,7 @@ pub async fn plan(state: &SessionState, mut query: Box<Query>) -> Result<Logical
     let plan = system_time::take_up(unnest::decorrelate(plan)?)?;
     unnest::check(&plan)?;
     range_frame::check(&plan)?;
-    lone_row::place(text_for_null(plan)?)
+    lone_row::place(told_type::place(text_for_null(plan)?)?)
 }
 
 /// A column of which nothing but NULL is known is text, as in Postgres.

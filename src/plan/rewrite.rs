@@ -118,6 +118,7 @@ impl VisitorMut for Rewriter {
             return ControlFlow::Break(error);
         }
         selection::subscripts(expr);
+        literals::cast_exactly(expr);
         match syntax::rewrite(expr, &mut self.copies) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => ControlFlow::Break(error),

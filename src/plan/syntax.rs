@@ -14,13 +14,14 @@ use super::array::series::is_series;
 use super::array::slices;
 use super::column_names;
 use super::json::aggregates;
+use super::number::to_hex;
 use super::parse::copies::Copies;
 use super::rewrite::folded;
 use super::subquery::row_values;
 use super::text::regular_expression;
 use super::text::similar::SIMILAR;
 use super::time::zoned::{OFFSET, TRUNCATE};
-use super::time::{calendar_part, moments_named, overlaps};
+use super::time::{calendar_part, moments_named, overlaps, rounded};
 use super::value::read;
 use crate::error::{Error, Result};
 
@@ -45,11 +46,15 @@ pub(super) fn rewrite(expr: &mut Expr, copies: &mut Copies) -> Result<()> {
             in_parentheses(binary(of.as_ref().clone(), op, pattern))
         }
         Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr: of, data_type, .. } => match text_of(data_type) {
-            _ if moments_named::rewritten_cast(of, data_type).is_some() => match moments_named::rewritten_cast(of, data_type) {
+            _ if of_time(of, data_type).is_some() => match of_time(of, data_type) {
                 Some(written) => written,
                 None => return Ok(()),
             },
-            Some(Some(n)) => call("left", [cast(of.as_ref().clone(), DataType::Text), number(&n.to_string())]),
+            Some(Some(n)) => {
+                let cut = call("left", [cast(of.as_ref().clone(), DataType::Text), number(&n.to_string())]);
+                // The blanks at the end of a char(n) say nothing, and so there are none.
+                if matches!(data_type, DataType::Char(_) | DataType::Character(_)) { call("rtrim", [cut, text(" ")]) } else { cut }
+            }
             Some(None) => cast(of.as_ref().clone(), DataType::Text),
             None => return Ok(()),
         },
@@ -95,7 +100,11 @@ pub(super) fn rewrite(expr: &mut Expr, copies: &mut Copies) -> Result<()> {
             None => return Ok(()),
         },
         other => {
-            match row_values::rewritten(other, copies)?.or_else(|| moments_named::rewritten(other)).or_else(|| overlaps::rewritten(other)) {
+            match row_values::rewritten(other, copies)?
+                .or_else(|| rounded::rewritten_typed(other))
+                .or_else(|| moments_named::rewritten(other))
+                .or_else(|| overlaps::rewritten(other))
+            {
                 Some(written) => written,
                 None => {
                     regular_expression::of_operator(other);
@@ -106,6 +115,11 @@ pub(super) fn rewrite(expr: &mut Expr, copies: &mut Copies) -> Result<()> {
     };
     *expr = written;
     Ok(())
+}
+
+/// A cast to a time that is no plain one; None for others.
+fn of_time(of: &Expr, data_type: &DataType) -> Option<Expr> {
+    rounded::rewritten(of, data_type).or_else(|| moments_named::rewritten_cast(of, data_type))
 }
 
 /// `@ x`, `|/ x`, `||/ x` and `~ x`.
@@ -138,7 +152,7 @@ fn of_function(function: &mut Function, copies: &mut Copies) -> Result<Option<Ex
 }
 
 /// Those that are written otherwise by their arguments.
-const OF_VALUES: [&str; 19] = [
+const OF_VALUES: [&str; 23] = [
     "make_timestamp",
     "make_timestamptz",
     "date_bin",
@@ -158,6 +172,10 @@ const OF_VALUES: [&str; 19] = [
     "jsonb_extract_path_text",
     "encode",
     "date",
+    "to_hex",
+    "current_timestamp",
+    "localtimestamp",
+    "localtime",
 ];
 
 /// Functions that are no aggregates.
@@ -238,6 +256,8 @@ fn of_values(name: &str, function: &Function) -> Option<Expr> {
         // DataFusion's pads by another name.
         ("encode", Some(of), Some(format), None, None) if is_text(&format, "base64") => Some(call("encode", [of, text("base64pad")])),
         ("date", Some(of), None, None, None) => Some(cast(of, DataType::Date)),
+        ("current_timestamp" | "localtimestamp" | "localtime", Some(digits), None, None, None) => rounded::now(name, digits),
+        ("to_hex", Some(of), None, None, None) => to_hex::of_constant(of),
         _ => None,
     }
 }

@@ -33,6 +33,13 @@ pub fn checked(table: &Table, columns: Vec<ArrayRef>, n_rows: usize) -> Result<R
             *values = Arc::new(ListArray::try_new(Arc::clone(item), lists.offsets().clone(), texts, lists.nulls().cloned())?);
         }
     }
+    for (column, values) in table.columns().iter().zip(&mut columns) {
+        if let (Some(most), Some(texts)) = (column.max_chars, values.as_string_opt::<i32>())
+            && texts.iter().flatten().any(|text| text.ends_with(' '))
+        {
+            *values = Arc::new(without_blanks(texts, most, !varies(&column.sql_type)));
+        }
+    }
     for (column, values) in table.columns().iter().zip(&columns) {
         let name = column.field.name();
         if !column.field.is_nullable() && values.null_count() > 0 {
@@ -48,16 +55,28 @@ pub fn checked(table: &Table, columns: Vec<ArrayRef>, n_rows: usize) -> Result<R
         if let (Some(most), Some(texts)) = (column.max_chars, values.as_string_opt::<i32>())
             && texts.iter().flatten().any(|text| text.chars().count() > most)
         {
-            let word = if column.sql_type.to_lowercase().starts_with("var") || column.sql_type.to_lowercase().contains("varying") {
-                "character varying"
-            } else {
-                "character"
-            };
+            let word = if varies(&column.sql_type) { "character varying" } else { "character" };
             return Err(Error::Data { code: "22001", message: format!("value too long for type {word}({most})"), detail: None });
         }
     }
     let options = RecordBatchOptions::new().with_row_count(Some(n_rows));
     Ok(RecordBatch::try_new_with_options(table.schema(), columns, &options)?)
+}
+
+/// Whether a type of texts has as many characters as each has, as varchar(n) has and char(n) has not.
+fn varies(sql_type: &str) -> bool {
+    let sql_type = sql_type.to_lowercase();
+    sql_type.starts_with("var") || sql_type.contains("varying")
+}
+
+/// Texts without the blanks at their ends that have no room, as in Postgres, or without any: to a char(n) they say nothing, so none are kept.
+fn without_blanks(texts: &StringArray, most: usize, any: bool) -> StringArray {
+    let one = |text: &'_ str| -> String {
+        let trimmed = text.trim_end_matches(' ');
+        let kept = if any { 0 } else { most };
+        text.chars().take(kept.max(trimmed.chars().count())).collect()
+    };
+    texts.iter().map(|text| text.map(one)).collect()
 }
 
 /// The values of a type in the form in which they are kept. Errs with 22P02 or 22P05.

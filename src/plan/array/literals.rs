@@ -78,7 +78,7 @@ pub(in crate::plan) fn equals_any(call: &ScalarFunction, schema: &DFSchema) -> O
     may_hold_null(array, schema).then(|| ANY.call(call.args.clone()))
 }
 
-fn may_hold_null(array: &Expr, schema: &DFSchema) -> bool {
+pub(super) fn may_hold_null(array: &Expr, schema: &DFSchema) -> bool {
     match array {
         Expr::Literal(ScalarValue::List(list), _) => list.values().null_count() > 0,
         Expr::ScalarFunction(made) if made.func.name() == "make_array" => {

@@ -52,6 +52,17 @@ pub(in crate::plan) fn call(left: &mut Expr, operator: Operator, right: &mut Exp
     is_checked.then(|| formula_call::joined(std::mem::replace(left, nothing()), operator, std::mem::replace(right, nothing())))
 }
 
+/// `-x` of an integer as what is left of zero, which errs where it has no room; None for other numbers.
+pub(in crate::plan) fn negated(of: &Expr, schema: &DFSchema) -> Option<Expr> {
+    let zero = match type_of(of, schema)? {
+        DataType::Int16 => ScalarValue::Int16(Some(0)),
+        DataType::Int32 => ScalarValue::Int32(Some(0)),
+        DataType::Int64 => ScalarValue::Int64(Some(0)),
+        _ => return None,
+    };
+    Some(formula_call::joined(Expr::Literal(zero, None), Operator::Minus, of.clone()))
+}
+
 /// One operator's call; DataFusion's own where that errs by itself.
 pub(in crate::plan) fn one(left: Expr, operator: Operator, right: Expr) -> Expr {
     match FUNCTIONS.iter().find(|(o, _)| *o == operator) {

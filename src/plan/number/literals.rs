@@ -4,8 +4,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DataType, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, Query, Select,
-    SelectItem, SetExpr, UnaryOperator, Value, VisitMut, VisitorMut,
+    BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, Query,
+    Select, SelectItem, SetExpr, UnaryOperator, Value, VisitMut, VisitorMut,
 };
 
 use crate::plan::column_names;
@@ -46,6 +46,19 @@ pub(in crate::plan) fn place(query: &mut Query) {
         } else {
             let _ = expr.visit(&mut Written);
         }
+    }
+}
+
+/// A constant that is cast to a numeric gives it the digits that are written, of which a float8 has not all.
+pub(in crate::plan) fn cast_exactly(expr: &mut Expr) {
+    let Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr: of, data_type, .. } = &mut *expr else { return };
+    let (DataType::Numeric(info) | DataType::Decimal(info) | DataType::Dec(info)) = data_type else { return };
+    let Some(written) = numeric(of) else { return };
+    // A numeric without a scale has ten decimal places here, and a constant as many as it is written with.
+    if *info == ExactNumberInfo::None && Constant::of(of).is_some_and(|constant| constant.scale > 10) {
+        *expr = written;
+    } else {
+        **of = written;
     }
 }
 

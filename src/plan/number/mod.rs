@@ -1,5 +1,6 @@
 //! Numbers as Postgres reckons with them: exactly, or with an error.
 
+mod absolute;
 pub mod checked;
 pub(super) mod decimal_places;
 mod div;
@@ -8,6 +9,7 @@ pub(super) mod literals;
 mod logarithms;
 pub(super) mod round;
 mod template;
+pub(super) mod to_hex;
 mod width_bucket;
 
 use std::sync::Arc;
@@ -16,8 +18,10 @@ use datafusion::logical_expr::ScalarUDF;
 
 /// The scalar functions of this room, one line a file.
 pub(super) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
-    div::functions()
+    absolute::functions()
         .into_iter()
+        .chain(div::functions())
+        .chain(to_hex::functions())
         .chain(logarithms::functions())
         .chain(round::functions())
         .chain(template::functions())

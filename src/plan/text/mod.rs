@@ -6,6 +6,7 @@ mod format;
 mod length;
 mod lengths;
 pub(super) mod regular_expression;
+mod replacement;
 pub(super) mod similar;
 
 use std::sync::Arc;
@@ -21,5 +22,6 @@ pub(super) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
         .chain(length::functions())
         .chain(lengths::functions())
         .chain(regular_expression::functions())
+        .chain(replacement::functions())
         .chain(similar::functions())
 }

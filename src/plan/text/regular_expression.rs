@@ -18,7 +18,7 @@ use crate::plan::column_names;
 use crate::plan::syntax::{call, text};
 
 /// Functions whose second argument is a pattern.
-const FUNCTIONS: [&str; 5] = ["regexp_match", "regexp_replace", "regexp_like", "regexp_count", "regexp_instr"];
+const FUNCTIONS: [&str; 4] = ["regexp_match", "regexp_like", "regexp_count", "regexp_instr"];
 
 /// The classes of characters, each with what it is where letters are not only those of ASCII. In Postgres a blank that breaks no line is seen.
 const CLASSES: [(&str, &str); 14] = [
@@ -56,7 +56,7 @@ pub(in crate::plan) fn of_operator(expr: &mut Expr) {
     }
 }
 
-/// Translates the pattern of `regexp_replace(x, 'pattern', …)`, if it is a constant.
+/// Translates the pattern of `regexp_like(x, 'pattern', …)`, if it is a constant.
 pub(in crate::plan) fn of_function(function: &mut Function) {
     let name = column_names::of_function(function).unwrap_or_default();
     if !FUNCTIONS.contains(&name.as_str()) {
@@ -86,7 +86,7 @@ fn constant(pattern: &mut Expr) {
 }
 
 /// The pattern as it is read here. Errs (2201B) for a class of characters that there is none of.
-fn translated(pattern: &str) -> Result<String> {
+pub(super) fn translated(pattern: &str) -> Result<String> {
     let mut out = String::with_capacity(pattern.len());
     let mut points = false;
     let mut rest = pattern;
@@ -278,7 +278,7 @@ impl ScalarUDFImpl for Pattern {
     }
 }
 
-fn wrong(why: &str) -> DataFusionError {
+pub(super) fn wrong(why: &str) -> DataFusionError {
     Error::Encode { code: "2201B", message: format!("invalid regular expression: {why}") }.into()
 }
 

@@ -1,16 +1,21 @@
 //! Times as in Postgres: what texts say, what the clocks of a zone show, and what lies between two moments.
 
 mod age;
+mod bins;
 pub(super) mod calendar_part;
 pub(super) mod duration_part;
+mod epoch;
 pub(super) mod interval;
 mod justify;
+pub(super) mod microseconds;
 pub(super) mod moment;
 mod moment_fields;
 pub(super) mod moments_named;
 pub(super) mod overlaps;
+pub(super) mod rounded;
 pub(super) mod session_zone;
 mod time_zone;
+mod truncate;
 pub(super) mod zoned;
 
 use std::sync::Arc;
@@ -21,11 +26,15 @@ use datafusion::logical_expr::ScalarUDF;
 pub(super) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
     age::functions()
         .into_iter()
+        .chain(bins::functions())
         .chain(calendar_part::functions())
         .chain(duration_part::functions())
+        .chain(epoch::functions())
         .chain(interval::functions())
         .chain(justify::functions())
         .chain(overlaps::functions())
+        .chain(rounded::functions())
         .chain(time_zone::functions())
+        .chain(truncate::functions())
         .chain(zoned::functions())
 }

@@ -10,13 +10,11 @@ use datafusion::arrow::array::{
 use datafusion::arrow::datatypes::{
     DataType, Field, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimestampMicrosecondType,
 };
-use datafusion::common::config::ConfigOptions;
 use datafusion::common::{internal_err, plan_err};
 use datafusion::error::{DataFusionError, Result};
-use datafusion::functions::datetime;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
-use super::{moment, time_zone};
+use super::{moment, time_zone, truncate};
 use crate::error::Error;
 use crate::frame::batch::ts_type;
 use crate::settings::TimeZone;
@@ -224,18 +222,9 @@ fn truncated(unit: &ColumnarValue, times: &ArrayRef, zones: &Zones) -> Result<Co
         of_rows.push(zone);
         local.push(zone.map(|zone| moment::to_local(times.value(row), zone).ok_or_else(out_of_range)).transpose()?);
     }
-    let shown: ArrayRef = Arc::new(TimestampMicrosecondArray::from(local));
+    let shown = TimestampMicrosecondArray::from(local);
     let kept = matches!(unit, ColumnarValue::Scalar(unit) if unit.try_as_str().flatten().is_some_and(keeps_offset));
-    let field = Arc::new(Field::new("date_trunc", shown.data_type().clone(), true));
-    let arguments = ScalarFunctionArgs {
-        args: vec![unit.clone(), ColumnarValue::Array(Arc::clone(&shown))],
-        arg_fields: vec![Arc::new(Field::new("unit", DataType::Utf8, true)), Arc::clone(&field)],
-        number_rows: n_rows,
-        return_field: field,
-        config_options: Arc::new(ConfigOptions::default()),
-    };
-    let cut = datetime::date_trunc().invoke_with_args(arguments)?.to_array(n_rows)?;
-    let (shown, cut) = (moments(&shown), moments(&cut));
+    let cut = truncate::starts(unit, &shown)?;
     // Rows that follow each other are mostly of one day.
     let mut last: Option<(i64, TimeZone, i64)> = None;
     let mut one = |row: usize| -> Result<Option<i64>> {

@@ -19,7 +19,7 @@ use datafusion::logical_expr::{
 };
 use framesql_udfs::frame::is_frame;
 
-use super::{read, write};
+use super::{infinity, numbers, read, write};
 use crate::error::Error;
 use crate::plan::array::text::elements;
 use crate::plan::number::formula_call;
@@ -48,8 +48,10 @@ pub(in crate::plan) fn replaced(cast: &Cast, schema: &DFSchema) -> Result<Option
     }
     let [plain, numeric] = &*FUNCTIONS;
     let is_numeric = from.is_floating() && is_numeric(&cast.expr, schema) == Some(true);
-    // What a source is asked for is compared with constants.
-    if let Expr::Literal(value, metadata) = cast.expr.as_ref() {
+    // What a source is asked for is compared with constants. A constant float8 is one that is written, and so a numeric of Postgres.
+    if let Expr::Literal(value, metadata) = cast.expr.as_ref()
+        && !to.is_floating()
+    {
         let values = converted(&value.to_array()?, to, is_numeric)?;
         return Ok(Some(Expr::Literal(ScalarValue::try_from_array(&values, 0)?, metadata.clone())));
     }
@@ -124,6 +126,11 @@ fn is_whole(data_type: &DataType) -> bool {
 fn differs(from: &DataType, to: &DataType) -> bool {
     match (from, to) {
         (from, to) if is_whole(to) => from.is_floating() || from.is_decimal(),
+        // The optimiser would take a cast that loses digits away from before a comparison.
+        (DataType::Decimal128(_, from), DataType::Decimal128(_, to)) => to < from,
+        (from, DataType::Decimal128(..)) => is_text(from) || from.is_floating(),
+        (from, DataType::Float32 | DataType::Float64) => is_text(from),
+        (from, to) if infinity::casts(from, to) => true,
         (from, DataType::Timestamp(..) | DataType::Date32 | DataType::Time64(_) | DataType::Binary) => is_text(from),
         (from, DataType::Interval(IntervalUnit::MonthDayNano)) => is_text(from),
         (DataType::List(from), DataType::List(to)) => differs(from.data_type(), to.data_type()),
@@ -168,6 +175,9 @@ fn converted(values: &ArrayRef, to: &DataType, numeric: bool) -> Result<ArrayRef
     match to {
         to if is_text(to) => written(values, to),
         to if is_whole(to) => rounded(values, to, numeric),
+        to if infinity::casts(from, to) => infinity::converted(values, to),
+        DataType::Decimal128(precision, scale) if from.is_floating() => numbers::of_floats(values, *precision, *scale),
+        DataType::Decimal128(..) => Ok(cast_array(values, to)?),
         DataType::List(field) => {
             let lists = values.as_list::<i32>();
             let inner = converted(lists.values(), field.data_type(), numeric)?;
@@ -220,7 +230,7 @@ fn of_text(texts: &StringArray, to: &DataType) -> Result<ArrayRef> {
             let inner = converted(lists.values(), field.data_type(), false)?;
             Arc::new(ListArray::try_new(Arc::clone(field), lists.offsets().clone(), inner, lists.nulls().cloned())?)
         }
-        other => return internal_err!("text is not cast to {other}"),
+        other => numbers::of_texts(texts, other)?,
     })
 }
 

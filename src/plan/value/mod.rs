@@ -3,15 +3,20 @@
 pub mod casts;
 mod coalesce;
 pub mod column_type;
+mod common_type;
 pub(super) mod flag_text;
 pub(super) mod frame_text;
+pub(super) mod in_lists;
+mod infinity;
+mod numbers;
 pub mod postgres_types;
 pub mod read;
 mod struct_field;
 pub(super) mod text_literals;
-pub(super) mod text_operands;
 pub mod text_type;
 pub(super) mod untyped_texts;
+pub(super) mod told_type;
+pub(super) mod untyped;
 pub mod write;
 
 use std::sync::Arc;
@@ -20,5 +25,5 @@ use datafusion::logical_expr::ScalarUDF;
 
 /// The scalar functions of this room, one line a file.
 pub(super) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
-    casts::functions().into_iter().chain([struct_field::function()])
+    casts::functions().into_iter().chain(common_type::functions()).chain([struct_field::function(), in_lists::function()])
 }

@@ -18,7 +18,7 @@ use framesql_udfs::interrupt;
 
 use super::{casts, coalesce, struct_field};
 use crate::frame::batch::ts_type;
-use crate::plan::array::literals;
+use crate::plan::array::{literals, nulls, order};
 use crate::plan::number::{checked, round};
 use crate::plan::time::{duration_part, interval};
 
@@ -33,6 +33,8 @@ impl TypePlanner for PostgresTypes {
             SqlType::Timestamp(_, _) => DataType::Timestamp(TimeUnit::Microsecond, None),
             SqlType::Float(ExactNumberInfo::Precision(bits)) if *bits <= 24 => DataType::Float32,
             SqlType::Float(_) => DataType::Float64,
+            // By a field of its own a cast says that its text is no json and no uuid any more.
+            SqlType::Text | SqlType::Varchar(None) => return Ok(Some(Arc::new(Field::new("text", DataType::Utf8, true)))),
             _ => return Ok(None),
         };
         Ok(Some(Arc::new(Field::new("", data_type, true))))
@@ -120,9 +122,11 @@ fn cast_calls(e: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             Expr::Cast(cast) => casts::replaced(cast, schema)?,
             Expr::BinaryExpr(condition) if matches!(condition.op, Operator::And | Operator::Or) => checked::in_turn(condition)?,
             Expr::BinaryExpr(operation) => operated(operation, schema)?,
+            Expr::Negative(of) => checked::negated(of, schema),
             Expr::ScalarFunction(call) if casts::rounds_float(call, schema) => round::half_even(call),
             Expr::ScalarFunction(call) => {
-                coalesce::flattened(call).or_else(|| literals::equals_any(call, schema)).or_else(|| duration_part::rewritten(call, schema))
+                let of_array = || literals::equals_any(call, schema).or_else(|| nulls::contains(call, schema));
+                coalesce::flattened(call).or_else(of_array).or_else(|| duration_part::rewritten(call, schema))
             }
             Expr::Between(between) if is_span(&between.expr, schema) => {
                 let length = |e: &Expr| Box::new(interval::length(e, schema));
@@ -166,6 +170,7 @@ fn operated(operation: &mut BinaryExpr, schema: &DFSchema) -> Result<Option<Expr
     }
     match (l, r) {
         (Some(DataType::Timestamp(l, _)), Some(DataType::Timestamp(r, _))) if l != r => one_unit(left, *op, right, schema).map(Some),
+        (Some(DataType::List(l)), Some(DataType::List(r))) if l.data_type() == r.data_type() => Ok(order::compared(left, *op, right)),
         _ => Ok(None),
     }
 }

@@ -20,10 +20,22 @@ pub fn timestamptz(text: &str, zone: TimeZone) -> Result<i64> {
     moment::timestamptz_us(text, zone).map_err(|why| unreadable(text, "timestamp with time zone", why))
 }
 
-/// The days since 1970 of a date, or of the day of a timestamp.
+/// The days since 1970 of a date, or of the day of a timestamp; those of infinity are the last, or the first, that there are.
 pub fn date(text: &str) -> Result<i32> {
     let us = moment::timestamp_us(text).map_err(|why| unreadable(text, "date", why))?;
+    if let Some(days) = days_of_infinity(us) {
+        return Ok(days);
+    }
     i32::try_from(us.div_euclid(US_A_DAY)).map_err(|_| unreadable(text, "date", Unreadable::Range))
+}
+
+/// The days of a moment that is before, or behind, all others; None for others.
+pub(super) fn days_of_infinity(us: i64) -> Option<i32> {
+    match us {
+        i64::MAX => Some(i32::MAX),
+        i64::MIN => Some(i32::MIN),
+        _ => None,
+    }
 }
 
 /// The µs of the time of a day. Errs as above.

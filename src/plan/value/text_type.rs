@@ -51,6 +51,14 @@ impl TextType {
     pub fn of_expr(expr: &Expr, schema: &DFSchema) -> Option<TextType> {
         match expr {
             Expr::BinaryExpr(_) | Expr::Literal(_, None) | Expr::Like(_) | Expr::Not(_) | Expr::Negative(_) => None,
+            // A text that is written beside one of them is one too.
+            Expr::Case(case) => {
+                let values = case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
+                values.into_iter().find_map(|value| TextType::of_expr(value, schema))
+            }
+            Expr::ScalarFunction(call) if call.func.name() == "nullif" => {
+                call.args.first().and_then(|value| TextType::of_expr(value, schema))
+            }
             other => other.to_field(schema).ok().and_then(|(_, field)| TextType::of_field(&field)),
         }
     }

@@ -44,11 +44,18 @@ pub(in crate::wire) fn write(out: &mut BytesMut, data_type: &Type, array: &dyn A
             DataType::BinaryView => array.as_binary_view().value(row),
             _ => array.as_fixed_size_binary().value(row),
         }),
-        Type::DATE => out.put_i32(days(array, row).saturating_sub(EPOCH_DAYS)),
+        Type::DATE => out.put_i32(match days(array, row) {
+            // Infinity is the same number for everybody.
+            infinite @ (i32::MAX | i32::MIN) => infinite,
+            days => days.saturating_sub(EPOCH_DAYS),
+        }),
         Type::TIME => out.put_i64(time_us(array, row)),
         Type::TIMESTAMP | Type::TIMESTAMPTZ => {
             let unit = if let DataType::Timestamp(unit, _) = array.data_type() { *unit } else { TimeUnit::Microsecond };
-            out.put_i64(text::timestamp_us(array, row, unit).saturating_sub(EPOCH_US));
+            out.put_i64(match text::timestamp_us(array, row, unit) {
+                infinite @ (i64::MAX | i64::MIN) => infinite,
+                us => us.saturating_sub(EPOCH_US),
+            });
         }
         Type::INTERVAL => {
             let (months, days, us) = match array.data_type() {

@@ -193,7 +193,9 @@ fn of_one_scale(values: Vec<ScalarValue>) -> Option<Vec<ScalarValue>> {
 /// None if the bytes are not a value of the type.
 pub(super) fn of_binary(data_type: &Type, bytes: Bytes) -> Option<ScalarValue> {
     let fixed = |n_bytes: usize| if bytes.len() == n_bytes { Some(bytes.clone()) } else { None };
-    let us_since_1970 = |us: i64| us.saturating_add(binary::EPOCH_US);
+    // What is before all others is so by any count; what is behind them is by its size.
+    let us_since_1970 = |us: i64| if us == i64::MIN { us } else { us.saturating_add(binary::EPOCH_US) };
+    let days_since_1970 = |days: i32| if days == i32::MIN { days } else { days.saturating_add(binary::EPOCH_DAYS) };
     Some(match *data_type {
         Type::BOOL => ScalarValue::Boolean(Some(fixed(1)?.get_u8() != 0)),
         Type::INT2 => ScalarValue::Int16(Some(fixed(2)?.get_i16())),
@@ -202,7 +204,7 @@ pub(super) fn of_binary(data_type: &Type, bytes: Bytes) -> Option<ScalarValue> {
         Type::FLOAT8 => ScalarValue::Float64(Some(fixed(8)?.get_f64())),
         Type::NUMERIC => decimal(&binary::numeric_text(&bytes)?)?,
         Type::BYTEA => ScalarValue::Binary(Some(bytes.to_vec())),
-        Type::DATE => ScalarValue::Date32(Some(fixed(4)?.get_i32().saturating_add(binary::EPOCH_DAYS))),
+        Type::DATE => ScalarValue::Date32(Some(days_since_1970(fixed(4)?.get_i32()))),
         Type::TIME => ScalarValue::Time64Microsecond(Some(fixed(8)?.get_i64()).filter(|us| (0..86_400_000_000).contains(us))),
         Type::TIMESTAMP => ScalarValue::TimestampMicrosecond(Some(us_since_1970(fixed(8)?.get_i64())), None),
         Type::TIMESTAMPTZ => ScalarValue::TimestampMicrosecond(Some(us_since_1970(fixed(8)?.get_i64())), Some("UTC".into())),

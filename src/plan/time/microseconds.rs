@@ -1,0 +1,59 @@
+//! What DataFusion's functions give in ns is in µs before it meets anything: compared with now(), a time of the year 9999 would be made one in ns, for
+//! which there is no room.
+
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::error::Result;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, cast};
+use datafusion::optimizer::AnalyzerRule;
+
+use super::epoch;
+use crate::plan::value::postgres_types::shown;
+
+/// The functions that give times in other units.
+const FUNCTIONS: [&str; 7] =
+    ["now", "to_timestamp", "to_timestamp_seconds", "to_timestamp_millis", "to_timestamp_micros", "to_timestamp_nanos", "from_unixtime"];
+
+/// The rule; it stands before types are coerced.
+#[derive(Debug)]
+pub(in crate::plan) struct Microseconds;
+
+impl AnalyzerRule for Microseconds {
+    fn name(&self) -> &str {
+        "microseconds"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        let rewritten = plan.transform_up_with_subqueries(|plan| {
+            // Its columns have the types that the planner found.
+            if matches!(plan, LogicalPlan::Values(_)) {
+                return Ok(Transformed::no(plan));
+            }
+            let schema = merge_schema(&plan.inputs());
+            let names = NamePreserver::new(&plan);
+            let rewritten = plan.map_expressions(|e| {
+                let name = names.save(&e);
+                let of_us = |e: Expr| {
+                    if let Expr::ScalarFunction(call) = &e
+                        && let Some(moment) = epoch::rewritten(call, &schema)
+                    {
+                        return Ok(Transformed::yes(moment));
+                    }
+                    let to = match &e {
+                        Expr::ScalarFunction(call) if FUNCTIONS.contains(&call.func.name()) => e.get_type(&schema).ok(),
+                        _ => None,
+                    };
+                    Ok(match to.and_then(|of| shown(&of)) {
+                        Some(to) => Transformed::yes(cast(e, to)),
+                        None => Transformed::no(e),
+                    })
+                };
+                Ok(e.transform_up(of_us)?.update_data(|e| name.restore(e)))
+            })?;
+            if rewritten.transformed { rewritten.map_data(LogicalPlan::recompute_schema) } else { Ok(rewritten) }
+        })?;
+        Ok(rewritten.data)
+    }
+}
