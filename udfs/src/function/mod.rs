@@ -2,6 +2,7 @@
 
 mod adaptive_threshold;
 mod align_face;
+mod bars;
 mod bilateral;
 mod blur;
 mod box_area;
@@ -315,7 +316,8 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     /// Files of this folder that hold no function.
-    const SHARED: [&str; 17] = [
+    const SHARED: [&str; 18] = [
+        "bars",
         "boxes",
         "call",
         "canvas",
