@@ -77,6 +77,7 @@ mod pixelate;
 mod png;
 mod point_in_polygon;
 mod ppm;
+mod products;
 mod psnr;
 mod read_codes;
 mod read_plate;
@@ -316,7 +317,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     /// Files of this folder that hold no function.
-    const SHARED: [&str; 18] = [
+    const SHARED: [&str; 19] = [
         "bars",
         "boxes",
         "call",
@@ -334,6 +335,7 @@ mod tests {
         "mod",
         "neighbourhood",
         "parameters",
+        "products",
         "regions",
     ];
 

@@ -18,8 +18,7 @@ use crate::pixels::{Damaged, owned, upright_luma};
 sql_function!(
     TemplateMatch, "template_match", arguments: [Frame, Frame], required: 2, returns: match_type(),
     syntax: "template_match(frame, template frame) -> struct(box BOX, score float8)",
-    description: "Where the template is found best in the picture, by luma, and how well: score is the correlation of the two there, 1 for the same up to brightness and contrast, 0 for no likeness, as OpenCV's matchTemplate with TM_CCOEFF_NORMED; compare it with 0.8 or so, as some place is always the best. A large search is made at half its size first, \
-and again, so that what is smaller than some eight pixels may be missed in it. A template larger than the picture is an error. NULL for a NULL frame or template, a template of one colour, or a picture that cannot be decoded.",
+    description: "Where the template is found best in the picture, by luma, and how well: score is the correlation of the two there, 1 for the same up to brightness and contrast, 0 for no likeness, as OpenCV's matchTemplate with TM_CCOEFF_NORMED; compare it with 0.8 or so, as some place is always the best. Every place is looked at, whatever the sizes. A template larger than the picture is an error. NULL for a NULL frame or template, a template of one colour, or a picture that cannot be decoded.",
     example: "SELECT template_match(frame, crop(frame, [100, 60, 40, 30])) FROM clip WHERE frame_no = 100"
 );
 
