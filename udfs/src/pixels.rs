@@ -179,7 +179,8 @@ fn stored_area(picture: &Picture, area: Area) -> Area {
     }
 }
 
-/// The picture in GRAY8, 0 to 255, turned as it was: luma by BT.601 of RGB, the Y plane of video, shared where it has the full range.
+/// The picture in GRAY8, 0 to 255, turned as it was: the Y plane of video, shared where it has the full range; of RGB by BT.601, or by the matrix of the video
+/// that it was made of.
 pub fn luma(picture: &Picture) -> Result<Picture, Damaged> {
     sized(picture.width, picture.height)?;
     let data = match picture.format {
@@ -188,7 +189,7 @@ pub fn luma(picture: &Picture) -> Result<Picture, Damaged> {
             Buffer::from_vec(full_range(plane(picture, 0, 1)?))
         }
         PixelFormat::I420 | PixelFormat::Nv12 | PixelFormat::Gray8 => shared_plane(picture, 0, 1)?,
-        PixelFormat::Rgb8 => Buffer::from_vec(each_pixel(plane(picture, 0, 3)?, &Weighted)),
+        PixelFormat::Rgb8 => Buffer::from_vec(each_pixel(plane(picture, 0, 3)?, &Weighted::of(picture.matrix))),
     };
     Ok(Picture { format: PixelFormat::Gray8, range: ColorRange::Full, planes: [Some(data), None, None], ..picture.clone() })
 }
@@ -198,6 +199,15 @@ pub(crate) fn displayed_luma(picture: &Picture) -> Result<Picture, Damaged> {
     let gray = luma(picture)?;
     let (width, height, data) = turned(gray.width, gray.height, shared_plane(&gray, 0, 1)?, 1, gray.rotation);
     Ok(Picture { width, height, rotation: 0, planes: [Some(data), None, None], ..gray })
+}
+
+/// Two pictures whose luma is compared: one in RGB whose matrix nobody knows, as of a file, has that of the other.
+pub(crate) fn of_one_matrix(a: Picture, b: Picture) -> (Picture, Picture) {
+    let known = |picture: &Picture, other: &Picture| {
+        if picture.format == PixelFormat::Rgb8 && picture.matrix == ColorMatrix::Bt601 { other.matrix } else { picture.matrix }
+    };
+    let (of_a, of_b) = (known(&a, &b), known(&b, &a));
+    (Picture { matrix: of_a, ..a }, Picture { matrix: of_b, ..b })
 }
 
 /// The bytes of `luma`, row by row as they are stored: for figures that do not ask which way is up.
@@ -283,13 +293,24 @@ impl<P: Pixel<N, M>, const N: usize, const M: usize> Work for EachPixel<'_, P, N
     }
 }
 
-/// Luma of BT.601, rounded as OpenCV's cvtColor does.
-struct Weighted;
+/// Luma of RGB: what red, green and blue weigh, in 32768ths. That of BT.601 is rounded as OpenCV's cvtColor does.
+struct Weighted([u32; 3]);
+
+impl Weighted {
+    fn of(matrix: ColorMatrix) -> Weighted {
+        Weighted(match matrix {
+            ColorMatrix::Bt601 => [9798, 19_235, 3735],
+            ColorMatrix::Bt709 => [6966, 23_436, 2366],
+            ColorMatrix::Bt2020 => [8608, 22_217, 1943],
+        })
+    }
+}
 
 impl Pixel<3, 1> for Weighted {
     #[inline(always)]
     fn of(&self, [r, g, b]: [u8; 3]) -> [u8; 1] {
-        [((u32::from(r) * 9798 + u32::from(g) * 19235 + u32::from(b) * 3735 + 16384) >> 15) as u8]
+        let [of_r, of_g, of_b] = self.0;
+        [((u32::from(r) * of_r + u32::from(g) * of_g + u32::from(b) * of_b + 16_384) >> 15) as u8]
     }
 }
 

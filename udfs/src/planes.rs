@@ -39,6 +39,12 @@ fn short(picture: &Picture, at: usize) -> Damaged {
     Damaged::new(format!("a picture of {}x{} pixels has too few bytes in plane {at}", picture.width, picture.height))
 }
 
+/// One plane of chroma, of `samples` bytes a pixel at half the picture's size; its width and its bytes.
+pub(crate) fn half_plane(picture: &Picture, at: usize, samples: usize) -> Result<(usize, &[u8]), Damaged> {
+    let size = half((picture.width, picture.height));
+    Ok((size.0 as usize, sized_plane(picture, at, size, samples)?))
+}
+
 /// Luma with chroma at half its size, rows without gaps.
 pub(crate) struct Yuv<'a> {
     width: u32,

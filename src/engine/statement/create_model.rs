@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use framesql_udfs::model::description::{Color, Decode, Fit, Layout, ModelDescription, Task};
+use framesql_udfs::model::description::{Color, Decode, Fit, Layout, ModelDescription, Scores, Task};
 use framesql_udfs::model::error::ModelError;
 use framesql_udfs::model::{labels, onnx};
 
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::plan::parse::Statement;
 
 /// The options, for the hint of one that is not among them.
-const OPTIONS: &str = "input, layout, color, mean, std, fit, decode, labels, score, iou, licence";
+const OPTIONS: &str = "input, layout, color, mean, std, fit, decode, scores, labels, score, iou, licence";
 
 /// What the statement says.
 pub(super) struct CreateModel<'a> {
@@ -91,6 +91,7 @@ impl CreateModel<'_> {
                 "mean" => description.mean = three(key, value)?,
                 "std" => description.std = three(key, value)?,
                 "decode" => description.decode = word(key, value, &DECODES)?,
+                "scores" => description.scores = Some(word(key, value, &[("softmax", Scores::Softmax), ("none", Scores::None)])?),
                 "labels" => description.labels = self.labels(value, fence)?,
                 "score" => description.score = number()?,
                 "iou" => description.iou = number()?,

@@ -10,6 +10,7 @@ use datafusion_expr::{AggregateUDF, Expr};
 use super::best_frame::Best;
 use super::define::sql_aggregate;
 use crate::frame::frame_type;
+use crate::function::call::check_whole;
 
 sql_aggregate!(
     BestJpeg, "best_jpeg", arguments: [Frame, Float, Int], required: 2, returns: DataType::Binary,
@@ -34,6 +35,7 @@ pub(super) fn best_file() -> Arc<AggregateUDF> {
 fn of_file(mut call: AggregateFunction) -> Result<Expr> {
     let arguments = std::mem::take(&mut call.params.args);
     let [frame, score, width @ ..] = arguments.as_slice() else { return plan_err!("best_jpeg takes two or three arguments") };
+    width.iter().try_for_each(|width| check_whole("best_jpeg", width))?;
     let jpeg = crate::function::functions().into_iter().find(|f| f.name() == "jpeg");
     let jpeg = jpeg.ok_or_else(|| internal_datafusion_err!("there is no function jpeg"))?;
     let file = jpeg.call([std::slice::from_ref(frame), width].concat());

@@ -28,7 +28,7 @@ macro_rules! sql_aggregate {
             }
 
             fn coerce_types(&self, given: &[arrow::datatypes::DataType]) -> datafusion_common::Result<Vec<arrow::datatypes::DataType>> {
-                $crate::function::call::coerce($name, given, &[$($crate::function::call::Kind::$kind),+], $required)
+                $crate::function::call::coerce_exactly($name, given, &[$($crate::function::call::Kind::$kind),+], $required)
             }
 
             fn return_type(&self, _: &[arrow::datatypes::DataType]) -> datafusion_common::Result<arrow::datatypes::DataType> {

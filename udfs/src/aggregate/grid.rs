@@ -7,7 +7,6 @@ use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 
 use super::bytes::{Keeping, Kept};
-use crate::out_of_range::out_of_range;
 
 /// The numbers.
 #[derive(Debug, Default)]
@@ -18,18 +17,23 @@ pub(super) struct Grid {
     pub(super) cells: Vec<u64>,
     /// How often something was added.
     pub(super) n: u64,
+    /// How often something of another size was: then nothing is given, as what it would be is not known. An error would end a view for one odd picture.
+    pub(super) n_other: u64,
 }
 
 impl Grid {
-    /// Is of that size from now on, or errs if it is of another; `n_cells` is asked once.
-    pub(super) fn of_size(&mut self, name: &str, size: (u32, u32), n_cells: impl Fn((u32, u32)) -> usize) -> Result<()> {
-        if self.cells.is_empty() {
+    /// Is of that size from now on, unless it is of another; whether it is. `n_cells` is asked once.
+    pub(super) fn of_size(&mut self, size: (u32, u32), n_cells: impl Fn((u32, u32)) -> usize) -> bool {
+        if self.n == 0 && self.n_other == 0 && self.size != size {
             self.size = size;
             self.cells = vec![0; n_cells(size)];
-        } else if self.size != size {
-            return out_of_range!("{name} needs one size a group, not {}x{} and {}x{}", self.size.0, self.size.1, size.0, size.1);
         }
-        Ok(())
+        self.size == size
+    }
+
+    /// Counts what is of another size, or takes it back.
+    pub(super) fn count_other(&mut self, add: bool) {
+        self.n_other = if add { self.n_other + 1 } else { self.n_other.saturating_sub(1) };
     }
 }
 
@@ -69,7 +73,7 @@ impl<F: Filled + 'static> Accumulator for Filling<F> {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        if self.grid.n == 0 {
+        if self.grid.n == 0 || self.grid.n_other > 0 {
             return Ok(ScalarValue::Binary(None));
         }
         let ((width, height), rgb) = F::picture(&self.grid);
@@ -91,6 +95,9 @@ impl<F: Filled + 'static> Accumulator for Filling<F> {
         }
         let mut kept = Keeping::default();
         [grid.size.0.into(), grid.size.1.into(), grid.n].into_iter().chain(grid.cells.iter().copied()).for_each(|n| kept.number(n));
+        if grid.n_other > 0 {
+            kept.number(grid.n_other);
+        }
         Ok(vec![kept.value()])
     }
 
@@ -98,10 +105,16 @@ impl<F: Filled + 'static> Accumulator for Filling<F> {
         let [column] = states else { return internal_err!("{} keeps one value", F::NAME) };
         for mut kept in Kept::rows(column)? {
             let size = (kept.number()? as u32, kept.number()? as u32);
-            self.grid.of_size(F::NAME, size, F::n_cells)?;
-            self.grid.n += kept.number()?;
-            for cell in &mut self.grid.cells {
-                *cell += kept.number()?;
+            let (n, same) = (kept.number()?, self.grid.of_size(size, F::n_cells));
+            for at in 0..F::n_cells(size) {
+                let more = kept.number()?;
+                if let Some(cell) = self.grid.cells.get_mut(at).filter(|_| same) {
+                    *cell += more;
+                }
+            }
+            *(if same { &mut self.grid.n } else { &mut self.grid.n_other }) += n;
+            if !kept.is_empty() {
+                self.grid.n_other += kept.number()?;
             }
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! `heatmap(boxes, width int4, height int4) -> bytea`: where boxes were, as a picture.
 
+use std::sync::Arc;
+
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Int32Type};
 use datafusion_common::{Result, internal_err};
@@ -8,6 +10,7 @@ use super::define::sql_aggregate;
 use super::grid::{Filled, Filling, Grid};
 use crate::detection::Box as Bbox;
 use crate::function::boxes::{BoxLists, touched};
+use crate::function::call::{Kind, whole};
 use crate::out_of_range::out_of_range;
 
 /// Cells along the longer side of the picture.
@@ -20,7 +23,7 @@ sql_aggregate!(
     state: [DataType::Binary], accumulator: || Ok(Box::new(Filling::<Heat>::default())),
     syntax: "heatmap(boxes, width int4, height int4) -> bytea",
     description: "Where boxes were, as a PNG file: a picture of width by height pixels is divided into square cells, 160 along its longer side (fewer if it has fewer pixels), every box counts in each cell that it touches, and a cell is 4 by 4 pixels, from black, never, by red and yellow to white, where most were. boxes is a box or a list of boxes, each a BOX, a DETECTION, a struct or a list of four numbers; width and \
-height, 1 to 65536, are those of the frame, and other ones in the same group are an error. Rows without a box, and NULL, do not count; NULL where no box counts.",
+height, 1 to 65536, are those of the frame; others are an error. Rows without a box, and NULL, do not count; NULL where no box counts, and for several sizes in one group.",
     example: "SELECT heatmap(detect_faces(frame), width, height) FROM clip WHERE frame_no % 10 = 0"
 );
 
@@ -63,15 +66,20 @@ impl Filled for Heat {
 
     fn count(grid: &mut Grid, values: &[ArrayRef], come: bool) -> Result<()> {
         let [boxes, widths, heights] = values else { return internal_err!("heatmap has three arguments") };
-        let (boxes, widths, heights) = (BoxLists::try_new(boxes)?, widths.as_primitive::<Int32Type>(), heights.as_primitive::<Int32Type>());
+        let side = |sides: &ArrayRef| whole(Heat::NAME, Arc::clone(sides), Kind::Int);
+        let (boxes, widths, heights) = (BoxLists::try_new(boxes)?, side(widths)?, side(heights)?);
+        let (widths, heights) = (widths.as_primitive::<Int32Type>(), heights.as_primitive::<Int32Type>());
         for (row, size) in widths.iter().zip(heights.iter()).enumerate() {
             let (Some(width), Some(height)) = size else { continue };
             if !(1..=65_536).contains(&width) || !(1..=65_536).contains(&height) {
                 return out_of_range!("heatmap needs a width and a height of 1 to 65536 pixels, not {width} and {height}");
             }
             for (_, bbox) in boxes.row(row) {
-                grid.of_size(Heat::NAME, (width as u32, height as u32), Heat::n_cells)?;
-                add(grid, &bbox, come);
+                if grid.of_size((width as u32, height as u32), Heat::n_cells) {
+                    add(grid, &bbox, come);
+                } else {
+                    grid.count_other(come);
+                }
             }
         }
         Ok(())
@@ -95,7 +103,7 @@ mod tests {
     #[test]
     fn heat_is_counted_and_taken_back() {
         let mut grid = Grid::default();
-        grid.of_size(Heat::NAME, (320, 160), Heat::n_cells).unwrap();
+        assert!(grid.of_size((320, 160), Heat::n_cells));
         assert_eq!(cells(grid.size), (160, 80));
         let bbox = Bbox { x: 10.0, y: 10.0, w: 4.0, h: 2.0 };
         add(&mut grid, &bbox, true);
@@ -103,7 +111,10 @@ mod tests {
         assert_eq!((grid.n, grid.cells.iter().sum::<u64>(), grid.cells[5 * 160 + 5]), (1, 2, 1));
         add(&mut grid, &bbox, false);
         assert!(grid.cells.iter().all(|n| *n == 0) && grid.n == 0);
-        assert!(grid.of_size(Heat::NAME, (320, 161), Heat::n_cells).is_err());
+        add(&mut grid, &bbox, true);
+        assert!(!grid.of_size((320, 161), Heat::n_cells) && grid.size == (320, 160));
+        add(&mut grid, &bbox, false);
+        assert!(grid.of_size((320, 161), Heat::n_cells), "nothing is left of the other size");
         assert_eq!([glow(0.0), glow(1.0 / 3.0), glow(2.0 / 3.0), glow(1.0)], [[0, 0, 0], [255, 0, 0], [255, 255, 0], [255, 255, 255]]);
     }
 }

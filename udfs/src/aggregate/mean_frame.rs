@@ -10,6 +10,7 @@ use datafusion_expr::{AggregateUDF, Expr, lit};
 
 use super::define::sql_aggregate;
 use super::grid::{Filled, Filling, Grid};
+use crate::function::call::check_whole;
 
 /// The width of the mean where the query names none: what crosses from the frames to the aggregate is 3 bytes a pixel and row.
 const WIDTH: i32 = 320;
@@ -18,7 +19,7 @@ sql_aggregate!(
     MeanFrame, "mean_frame", arguments: [Frame, Int], required: 1, returns: DataType::Binary,
     state: [DataType::Binary], accumulator: || not_impl_err!("mean_frame in OVER"), rewritten: of_ppm,
     syntax: "mean_frame(frame [, width int4]) -> bytea",
-    description: "The mean of pictures as a PNG file, each pixel on its own: what stays while things move, as the empty street. width in pixels, 320 unless given; the aspect is kept, and a picture is never enlarged. Pictures of several sizes in one group are an error. NULL frames, and pictures that cannot be decoded, do not count; NULL where none counts.",
+    description: "The mean of pictures as a PNG file, each pixel on its own: what stays while things move, as the empty street. width in pixels, 320 unless given; the aspect is kept, and a picture is never enlarged. NULL frames, and pictures that cannot be decoded, do not count; NULL where none counts, and for pictures of several sizes in one group.",
     example: "SELECT mean_frame(frame) FROM clip WHERE frame_no % 25 = 0"
 );
 
@@ -37,6 +38,9 @@ fn of_ppm(mut call: AggregateFunction) -> Result<Expr> {
     let mut arguments = std::mem::take(&mut call.params.args);
     if arguments.len() == 1 {
         arguments.push(lit(WIDTH));
+    }
+    if let Some(width) = arguments.get(1) {
+        check_whole("mean_frame", width)?;
     }
     let ppm = crate::function::functions().into_iter().find(|f| f.name() == "ppm");
     let ppm = ppm.ok_or_else(|| internal_datafusion_err!("there is no function ppm"))?;
@@ -70,7 +74,10 @@ impl Filled for Mean {
         let [files] = values else { return internal_err!("a mean has one argument") };
         for file in files.as_binary::<i32>().iter().flatten() {
             let Some((size, pixels)) = read(file) else { return exec_err!("mean_ppm needs PPM files (P6) of at most 255 a sample") };
-            grid.of_size(Mean::NAME, size, Mean::n_cells)?;
+            if !grid.of_size(size, Mean::n_cells) {
+                grid.count_other(add);
+                continue;
+            }
             let change = |sum: &mut u64, by: u64| *sum = if add { *sum + by } else { sum.saturating_sub(by) };
             change(&mut grid.n, 1);
             grid.cells.iter_mut().zip(pixels).for_each(|(sum, value)| change(sum, u64::from(*value)));

@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float32Array, Float64Array, StructArray};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, StructArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Fields, Float32Type, Float64Type};
+use arrow::datatypes::{DataType, Fields, Float64Type};
 use datafusion_common::{Result, internal_err};
 
 use crate::detection::Box;
@@ -92,17 +92,30 @@ fn places(fields: &Fields) -> Option<[usize; 4]> {
 
 /// The box of each row; None is NULL, a box with a side that is NULL or not finite, or an empty list. Errs if a list has other than four numbers.
 pub fn boxes(array: &ArrayRef) -> Result<Vec<Option<Box>>> {
+    boxes_by(array, finite)
+}
+
+/// The same for what is done to pixels: a box that reaches further than a picture can, even without end, still covers what it covers. None is NULL, or a
+/// box with a side that is NULL or NaN.
+pub(super) fn reaching_boxes(array: &ArrayRef) -> Result<Vec<Option<Box>>> {
+    boxes_by(array, reaching)
+}
+
+/// What is made of the four numbers of a box.
+type Read = fn([f64; 4]) -> Option<Box>;
+
+fn boxes_by(array: &ArrayRef, read: Read) -> Result<Vec<Option<Box>>> {
     match array.data_type() {
         DataType::Null => Ok(vec![None; array.len()]),
         DataType::Struct(fields) => {
             let rows = array.as_struct();
             match (fields.find(BOX_FIELD), places(fields)) {
-                (Some((at, _)), _) => known(rows, boxes(rows.column(at))?),
+                (Some((at, _)), _) => known(rows, boxes_by(rows.column(at), read)?),
                 (None, Some(at)) => {
                     let columns = at.map(|at| numbers(rows.column(at)));
                     let [x, y, w, h] = columns;
                     let (x, y, w, h) = (x?, y?, w?, h?);
-                    let one = |row| finite([at_row(&x, row)?, at_row(&y, row)?, at_row(&w, row)?, at_row(&h, row)?]);
+                    let one = |row| read([at_row(&x, row)?, at_row(&y, row)?, at_row(&w, row)?, at_row(&h, row)?]);
                     known(rows, (0..rows.len()).map(one).collect())
                 }
                 (None, None) => internal_err!("expected a box, found {}", array.data_type()),
@@ -117,9 +130,9 @@ pub fn boxes(array: &ArrayRef) -> Result<Vec<Option<Box>>> {
                 None => Ok(None),
                 Some(range) if range.is_empty() => Ok(None),
                 Some(range) if range.len() == SIDES.len() => {
-                    let sides: [Option<f32>; 4] = std::array::from_fn(|at| at_row(&values, range.start + at));
+                    let sides: [Option<f64>; 4] = std::array::from_fn(|at| at_row(&values, range.start + at));
                     let [x, y, w, h] = sides;
-                    Ok(x.zip(y).zip(w.zip(h)).and_then(|((x, y), (w, h))| finite([x, y, w, h])))
+                    Ok(x.zip(y).zip(w.zip(h)).and_then(|((x, y), (w, h))| read([x, y, w, h])))
                 }
                 Some(range) => out_of_range!("a box has four numbers x, y, w, h, not {}", range.len()),
             };
@@ -132,16 +145,35 @@ fn known(rows: &StructArray, boxes: Vec<Option<Box>>) -> Result<Vec<Option<Box>>
     Ok(boxes.into_iter().enumerate().map(|(row, bbox)| bbox.filter(|_| rows.is_valid(row))).collect())
 }
 
-fn numbers(array: &ArrayRef) -> Result<Float32Array> {
-    Ok(cast(array, &DataType::Float32)?.as_primitive::<Float32Type>().clone())
+fn numbers(array: &ArrayRef) -> Result<Float64Array> {
+    Ok(cast(array, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
 }
 
-fn at_row(numbers: &Float32Array, row: usize) -> Option<f32> {
+fn at_row(numbers: &Float64Array, row: usize) -> Option<f64> {
     (row < numbers.len() && numbers.is_valid(row)).then(|| numbers.value(row))
 }
 
-fn finite([x, y, w, h]: [f32; 4]) -> Option<Box> {
+fn finite(sides: [f64; 4]) -> Option<Box> {
+    let [x, y, w, h] = sides.map(|side| side as f32);
     [x, y, w, h].iter().all(|side| side.is_finite()).then_some(Box { x, y, w, h })
+}
+
+/// Where a box may begin at the least and end at the most: beyond all pictures, and whole numbers of float4 that have room for a difference.
+const REACH: (f64, f64) = (-8_388_608.0, 268_435_456.0);
+
+fn reaching([x, y, w, h]: [f64; 4]) -> Option<Box> {
+    let one = |start: f64, length: f64| {
+        let end = if length == f64::INFINITY { length } else { start + length };
+        if start >= REACH.0 && end <= REACH.1 {
+            return Some((start as f32, length as f32));
+        }
+        // What is clamped is where it begins and where it ends, and not how long it is.
+        let clamped = |at: f64| at.clamp(REACH.0, REACH.1);
+        let known = !start.is_nan() && !end.is_nan();
+        known.then(|| (clamped(start) as f32, (clamped(end) - clamped(start)) as f32))
+    };
+    let ((x, w), (y, h)) = (one(x, w)?, one(y, h)?);
+    Some(Box { x, y, w, h })
 }
 
 /// The values of a column of lists, and which of them are each row's; None is NULL.
@@ -170,13 +202,13 @@ pub(crate) struct BoxLists {
 }
 
 impl BoxLists {
-    /// Errs as `boxes` does.
+    /// Boxes as `reaching_boxes` reads them. Errs as `boxes` does.
     pub(crate) fn try_new(array: &ArrayRef) -> Result<BoxLists> {
         let (values, ranges) = match lists(array) {
             Some(lists) if !is_box(array.data_type()) => lists,
             _ => (Arc::clone(array), (0..array.len()).map(|row| Some(row..row + 1)).collect()),
         };
-        Ok(BoxLists { ranges, boxes: boxes(&values)?, values })
+        Ok(BoxLists { ranges, boxes: reaching_boxes(&values)?, values })
     }
 
     /// The boxes of one row, each with its place in `values`; those that are NULL are left out.
@@ -266,12 +298,33 @@ mod tests {
         let huge = vec![Some(vec![Some(1e300); 4])];
         let huge: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>(huge));
         assert_eq!(boxes(&huge).unwrap(), [None]);
+        let nan: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>([Some([Some(f64::NAN); 4])]));
+        assert_eq!(reaching_boxes(&nan).unwrap(), [None]);
         let three: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(vec![Some(vec![Some(1); 3])]));
         assert!(boxes(&three).unwrap_err().to_string().contains("four numbers"));
         let null: ArrayRef = Arc::new(NullArray::new(2));
         assert_eq!(boxes(&null).unwrap(), [None; 2]);
         assert_eq!(BoxLists::try_new(&null).unwrap().row(1).count(), 0);
         assert_eq!(BoxLists::try_new(&null).unwrap().row(9).count(), 0);
+    }
+
+    #[test]
+    fn a_box_that_reaches_beyond_all_numbers_covers_what_it_covers() {
+        let area = |sides: [f64; 4]| touched(&reaching(sides).unwrap(), (10, 8)).map(|a| (a.x, a.y, a.width, a.height));
+        let whole = Some((0, 0, 10, 8));
+        for (start, length) in [(-1e300, 2e300), (f64::NEG_INFINITY, f64::INFINITY), (-1e39, 1e40), (f64::MIN, f64::INFINITY), (0.0, 1e300)]
+        {
+            assert_eq!(area([start, start, length, length]), whole, "{start} {length}");
+        }
+        // Of long sides both ends count: float4 has no room for them.
+        assert_eq!(area([-1e9, 2.0, 1e9 + 3.0, 1e300]), Some((0, 2, 3, 6)));
+        assert_eq!(area([5.25, f64::NEG_INFINITY, 2.0, f64::INFINITY]), Some((5, 0, 3, 8)));
+        for outside in
+            [[f64::NEG_INFINITY, 0.0, 5.0, 5.0], [f64::INFINITY, 0.0, 1.0, 1.0], [1e300, 0.0, 1e300, 5.0], [0.0, 0.0, -1e300, 5.0]]
+        {
+            assert_eq!(area(outside), None, "{outside:?}");
+        }
+        assert_eq!(reaching([0.1, 0.2, 0.3, 0.4]), Some(Box { x: 0.1, y: 0.2, w: 0.3, h: 0.4 }));
     }
 
     #[test]

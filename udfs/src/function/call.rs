@@ -9,9 +9,10 @@ use arrow::compute::kernels::cmp::distinct;
 use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Int32Type, Int64Type, TimeUnit};
 use arrow::util::display::array_value_to_string;
 use datafusion_common::{Result, ScalarValue, exec_err, plan_err};
-use datafusion_expr::{ColumnarValue, ScalarFunctionArgs};
+use datafusion_expr::{ColumnarValue, Expr, ScalarFunctionArgs};
 
 use super::boxes::{is_box, is_boxes, is_point};
+use super::type_name::type_name;
 use crate::detection::{detection_type, detections_type};
 use crate::embedding::Measure;
 use crate::frame::{FrameBuilder, FrameColumn, FrameId, FrameView, Picture, PixelFormat, frame_type, is_frame};
@@ -78,7 +79,7 @@ impl Kind {
                 _ => None,
             },
             Kind::Time => matches!(given, DataType::Null | DataType::Timestamp(..)).then(time_type),
-            Kind::Detections => (given.is_null() || *given == detections_type()).then(detections_type),
+            Kind::Detections => (given.is_null() || *given == detections_type() || of_nulls(given)).then(detections_type),
             Kind::Box => is_box(given).then(|| given.clone()),
             Kind::Place => (is_box(given) || is_point(given)).then(|| given.clone()),
             Kind::Boxes => is_boxes(given).then(|| given.clone()),
@@ -132,8 +133,13 @@ fn list_of(given: &DataType, item: DataType, fits: impl Fn(&DataType) -> bool) -
     (given.is_null() || list && fits(items)).then(|| DataType::List(Arc::new(Field::new("item", item, true))))
 }
 
+/// Whether it is the type of `[]`, or of a list of nothing but NULL.
+fn of_nulls(given: &DataType) -> bool {
+    matches!(given, DataType::List(item) if item.data_type().is_null())
+}
+
 /// Checks the types that a call was written with and says what they are cast to; the first `n_required` arguments must be there.
-pub(crate) fn coerce(function: &str, given: &[DataType], kinds: &[Kind], n_required: usize) -> Result<Vec<DataType>> {
+fn coerce(function: &str, given: &[DataType], kinds: &[Kind], n_required: usize) -> Result<Vec<DataType>> {
     if given.len() < n_required || given.len() > kinds.len() {
         let upto = if n_required < kinds.len() { format!(" to {}", kinds.len()) } else { String::new() };
         return plan_err!("{function} takes {n_required}{upto} argument(s), not {}", given.len());
@@ -142,14 +148,13 @@ pub(crate) fn coerce(function: &str, given: &[DataType], kinds: &[Kind], n_requi
         Some(to) => Ok(to),
         None => {
             let place = ["first", "second", "third", "fourth"].get(at).copied().unwrap_or("next");
-            plan_err!("the {place} argument of {function} is {}, not {}", kind.text(), sql_name(given))
+            plan_err!("the {place} argument of {function} is {}, not {}", kind.text(), type_name(given))
         }
     };
     kinds.iter().zip(given).enumerate().map(one).collect()
 }
 
-/// The same of a function that is no aggregate: fractions in the place of a whole number are not cast, but looked at by `whole` when it is called, so that
-/// 3.5 is refused and not rounded.
+/// The same where fractions in the place of a whole number are not cast, but looked at by `whole` when it is called, so that 3.5 is refused and not rounded.
 pub(crate) fn coerce_exactly(function: &str, given: &[DataType], kinds: &[Kind], n_required: usize) -> Result<Vec<DataType>> {
     let mut types = coerce(function, given, kinds, n_required)?;
     for ((to, given), kind) in types.iter_mut().zip(given).zip(kinds) {
@@ -161,7 +166,7 @@ pub(crate) fn coerce_exactly(function: &str, given: &[DataType], kinds: &[Kind],
 }
 
 /// An argument of that kind as it is read: whole numbers that came as fractions of nothing. Errs for a fraction, and for what has no room.
-fn whole(function: &str, given: ArrayRef, kind: Kind) -> Result<ArrayRef> {
+pub(crate) fn whole(function: &str, given: ArrayRef, kind: Kind) -> Result<ArrayRef> {
     let (to, bits) = match kind {
         Kind::Int => (DataType::Int32, 32),
         Kind::Long => (DataType::Int64, 64),
@@ -183,17 +188,11 @@ fn whole(function: &str, given: ArrayRef, kind: Kind) -> Result<ArrayRef> {
     }
 }
 
-/// A type as SQL names it, where it is a simple one.
-fn sql_name(data_type: &DataType) -> String {
-    match data_type {
-        DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => "text".to_owned(),
-        DataType::Int64 => "bigint".to_owned(),
-        DataType::Int32 => "integer".to_owned(),
-        DataType::Timestamp(..) => "timestamptz".to_owned(),
-        frame if is_frame(frame) => "a frame".to_owned(),
-        DataType::Struct(_) => "a struct".to_owned(),
-        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) => "a list".to_owned(),
-        other => other.to_string().to_lowercase(),
+/// Errs for a constant of a call that is no whole number: where an aggregate hands it to a function, the aggregate is to be named.
+pub(crate) fn check_whole(function: &str, argument: &Expr) -> Result<()> {
+    match argument {
+        Expr::Literal(value, _) => whole(function, value.to_array()?, Kind::Int).map(|_| ()),
+        _ => Ok(()),
     }
 }
 
@@ -202,6 +201,8 @@ fn sql_name(data_type: &DataType) -> String {
 pub(super) struct Arguments {
     function: &'static str,
     arrays: Vec<ArrayRef>,
+    /// Which of them the query names as constants, as far as that is known.
+    constants: Vec<bool>,
     /// Rows.
     pub(super) n_rows: usize,
 }
@@ -216,25 +217,32 @@ pub(super) fn invoke(
     let constant = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
     let n_rows = if constant { 1 } else { args.number_rows };
     let arrays = args.args.iter().map(|a| a.to_array(n_rows)).collect::<Result<_>>()?;
-    let result = run(&Arguments::whole(function, arrays, n_rows, kinds)?)?;
+    let mut arguments = Arguments::whole(function, arrays, n_rows, kinds)?;
+    arguments.constants = args.args.iter().map(|a| matches!(a, ColumnarValue::Scalar(_))).collect();
+    let result = run(&arguments)?;
     Ok(if constant { ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?) } else { ColumnarValue::Array(result) })
 }
 
 impl Arguments {
     /// Arguments that have been evaluated already.
     pub(super) fn of(function: &'static str, arrays: Vec<ArrayRef>, n_rows: usize) -> Arguments {
-        Arguments { function, arrays, n_rows }
+        Arguments { function, arrays, constants: Vec::new(), n_rows }
     }
 
     /// Arguments that have been evaluated, of the types that the function coerces to: whole numbers among them may still be of another.
     pub(super) fn whole(function: &'static str, arrays: Vec<ArrayRef>, n_rows: usize, kinds: &[Kind]) -> Result<Arguments> {
         let arrays = arrays.into_iter().zip(kinds).map(|(array, kind)| whole(function, array, *kind)).collect::<Result<_>>()?;
-        Ok(Arguments { function, arrays, n_rows })
+        Ok(Arguments { function, arrays, constants: Vec::new(), n_rows })
     }
 
     /// Whether the call has that argument, be it NULL.
     pub(super) fn given(&self, at: usize) -> bool {
         at < self.arrays.len()
+    }
+
+    /// Whether an argument is a constant of the query, the same for every row.
+    pub(super) fn constant(&self, at: usize) -> bool {
+        self.constants.get(at).copied().unwrap_or(false)
     }
 
     /// One argument.
@@ -283,9 +291,13 @@ impl Arguments {
         })
     }
 
-    /// A column of the pictures that `each` makes: frames with the reference of their original, marked as derived.
+    /// A column of the pictures that `each` makes: frames with the reference of their original, marked as derived. What is RGB keeps the matrix of the video
+    /// that it comes from, by which its luma is that video's.
     pub(super) fn derive(&self, mut each: impl FnMut(usize, &Picture) -> Result<Option<Picture>>) -> Result<ArrayRef> {
-        let made = self.frames(|row, view| Ok(each(row, &self.pixels(view)?)?.map(|picture| (view.id(true), picture))))?;
+        let made = self.frames(|row, view| {
+            let original = self.pixels(view)?;
+            Ok(each(row, &original)?.map(|picture| (view.id(true), Picture { matrix: original.matrix, ..picture })))
+        })?;
         let mut frames = FrameBuilder::new();
         for frame in &made {
             match frame {
@@ -350,6 +362,17 @@ impl Arguments {
     pub(super) fn list(&self, at: usize, row: usize) -> Option<ArrayRef> {
         let array = self.arrays.get(at)?.as_list_opt::<i32>()?;
         array.is_valid(row).then(|| array.value(row))
+    }
+
+    /// A number of one row that is at least 0, `named` as the signature has it; None is NULL, or an argument that is not there. Errs for a negative one and
+    /// for NaN.
+    pub(super) fn amount(&self, at: usize, row: usize, named: &str) -> Result<Option<f64>> {
+        match self.float(at, row) {
+            Some(amount) if amount.is_nan() || amount < 0.0 => {
+                out_of_range!("{} needs a {named} of at least 0, not {amount}", self.function)
+            }
+            amount => Ok(amount),
+        }
     }
 
     /// A number of one row; None is NULL, or an argument that is not there.

@@ -14,8 +14,8 @@ use crate::model::output::Output;
 sql_function!(
     Classify, "classify", arguments: [Frame, Text], required: 2, returns: classes_type(),
     syntax: "classify(frame, model text) -> struct(label text, score float4)[]",
-    description: "What the classification model of that name takes a picture for: every class with its score, the surest first. Scores are shares of 1; \
-where the model gives others they are made shares by softmax. The name is a constant. NULL for a NULL frame and for a picture that cannot be decoded. The \
+    description: "What the classification model of that name takes a picture for: every class with its score, the surest first. Scores are shares of 1: \
+the model's numbers are made shares by softmax, unless its graph ends in a softmax or a sigmoid or CREATE MODEL says scores = 'none', which is decided once for all pictures. The name is a constant. NULL for a NULL frame and for a picture that cannot be decoded. The \
 picture is scaled to the model's input, width and height each by its own factor. It runs once a frame however often and by however many queries it is \
 asked for.",
     example: "SELECT ts, classify(frame, 'scene')[1].label FROM clip"

@@ -16,7 +16,7 @@ sql_function!(
     Contours, "contours", arguments: [Frame, Float], required: 1, returns: contours_type(),
     syntax: "contours(frame [, min_area float8]) -> struct(points struct(x float4, y float4)[], area float8, length float8, box BOX)[]",
     description: "The outlines of the regions of pixels that are not black and touch by side or corner, from the top down, as the outer ones of OpenCV's findContours with RETR_CCOMP and CHAIN_APPROX_SIMPLE (a region in another's hole has one, too): the pixels at which the outline turns, what it encloses (contourArea), how long it is (arcLength), and its box. Holes have none. Outlines that enclose less than min_area, 0 unless \
-given, are left out. An empty list for a black picture; NULL for a NULL frame or min_area, or a picture that cannot be decoded.",
+given, are left out; a negative one, and NaN, is an error. An empty list for a black picture; NULL for a NULL frame or min_area, or a picture that cannot be decoded.",
     example: "SELECT outline.area, cardinality(outline.points) FROM clip CROSS JOIN UNNEST(contours(threshold(frame, 200), 100)) AS outline WHERE frame_no = 100"
 );
 
@@ -39,7 +39,7 @@ struct Outline {
 fn run(arguments: &Arguments) -> Result<ArrayRef> {
     let mut decoder = Decoder::default();
     let found = arguments.pictures(|row, picture| {
-        let given = if arguments.given(1) { arguments.float(1, row) } else { Some(0.0) };
+        let given = if arguments.given(1) { arguments.amount(1, row, "min_area")? } else { Some(0.0) };
         let Some(least) = given else { return Ok(None) };
         let luma = upright_luma(&decoder.decode(picture)?)?;
         let mut all = outlines(&luma, picture.displayed().0 as usize);

@@ -3,7 +3,7 @@
 use arrow::array::ArrayRef;
 use datafusion_common::Result;
 
-use super::boxes::{boxes, touched};
+use super::boxes::{reaching_boxes, touched};
 use super::call::{Arguments, Decoder, sql_function};
 use crate::frame::frame_type;
 use crate::pixels::{Area, cut};
@@ -18,7 +18,7 @@ or a box that has no area or lies outside. The frame is derived and has its own 
 );
 
 fn run(arguments: &Arguments) -> Result<ArrayRef> {
-    let (boxes, mut decoder) = (boxes(arguments.array(1)?)?, Decoder::default());
+    let (boxes, mut decoder) = (reaching_boxes(arguments.array(1)?)?, Decoder::default());
     arguments.derive(|row, picture| {
         let (width, height) = picture.displayed();
         let bbox = boxes.get(row).copied().flatten();

@@ -22,7 +22,7 @@ sql_function!(
     syntax: "detect_motion(frame [, threshold int4 [, min_area float8]]) -> DETECTION[]",
     description: "Where the picture has changed since the frame before, frame_no - 1 of the source, whatever WHERE lets through: pixels whose luma differs by more than threshold, 25 of 255 unless given, grown together by 5 by 5 \
 pixels of a picture whose longest side is 320, in connected regions, the largest first. label is 'motion', score the share of the box that has changed, box in pixels of the picture, landmarks and track_id NULL. Regions of fewer than min_area \
-square pixels, a 2000th of the picture unless given, are left out. Both are constants. An empty list where nothing has moved; NULL for the first frame of a source, where the frame before is missing or of another size, for a NULL frame or argument, or a picture that \
+square pixels, a 2000th of the picture unless given, are left out. Both are constants; a threshold outside 0 to 255, and a min_area that is negative or NaN, is an error. An empty list where nothing has moved; NULL for the first frame of a source, where the frame before is missing or of another size, for a NULL frame or argument, or a picture that \
 cannot be decoded. The frame is a source's own, not a derived one.",
     example: "SELECT frame_no, region.box FROM clip CROSS JOIN UNNEST(detect_motion(frame)) AS region WHERE frame_no < 60"
 );
@@ -35,7 +35,7 @@ pub(super) fn compare(pairs: &[Option<Pair>], arguments: &Arguments) -> Result<A
     let mut list = DetectionListBuilder::new();
     for (row, pair) in pairs.iter().enumerate() {
         let area_given = arguments.given(2);
-        let (threshold, min_area) = (threshold("detect_motion", arguments, row)?, arguments.float(2, row));
+        let (threshold, min_area) = (threshold("detect_motion", arguments, row)?, arguments.amount(2, row, "min_area")?);
         match (pair, threshold) {
             (Some(pair), Some(threshold)) if !area_given || min_area.is_some() => list.append(&moved(pair, threshold, min_area)),
             _ => list.append_null(),

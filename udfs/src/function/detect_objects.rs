@@ -15,7 +15,7 @@ sql_function!(
     syntax: "detect_objects(frame [, labels text[] [, min_score float8]]) -> DETECTION[]",
     description: "The things in a picture that the model named objects knows, the surest first: with the model of the manifest the 80 classes of COCO \
 ('person', 'bicycle', 'car', 'bus', 'truck', 'dog' ...). Only those with one of the labels, where labels are given; '*' among them is all; a label that the model does not have \
-finds nothing. min_score is the model's own unless given; what scores below 0.1 is never kept, so a lower one is as 0.1. NULL for a NULL frame, a picture that cannot be decoded, NULL labels or a NULL min_score; an \
+finds nothing. min_score is the model's own unless given; what scores below 0.1 is never kept, so a lower one is as 0.1; a negative one, and NaN, is an error. NULL for a NULL frame, a picture that cannot be decoded, NULL labels or a NULL min_score; an \
 empty list where nothing is found. It is detect(frame, 'objects') with a filter: the model runs once a frame for all of them.",
     example: "SELECT ts, thing.label, thing.score FROM clip CROSS JOIN UNNEST(detect_objects(frame, ARRAY['person', 'car'])) AS thing WHERE frame_no % 25 = 0"
 );
@@ -41,12 +41,11 @@ fn column(results: &Results<'_>) -> Result<ArrayRef> {
     };
     // The labels are mostly a constant, but may be a column: those of the row that is looked at.
     let mut wanted: (Option<usize>, Option<HashSet<String>>) = (None, None);
-    results.detections(|row, found| {
+    results.detections(2, |row, found| {
         if wanted.0 != Some(row) {
             wanted = (Some(row), labels(row));
         }
-        found.score >= results.min_score(2, row)
-            && wanted.1.as_ref().is_none_or(|labels| labels.contains(ALL) || labels.contains(&found.label))
+        wanted.1.as_ref().is_none_or(|labels| labels.contains(ALL) || labels.contains(&found.label))
     })
 }
 

@@ -122,19 +122,20 @@ impl<'a> Results<'a> {
         self.default_score
     }
 
-    /// The least score of a row: the argument's, or the model's where the call has no such argument.
-    pub(super) fn min_score(&self, argument: usize, row: usize) -> f32 {
-        self.arguments.float(argument, row).map_or(self.default_score, |score| score as f32)
+    /// The least score of a row: the argument's, or the model's where the call has no such argument. Errs for a negative one and for NaN.
+    fn min_score(&self, argument: usize, row: usize) -> Result<f32> {
+        Ok(self.arguments.amount(argument, row, "min_score")?.map_or(self.default_score, |score| score as f32))
     }
 
-    /// A column of detections: of each row those that `keep` keeps.
-    pub(super) fn detections(&self, mut keep: impl FnMut(usize, &Detection) -> bool) -> Result<ArrayRef> {
+    /// A column of detections: of each row those at or above the least score, which that argument has, that `keep` keeps.
+    pub(super) fn detections(&self, min_score: usize, mut keep: impl FnMut(usize, &Detection) -> bool) -> Result<ArrayRef> {
         let mut list = DetectionListBuilder::new();
         for (row, output) in self.rows() {
             match output {
                 None => list.append_null(),
                 Some(output) => {
-                    let kept: Vec<Detection> = output.detections().iter().filter(|d| keep(row, d)).cloned().collect();
+                    let least = self.min_score(min_score, row)?;
+                    let kept: Vec<Detection> = output.detections().iter().filter(|d| d.score >= least && keep(row, d)).cloned().collect();
                     list.append(&kept);
                 }
             }

@@ -16,14 +16,14 @@ const DARK: f64 = 40.0;
 sql_function!(
     IsDark, "is_dark", arguments: [Frame, Float], required: 1, returns: DataType::Boolean,
     syntax: "is_dark(frame [, below float8]) -> bool",
-    description: "Whether the picture is darker on average than below: its brightness, 0 to 255, against 40 unless given. NULL for a NULL frame or argument, or a picture that cannot be decoded.",
+    description: "Whether the picture is darker on average than below: its brightness, 0 to 255, against 40 unless given; a negative one, and NaN, is an error. NULL for a NULL frame or argument, or a picture that cannot be decoded.",
     example: "SELECT count(*) FILTER (WHERE is_dark(frame)) FROM clip"
 );
 
 fn run(arguments: &Arguments) -> Result<ArrayRef> {
     let mut decoder = Decoder::default();
     let dark = arguments.pictures(|row, picture| {
-        let below = if arguments.given(1) { arguments.float(1, row) } else { Some(DARK) };
+        let below = if arguments.given(1) { arguments.amount(1, row, "threshold")? } else { Some(DARK) };
         let Some(below) = below else { return Ok(None) };
         Ok(Some(mean(&luma_bytes(&decoder.decode(picture)?)?) < below))
     })?;

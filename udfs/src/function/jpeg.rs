@@ -11,7 +11,7 @@ use super::call::{Arguments, sql_function};
 use super::resize::other_side;
 use crate::frame::{FrameView, PixelFormat};
 use crate::out_of_range::out_of_range;
-use crate::pixels::{Order, render};
+use crate::pixels::{Damaged, Order, render};
 use crate::planes::check_jpeg;
 
 /// The quality where the query names none: small, and no artefacts at arm's length.
@@ -21,7 +21,7 @@ sql_function!(
     Jpeg, "jpeg", arguments: [Frame, Int, Int], required: 1, returns: DataType::Binary,
     syntax: "jpeg(frame [, width int4 [, quality int4]]) -> bytea",
     description: "The picture as a JPEG file. width, in pixels, scales it and keeps the aspect (NULL keeps the size; it is never enlarged); \
-quality is 1 to 100, 85 unless given or NULL; other values are an error. Below 90 colour is kept at half the size (4:2:0). NULL for a NULL frame or a picture that cannot be decoded. \
+quality is 1 to 100, 85 unless given or NULL; other values are an error. Below 90 colour is kept at half the size (4:2:0). NULL for a NULL frame, a picture that cannot be decoded, and one with a side of more than 65535 pixels. \
 A picture that came as a JPEG is passed on as it is, if its head can be read, unless width or quality ask for another.",
     example: "SELECT jpeg(frame, 320) FROM clip WHERE frame_no = 100"
 );
@@ -44,7 +44,7 @@ fn encode(frame: &FrameView<'_>, width: Option<i32>, quality: Option<i32>) -> Re
     }
     let pixels = render(&picture, Order::Rgb, to.map(|w| (w, other_side(w, full, height))))?;
     let (Ok(width), Ok(height)) = (u16::try_from(pixels.width), u16::try_from(pixels.height)) else {
-        return out_of_range!("{frame} cannot be written as JPEG: no side of one may be longer than {} pixels", u16::MAX);
+        return Err(Damaged::new(format!("{frame} cannot be written as JPEG: no side of one is longer than {} pixels", u16::MAX)).into());
     };
     let mut file = Vec::new();
     // Its own choice is 4:2:0 below a quality of 90, as most cameras have it, and all of the colour from there.

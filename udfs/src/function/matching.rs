@@ -1,13 +1,6 @@
-//! Where a small picture of luma correlates best with a large one: everywhere, or from coarse to fine where that would take too long.
+//! Where a small picture of luma correlates best with a large one.
 
-use crate::interrupt;
-
-/// Products of pixels in one search at most; a larger one is made at half the size first.
-const MOST_PRODUCTS: usize = 1 << 27;
-/// How far from twice the place found at half the size the best one may be, px.
-const NEAR: usize = 3;
-/// The least side of a template that is halved, px.
-const LEAST: usize = 16;
+use super::products::products;
 
 /// Luma in rows of `width`.
 pub(super) struct Luma {
@@ -16,32 +9,9 @@ pub(super) struct Luma {
     pub(super) data: Vec<u8>,
 }
 
-impl Luma {
-    /// Half as large, each pixel the mean of four.
-    fn half(&self) -> Luma {
-        let (width, height) = (self.width / 2, self.height / 2);
-        let at = |x: usize, y: usize| u32::from(self.data[y * self.width + x]);
-        let mean = |x: usize, y: usize| ((at(x, y) + at(x + 1, y) + at(x, y + 1) + at(x + 1, y + 1) + 2) / 4) as u8;
-        let data = (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| mean(2 * x, 2 * y)).collect();
-        Luma { width, height, data }
-    }
-}
-
 /// The upper left pixel of the best place, and its correlation, -1 to 1; of two as good the upper, the left one. None for a template
 /// of one colour. The template is no larger than the picture.
 pub(super) fn best(whole: &Luma, part: &Luma) -> Option<((usize, usize), f64)> {
-    let (across, down) = (whole.width + 1 - part.width, whole.height + 1 - part.height);
-    let products = across.saturating_mul(down).saturating_mul(part.width * part.height);
-    if products <= MOST_PRODUCTS || part.width.min(part.height) < LEAST {
-        return search(whole, part, (0, across), (0, down));
-    }
-    let ((x, y), _) = best(&whole.half(), &part.half())?;
-    let around = |at: usize, n: usize| ((2 * at).saturating_sub(NEAR).min(n - 1), (2 * at + NEAR + 1).min(n));
-    search(whole, part, around(x, across), around(y, down))
-}
-
-/// The best of the places whose columns and rows are in those ranges, the end left out.
-fn search(whole: &Luma, part: &Luma, columns: (usize, usize), rows: (usize, usize)) -> Option<((usize, usize), f64)> {
     let n = (part.width * part.height) as f64;
     let sum: f64 = part.data.iter().map(|v| f64::from(*v)).sum();
     let squares: f64 = part.data.iter().map(|v| f64::from(*v).powi(2)).sum();
@@ -51,31 +21,15 @@ fn search(whole: &Luma, part: &Luma, columns: (usize, usize), rows: (usize, usiz
     }
     let sums = Sums::of(whole);
     let mut best: Option<((usize, usize), f64)> = None;
-    let mut products = vec![0_u64; columns.1 - columns.0];
-    for y in rows.0..rows.1 {
-        if interrupt::asked() {
-            break;
+    products(whole, part, |x, y, product| {
+        let (of_sum, of_squares) = sums.of_area((x, y), (part.width, part.height));
+        let there = of_squares - of_sum * of_sum / n;
+        // A place of one colour is like nothing.
+        let score = if there > 1e-6 { ((product as f64 - of_sum * sum / n) / (there * spread).sqrt()).clamp(-1.0, 1.0) } else { 0.0 };
+        if best.is_none_or(|(at, most)| score > most || score == most && (y, x) < (at.1, at.0)) {
+            best = Some(((x, y), score));
         }
-        products.fill(0);
-        for (line, of_part) in (y..).zip(part.data.chunks_exact(part.width)) {
-            let row = &whole.data[line * whole.width..][..whole.width];
-            let mut of_row = vec![0_u32; products.len()];
-            for (dx, weight) in of_part.iter().enumerate() {
-                let weight = u32::from(*weight);
-                of_row.iter_mut().zip(&row[columns.0 + dx..]).for_each(|(sum, value)| *sum += weight * u32::from(*value));
-            }
-            products.iter_mut().zip(of_row).for_each(|(sum, more)| *sum += u64::from(more));
-        }
-        for (x, product) in (columns.0..).zip(&products) {
-            let (of_sum, of_squares) = sums.of_area((x, y), (part.width, part.height));
-            let there = of_squares - of_sum * of_sum / n;
-            // A place of one colour is like nothing.
-            let score = if there > 1e-6 { (*product as f64 - of_sum * sum / n) / (there * spread).sqrt() } else { 0.0 };
-            if best.is_none_or(|(_, most)| score > most) {
-                best = Some(((x, y), score.clamp(-1.0, 1.0)));
-            }
-        }
-    }
+    });
     best
 }
 
@@ -135,16 +89,25 @@ mod tests {
         assert_eq!(best(&Luma { width: 3, height: 3, data: vec![9; 9] }, &cut(&whole, (0, 0), (2, 2))), Some(((0, 0), 0.0)));
     }
 
-    #[test]
-    fn a_large_search_goes_from_coarse_to_fine() {
-        let smooth = |at: usize| {
-            (128.0
-                + 60.0 * ((at % 900) as f64 / 17.0).sin() * ((at / 900) as f64 / 23.0).cos()
-                + 50.0 * ((at % 900 + at / 900) as f64 / 71.0).sin()) as u8
+    /// A photograph's finest grain on a ground that repeats: half as large, copies of the part are as good as the part itself.
+    fn grained(width: usize, height: usize) -> Luma {
+        let mut seed = 7_u32;
+        let mut grain = || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 26) as usize
         };
-        let whole = Luma { width: 900, height: 600, data: (0..900 * 600).map(smooth).collect() };
-        let (found, score) = best(&whole, &cut(&whole, (411, 203), (120, 90))).unwrap();
-        assert_eq!(found, (411, 203));
-        assert!(score > 0.999);
+        let value = |at: usize| ((at % width / 4 * 29 + at / width / 4 * 53) % 128 + grain()) as u8;
+        Luma { width, height, data: (0..width * height).map(value).collect() }
+    }
+
+    #[test]
+    fn an_exact_copy_is_never_missed_however_large_the_search() {
+        let whole = grained(1280, 720);
+        for (at, side) in [16, 19, 23, 32, 46, 100].into_iter().enumerate() {
+            for place in [(11 + 97 * at, 500 - 61 * at), (1280 - side, 720 - side), (0, 0)] {
+                let (found, score) = best(&whole, &cut(&whole, place, (side, side))).unwrap();
+                assert!(found == place && score > 1.0 - 1e-12, "{side} at {place:?}: {found:?} {score}");
+            }
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod adaptive_threshold;
 mod align_face;
+mod bars;
 mod bilateral;
 mod blur;
 mod box_area;
@@ -76,6 +77,7 @@ mod pixelate;
 mod png;
 mod point_in_polygon;
 mod ppm;
+mod products;
 mod psnr;
 mod read_codes;
 mod read_plate;
@@ -93,6 +95,7 @@ mod ssim;
 mod template_match;
 mod threshold;
 mod time_to_collision;
+mod type_name;
 mod warp_perspective;
 mod webp;
 mod width;
@@ -302,6 +305,9 @@ unchanged it does not decode. A frame whose pixels are gone (after a window, in 
 
 A derived frame keeps the source, frame_no and ts of its original and never turns back into it.
 
+The luma of a video frame is its Y, from 0 for black to 255 for white; that of a picture in RGB, as of a JPEG or PNG file, is by BT.601, as OpenCV's cvtColor makes it. What is derived of
+video keeps its matrix, so that of BT.709 video it has BT.709's luma; where two pictures are compared, a file has the matrix of the other one.
+
 An argument may be given by its name, `detect_objects(frame, min_score => 0.3)`, behind those without; what stands in square brackets may be left out.
 
 A value that a function does not take is an error (22023), and so is a fraction for an int4 or int8: 3.0 is taken and 3.5 is not, `round(x)` makes a whole number of it.
@@ -315,7 +321,8 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     /// Files of this folder that hold no function.
-    const SHARED: [&str; 17] = [
+    const SHARED: [&str; 20] = [
+        "bars",
         "boxes",
         "call",
         "canvas",
@@ -332,7 +339,9 @@ mod tests {
         "mod",
         "neighbourhood",
         "parameters",
+        "products",
         "regions",
+        "type_name",
     ];
 
     fn folder() -> PathBuf {

@@ -19,7 +19,7 @@ sql_function!(
     syntax: "pixelate(frame, boxes) -> FRAME",
     description: "The picture with a mosaic over every pixel that a box touches: square blocks, 8 along the longer side of the box inside the picture and none smaller than \
 8 pixels, each of the mean colour of its pixels. boxes is a box or a list of boxes, each a BOX, a DETECTION, a struct of numbers x, y, w, h (or of four without \
-names), or a list of four numbers, in pixels of the frame. Boxes that are NULL, have no area or lie outside change nothing; so does NULL for boxes: the pixels stay as they \
+names), or a list of four numbers, in pixels of the frame. Boxes that are NULL or hold NaN, have no area or lie outside change nothing; so does NULL for boxes: the pixels stay as they \
 are. NULL for a NULL frame or a picture that cannot be decoded. The frame is derived: it never turns back into its original.",
     example: "SELECT jpeg(pixelate(frame, detect_faces(frame, 0.3))) FROM clip WHERE frame_no = 100"
 );

@@ -9,13 +9,12 @@ use datafusion_common::Result;
 use super::call::{Arguments, Decoder, sql_function};
 use crate::frame::Picture;
 use crate::model::kernels::{Work, fastest};
-use crate::out_of_range::out_of_range;
 use crate::pixels::{Order, render};
 
 sql_function!(
     Psnr, "psnr", arguments: [Frame, Frame], required: 2, returns: DataType::Float64,
     syntax: "psnr(a frame, b frame) -> float8",
-    description: "How near two pictures of one size are, in decibels: ten times the logarithm of 255 squared over the mean of the squared differences of red, green and blue, as OpenCV's PSNR; 30 is hard to tell apart by eye, infinity is the same. Pictures of two sizes are an error. NULL for a NULL frame or a picture that cannot be decoded.",
+    description: "How near two pictures of one size are, in decibels: ten times the logarithm of 255 squared over the mean of the squared differences of red, green and blue, as OpenCV's PSNR; 30 is hard to tell apart by eye, infinity is the same. NULL for a NULL frame, pictures of two sizes, or a picture that cannot be decoded.",
     example: "SELECT psnr(frame, blur(frame, 3)) FROM clip WHERE frame_no = 100"
 );
 
@@ -26,10 +25,10 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
 }
 
 fn signal_to_noise(a: &Picture, b: &Picture) -> Result<Option<f64>> {
-    let (a, b) = (render(a, Order::Rgb, None)?, render(b, Order::Rgb, None)?);
-    if (a.width, a.height) != (b.width, b.height) {
-        return out_of_range!("psnr compares pictures of one size, not {}x{} with {}x{}", a.width, a.height, b.width, b.height);
+    if a.displayed() != b.displayed() {
+        return Ok(None);
     }
+    let (a, b) = (render(a, Order::Rgb, None)?, render(b, Order::Rgb, None)?);
     let squares = fastest(Squares { a: &a.data, b: &b.data });
     let mean = squares as f64 / a.data.len().max(1) as f64;
     Ok(Some(if squares == 0 { f64::INFINITY } else { 10.0 * (255.0 * 255.0 / mean).log10() }))

@@ -1,19 +1,22 @@
 //! `read_codes(frame) -> struct(format text, text text, box BOX, points struct(x float4, y float4)[])[]`: what the QR and bar codes in a picture say.
 
+use std::cell::OnceCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringArray};
 use arrow::datatypes::DataType;
 use datafusion_common::Result;
-use rxing::DecodeHints;
+use rxing::common::HybridBinarizer;
 use rxing::helpers::detect_multiple_in_luma_with_hints;
+use rxing::{Binarizer, DecodeHints, Luma8LuminanceSource, RXingResult, RXingResultMetadataType, RXingResultMetadataValue};
 
+use super::bars::ends;
 use super::call::{Arguments, Decoder, sql_function};
 use super::lists::{boxes, list_of, lists, point_type, points, struct_of, structs};
 use crate::detection::{Box, box_type};
 use crate::frame::Picture;
-use crate::pixels::{Damaged, owned, upright_luma};
+use crate::pixels::{Damaged, upright_luma};
 
 sql_function!(
     ReadCodes, "read_codes", arguments: [Frame], required: 1, returns: codes_type(),
@@ -51,20 +54,44 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
 
 fn codes(picture: &Picture) -> Result<Vec<Code>, Damaged> {
     let (width, height) = picture.displayed();
-    let luma = owned(upright_luma(picture)?);
-    let read = || detect_multiple_in_luma_with_hints(luma, width, height, &mut DecodeHints::default());
+    let luma = upright_luma(picture)?;
+    let read = || detect_multiple_in_luma_with_hints(luma.to_vec(), width, height, &mut DecodeHints::default());
     // It errs where it finds nothing. A young crate over foreign pixels: should it ever panic, it has found nothing either.
     let found = catch_unwind(AssertUnwindSafe(read)).ok().and_then(Result::ok).unwrap_or_default();
+    // In parts as small as letters: made where the first code asks for it.
+    let matrix = OnceCell::new();
+    let black = |x: i64, y: i64| {
+        let (x, y) = (u32::try_from(x).ok().filter(|x| *x < width)?, u32::try_from(y).ok().filter(|y| *y < height)?);
+        let binarize = || Some(HybridBinarizer::new(Luma8LuminanceSource::new(luma.to_vec(), width, height).ok()?));
+        matrix
+            .get_or_init(|| binarize().and_then(|b| catch_unwind(AssertUnwindSafe(|| b.get_black_matrix().ok().cloned())).ok()?))
+            .as_ref()
+            .map(|m| m.get(x, y))
+    };
     let mut codes: Vec<Code> = found
         .iter()
         .map(|code| {
-            let points: Vec<(f32, f32)> = code.getPoints().iter().map(|p| (p.x, p.y)).collect();
+            let mut points: Vec<(f32, f32)> = code.getPoints().iter().map(|p| (p.x, p.y)).collect();
             let format = format!("{:?}", code.getBarcodeFormat()).to_lowercase();
+            let bars = points.first().and_then(|first| ends(&format, code.getText(), *first, direction(code), &black));
+            if let Some(bars) = bars {
+                points = bars.to_vec();
+            }
             Code { format, text: code.getText().to_owned(), bbox: around(&points), points }
         })
         .collect();
     codes.sort_by(|a, b| a.bbox.y.total_cmp(&b.bbox.y).then(a.bbox.x.total_cmp(&b.bbox.x)));
     Ok(codes)
+}
+
+/// In which direction a bar code is read, px: the lines of the picture are, forwards and backwards, and after them its columns.
+fn direction(code: &RXingResult) -> (i64, i64) {
+    match code.getRXingResultMetadata().get(&RXingResultMetadataType::ORIENTATION) {
+        Some(RXingResultMetadataValue::Orientation(180)) => (-1, 0),
+        Some(RXingResultMetadataValue::Orientation(270)) => (0, 1),
+        Some(RXingResultMetadataValue::Orientation(90)) => (0, -1),
+        _ => (1, 0),
+    }
 }
 
 fn around(points: &[(f32, f32)]) -> Box {

@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, Float32Array, StringArray};
 use arrow::datatypes::DataType;
 use datafusion_common::Result;
 
-use super::boxes::{boxes, touched};
+use super::boxes::{reaching_boxes, touched};
 use super::call::{Arguments, sql_function};
 use super::inference::{Chosen, ModelFunction, Part, PartOf, Results, without_frames};
 use super::lists::{boxes as box_column, list_of, lists, point_type, points, struct_of, structs};
@@ -21,7 +21,7 @@ sql_function!(
     syntax: "read_text(frame [, box BOX]) -> struct(text text, score float4, box BOX, points struct(x float4, y float4)[])[]",
     description: "The lines of text in a picture, or in a box of it, from the top down and each row from the left: what is written (Latin letters, digits and \
 Chinese characters), how sure the characters are in the mean (0 to 1; below 0.5 a line is left out), and where: points are the four corners of the line from its upper left \
-one clockwise, box their least box, both in pixels of the whole picture. A box is found more surely than a small part of a large picture. It takes the models text-detection and \
+one clockwise, box their least box, both in pixels of the whole picture. A page may be askew, but not upside down: turn it by rotate(frame, 180) first. A box is found more surely than a small part of a large picture. It takes the models text-detection and \
 text-recognition (PP-OCRv4), and a second or so of a processor for a picture: ask for some frames only. An empty list where there is none. NULL for a NULL frame or box, a picture \
 that cannot be decoded, and a box that has no area or lies outside.",
     example: "SELECT ts, line.text, line.score, line.box FROM clip CROSS JOIN UNNEST(read_text(draw_text(frame, 'GATE 7', 40, 40, 'white', 64))) AS line WHERE frame_no = 100"
@@ -36,7 +36,7 @@ pub(super) const PART: PartOf = PartOf { argument: 1, read, cut };
 
 fn read(array: &ArrayRef) -> Result<Vec<Option<Part>>> {
     let part = |bbox: Bbox| (bbox.w > 0.0 && bbox.h > 0.0).then_some(Part { bbox, landmarks: None });
-    Ok(boxes(array)?.into_iter().map(|bbox| bbox.and_then(part)).collect())
+    Ok(reaching_boxes(array)?.into_iter().map(|bbox| bbox.and_then(part)).collect())
 }
 
 fn cut(picture: &Picture, part: &Part, _: (u32, u32)) -> Result<Picture, Damaged> {
@@ -47,7 +47,7 @@ fn cut(picture: &Picture, part: &Part, _: (u32, u32)) -> Result<Picture, Damaged
 /// The lines of each row, in pixels of the whole frame; None is NULL.
 pub(super) fn lines_of(results: &Results<'_>) -> Result<Vec<Option<Vec<Line>>>> {
     let parts = match results.arguments().given(PART.argument) {
-        true => boxes(results.arguments().array(PART.argument)?)?,
+        true => reaching_boxes(results.arguments().array(PART.argument)?)?,
         false => Vec::new(),
     };
     let one = |(row, output): (usize, Option<&Output>)| {

@@ -11,6 +11,7 @@ use super::face_embedding::PART;
 use super::inference::{Chosen, ModelFunction, Results, without_frames};
 use crate::model::description::Task;
 use crate::model::output::Output;
+use crate::out_of_range::out_of_range;
 
 /// Above it two pictures are of one person where a call does not say otherwise.
 const THRESHOLD: f64 = 0.55;
@@ -20,7 +21,7 @@ sql_function!(
     syntax: "recognize_face(frame, face DETECTION, gallery text [, threshold float8]) -> struct(name text, similarity float8, runner_up text, \
 runner_up_similarity float8)",
     description: "Whose face it is: the person of a gallery (CREATE GALLERY) whose picture is most like it by the cosine similarity of their face_embedding, the \
-most alike of the other people as the runner-up, and both similarities, -1 to 1. name is NULL where the similarity is below the threshold, 0.55 unless given; \
+most alike of the other people as the runner-up, and both similarities, -1 to 1. name is NULL where the similarity is below the threshold, 0.55 unless given (one below -1, and NaN, is an error); \
 the similarity is there all the same. All four are NULL for an empty gallery, the runner-up's two where there is one person only. The gallery is a constant; \
 what is inserted or deleted meanwhile counts from the next rows on. NULL for a NULL frame, a picture that cannot be decoded, a NULL face, an empty box, one that lies outside the picture and a \
 NULL threshold. The model runs once a face for this and for face_embedding.",
@@ -59,6 +60,9 @@ fn column(results: &Results<'_>) -> Result<ArrayRef> {
         known.append(vector.is_some());
         let nearest = vector.and_then(|vector| people.nearest(vector));
         let threshold = results.arguments().float(3, row).unwrap_or(THRESHOLD);
+        if threshold.is_nan() || threshold < -1.0 {
+            return out_of_range!("recognize_face needs a threshold of -1 to 1, as similarities are, not {threshold}");
+        }
         names.append_option(nearest.as_ref().filter(|nearest| nearest.similarity >= threshold).map(|nearest| nearest.name));
         similarities.append_option(nearest.as_ref().map(|nearest| nearest.similarity));
         let runner_up = nearest.and_then(|nearest| nearest.runner_up);

@@ -9,13 +9,12 @@ use super::call::{Arguments, Decoder, sql_function};
 use super::neighbourhood::Samples;
 use super::resize::other_side;
 use crate::frame::{FrameBuilder, Picture, frame_type};
-use crate::out_of_range::out_of_range;
-use crate::pixels::{MAX_PIXELS, Order, render};
+use crate::pixels::{Damaged, MAX_PIXELS, Order, render};
 
 sql_function!(
     SideBySide, "side_by_side", arguments: [Frame, Frame], required: 2, returns: frame_type(),
     syntax: "side_by_side(a frame, b frame) -> FRAME",
-    description: "Two pictures as one, a on the left and b on the right; b is scaled to the height of a; more than 134217728 pixels of both are an error. The frame is derived from a. NULL for a NULL frame or a picture that cannot be decoded.",
+    description: "Two pictures as one, a on the left and b on the right; b is scaled to the height of a. The frame is derived from a. NULL for a NULL frame, two pictures of more than 134217728 pixels together, or a picture that cannot be decoded.",
     example: "SELECT jpeg(side_by_side(frame, canny(frame))) FROM clip WHERE frame_no = 100"
 );
 
@@ -37,11 +36,7 @@ fn joined(a: &Picture, b: &Picture) -> Result<Picture> {
     let (width, height) = b.displayed();
     let to = (other_side(left.height as u32, height, width), left.height as u32);
     if (left.width as u64 + u64::from(to.0)) * u64::from(to.1) > MAX_PIXELS {
-        return out_of_range!(
-            "side_by_side makes pictures of at most {MAX_PIXELS} pixels, not {}x{}",
-            left.width as u64 + u64::from(to.0),
-            to.1
-        );
+        return Err(Damaged::new("two pictures side by side have too many pixels").into());
     }
     let right = render(b, Order::Rgb, Some(to))?;
     let (left_row, right_row) = (left.width * 3, right.width as usize * 3);

@@ -14,27 +14,28 @@ use super::neighbourhood::add_weighted;
 use crate::frame::Picture;
 use crate::interrupt;
 use crate::model::kernels::{Work, fastest};
-use crate::out_of_range::out_of_range;
-use crate::pixels::luma_of_size;
+use crate::pixels::{luma_of_size, of_one_matrix};
 
 sql_function!(
     Ssim, "ssim", arguments: [Frame, Frame], required: 2, returns: DataType::Float64,
     syntax: "ssim(a frame, b frame) -> float8",
-    description: "How alike two pictures of one size are in structure, 1 for the same (Wang et al., IEEE TIP 13, 2004): over the luma, a Gaussian of 11 by 11 pixels and sigma 1.5, the mean of what lies at least 5 pixels inside; pictures of less than 11 pixels have none and give NULL. Pictures of two sizes are an error. NULL for a NULL frame or a picture that cannot be decoded.",
+    description: "How alike two pictures of one size are in structure, 1 for the same (Wang et al., IEEE TIP 13, 2004): over the luma, a Gaussian of 11 by 11 pixels and sigma 1.5, the mean of what lies at least 5 pixels inside; pictures of less than 11 pixels have none and give NULL. NULL for a NULL frame, pictures of two sizes, or a picture that cannot be decoded.",
     example: "SELECT ssim(frame, blur(frame, 3)) FROM clip WHERE frame_no = 100"
 );
 
 fn run(arguments: &Arguments) -> Result<ArrayRef> {
     let (mut first, mut second) = (Decoder::default(), Decoder::default());
-    let values = arguments.pairs(|_, a, b| similarity(&first.decode(a)?, &second.decode(b)?))?;
+    let values = arguments.pairs(|_, a, b| {
+        let (a, b) = of_one_matrix(first.decode(a)?, second.decode(b)?);
+        similarity(&a, &b)
+    })?;
     Ok(Arc::new(Float64Array::from(values)))
 }
 
 fn similarity(a: &Picture, b: &Picture) -> Result<Option<f64>> {
     let (width, height) = a.displayed();
     if (width, height) != b.displayed() {
-        let (other_width, other_height) = b.displayed();
-        return out_of_range!("ssim compares pictures of one size, not {width}x{height} with {other_width}x{other_height}");
+        return Ok(None);
     }
     let (a, b) = (luma_of_size(a, (width, height))?, luma_of_size(b, (width, height))?);
     Ok(fastest(Structure { a: &a, b: &b, width: width as usize }))

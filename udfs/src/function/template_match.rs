@@ -12,14 +12,12 @@ use super::lists::{boxes, struct_of, structs_where};
 use super::matching::{Luma, best};
 use crate::detection::{Box, box_type};
 use crate::frame::Picture;
-use crate::out_of_range::out_of_range;
-use crate::pixels::{Damaged, owned, upright_luma};
+use crate::pixels::{Damaged, of_one_matrix, owned, upright_luma};
 
 sql_function!(
     TemplateMatch, "template_match", arguments: [Frame, Frame], required: 2, returns: match_type(),
     syntax: "template_match(frame, template frame) -> struct(box BOX, score float8)",
-    description: "Where the template is found best in the picture, by luma, and how well: score is the correlation of the two there, 1 for the same up to brightness and contrast, 0 for no likeness, as OpenCV's matchTemplate with TM_CCOEFF_NORMED; compare it with 0.8 or so, as some place is always the best. A large search is made at half its size first, \
-and again, so that what is smaller than some eight pixels may be missed in it. A template larger than the picture is an error. NULL for a NULL frame or template, a template of one colour, or a picture that cannot be decoded.",
+    description: "Where the template is found best in the picture, by luma, and how well: score is the correlation of the two there, 1 for the same up to brightness and contrast, 0 for no likeness, as OpenCV's matchTemplate with TM_CCOEFF_NORMED; compare it with 0.8 or so, as some place is always the best. Every place is looked at, whatever the sizes. NULL for a NULL frame or template, a template of one colour or larger than the picture, or a picture that cannot be decoded.",
     example: "SELECT template_match(frame, crop(frame, [100, 60, 40, 30])) FROM clip WHERE frame_no = 100"
 );
 
@@ -30,15 +28,10 @@ fn match_type() -> DataType {
 fn run(arguments: &Arguments) -> Result<ArrayRef> {
     let (mut first, mut second) = (Decoder::default(), Decoder::default());
     let found = arguments.pairs(|_, picture, template| {
-        let (whole, part) = (read(&first.decode(picture)?)?, read(&second.decode(template)?)?);
+        let (picture, template) = of_one_matrix(first.decode(picture)?, second.decode(template)?);
+        let (whole, part) = (read(&picture)?, read(&template)?);
         if part.width > whole.width || part.height > whole.height {
-            return out_of_range!(
-                "template_match needs a template no larger than the picture of {}x{} pixels, not {}x{}",
-                whole.width,
-                whole.height,
-                part.width,
-                part.height
-            );
+            return Ok(None);
         }
         let place =
             |((x, y), score): ((usize, usize), f64)| (Box { x: x as f32, y: y as f32, w: part.width as f32, h: part.height as f32 }, score);

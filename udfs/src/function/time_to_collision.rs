@@ -14,7 +14,7 @@ sql_function!(
     TimeToCollision, "time_to_collision", arguments: [Box, Box, Float], required: 3, returns: DataType::Float64,
     syntax: "time_to_collision(before, now, seconds float8) -> float8",
     description: "In how many seconds something would be reached that was in one box and is in another seconds later, if neither it nor the camera changes its speed: it is as far away as it is small, so the height of the boxes says it, without any measure of the road: seconds / (now.h / before.h - 1). Of one track, with its first and last box of a second or so: a pixel more or less \
-counts much from one frame to the next. Each box is a BOX, a DETECTION, a struct or a list of four numbers. NULL where it does not come nearer, for a NULL argument or a box without height; seconds not above 0 are an error.",
+counts much from one frame to the next. Each box is a BOX, a DETECTION, a struct or a list of four numbers. NULL where it does not come nearer, for a NULL argument or a box without height, or seconds not above 0, as between two rows of one time; a constant not above 0 is an error.",
     example: "SELECT time_to_collision([300, 200, 40, 30], [298, 199, 44, 33], 0.5)"
 );
 
@@ -23,7 +23,11 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
     let times = before.iter().zip(&now).enumerate().map(|(row, (before, now))| {
         let (Some(before), Some(now), Some(seconds)) = (before, now, arguments.float(2, row)) else { return Ok(None) };
         if !(seconds > 0.0 && seconds.is_finite()) {
-            return out_of_range!("time_to_collision needs seconds above 0, not {seconds}");
+            // A constant is a mistake of the query, two rows of one time are none.
+            if arguments.constant(2) {
+                return out_of_range!("time_to_collision needs seconds above 0, not {seconds}");
+            }
+            return Ok(None);
         }
         Ok(until(f64::from(before.h), f64::from(now.h), seconds))
     });

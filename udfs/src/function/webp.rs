@@ -13,10 +13,13 @@ use super::resize::other_side;
 use crate::out_of_range::out_of_range;
 use crate::pixels::{Order, render};
 
+/// No WebP file has a longer side, px.
+const LONGEST_SIDE: u32 = 16_384;
+
 sql_function!(
     Webp, "webp", arguments: [Frame, Int], required: 1, returns: DataType::Binary,
     syntax: "webp(frame [, width int4]) -> bytea",
-    description: "The picture as a WebP file, RGB without any loss, which is smaller than png. width, in pixels, scales it and keeps the aspect (NULL keeps the size; it is never enlarged); less than 1 is an error. NULL for a NULL frame or a picture that cannot be decoded.",
+    description: "The picture as a WebP file, RGB without any loss, which is smaller than png. width, in pixels, scales it and keeps the aspect (NULL keeps the size; it is never enlarged); less than 1 is an error. NULL for a NULL frame, a picture that cannot be decoded, and one with a side of more than 16384 pixels.",
     example: "SELECT webp(frame, 320) FROM clip WHERE frame_no = 100"
 );
 
@@ -30,6 +33,9 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
         let (full, height) = picture.displayed();
         let to = width.and_then(|w| u32::try_from(w).ok()).filter(|w| *w < full);
         let pixels = render(&decoder.decode(picture)?, Order::Rgb, to.map(|w| (w, other_side(w, full, height))))?;
+        if pixels.width.max(pixels.height) > LONGEST_SIDE {
+            return Ok(None);
+        }
         let mut file = Vec::new();
         WebPEncoder::new_lossless(&mut file)
             .encode(&pixels.data, pixels.width, pixels.height, ExtendedColorType::Rgb8)

@@ -80,6 +80,16 @@ pub enum Decode {
     None,
 }
 
+/// What the numbers of a classification model are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scores {
+    /// Shares of 1, by softmax.
+    Softmax,
+    /// Nothing: they are scores already.
+    None,
+}
+
 /// What is known of a model before its file is opened. As TOML or JSON its fields have these names, the words in lower case.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelDescription {
@@ -118,6 +128,9 @@ pub struct ModelDescription {
     /// How its output is read; none unless its task is detection.
     #[serde(default)]
     pub decode: Decode,
+    /// What the numbers of a classification model are made; None is softmax unless its graph ends in scores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scores: Option<Scores>,
     /// The names of its classes, in its order. A class without a name is called by its number.
     #[serde(default)]
     pub labels: Vec<String>,
@@ -154,6 +167,7 @@ impl ModelDescription {
             std: ones(),
             fit: None,
             decode: Decode::None,
+            scores: None,
             labels: Vec::new(),
             score: half(),
             iou: half(),
@@ -179,6 +193,12 @@ impl ModelDescription {
         }
         if !(0.0..=1.0).contains(&self.score) || !(0.0..=1.0).contains(&self.iou) {
             return bad(format!("score and iou of model \"{name}\" are not both between 0 and 1"), "Both default to 0.5.");
+        }
+        if self.scores.is_some() && self.task != Task::Classification {
+            return bad(
+                format!("model \"{name}\" says what its scores are and is no classification model"),
+                "Set the task to classification, or leave scores out.",
+            );
         }
         match (self.task == Task::Detection, self.decode == Decode::None) {
             (true, true) => bad(

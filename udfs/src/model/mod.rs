@@ -11,6 +11,7 @@ mod network;
 pub mod onnx;
 pub mod output;
 mod runtime;
+mod scores;
 mod text;
 pub mod tfjs;
 pub mod yunet;

@@ -13,7 +13,7 @@ use super::error::ModelError;
 use super::input::{Input, Placed};
 use super::output::{Class, Output, Tensor};
 use super::runtime::{Graph, GraphSession, MAX_ELEMENTS, Runtime, guarded};
-use super::{Model, Session};
+use super::{Model, Session, scores};
 use crate::frame::Picture;
 use crate::pixels::rgb8;
 
@@ -32,6 +32,8 @@ struct Shared {
     runtime: &'static str,
     graph: Arc<dyn Graph>,
     input: Input,
+    /// Whether the scores of a classification model are made shares: the same for all pictures.
+    softmax: bool,
 }
 
 impl fmt::Debug for OnnxModel {
@@ -66,11 +68,14 @@ impl OnnxModel {
             return Err(bad(message, Some("Fetch the file again: it is damaged, or another one.")));
         }
         description.sha256 = found;
-        let graph = guarded(|| runtime.load(file.into()))
+        let file: Arc<[u8]> = file.into();
+        let graph = guarded(|| runtime.load(Arc::clone(&file)))
             .map_err(|m| bad(m, Some("It must be a whole ONNX file whose only input is a picture.")))?;
         check_input(&description, graph.input()).map_err(|(message, hint)| bad(message, Some(hint)))?;
         let (input, key) = (Input::new(&description), key(&description));
-        let model = OnnxModel(Arc::new(Shared { description, version: version.to_string(), key, runtime: runtime.name(), graph, input }));
+        let version = version.to_string();
+        let shared = Shared { description, version, key, runtime: runtime.name(), graph, input, softmax: false };
+        let model = OnnxModel(Arc::new(shared.decided(&file).map_err(|(message, hint)| bad(message, Some(hint)))?));
         let gray = rgb8(64, 64, 0, Buffer::from_vec(vec![128_u8; 64 * 64 * 3]));
         match model.new_session().infer(&gray) {
             Ok(_) => Ok(model),
@@ -85,14 +90,58 @@ impl OnnxModel {
     }
 }
 
+impl Shared {
+    /// The same, knowing whether its scores are made shares.
+    fn decided(self, file: &[u8]) -> Result<Shared, (String, &'static str)> {
+        if self.description.task != Task::Classification {
+            return Ok(self);
+        }
+        let (mut session, mut numbers) = (None, Vec::new());
+        // What fails here fails again when it is looked at on its own.
+        let tried = |picture: &Picture| Some(self.tensors(picture, &mut session, &mut numbers).ok()?.0.into_iter().next()?.values);
+        let softmax = scores::softmax(self.description.scores, file, tried)?;
+        Ok(Shared { softmax, ..self })
+    }
+
+    /// What the graph gives for a picture, and how that was fitted. The session is opened if it is not there, and gone if it failed.
+    fn tensors(
+        &self,
+        picture: &Picture,
+        session: &mut Option<Box<dyn GraphSession>>,
+        numbers: &mut Vec<f32>,
+    ) -> Result<(Vec<Tensor>, Placed)> {
+        let placed = self.input.fill(picture, numbers)?;
+        let held = session.take();
+        let (tensors, graph) = guarded(|| {
+            let mut graph = match held {
+                Some(graph) => graph,
+                None => Arc::clone(&self.graph).session()?,
+            };
+            let tensors = graph.run(&self.description.input_shape(), numbers)?;
+            Ok((tensors, graph))
+        })
+        .map_err(|message| self.failed(message))?;
+        *session = Some(graph);
+        Ok((tensors, placed))
+    }
+
+    fn failed(&self, message: String) -> DataFusionError {
+        ModelError::Failed { name: self.description.name.clone(), message }.into()
+    }
+}
+
 /// Under which name results are kept: the file, and all of the description that changes what is made of it.
 fn key(description: &ModelDescription) -> String {
-    let ModelDescription { task, sha256: file, width, height, layout, color, mean, std, decode, labels, iou, .. } = description;
+    let ModelDescription { task, sha256: file, width, height, layout, color, mean, std, decode, scores, labels, iou, .. } = description;
     let floor = floor(description);
-    let all = format!(
+    let mut all = format!(
         "{file} {task:?} {width} {height} {layout:?} {color:?} {mean:?} {std:?} {:?} {decode:?} {labels:?} {iou} {floor}",
         description.fitted()
     );
+    // Those of a model that says nothing of its scores stay what they were.
+    if let Some(scores) = scores {
+        all.push_str(&format!(" {scores:?}"));
+    }
     sha256(all.as_bytes())
 }
 
@@ -106,8 +155,10 @@ fn check_input(description: &ModelDescription, declared: &[Option<usize>]) -> Re
         return Err((format!("an input of {wanted:?} has more than {MAX_ELEMENTS} numbers"), "Use a smaller width or height."));
     }
     // A graph that does not say is asked by the gray picture.
-    if declared.is_empty() {
-        return Ok(());
+    let Some(batch) = declared.first() else { return Ok(()) };
+    if let Some(batch) = batch.filter(|batch| *batch != 1) {
+        let message = format!("its input is a batch of {batch} pictures, and it is given one at a time");
+        return Err((message, "Export it with a batch of 1, or of any size (dynamic axes)."));
     }
     let fits = declared.len() == wanted.len()
         && declared.iter().zip(wanted).skip(1).all(|(declared, wanted)| declared.is_none_or(|d| d == wanted));
@@ -176,36 +227,28 @@ struct OnnxSession {
 
 impl Session for OnnxSession {
     fn infer(&mut self, picture: &Picture) -> Result<Output> {
-        let placed = self.model.input.fill(picture, &mut self.numbers)?;
-        let failed = |message: String| DataFusionError::from(ModelError::Failed { name: self.model.description.name.clone(), message });
-        let held = self.graph.take();
-        let (tensors, graph) = guarded(|| {
-            let mut graph = match held {
-                Some(graph) => graph,
-                None => Arc::clone(&self.model.graph).session()?,
-            };
-            let tensors = graph.run(&self.model.description.input_shape(), &self.numbers)?;
-            Ok((tensors, graph))
-        })
-        .map_err(failed)?;
-        self.graph = Some(graph);
-        read(&self.model.description, tensors, &placed).map_err(failed)
+        let (tensors, placed) = self.model.tensors(picture, &mut self.graph, &mut self.numbers)?;
+        self.model.read(tensors, &placed).map_err(|message| self.model.failed(message))
     }
 }
 
-/// What the numbers mean.
-fn read(description: &ModelDescription, tensors: Vec<Tensor>, placed: &Placed) -> Result<Output, String> {
-    if let Some(broken) = tensors.iter().find(|t| t.values.iter().any(|v| !v.is_finite())) {
-        return Err(format!("output {} holds a number that is not finite", broken.name));
-    }
-    match description.task {
-        Task::Detection => Ok(Output::Detections(decode::detections(description, &tensors, placed, floor(description))?)),
-        Task::Classification => {
-            classes(description, vector(tensors, "a classification model gives one score a class")?).map(Output::Classes)
+impl Shared {
+    /// What the numbers mean.
+    fn read(&self, tensors: Vec<Tensor>, placed: &Placed) -> Result<Output, String> {
+        let description = &self.description;
+        if let Some(broken) = tensors.iter().find(|t| t.values.iter().any(|v| !v.is_finite())) {
+            return Err(format!("output {} holds a number that is not finite", broken.name));
         }
-        Task::Embedding => Ok(Output::Embedding(vector(tensors, "an embedding model gives one vector")?)),
-        Task::Segmentation | Task::Raw => Ok(Output::Tensors(tensors)),
-        Task::Text => Err("text is read by two graphs".into()),
+        match description.task {
+            Task::Detection => Ok(Output::Detections(decode::detections(description, &tensors, placed, floor(description))?)),
+            Task::Classification => {
+                let numbers = vector(tensors, "a classification model gives one score a class")?;
+                classes(description, numbers, self.softmax).map(Output::Classes)
+            }
+            Task::Embedding => Ok(Output::Embedding(vector(tensors, "an embedding model gives one vector")?)),
+            Task::Segmentation | Task::Raw => Ok(Output::Tensors(tensors)),
+            Task::Text => Err("text is read by two graphs".into()),
+        }
     }
 }
 
@@ -219,14 +262,13 @@ fn vector(tensors: Vec<Tensor>, expected: &str) -> Result<Vec<f32>, String> {
     Ok(tensors.into_iter().next().map(|t| t.values).unwrap_or_default())
 }
 
-/// Every class with its score, the surest first. Scores that are not shares (0 to 1, together 1) already are made shares by softmax.
-fn classes(description: &ModelDescription, mut scores: Vec<f32>) -> Result<Vec<Class>, String> {
+/// Every class with its score, the surest first; with softmax the scores are made shares.
+fn classes(description: &ModelDescription, mut scores: Vec<f32>, softmax: bool) -> Result<Vec<Class>, String> {
     let n_named = description.labels.len();
     if n_named > 0 && n_named != scores.len() {
         return Err(format!("it has {} classes and the description names {n_named}", scores.len()));
     }
-    let shares = scores.iter().all(|s| (0.0..=1.0).contains(s)) && (scores.iter().sum::<f32>() - 1.0).abs() < 1e-3;
-    if !shares {
+    if softmax {
         let greatest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         scores.iter_mut().for_each(|s| *s = (*s - greatest).exp());
         let sum: f32 = scores.iter().sum();

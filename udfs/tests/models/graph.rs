@@ -87,7 +87,37 @@ pub(crate) fn mean_colour() -> Vec<u8> {
     graph.file(&[1, 3, 8, 8], &["mean"])
 }
 
-/// The same, and the picture itself as a second output.
+/// The same, and the steps behind it, each with one whole number.
+pub(crate) fn mean_then(steps: &[(&str, &str, i64)]) -> Vec<u8> {
+    let mut graph = Graph::default();
+    let mut last = graph.node("ReduceMean", &["picture"], "mean", &[("axes", &[2, 3]), ("keepdims", &[0])]);
+    for (at, (op, attribute, value)) in steps.iter().enumerate() {
+        last = graph.node(op, &[&last], &format!("step{at}"), &[(attribute, &[*value])]);
+    }
+    graph.file(&[1, 3, 8, 8], &[&last])
+}
+
+/// An SSD of four classes that finds one box whatever it sees, its two outputs in that order, named so.
+pub(crate) fn four_classes(boxes_first: bool, boxes: &str, scores: &str) -> Vec<u8> {
+    let mut graph = Graph::default();
+    graph.floats("none", &[], &[0.0]);
+    graph.node("ReduceMean", &["picture"], "mean", &[("axes", &[1, 2, 3]), ("keepdims", &[0])]);
+    graph.node("Mul", &["mean", "none"], "zero", &[]);
+    graph.floats("corners", &[1, 2, 4], &[0.1, 0.2, 0.5, 0.6, 0.0, 0.0, 0.1, 0.1]);
+    graph.floats("shares", &[1, 2, 4], &[0.0, 0.9, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    graph.node("Add", &["corners", "zero"], boxes, &[]);
+    graph.node("Add", &["shares", "zero"], scores, &[]);
+    graph.file(&[1, 3, 8, 8], &if boxes_first { [boxes, scores] } else { [scores, boxes] })
+}
+
+/// The mean of each colour of two pictures at once.
+pub(crate) fn of_two_pictures() -> Vec<u8> {
+    let mut graph = Graph::default();
+    graph.node("ReduceMean", &["picture"], "mean", &[("axes", &[2, 3]), ("keepdims", &[0])]);
+    graph.file(&[2, 3, 8, 8], &["mean"])
+}
+
+/// The mean of each colour, and the picture itself as a second output.
 pub(crate) fn mean_and_picture() -> Vec<u8> {
     let mut graph = Graph::default();
     graph.node("ReduceMean", &["picture"], "mean", &[("axes", &[2, 3]), ("keepdims", &[0])]);

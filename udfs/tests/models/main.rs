@@ -11,14 +11,14 @@ use std::time::Duration;
 use arrow::buffer::Buffer;
 use framesql_udfs::detection::Detection;
 use framesql_udfs::frame::{ColorMatrix, ColorRange, Picture, PixelFormat};
-use framesql_udfs::model::description::{Color, Decode, Layout, ModelDescription, Task};
+use framesql_udfs::model::description::{Color, Decode, Layout, ModelDescription, Scores, Task};
 use framesql_udfs::model::error::ModelError;
 use framesql_udfs::model::models::Models;
 use framesql_udfs::model::onnx::sha256;
 use framesql_udfs::model::output::Output;
 use tract_onnx::pb::tensor_proto::DataType;
 
-use graph::{bright_cells, long_work, mean_and_picture, mean_colour, mean_gray, no_number};
+use graph::{bright_cells, four_classes, long_work, mean_and_picture, mean_colour, mean_gray, mean_then, no_number, of_two_pictures};
 
 fn picture(width: u32, height: u32, pixel: impl Fn(u32, u32) -> [u8; 3]) -> Picture {
     let bytes: Vec<u8> = (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).flat_map(|(x, y)| pixel(x, y)).collect();
@@ -60,6 +60,85 @@ fn a_classifier_gives_every_class_the_surest_first() {
     let (sum, share) = (1_f32.exp() + 0.2_f32.exp() + 1.0, |v: f32| v.exp());
     let expected = [share(1.0) / sum, share(0.2) / sum, 1.0 / sum];
     assert!(classes.iter().zip(expected).all(|(c, e)| (c.score - e).abs() < 1e-5), "{classes:?}");
+}
+
+#[test]
+fn scores_are_made_the_same_of_every_picture() {
+    let models = Models::default();
+    let classifier = |scores| ModelDescription { std: [255.0; 3], scores, ..colours("m", Task::Classification) };
+    // The means of the first picture happen to be shares, those of the others are none.
+    let pictures = [[255, 0, 0], [255, 255, 0], [51, 102, 0]].map(|pixel| picture(8, 8, move |_, _| pixel));
+    let scores = |picture: &Picture| match run(&models, "m", picture) {
+        Output::Classes(mut classes) => {
+            classes.sort_by(|a, b| a.label.cmp(&b.label));
+            classes.into_iter().map(|c| c.score).collect::<Vec<f32>>()
+        }
+        other => panic!("{other:?}"),
+    };
+    let softmax = |numbers: [f32; 3]| {
+        let sum: f32 = numbers.iter().map(|n| n.exp()).sum();
+        numbers.map(|n| n.exp() / sum)
+    };
+    let means = [[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.2, 0.4, 0.0]];
+    let near = |ours: Vec<f32>, expected: [f32; 3]| {
+        assert!(ours.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-3), "{ours:?} instead of {expected:?}");
+    };
+    for said in [None, Some(Scores::Softmax)] {
+        models.insert(classifier(said), mean_colour()).unwrap();
+        pictures.iter().zip(means).for_each(|(picture, means)| near(scores(picture), softmax(means)));
+    }
+    models.insert(classifier(Some(Scores::None)), mean_colour()).unwrap();
+    pictures.iter().zip(means).for_each(|(picture, means)| near(scores(picture), means));
+    // A graph that ends in scores keeps them, whatever shape they are put in behind.
+    for last in [vec![("Softmax", "axis", 1)], vec![("Softmax", "axis", 1), ("Flatten", "axis", 1)]] {
+        models.insert(classifier(None), mean_then(&last)).unwrap();
+        pictures.iter().zip(means).for_each(|(picture, means)| near(scores(picture), softmax(means)));
+    }
+    models.insert(classifier(None), mean_then(&[("Sigmoid", "axis", 1)])).unwrap();
+    let sigmoid = |numbers: [f32; 3]| numbers.map(|n| 1.0 / (1.0 + (-n).exp()));
+    pictures.iter().zip(means).for_each(|(picture, means)| near(scores(picture), sigmoid(means)));
+    let twice = ModelDescription { scores: Some(Scores::Softmax), ..classifier(None) };
+    models.insert(twice, mean_then(&[("Softmax", "axis", 1)])).unwrap();
+    near(scores(&pictures[0]), softmax(softmax(means[0])));
+    let raw = ModelDescription { scores: Some(Scores::None), ..colours("m", Task::Raw) };
+    assert!(refused(raw, mean_colour()).contains("says what its scores are and is no classification model"));
+}
+
+#[test]
+fn a_classifier_that_gives_the_place_of_a_class_is_refused() {
+    // In floats, too.
+    let file = mean_then(&[("ArgMax", "axis", 1), ("Cast", "to", DataType::Float as i64)]);
+    let error = Models::default().insert(colours("m", Task::Classification), file.clone()).unwrap_err();
+    let expected = "its output is whole numbers (ArgMax), and a classification model gives one score a class";
+    assert!(error.to_string().contains(expected), "{error}");
+    assert!(error.hint().unwrap().contains("TASK raw"));
+    Models::default().insert(colours("m", Task::Raw), file).unwrap();
+}
+
+#[test]
+fn a_graph_that_takes_several_pictures_at_once_is_refused() {
+    let error = refused(colours("m", Task::Raw), of_two_pictures());
+    assert!(error.contains("its input is a batch of 2 pictures, and it is given one at a time"), "{error}");
+}
+
+#[test]
+fn the_boxes_of_an_ssd_of_four_classes_are_told_by_name_or_refused() {
+    let ssd = || ModelDescription { decode: Decode::Ssd, ..colours("m", Task::Detection) };
+    for (first, boxes, scores) in
+        [(true, "boxes", "b"), (false, "boxes", "b"), (true, "a", "scores"), (false, "a", "scores"), (true, "loc", "conf")]
+    {
+        let models = Models::default();
+        models.insert(ssd(), four_classes(first, boxes, scores)).unwrap();
+        let Output::Detections(found) = run(&models, "m", &picture(100, 50, |_, _| [9; 3])) else { panic!("no detections") };
+        assert_eq!(found.len(), 1, "{boxes} {scores}");
+        let Detection { label, bbox, .. } = &found[0];
+        let sides = [bbox.x, bbox.y, bbox.w, bbox.h];
+        assert!(label == "1" && sides.iter().zip([10.0, 10.0, 40.0, 20.0]).all(|(a, b)| (a - b).abs() < 1e-3), "{found:?}");
+    }
+    for (boxes, scores) in [("a", "b"), ("box_scores", "b"), ("boxes", "locations")] {
+        let error = refused(ssd(), four_classes(true, boxes, scores));
+        assert!(error.contains("one is named so where both are [1, n, 4]"), "{error}");
+    }
 }
 
 #[test]

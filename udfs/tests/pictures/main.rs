@@ -6,6 +6,7 @@ mod call;
 mod filters;
 mod found;
 mod geometry;
+mod refused;
 mod sql;
 
 use arrow::array::{ArrayRef, AsArray, Float64Array, ListArray};
