@@ -102,6 +102,11 @@ fn said(m: &str) -> Option<Known> {
     if starts("Invalid qualifier ") {
         return Some(no_entry(m.get("Invalid qualifier ".len()..)?.trim_end_matches('.')));
     }
+    if let Some(rest) = m.strip_prefix("HAVING clause references: ") {
+        let column = rest.split(' ').next().filter(|word| word.chars().all(|c| c.is_alphanumeric() || "._".contains(c)));
+        let what = column.map_or_else(|| "what HAVING reads".to_owned(), |column| format!("column \"{column}\""));
+        return Some(("42803", format!("{what} must appear in the GROUP BY clause or be used in an aggregate function")));
+    }
     if let Some((before, _)) = m.split_once(" must appear in the GROUP BY clause") {
         let column = before.get(before.rfind("column \"")?..)?;
         return Some(("42803", format!("{column} must appear in the GROUP BY clause or be used in an aggregate function")));
@@ -152,11 +157,6 @@ fn said(m: &str) -> Option<Known> {
     }
     if starts("INTERSECT/EXCEPT query must have the same number of columns") {
         return words("42601", "each INTERSECT or EXCEPT query must have the same number of columns");
-    }
-    if let Some(rest) = m.strip_prefix("HAVING clause references: ") {
-        let column = rest.split(' ').next().filter(|word| word.chars().all(|c| c.is_alphanumeric() || "._".contains(c)));
-        let what = column.map_or_else(|| "what HAVING reads".to_owned(), |column| format!("column \"{column}\""));
-        return Some(("42803", format!("{what} must appear in the GROUP BY clause or be used in an aggregate function")));
     }
     if starts("field position must not be zero") {
         return words("22023", "field position must not be zero");

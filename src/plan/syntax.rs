@@ -67,10 +67,6 @@ pub(super) fn rewrite(expr: &mut Expr, copies: &mut Copies) -> Result<()> {
             (None, Some(offset)) => offset,
             (None, None) => return Ok(()),
         },
-        // The planner has no such types for what is written out, but reads casts to them.
-        Expr::TypedString(typed) if matches!(typed.data_type, DataType::JSON | DataType::JSONB | DataType::Uuid) => {
-            cast(Expr::Value(typed.value.clone()), typed.data_type.clone())
-        }
         Expr::Interval(interval) if interval.leading_field.is_none() => {
             if let Expr::Value(value) = interval.value.as_mut()
                 && let Value::SingleQuotedString(text) = &mut value.value

@@ -102,11 +102,14 @@ fn fractions(begin: f64, end: f64, step: f64, out: &mut Float64Builder) -> Resul
     if !n_steps.is_finite() || n_steps > MOST_FRACTIONS {
         return Err(Error::Data { code: "54000", message: "a series of that many numbers is not supported".into(), detail: None }.into());
     }
-    // Each is worked out from the first, so that what is off does not add up; fifteen digits are those that were meant.
+    // Each is worked out from the first, so that what is off does not add up; fifteen digits of the largest are those that were meant.
+    let largest = begin.abs().max(end.abs()).max(step.abs());
+    let places = (14.0 - largest.log10().floor()).clamp(0.0, 300.0) as usize;
     let mut number = 0.0;
     while number <= n_steps {
         let value = begin + number * step;
-        out.append_value(format!("{value:.14e}").parse().unwrap_or(value));
+        // No zero has a sign.
+        out.append_value(format!("{value:.places$}").parse().unwrap_or(value) + 0.0);
         number += 1.0;
     }
     Ok(())
@@ -131,8 +134,11 @@ pub(in crate::plan) fn unnest_fractions(relation: &mut TableFactor) {
     let fraction = |argument: &FunctionArg| matches!(argument, FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) if fractional(expr));
     if is_series(name) && arguments.args.iter().any(fraction) {
         unnest(relation);
-        if let TableFactor::UNNEST { with_ordinality, .. } = relation {
+        if let TableFactor::UNNEST { with_ordinality, alias: Some(alias), .. } = relation {
             *with_ordinality = false;
+            if alias.columns.is_empty() {
+                alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
+            }
         }
     }
 }

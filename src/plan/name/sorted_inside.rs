@@ -1,6 +1,7 @@
 //! ORDER BY of what is inside a query, beside columns that have the names of what is there: `SELECT upper(e.name) AS name … ORDER BY e.name`. As in
 //! Postgres a name alone is that of a column of the answer, and all else is of the tables; DataFusion takes both together.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
@@ -46,6 +47,15 @@ pub(in crate::plan) fn place(query: &mut Query) {
         by.expr = Expr::Identifier(column(at));
     }
     let n_columns = select.projection.len();
+    let grouped = grouped_by(select);
+    for (at, item) in select.projection.iter_mut().enumerate() {
+        let expr = match item {
+            SelectItem::ExprWithAlias { alias, .. } if grouped.contains(&folded(alias)) => continue,
+            SelectItem::ExprWithAlias { expr, .. } | SelectItem::UnnamedExpr(expr) => expr.clone(),
+            _ => continue,
+        };
+        *item = SelectItem::ExprWithAlias { expr, alias: column(at) };
+    }
     let shown = |(at, name): (usize, &String)| SelectItem::ExprWithAlias { expr: Expr::Identifier(column(at)), alias: quoted(name) };
     let mut outside: Select = select_of(SelectItem::UnnamedExpr(Expr::Identifier(column(0))));
     outside.projection = names.iter().enumerate().map(shown).collect();
@@ -57,6 +67,20 @@ pub(in crate::plan) fn place(query: &mut Query) {
     let relation = TableFactor::Derived { lateral: false, subquery: Box::new(inside), alias: Some(alias), sample: None };
     outside.from = vec![TableWithJoins { relation, joins: Vec::new() }];
     *body.as_mut() = SetExpr::Select(Box::new(outside));
+}
+
+/// The names that GROUP BY and HAVING may mean the columns of the answer by.
+fn grouped_by(select: &Select) -> HashSet<String> {
+    let mut names = HashSet::new();
+    let mut note = |expr: &Expr| {
+        if let Expr::Identifier(name) = expr {
+            names.insert(folded(name));
+        }
+        ControlFlow::<()>::Continue(())
+    };
+    let _ = visit_expressions(&select.group_by, &mut note);
+    let _ = visit_expressions(&select.having, &mut note);
+    names
 }
 
 /// What is sorted by as it is selected is sorted by its name.
@@ -142,7 +166,8 @@ mod tests {
             ("SELECT sum(a) AS a FROM t ORDER BY sum(a)", "SELECT sum(a) AS a FROM t ORDER BY a"),
             (
                 "SELECT upper(t.a) AS a, b FROM t ORDER BY t.a DESC, b, 1",
-                "SELECT \"sorted_1\" AS \"a\", \"sorted_2\" AS \"b\" FROM (SELECT upper(t.a) AS a, b, t.a FROM t) AS \"sorted_0\" (\"sorted_1\", \
+                "SELECT \"sorted_1\" AS \"a\", \"sorted_2\" AS \"b\" FROM (SELECT upper(t.a) AS \"sorted_1\", \
+                 b AS \"sorted_2\", t.a AS \"sorted_3\" FROM t) AS \"sorted_0\" (\"sorted_1\", \
                  \"sorted_2\", \"sorted_3\") ORDER BY \"sorted_3\" DESC, \"sorted_2\", \"sorted_1\"",
             ),
             ("SELECT a + 1 AS b FROM t ORDER BY a", "SELECT a + 1 AS b FROM t ORDER BY a"),

@@ -16,21 +16,74 @@ const CALL: usize = 8;
 const CHAINED_CALL: usize = 60;
 /// Where such a chain begins.
 const CHAIN: usize = 10;
+/// What a call counts that is written as one: the types of all that stands in it are worked out anew at each.
+const NESTED_CALL: usize = 40;
+/// What a query counts that stands for a value: each of its expressions is gone through with those of the queries inside.
+const VALUE_QUERY: usize = 180;
 /// What a query in a query takes, in levels of an expression: the planner's steps for one are long.
 const QUERY: usize = 8;
+
+/// Words behind which a query in brackets is a relation.
+const RELATION: [Keyword; 8] = [
+    Keyword::FROM,
+    Keyword::JOIN,
+    Keyword::LATERAL,
+    Keyword::UNION,
+    Keyword::EXCEPT,
+    Keyword::INTERSECT,
+    Keyword::AS,
+    Keyword::MATERIALIZED,
+];
+/// Words that are no function's name before a bracket.
+const BEFORE_BRACKETS: [Keyword; 34] = [
+    Keyword::ALL,
+    Keyword::AND,
+    Keyword::ANY,
+    Keyword::ARRAY,
+    Keyword::AS,
+    Keyword::BETWEEN,
+    Keyword::BY,
+    Keyword::CASE,
+    Keyword::DISTINCT,
+    Keyword::ELSE,
+    Keyword::EXCEPT,
+    Keyword::EXISTS,
+    Keyword::FILTER,
+    Keyword::FROM,
+    Keyword::HAVING,
+    Keyword::ILIKE,
+    Keyword::IN,
+    Keyword::INTERSECT,
+    Keyword::JOIN,
+    Keyword::LATERAL,
+    Keyword::LIKE,
+    Keyword::MATERIALIZED,
+    Keyword::NOT,
+    Keyword::ON,
+    Keyword::OR,
+    Keyword::OVER,
+    Keyword::SELECT,
+    Keyword::SETS,
+    Keyword::THEN,
+    Keyword::UNION,
+    Keyword::USING,
+    Keyword::VALUES,
+    Keyword::WHEN,
+    Keyword::WHERE,
+];
 
 /// Errs (54001) for a statement that is too deep.
 pub(super) fn check(words: &[TokenWithSpan]) -> Result<()> {
     // In each bracket that is open: the operators since the last comma, and the queries, of which one may stand on those before it.
     let mut open = vec![(0, 0)];
     let mut all = 0;
-    let (mut after_as, mut after_bracket) = (false, false);
+    let (mut after_as, mut after_bracket, mut after_name, mut after_sign, mut in_from) = (false, false, false, false, false);
     let mut n_calls = 0;
     for word in words {
         let (mut operators, mut queries) = (0, 0);
         match &word.token {
             Token::Word(word) if after_bracket && matches!(word.keyword, Keyword::SELECT | Keyword::WITH | Keyword::VALUES) => {
-                queries = QUERY
+                queries = if in_from { QUERY } else { VALUE_QUERY };
             }
             Token::LParen | Token::LBracket => {
                 // `WITH a AS (…), b AS (…)`: it counts where the list is, not inside.
@@ -39,7 +92,8 @@ pub(super) fn check(words: &[TokenWithSpan]) -> Result<()> {
                     all += QUERY;
                 }
                 open.push((0, 0));
-                operators = 1;
+                // Not an operator before a comma, which it outlives.
+                queries = if after_name && word.token == Token::LParen { NESTED_CALL } else { 1 };
             }
             Token::RParen | Token::RBracket if open.len() > 1 => {
                 let (operators, queries) = open.pop().unwrap_or_default();
@@ -65,6 +119,7 @@ pub(super) fn check(words: &[TokenWithSpan]) -> Result<()> {
             Token::Number(..) | Token::Char(_) | Token::Placeholder(_) | Token::Whitespace(_) | Token::EOF | Token::Backslash => {}
             Token::SingleQuotedString(_) | Token::DollarQuotedString(_) | Token::EscapedStringLiteral(_) | Token::HexStringLiteral(_) => {}
             Token::NationalStringLiteral(_) | Token::UnicodeStringLiteral(_) | Token::DoubleQuotedString(_) => {}
+            Token::Plus | Token::Minus if after_sign => operators = NESTED_CALL,
             Token::Plus | Token::Minus | Token::Mul | Token::Div | Token::Mod => operators = ARITHMETIC,
             // All else are operators that are planned as calls.
             _ => {
@@ -72,7 +127,13 @@ pub(super) fn check(words: &[TokenWithSpan]) -> Result<()> {
                 n_calls += 1;
             }
         }
+        after_sign = matches!(word.token, Token::Plus | Token::Minus);
+        // A query behind FROM, or in brackets behind it, is a relation.
+        if word.token != Token::LParen {
+            in_from = matches!(&word.token, Token::Word(word) if RELATION.contains(&word.keyword));
+        }
         after_bracket = word.token == Token::LParen;
+        after_name = matches!(&word.token, Token::Word(word) if !BEFORE_BRACKETS.contains(&word.keyword));
         after_as = matches!(&word.token, Token::Word(word) if matches!(word.keyword, Keyword::AS | Keyword::MATERIALIZED));
         if let Some((before, queries_before)) = open.last_mut() {
             *before += operators;
@@ -115,16 +176,19 @@ mod tests {
             format!("SELECT CASE{} END", " WHEN true THEN 1".repeat(10_000)),
             format!("WITH a AS (SELECT 1){} SELECT 1", ", a AS (SELECT 1)".repeat(10_000)),
             format!("SELECT {}1{}", "(".repeat(100_000), ")".repeat(100_000)),
-            format!("SELECT {}1{}", "(SELECT ".repeat(400), ")".repeat(400)),
+            format!("SELECT {}1{}", "(SELECT ".repeat(20), ")".repeat(20)),
+            format!("SELECT {}1{}", "abs(".repeat(80), ")".repeat(80)),
         ] {
             assert_eq!(parse(&deep).unwrap_err().sqlstate(), "54001", "{}", &deep[..40]);
         }
         for flat in [
             format!("SELECT 1 IN (-1{})", ", -1".repeat(20_000)),
-            format!("SELECT {}1{}", "coalesce(a, ".repeat(500), ")".repeat(500)),
-            format!("SELECT {}1{}", "coalesce(".repeat(500), ", 2)".repeat(500)),
+            format!("SELECT {}1{}", "coalesce(a, ".repeat(60), ")".repeat(60)),
+            format!("SELECT {}1{}", "coalesce(".repeat(60), ", 2)".repeat(60)),
+            format!("SELECT * FROM {}t{}", "(SELECT * FROM ".repeat(200), ") AS q".repeat(200)),
+            format!("SELECT 1 WHERE true{}", " AND f(a)".repeat(500)),
             format!("SELECT {}1{}", "(".repeat(500), ")".repeat(500)),
-            format!("SELECT {}1{}", "(SELECT ".repeat(100), ")".repeat(100)),
+            format!("SELECT {}1{}", "(SELECT ".repeat(15), ")".repeat(15)),
             format!("SELECT {}1{}", "CASE WHEN a THEN ".repeat(500), " END".repeat(500)),
             format!("INSERT INTO t VALUES (1, -2){}", ", (1 + 2, -2 * 3)".repeat(20_000)),
             format!("SELECT a{} FROM t", ", a + 1 AS b".repeat(5_000)),

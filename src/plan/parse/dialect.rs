@@ -3,7 +3,7 @@
 
 use std::any::TypeId;
 
-use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, TrimWhereField, UnaryOperator};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, CastKind, DataType, Expr, TrimWhereField, UnaryOperator};
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -40,7 +40,8 @@ impl Dialect for FramesqlDialect {
         false
     }
 
-    /// `trim(leading FROM x)`: the parser wants a character between the words. A sign binds tighter than `^`: the parser takes the power first.
+    /// `trim(leading FROM x)`: the parser wants a character between the words. A sign binds tighter than `^`: the parser takes the power first. And
+    /// `jsonb '…'` is a cast: the planner has no such types for what is written out.
     fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
         let op = match parser.peek_token_ref().token {
             Token::Minus => Some(UnaryOperator::Minus),
@@ -51,6 +52,9 @@ impl Dialect for FramesqlDialect {
             skip(parser, 1);
             let of = parser.parse_subexpr(self.prec_value(Precedence::AtTz));
             return Some(of.map(|of| Expr::UnaryOp { op, expr: Box::new(of) }));
+        }
+        if let Some(read) = json_or_uuid(parser) {
+            return Some(read);
         }
         if keyword(parser, 0) != Some(Keyword::TRIM) || parser.peek_nth_token_ref(1).token != Token::LParen {
             return None;
@@ -150,6 +154,22 @@ impl Dialect for FramesqlDialect {
     }
 }
 
+/// A text behind the name of a type that is kept as text.
+fn json_or_uuid(parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+    let data_type = match keyword(parser, 0)? {
+        Keyword::JSON => DataType::JSON,
+        Keyword::JSONB => DataType::JSONB,
+        Keyword::UUID => DataType::Uuid,
+        _ => return None,
+    };
+    if !matches!(parser.peek_nth_token_ref(1).token, Token::SingleQuotedString(_)) {
+        return None;
+    }
+    skip(parser, 1);
+    let cast = |text| Expr::Cast { kind: CastKind::Cast, expr: Box::new(Expr::Value(text)), data_type, array: false, format: None };
+    Some(parser.parse_value().map(cast))
+}
+
 /// Whether ISNULL comes next.
 fn is_null(parser: &Parser) -> bool {
     matches!(&parser.peek_token_ref().token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("isnull"))
@@ -185,6 +205,7 @@ mod tests {
             ("SELECT 1 WHERE a BETWEEN SYMMETRIC 2 AND 1 AND b", "SELECT 1 WHERE (a BETWEEN 2 AND 1 OR a BETWEEN 1 AND 2) AND b"),
             ("SELECT a NOT BETWEEN SYMMETRIC 2 AND 1", "SELECT (a NOT BETWEEN 2 AND 1 AND a NOT BETWEEN 1 AND 2)"),
             ("SELECT a BETWEEN 1 AND 2", "SELECT a BETWEEN 1 AND 2"),
+            ("SELECT jsonb '1', uuid FROM t", "SELECT CAST('1' AS JSONB), uuid FROM t"),
             ("SELECT 1 WHERE a ISNULL AND b NOTNULL", "SELECT 1 WHERE a IS NULL AND b IS NOT NULL"),
         ] {
             assert_eq!(parse_query(sql).unwrap().query.to_string(), expected);
