@@ -6,6 +6,7 @@ use datafusion::logical_expr::expr::{NullTreatment, Sort, WindowFunction};
 use datafusion::logical_expr::{Expr, LogicalPlan, Window, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition};
 use serde::{Deserialize, Serialize};
 
+use super::aggregate::moving;
 use super::event_time;
 use super::order::{self, Order};
 use crate::error::Error;
@@ -101,7 +102,7 @@ fn keys(window: &Window, order_by: &[Sort]) -> Result<Vec<Order>> {
 }
 
 fn extent(call: &WindowFunction) -> Result<Extent> {
-    let name = call.fun.name().to_lowercase();
+    let name = moving::called(call.fun.name()).to_lowercase();
     let params = &call.params;
     if let WindowFunctionDefinition::WindowUDF(_) = call.fun {
         match name.as_str() {

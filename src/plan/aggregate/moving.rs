@@ -62,9 +62,17 @@ fn takes_back(name: &str, distinct: bool, types: &[DataType]) -> bool {
     }
 }
 
+/// The name that a query calls an aggregate by, of one for frames that move, too.
+pub(in crate::plan) fn called(name: &str) -> &str {
+    name.strip_prefix(PREFIX).unwrap_or(name)
+}
+
+/// What no name of a query begins with.
+const PREFIX: &str = "moving ";
+
 /// The aggregate for frames that move; no query names it, so no session has it.
 pub fn of(inner: &Arc<AggregateUDF>) -> Arc<AggregateUDF> {
-    Arc::new(AggregateUDF::new_from_impl(Moving { name: format!("moving {}", inner.name()), inner: Arc::clone(inner) }))
+    Arc::new(AggregateUDF::new_from_impl(Moving { name: format!("{PREFIX}{}", inner.name()), inner: Arc::clone(inner) }))
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]

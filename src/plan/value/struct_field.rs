@@ -35,11 +35,11 @@ pub(in crate::plan) fn replaced(call: &ScalarFunction) -> Option<Expr> {
 }
 
 /// The fields of a frame that queries may read. Of the others its pixels are made, which stay inside a query.
-const OF_A_FRAME: [&str; 6] = ["source", "frame_no", "ts", "width", "height", "rotation"];
+const OF_A_FRAME: [&str; 7] = ["source", "frame_no", "ts", "width", "height", "rotation", "derived"];
 
 /// There is no such field of a frame.
 pub(in crate::plan) fn no_field(name: &str) -> Error {
-    let hint = "A frame has source, frame_no, ts, width, height and rotation; jpeg(frame) and png(frame) give its pixels.";
+    let hint = "A frame has source, frame_no, ts, width, height, rotation and derived; jpeg(frame) and png(frame) give its pixels.";
     Error::NoField { field: name.to_owned(), of: "frame", hint }
 }
 
