@@ -87,23 +87,20 @@ impl Writer {
         let inner = Inner::of(&self.relations, select)?;
         let (mut keys, mut rest) = (Vec::new(), None);
         for condition in conjuncts(select.selection.as_ref()?) {
-            if inner.reads(condition)? != Reads::Outside {
-                if inner.reads(condition)? == Reads::Inside {
+            match (inner.reads(condition)?, condition) {
+                (Reads::Inside, _) => {
                     rest = Some(match rest {
                         Some(before) => binary(before, BinaryOperator::And, condition.clone()),
                         None => condition.clone(),
                     });
-                    continue;
                 }
-                let Expr::BinaryOp { left, op: BinaryOperator::Eq, right } = condition else { return None };
-                match (inner.reads(left)?, inner.reads(right)?) {
+                (Reads::Both, Expr::BinaryOp { left, op: BinaryOperator::Eq, right }) => match (inner.reads(left)?, inner.reads(right)?) {
                     (Reads::Inside, Reads::Outside) => keys.push((left.as_ref().clone(), right.as_ref().clone())),
                     (Reads::Outside, Reads::Inside) => keys.push((right.as_ref().clone(), left.as_ref().clone())),
                     _ => return None,
-                }
-                continue;
+                },
+                _ => return None,
             }
-            return None;
         }
         if keys.is_empty() {
             return None;

@@ -112,7 +112,7 @@ impl Values<'_> {
             {
                 Ok(Transformed::no(e))
             }
-            e => match met::comparison(&e).filter(|compared| asks_rows(compared)) {
+            e => match met::comparison(&e).filter(asks_rows) {
                 Some(compared) => self.met(compared),
                 None if asks_of_rows(&e) => self.of(e),
                 None => Ok(Transformed::no(e)),
@@ -203,7 +203,7 @@ fn asks_of_rows(e: &Expr) -> bool {
 fn asks_rows((compared, negated): &(SetComparison, bool)) -> bool {
     let SetComparison { subquery, op, quantifier, .. } = compared;
     let not_in = *negated && *op == Operator::Eq && *quantifier == SetQuantifier::Any;
-    !always_a_row(&subquery.subquery) && !(not_in && subquery.outer_ref_columns.is_empty())
+    !(always_a_row(&subquery.subquery) || not_in && subquery.outer_ref_columns.is_empty())
 }
 
 /// The value and the list of a NOT IN.
