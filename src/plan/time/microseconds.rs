@@ -1,12 +1,14 @@
 //! What DataFusion's functions give in ns is in µs before it meets anything: compared with now(), a time of the year 9999 would be made one in ns, for
 //! which there is no room.
 
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::DFSchema;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, cast};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, cast};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::epoch;
@@ -35,7 +37,12 @@ impl AnalyzerRule for Microseconds {
             let names = NamePreserver::new(&plan);
             let rewritten = plan.map_expressions(|e| {
                 let name = names.save(&e);
-                let of_us = |e: Expr| {
+                let of_us = |mut e: Expr| {
+                    if let Expr::BinaryExpr(compared) = &mut e
+                        && dates_as_times(compared, &schema)
+                    {
+                        return Ok(Transformed::yes(e));
+                    }
                     if let Expr::ScalarFunction(call) = &e
                         && let Some(moment) = epoch::rewritten(call, &schema)
                     {
@@ -56,4 +63,18 @@ impl AnalyzerRule for Microseconds {
         })?;
         Ok(rewritten.data)
     }
+}
+
+/// Makes a time of the date that is compared with one, and says whether there was one.
+fn dates_as_times(compared: &mut BinaryExpr, schema: &DFSchema) -> bool {
+    let BinaryExpr { left, op, right } = compared;
+    if !op.supports_propagation() {
+        return false;
+    }
+    match (left.get_type(schema), right.get_type(schema)) {
+        (Ok(DataType::Date32), Ok(to @ DataType::Timestamp(..))) => **left = cast(left.as_ref().clone(), shown(&to).unwrap_or(to)),
+        (Ok(to @ DataType::Timestamp(..)), Ok(DataType::Date32)) => **right = cast(right.as_ref().clone(), shown(&to).unwrap_or(to)),
+        _ => return false,
+    }
+    true
 }

@@ -16,6 +16,7 @@ pub(super) mod rounded;
 pub(super) mod session_zone;
 mod time_zone;
 mod truncate;
+mod written;
 pub(super) mod zoned;
 
 use std::sync::Arc;
@@ -36,5 +37,6 @@ pub(super) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
         .chain(rounded::functions())
         .chain(time_zone::functions())
         .chain(truncate::functions())
+        .chain(written::functions())
         .chain(zoned::functions())
 }

@@ -136,7 +136,12 @@ fn differs(from: &DataType, to: &DataType) -> bool {
         (DataType::List(from), DataType::List(to)) => differs(from.data_type(), to.data_type()),
         (from, DataType::List(_)) => is_text(from),
         (from, to) if is_text(to) => match from {
-            DataType::Float32 | DataType::Float64 | DataType::Decimal128(..) | DataType::Timestamp(..) | DataType::Time64(_) => true,
+            DataType::Float32
+            | DataType::Float64
+            | DataType::Decimal128(..)
+            | DataType::Date32
+            | DataType::Timestamp(..)
+            | DataType::Time64(_) => true,
             DataType::Interval(_) | DataType::Duration(_) | DataType::Binary | DataType::Map(..) => true,
             DataType::List(of) | DataType::LargeList(of) | DataType::FixedSizeList(of, _) => !is_frame(of.data_type()),
             of @ DataType::Struct(_) => !is_frame(of),
@@ -177,7 +182,10 @@ fn converted(values: &ArrayRef, to: &DataType, numeric: bool) -> Result<ArrayRef
         to if is_whole(to) => rounded(values, to, numeric),
         to if infinity::casts(from, to) => infinity::converted(values, to),
         DataType::Decimal128(precision, scale) if from.is_floating() => numbers::of_floats(values, *precision, *scale),
-        DataType::Decimal128(..) => Ok(cast_array(values, to)?),
+        DataType::Decimal128(precision, scale) => match from {
+            DataType::Decimal128(_, of) => numbers::narrowed(values, *of, *precision, *scale),
+            _ => internal_err!("{from} is not cast to {to}"),
+        },
         DataType::List(field) => {
             let lists = values.as_list::<i32>();
             let inner = converted(lists.values(), field.data_type(), numeric)?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Float32Array, Float64Array, StringArray};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Float32Type, Float64Type};
+use datafusion::arrow::datatypes::{DataType, Decimal128Type, Float32Type, Float64Type};
 use datafusion::common::internal_err;
 use datafusion::error::Result;
 
@@ -49,6 +49,29 @@ pub(super) fn of_floats(values: &ArrayRef, precision: u8, scale: i8) -> Result<A
     Ok(Arc::new(found.with_precision_and_scale(precision, scale)?))
 }
 
+/// Decimals with fewer digits of a fraction, of two as near the one further from zero. Errs with 22003 for what has no room: Arrow looks before it
+/// rounds.
+pub(super) fn narrowed(values: &ArrayRef, from: i8, precision: u8, scale: i8) -> Result<ArrayRef> {
+    let power = 10_i128.checked_pow(u32::from(from.abs_diff(scale)));
+    let end = 10_i128.checked_pow(u32::from(precision));
+    let one = |value: i128| {
+        // Of more digits than there are nothing is left.
+        let (whole, rest) = power.map_or((0, 0), |power| (value / power, value % power));
+        let rounds = power.is_some_and(|power| rest.unsigned_abs() >= power.unsigned_abs().div_ceil(2));
+        let found = if rounds { whole + rest.signum() } else { whole };
+        if end.is_some_and(|end| found.unsigned_abs() >= end.unsigned_abs()) { Err(overflow(precision, scale)) } else { Ok(found) }
+    };
+    let values = values.as_primitive::<Decimal128Type>();
+    let found = values.iter().map(|value| value.map(one).transpose()).collect::<Answer<Decimal128Array>>()?;
+    Ok(Arc::new(found.with_precision_and_scale(precision, scale)?))
+}
+
+fn overflow(precision: u8, scale: i8) -> Error {
+    let room = i32::from(precision) - i32::from(scale);
+    let detail = format!("A field with precision {precision}, scale {scale} must round to an absolute value less than 10^{room}.");
+    Error::Data { code: "22003", message: "numeric field overflow".into(), detail: Some(detail) }
+}
+
 /// The digits of a number with a fraction of that length, of two as near the one further from zero; None for what is no number. Errs (22003) for what
 /// has no room, and (0A000) for NaN and infinity, of which no decimal says anything.
 fn digits(text: &str, precision: u8, scale: i8) -> Answer<Option<i128>> {
@@ -66,11 +89,7 @@ fn digits(text: &str, precision: u8, scale: i8) -> Answer<Option<i128>> {
     let (Ok(exponent), false) = (exponent, written.is_empty() || !written.bytes().all(|byte| byte.is_ascii_digit())) else {
         return Ok(None);
     };
-    let overflow = || {
-        let room = i32::from(precision) - i32::from(scale);
-        let detail = format!("A field with precision {precision}, scale {scale} must round to an absolute value less than 10^{room}.");
-        Error::Data { code: "22003", message: "numeric field overflow".into(), detail: Some(detail) }
-    };
+    let overflow = || overflow(precision, scale);
     let significant = written.trim_start_matches('0');
     // How many digits are kept, those that are not written being zeros.
     let shift = i64::from(exponent) + i64::from(scale) - i64::try_from(fraction.len()).unwrap_or(i64::MAX);
@@ -149,6 +168,17 @@ mod tests {
         for text in ["1000", "999.9", "1e40", "NaN"] {
             assert!(digits(text, 3, 0).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_decimal_is_rounded_before_its_room_is_looked_at() {
+        let of = |value: i128, precision: u8| {
+            let values = Decimal128Array::from(vec![value]).with_precision_and_scale(11, 3).unwrap();
+            let found = narrowed(&(Arc::new(values) as ArrayRef), 3, precision, 2);
+            found.map(|found| found.as_primitive::<Decimal128Type>().value(0))
+        };
+        assert_eq!((of(1_005, 10).unwrap(), of(-1_005, 10).unwrap(), of(1_004, 10).unwrap()), (101, -101, 100));
+        assert!(of(99_999_999_995, 10).is_err() && of(99_999_999_994, 10).is_ok());
     }
 
     #[test]

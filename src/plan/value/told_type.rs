@@ -1,4 +1,5 @@
-//! What CASE and NULLIF give of uuid, jsonb and json is told as one, as in Postgres: DataFusion knows only that it is text.
+//! What CASE, NULLIF and COALESCE give of uuid, jsonb and json is told as one, as in Postgres: of a CASE, which the optimiser makes of COALESCE too,
+//! DataFusion knows only that it is text.
 
 use std::sync::Arc;
 
@@ -54,7 +55,7 @@ fn told(e: &Expr, schema: &DFSchema) -> Option<TextType> {
     match e {
         Expr::Alias(alias) => told(&alias.expr, schema),
         Expr::Case(_) => TextType::of_expr(e, schema),
-        Expr::ScalarFunction(call) if call.func.name() == "nullif" => TextType::of_expr(e, schema),
+        Expr::ScalarFunction(call) if matches!(call.func.name(), "nullif" | "coalesce") => TextType::of_expr(e, schema),
         _ => None,
     }
 }
