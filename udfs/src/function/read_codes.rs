@@ -73,7 +73,7 @@ fn codes(picture: &Picture) -> Result<Vec<Code>, Damaged> {
         .map(|code| {
             let mut points: Vec<(f32, f32)> = code.getPoints().iter().map(|p| (p.x, p.y)).collect();
             let format = format!("{:?}", code.getBarcodeFormat()).to_lowercase();
-            let bars = points.first().and_then(|first| ends(&format, code.getText(), *first, direction(code), &black));
+            let bars = points.first().and_then(|first| ends(&format, code.getText(), *first, direction(code), black));
             if let Some(bars) = bars {
                 points = bars.to_vec();
             }
