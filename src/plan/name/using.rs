@@ -90,7 +90,7 @@ fn is_named(item: &SelectItem, name: &str) -> bool {
 #[derive(Clone, Debug)]
 struct Merged {
     name: String,
-    is: Expr,
+    is: Box<Expr>,
 }
 
 /// What `*` lists in turn.
@@ -117,7 +117,7 @@ impl Side {
         let (mut known, mut unknown) = (Vec::new(), Vec::new());
         for (at, listed) in self.0.iter().enumerate() {
             match listed {
-                Listed::Merged(merged) if merged.name == wanted => known.push((at, merged.is.clone())),
+                Listed::Merged(merged) if merged.name == wanted => known.push((at, merged.is.as_ref().clone())),
                 Listed::Relation { name, columns, but } if !but.iter().any(|name| name == wanted) => match columns {
                     Some(columns) if columns.iter().any(|column| column == wanted) => known.push((at, column(name, wanted))),
                     Some(_) => {}

@@ -37,8 +37,8 @@ fn run(arguments: &Arguments) -> Result<ArrayRef> {
 fn flipped(picture: &Picture, across: bool, down: bool) -> Result<Picture, Damaged> {
     // Of a picture on its side the columns are its rows.
     let (across, down) = if picture.turned() { (down, across) } else { (across, down) };
-    let (width, even) =
-        (picture.width as usize, (!across || picture.width.is_multiple_of(2)) && (!down || picture.height.is_multiple_of(2)));
+    let even = (!across || picture.width.is_multiple_of(2)) && (!down || picture.height.is_multiple_of(2));
+    let width = picture.width as usize;
     let planes = match picture.format {
         PixelFormat::Rgb8 => [Some(mirrored::<3>(plane(picture, 0, 3)?, width, across, down)), None, None],
         PixelFormat::Gray8 => [Some(mirrored::<1>(plane(picture, 0, 1)?, width, across, down)), None, None],

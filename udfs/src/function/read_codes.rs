@@ -22,7 +22,7 @@ sql_function!(
     ReadCodes, "read_codes", arguments: [Frame], required: 1, returns: codes_type(),
     syntax: "read_codes(frame) -> struct(format text, text text, box BOX, points struct(x float4, y float4)[])[]",
     description: "What the codes in a picture say, from the top down: QR codes, Data Matrix, and bar codes (EAN, UPC, Code 39, 93 and 128, ITF, Codabar, RSS). format is 'qr_code', 'ean_13', 'code_128' …, points are the patterns by which the code was found, in pixels of the \
-picture (of a bar code the ends of a line across it), box their least box, at least a pixel high and wide. The luma is read as displayed and at its full size, so crop or resize a large picture first where time counts. An empty list where there is no code that can be read whole. NULL for a NULL frame or a picture that cannot be decoded.",
+picture (of a bar code the ends of a line across it), box their least box, at least a pixel high and wide. The luma is read as displayed and at its full size, so crop or resize a large picture first where time counts. Bar codes are read along the rows and the columns of the picture, so askew by up to some 15 degrees, QR codes at any angle; light codes on dark are not read. An empty list where there is no code that can be read whole. NULL for a NULL frame or a picture that cannot be decoded.",
     example: "SELECT code.format, code.text, code.points FROM badges CROSS JOIN UNNEST(read_codes(frame)) AS code"
 );
 

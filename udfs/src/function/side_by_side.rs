@@ -45,5 +45,6 @@ fn joined(a: &Picture, b: &Picture) -> Result<Picture> {
         data.extend_from_slice(left);
         data.extend_from_slice(right);
     }
-    Ok(Samples { width: left.width + right.width as usize, height: left.height, n: 3, data: data.into() }.into_picture())
+    let joined = Samples { width: left.width + right.width as usize, height: left.height, n: 3, data: data.into() }.into_picture();
+    Ok(Picture { matrix: a.matrix, ..joined })
 }

@@ -95,7 +95,7 @@ fn the_luma_of_what_is_made_of_video_is_that_video_s() {
         let blurred = call("blur", &[Arc::clone(&frame), Arc::new(Int64Array::from(vec![1]))]).unwrap();
         let resized = call("resize", &[Arc::clone(&frame), Arc::new(Int64Array::from(vec![32]))]).unwrap();
         let pair = call("side_by_side", &[Arc::clone(&frame), Arc::clone(&frame)]).unwrap();
-        for made in [&blurred, &resized, &pair, &call("crop", &[blurred.clone(), sides([0.0, 0.0, 64.0, 40.0])]).unwrap()] {
+        for made in [&blurred, &resized, &pair, &call("crop", &[Arc::clone(&blurred), sides([0.0, 0.0, 64.0, 40.0])]).unwrap()] {
             assert!((brightness(made) - own).abs() < 0.6, "{matrix:?}: {} instead of {own}", brightness(made));
         }
         // Through a file, which knows no matrix, and back: in both orders.
