@@ -84,7 +84,7 @@ impl Source for Detections {
 
 fn register(session: &Session) {
     let schema = MemorySchemaProvider::new();
-    let table = Arc::new(SourceTable { source: Arc::new(detections()) });
+    let table = Arc::new(SourceTable::new(Arc::new(detections())));
     schema.register_table("detections".to_owned(), table).expect("the schema is empty");
     let catalogs = session.context().catalog_names();
     let catalog = session.context().catalog(&catalogs[0]).expect("it has just been named");

@@ -76,7 +76,7 @@ async fn told(a: Vec<Event>, b: Vec<Event>) -> Vec<String> {
     let context = SessionContext::new_with_state(query::state("framesql", Arc::default(), Arc::new(Catalog::default()), Arc::default()));
     let tables = MemorySchemaProvider::new();
     for source in [Scripted { name: "a", events: a }, Scripted { name: "b", events: b }] {
-        tables.register_table(source.name.to_owned(), Arc::new(SourceTable { source: Arc::new(source) })).unwrap();
+        tables.register_table(source.name.to_owned(), Arc::new(SourceTable::new(Arc::new(source)))).unwrap();
     }
     let catalog = MemoryCatalogProvider::new();
     catalog.register_schema("public", Arc::new(tables)).unwrap();

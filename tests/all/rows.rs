@@ -25,7 +25,7 @@ pub(crate) struct Rows {
 /// Makes them readable as `test.t` (ts, k, n).
 pub(crate) fn register(session: &Session, rows: Rows) {
     let schema = MemorySchemaProvider::new();
-    schema.register_table("t".to_owned(), Arc::new(SourceTable { source: Arc::new(rows) })).unwrap();
+    schema.register_table("t".to_owned(), Arc::new(SourceTable::new(Arc::new(rows)))).unwrap();
     let catalogs = session.context().catalog_names();
     session.context().catalog(&catalogs[0]).unwrap().register_schema("test", Arc::new(schema)).unwrap();
 }

@@ -312,7 +312,7 @@ async fn redrawn(query: &str, column: &str) -> Vec<Vec<i64>> {
     let (send, receive) = mpsc::channel(100);
     let schema = MemorySchemaProvider::new();
     let source = Arc::new(Fed(Mutex::new(Some(receive))));
-    schema.register_table("fed".to_owned(), Arc::new(SourceTable { source })).unwrap();
+    schema.register_table("fed".to_owned(), Arc::new(SourceTable::new(source))).unwrap();
     let catalogs = session.context().catalog_names();
     session.context().catalog(&catalogs[0]).unwrap().register_schema("test", Arc::new(schema)).unwrap();
     answers::run(&session, "CREATE TABLE plan (n int8); CREATE ZONE z ON plan AS POLYGON '((0 0, 10 0, 10 10, 0 10))'").await;

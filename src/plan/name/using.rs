@@ -252,7 +252,7 @@ impl Writer {
                     JoinOperator::FullOuter(_) => call("coalesce", [of_left, of_right]),
                     _ => of_left,
                 };
-                merged.push(Merged { name, is });
+                merged.push(Merged { name, is: Box::new(is) });
             }
             let rest = left.0.into_iter().chain(right.0);
             left = Side(merged.into_iter().map(Listed::Merged).chain(rest).collect());
@@ -296,7 +296,7 @@ fn by_condition(join: &JoinOperator, on: Option<Expr>) -> Option<JoinOperator> {
 /// What `*` gives of it.
 fn star(listed: &Listed) -> Option<SelectItem> {
     match listed {
-        Listed::Merged(Merged { name, is }) => Some(SelectItem::ExprWithAlias { expr: is.clone(), alias: quoted(name) }),
+        Listed::Merged(Merged { name, is }) => Some(SelectItem::ExprWithAlias { expr: is.as_ref().clone(), alias: quoted(name) }),
         Listed::Hidden => None,
         Listed::Relation { columns: Some(columns), but, .. } if columns.iter().all(|column| but.contains(column)) => None,
         Listed::Relation { name, but, .. } => {
@@ -344,7 +344,7 @@ impl VisitorMut for Reader {
             && let Some(seen) = self.merged.last()
             && let Some(merged) = seen.iter().find(|merged| merged.name == folded(ident))
         {
-            *expr = merged.is.clone();
+            *expr = merged.is.as_ref().clone();
         }
         ControlFlow::Continue(())
     }
