@@ -16,6 +16,7 @@ mod grouping_sets;
 mod guarded;
 pub mod infer;
 pub mod join;
+mod join_keys;
 pub mod json;
 mod limit;
 pub mod line_crossings;

@@ -55,8 +55,8 @@ use super::window::AssignWindow;
 use super::window_function::WindowPlanner;
 use super::zone_visits::VisitsPlanner;
 use super::{
-    aggregate, array, asof, changelog, common_expressions, event_time, infer, join, json, number, over, pixels, previous, range_frame,
-    rewrite, subquery, system_time, text, time, topn_updating, unnest, value,
+    aggregate, array, asof, changelog, common_expressions, event_time, infer, join, join_keys, json, number, over, pixels, previous,
+    range_frame, rewrite, subquery, system_time, text, time, topn_updating, unnest, value,
 };
 use crate::error::Error;
 use crate::settings::Variables;
@@ -194,7 +194,7 @@ pub fn optimise(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan>
 }
 
 fn whole(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
-    pixels::place(infer::hoist(previous::hoist(state.optimize(plan)?)?)?)
+    pixels::place(infer::hoist(previous::hoist(join_keys::place(state.optimize(plan)?)?)?)?)
 }
 
 /// The plan of a continuous query. Errs if it could never answer, or not what it says, with the way out.

@@ -4,10 +4,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::async_func::AsyncFuncExec;
@@ -52,9 +53,22 @@ pub fn rows(plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>, threads: &T
 pub fn events(plan: &Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>) -> Result<EventStream> {
     let events = events_of(plan, context)?;
     match plan.downcast_ref::<OperatorExec>() {
+        Some(_) if follows(plan) => Ok(events),
         Some(ours) if !matches!(ours.description(), Description::Detach(_)) => on_thread(events, ours.threads()),
         _ => Ok(events),
     }
+}
+
+/// Whether a continuous query only filters rows that are held already, and calls no function on them: a commit of a view and its watermark come together,
+/// and a thread in between would tell the one before the other.
+fn follows(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let calls = |expr: &Expr| expr.exists(|e| Ok(matches!(e, Expr::ScalarFunction(_)))).unwrap_or(true);
+    let own = match plan.downcast_ref::<OperatorExec>().map(OperatorExec::description) {
+        Some(Description::Scan(scan)) => scan.source.holds(),
+        Some(Description::Map(map)) => !map.predicate.iter().chain(map.columns.iter().flatten()).any(calls),
+        _ => false,
+    };
+    own && plan.children().into_iter().all(follows)
 }
 
 /// Whether a plan only filters, sorts and counts rows that are there already, and calls no function on them: what a call takes nobody knows before.

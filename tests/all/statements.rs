@@ -362,3 +362,19 @@ async fn what_keeps_a_database_in_order_has_nothing_to_do() {
     run(&mut client, &["ROLLBACK"]).await;
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn constants_with_their_type_and_functions_beside_a_table_are_read_as_in_postgres() {
+    let (server, mut client) = people().await;
+    for (sql, rows) in [
+        (
+            "SELECT jsonb '{\"a\": 1}' ->> 'a', json '[1]' ->> 0, uuid 'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'",
+            "1|1|a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+        ),
+        ("SELECT p.id, t FROM people p CROSS JOIN LATERAL unnest(p.tags || p.id) AS t WHERE p.id = 3", "3|3 3|3"),
+        ("SELECT count(*) FROM people p JOIN LATERAL generate_series(1, p.id) AS g ON true", "6"),
+    ] {
+        assert_eq!(client.rows(sql).await.join(" "), rows, "{sql}");
+    }
+    server.stop().await;
+}

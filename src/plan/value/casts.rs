@@ -59,6 +59,11 @@ pub(in crate::plan) fn replaced(cast: &Cast, schema: &DFSchema) -> Result<Option
     Ok(Some(function.call(vec![cast.expr.as_ref().clone(), lit(ScalarValue::try_new_null(to)?)])))
 }
 
+/// Whether an expression is such a cast.
+pub(in crate::plan) fn is_ours(expr: &Expr) -> bool {
+    matches!(expr, Expr::ScalarFunction(call) if call.func.inner().is::<CastAs>())
+}
+
 /// Whether an expression that is a float8 here would be numeric in Postgres, where constants with a fraction are, and what extract() gives;
 /// None if either is the same: of whole numbers.
 fn is_numeric(expr: &Expr, schema: &DFSchema) -> Option<bool> {

@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn gray_is_one_channel_whatever_the_layout() {
-        let picture = rgb8(2, 1, 0, Buffer::from_vec(vec![255, 0, 0, 0, 0, 255]));
+        let picture = rgb8(2, 1, 0, Buffer::from_vec(vec![255_u8, 0, 0, 0, 0, 255]));
         for layout in [Layout::Nchw, Layout::Nhwc] {
             let gray =
                 |d: &mut ModelDescription| (d.color, d.layout, d.height, d.mean, d.std) = (Color::Gray, layout, 1, [6.0; 3], [2.0; 3]);
