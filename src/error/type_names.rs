@@ -33,7 +33,7 @@ fn read(text: &str, word: usize) -> Option<(usize, String)> {
     if let Some(parameters) = parameters {
         if matches!(name, "List" | "LargeList" | "FixedSizeList" | "ListView") {
             let element =
-                parameters.split_once("x ").filter(|(n, _)| n.bytes().all(|b| b.is_ascii_digit())).map_or(parameters, |(_, of)| of);
+                parameters.split_once(" x ").filter(|(n, _)| n.bytes().all(|b| b.is_ascii_digit())).map_or(parameters, |(_, of)| of);
             return Some((end, format!("{}[]", in_sql(element.strip_prefix("non-null ").unwrap_or(element)))));
         }
         if name == "Struct" {

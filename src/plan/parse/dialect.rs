@@ -193,7 +193,7 @@ fn skip(parser: &mut Parser, n_tokens: usize) {
 mod tests {
     use std::ops::ControlFlow;
 
-    use datafusion::sql::sqlparser::ast::{Expr, VisitMut, VisitorMut};
+    use datafusion::sql::sqlparser::ast::{Expr, Query, VisitMut, VisitorMut};
 
     use crate::plan::parse::parse_query;
 
@@ -210,6 +210,12 @@ mod tests {
         ] {
             assert_eq!(parse_query(sql).unwrap().query.to_string(), expected);
         }
+    }
+
+    /// A query as it is read, without where in the text its parts stand.
+    fn without_places(query: &Query) -> String {
+        let text = format!("{:?}", query.body);
+        text.split("Span(Location(").enumerate().map(|(at, part)| if at == 0 { part } else { part.split_once("))").unwrap().1 }).collect()
     }
 
     #[test]
@@ -234,7 +240,7 @@ mod tests {
             }
             let mut bare = parse_query(same).unwrap().query;
             let _ = bare.visit(&mut Bare);
-            assert_eq!(format!("{:?}", bare.body), format!("{:?}", parse_query(sql).unwrap().query.body), "{sql}");
+            assert_eq!(without_places(&bare), without_places(&parse_query(sql).unwrap().query), "{sql}");
         }
     }
 }
