@@ -50,13 +50,10 @@ fn read(text: &str, word: usize) -> Option<(usize, String)> {
             return Some((end, value(parameters)));
         }
     }
-    if matches!(name, "Map" | "Dictionary" | "Union") {
-        return None;
-    }
-    // Of one word that people write, too, only Arrow's spelling is its type.
-    (!matches!(name, "Null" | "Boolean" | "Binary" | "Time" | "Interval" | "Duration" | "Decimal"))
-        .then(|| of_type(name))?
-        .map(|of| (word, of.to_owned()))
+    // Words that people write, too, are left: only the spelling of Arrow is its type.
+    let digits = name.ends_with("8") || name.ends_with("16") || name.ends_with("32") || name.ends_with("64");
+    let own = digits || matches!(name, "Utf8View" | "LargeBinary" | "BinaryView");
+    own.then(|| of_type(name))?.map(|of| (word, of.to_owned()))
 }
 
 /// What is between a text's first parenthesis, with which it begins, and the one that closes it.
