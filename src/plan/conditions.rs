@@ -9,12 +9,12 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::Case;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, lit};
 use datafusion::optimizer::AnalyzerRule;
 use framesql_udfs::function::is_model;
-use framesql_udfs::interrupt;
+
+use super::each;
+use super::number::checked::split;
 
 /// The rule; it stands behind the coercion of types, which brings casts.
 #[derive(Debug)]
@@ -26,19 +26,7 @@ impl AnalyzerRule for Conditions {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        let rewritten = plan.transform_up_with_subqueries(|plan| {
-            let mut schema = merge_schema(&plan.inputs());
-            if let LogicalPlan::TableScan(scan) = &plan {
-                schema.merge(&scan.projected_schema);
-            }
-            let names = NamePreserver::new(&plan);
-            plan.map_expressions(|e| {
-                interrupt::check()?;
-                let name = names.save(&e);
-                Ok(e.transform_up(|e| rewritten(e, &schema))?.update_data(|e| name.restore(e)))
-            })
-        })?;
-        Ok(rewritten.data)
+        each::expression(plan, rewritten)
     }
 }
 
@@ -122,14 +110,4 @@ fn reads_text(e: &Expr, schema: &DFSchema) -> bool {
     let Expr::Cast(cast) = e else { return false };
     let text = |data_type: &DataType| matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
     !text(cast.field.data_type()) && cast.expr.get_type(schema).is_ok_and(|of| text(&of)) && cast.expr.any_column_refs()
-}
-
-fn split<'a>(condition: &'a Expr, of: Operator, parts: &mut Vec<&'a Expr>) {
-    match condition {
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) if *op == of => {
-            split(left, of, parts);
-            split(right, of, parts);
-        }
-        part => parts.push(part),
-    }
 }

@@ -9,6 +9,7 @@ pub mod column_names;
 mod common_expressions;
 mod constant;
 mod conditions;
+mod each;
 pub mod event_time;
 pub mod figure;
 pub mod grouping;

@@ -7,17 +7,18 @@ use datafusion::arrow::array::{Array, ArrayRef};
 use datafusion::arrow::compute::concat;
 use datafusion::arrow::datatypes::{DataType, FieldRef, Schema};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, ScalarValue, internal_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::WindowFunctionParams;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Expr, ExprSchemable, LogicalPlan, Signature, WindowFrameBound, WindowFunctionDefinition,
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr};
+
+use crate::plan::each;
 
 /// The rule; it stands behind those that find types.
 #[derive(Debug)]
@@ -33,8 +34,7 @@ impl AnalyzerRule for MovingFrames {
             if !matches!(plan, LogicalPlan::Window(_)) {
                 return Ok(Transformed::no(plan));
             }
-            let schema = merge_schema(&plan.inputs());
-            plan.map_expressions(|e| e.transform_up(|e| moving(e, &schema)))
+            each::of_node(plan, moving)
         })?;
         Ok(rewritten.data)
     }
@@ -44,12 +44,20 @@ fn moving(mut e: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let Expr::WindowFunction(call) = &mut e else { return Ok(Transformed::no(e)) };
     let WindowFunctionDefinition::AggregateUDF(function) = &call.fun else { return Ok(Transformed::no(e)) };
     let unbounded = matches!(&call.params.window_frame.start_bound, WindowFrameBound::Preceding(start) if start.is_null());
-    let types = call.params.args.iter().map(|argument| argument.get_type(schema)).collect::<Result<Vec<_>>>()?;
+    let types = call.params.args.iter().map(|argument| counted(argument).get_type(schema)).collect::<Result<Vec<_>>>()?;
     if unbounded || function.inner().is::<Moving>() || takes_back(function.name(), call.params.distinct, &types) {
         return Ok(Transformed::no(e));
     }
     call.fun = WindowFunctionDefinition::AggregateUDF(of(function));
     Ok(Transformed::yes(e))
+}
+
+/// What an argument is before it was made a float for the aggregate, as `avg` has it: sums of whole numbers are exact in floats, too.
+fn counted(argument: &Expr) -> &Expr {
+    match argument {
+        Expr::Cast(cast) => &cast.expr,
+        other => other,
+    }
 }
 
 /// Whether DataFusion's own takes a row back and is then as if it had never been there.
@@ -242,5 +250,37 @@ impl Accumulator for Afresh {
 
     fn merge_batch(&mut self, _: &[ArrayRef]) -> Result<()> {
         internal_err!("a frame that moves has no state")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::datatypes::Field;
+    use datafusion::functions_aggregate::average::avg_udaf;
+    use datafusion::functions_aggregate::bool_and_or::bool_or_udaf;
+    use datafusion::functions_aggregate::sum::sum_udaf;
+    use datafusion::logical_expr::expr::WindowFunction;
+    use datafusion::logical_expr::{WindowFrame, WindowFrameUnits, cast};
+    use datafusion::prelude::col;
+
+    use super::*;
+
+    #[test]
+    fn only_what_cannot_take_a_row_back_is_worked_out_afresh() {
+        let fields =
+            [("n", DataType::Int64), ("x", DataType::Float64), ("b", DataType::Boolean)].map(|(name, of)| Field::new(name, of, true));
+        let schema = DFSchema::try_from(Schema::new(fields.to_vec())).unwrap();
+        let afresh = |function: Arc<AggregateUDF>, argument: Expr, start: Option<u64>| {
+            let bound = |n| WindowFrameBound::Preceding(ScalarValue::UInt64(n));
+            let mut call = WindowFunction::new(WindowFunctionDefinition::AggregateUDF(function), vec![argument]);
+            call.params.window_frame = WindowFrame::new_bounds(WindowFrameUnits::Rows, bound(start), WindowFrameBound::CurrentRow);
+            moving(Expr::WindowFunction(Box::new(call)), &schema).unwrap().transformed
+        };
+        assert!(
+            afresh(sum_udaf(), col("x"), Some(1)) && afresh(avg_udaf(), col("x"), Some(1)) && afresh(bool_or_udaf(), col("b"), Some(1))
+        );
+        assert!(!afresh(sum_udaf(), col("n"), Some(1)) && !afresh(avg_udaf(), cast(col("n"), DataType::Float64), Some(1)));
+        // A frame from the first row on loses none.
+        assert!(!afresh(sum_udaf(), col("x"), None));
     }
 }

@@ -2,13 +2,13 @@
 //! nowhere else. Where they meet, 0 is added, which makes a 0 of -0 and changes nothing else.
 
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator};
 use datafusion::optimizer::AnalyzerRule;
+
+use crate::plan::each;
 
 /// The rule; it stands behind those that find types.
 #[derive(Debug)]
@@ -24,12 +24,7 @@ impl AnalyzerRule for ZeroSign {
             if !matches!(plan, LogicalPlan::Window(_) | LogicalPlan::Aggregate(_)) {
                 return Ok(Transformed::no(plan));
             }
-            let names = NamePreserver::new(&plan);
-            let schema = merge_schema(&plan.inputs());
-            plan.map_expressions(|e| {
-                let name = names.save(&e);
-                Ok(e.transform_up(|e| without_sign(e, &schema))?.update_data(|e| name.restore(e)))
-            })
+            each::of_node(plan, without_sign)
         })?;
         Ok(rewritten.data)
     }

@@ -122,7 +122,8 @@ pub(in crate::plan) fn in_turn(condition: &BinaryExpr) -> Result<Option<Expr>> {
     Ok(Some(of_both(left.as_ref().clone(), guarded.data)))
 }
 
-fn split<'a>(condition: &'a Expr, of: Operator, parts: &mut Vec<&'a Expr>) {
+/// The parts of a condition between which that operator stands.
+pub(in crate::plan) fn split<'a>(condition: &'a Expr, of: Operator, parts: &mut Vec<&'a Expr>) {
     match condition {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if *op == of => {
             split(left, of, parts);

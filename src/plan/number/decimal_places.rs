@@ -3,11 +3,12 @@
 
 use datafusion::common::ScalarValue;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::error::Result;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
+
+use crate::plan::each;
 
 /// The functions that take it.
 const FUNCTIONS: [&str; 2] = ["round", "trunc"];
@@ -22,14 +23,7 @@ impl AnalyzerRule for DecimalPlaces {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        let rewritten = plan.transform_up_with_subqueries(|plan| {
-            let names = NamePreserver::new(&plan);
-            plan.map_expressions(|e| {
-                let name = names.save(&e);
-                Ok(e.transform_up(|e| Ok(places(e)))?.update_data(|e| name.restore(e)))
-            })
-        })?;
-        Ok(rewritten.data)
+        each::expression(plan, |e, _| Ok(places(e)))
     }
 }
 

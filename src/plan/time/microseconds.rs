@@ -4,14 +4,13 @@
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::error::Result;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, cast};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::epoch;
+use crate::plan::each;
 use crate::plan::value::postgres_types::shown;
 
 /// The functions that give times in other units.
@@ -33,35 +32,31 @@ impl AnalyzerRule for Microseconds {
             if matches!(plan, LogicalPlan::Values(_)) {
                 return Ok(Transformed::no(plan));
             }
-            let schema = merge_schema(&plan.inputs());
-            let names = NamePreserver::new(&plan);
-            let rewritten = plan.map_expressions(|e| {
-                let name = names.save(&e);
-                let of_us = |mut e: Expr| {
-                    if let Expr::BinaryExpr(compared) = &mut e
-                        && dates_as_times(compared, &schema)
-                    {
-                        return Ok(Transformed::yes(e));
-                    }
-                    if let Expr::ScalarFunction(call) = &e
-                        && let Some(moment) = epoch::rewritten(call, &schema)
-                    {
-                        return Ok(Transformed::yes(moment));
-                    }
-                    let to = match &e {
-                        Expr::ScalarFunction(call) if FUNCTIONS.contains(&call.func.name()) => e.get_type(&schema).ok(),
-                        _ => None,
-                    };
-                    Ok(match to.and_then(|of| shown(&of)) {
-                        Some(to) => Transformed::yes(cast(e, to)),
-                        None => Transformed::no(e),
-                    })
-                };
-                Ok(e.transform_up(of_us)?.update_data(|e| name.restore(e)))
-            })?;
+            let rewritten = each::of_node(plan, |e, schema| Ok(of_us(e, schema)))?;
             if rewritten.transformed { rewritten.map_data(LogicalPlan::recompute_schema) } else { Ok(rewritten) }
         })?;
         Ok(rewritten.data)
+    }
+}
+
+fn of_us(mut e: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    if let Expr::BinaryExpr(compared) = &mut e
+        && dates_as_times(compared, schema)
+    {
+        return Transformed::yes(e);
+    }
+    if let Expr::ScalarFunction(call) = &e
+        && let Some(moment) = epoch::rewritten(call, schema)
+    {
+        return Transformed::yes(moment);
+    }
+    let to = match &e {
+        Expr::ScalarFunction(call) if FUNCTIONS.contains(&call.func.name()) => e.get_type(schema).ok(),
+        _ => None,
+    };
+    match to.and_then(|of| shown(&of)) {
+        Some(to) => Transformed::yes(cast(e, to)),
+        None => Transformed::no(e),
     }
 }
 

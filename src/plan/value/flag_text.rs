@@ -3,13 +3,13 @@
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::Case;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, lit};
 use datafusion::optimizer::AnalyzerRule;
+
+use crate::plan::each;
 
 /// The functions that write values.
 const FUNCTIONS: [&str; 2] = ["concat", "concat_ws"];
@@ -24,15 +24,7 @@ impl AnalyzerRule for FlagText {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        let rewritten = plan.transform_up_with_subqueries(|plan| {
-            let schema = merge_schema(&plan.inputs());
-            let names = NamePreserver::new(&plan);
-            plan.map_expressions(|e| {
-                let name = names.save(&e);
-                Ok(e.transform_up(|e| Ok(written(e, &schema)))?.update_data(|e| name.restore(e)))
-            })
-        })?;
-        Ok(rewritten.data)
+        each::expression(plan, |e, schema| Ok(written(e, schema)))
     }
 }
 

@@ -1,17 +1,16 @@
 //! What is compared with a uuid or a jsonb is read as one: `id = 'A0EE…'` finds what is kept as `a0ee…`, and a text that is no uuid is an error.
 
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::InList;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::text_type::TextType;
 use crate::error::Error;
+use crate::plan::each;
 
 /// The rule.
 #[derive(Debug)]
@@ -31,12 +30,7 @@ impl AnalyzerRule for TextLiterals {
             if !inputs.iter().any(typed) {
                 return Ok(Transformed::no(plan));
             }
-            let schema = merge_schema(&inputs);
-            let names = NamePreserver::new(&plan);
-            plan.map_expressions(|e| {
-                let name = names.save(&e);
-                Ok(e.transform_up(|e| read(e, &schema))?.update_data(|e| name.restore(e)))
-            })
+            each::of_node(plan, read)
         })?;
         Ok(rewritten.data)
     }

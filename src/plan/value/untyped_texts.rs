@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::Alias;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Projection, Union, cast};
 use datafusion::optimizer::AnalyzerRule;
+
+use crate::plan::each;
 
 /// The rule; it stands before types are coerced.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl AnalyzerRule for UntypedTexts {
         let rewritten = plan.transform_up_with_subqueries(|plan| {
             let plan = match plan {
                 LogicalPlan::Union(union) => in_union(union)?,
-                plan => in_cases(plan)?,
+                plan => each::of_node(plan, in_case)?,
             };
             changed |= plan.transformed;
             // What reads it, reads another type.
@@ -36,15 +36,6 @@ impl AnalyzerRule for UntypedTexts {
         })?;
         Ok(rewritten.data)
     }
-}
-
-fn in_cases(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let schema = merge_schema(&plan.inputs());
-    let names = NamePreserver::new(&plan);
-    plan.map_expressions(|e| {
-        let name = names.save(&e);
-        Ok(e.transform_up(|e| in_case(e, &schema))?.update_data(|e| name.restore(e)))
-    })
 }
 
 fn in_case(mut e: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
