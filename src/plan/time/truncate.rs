@@ -98,7 +98,7 @@ impl Unit {
             Unit::Us(US_A_DAY) => IntervalMonthDayNano { months, days, nanoseconds: 0 },
             Unit::Us(unit) => IntervalMonthDayNano { months, days, nanoseconds: nanoseconds - nanoseconds % unit.saturating_mul(1_000) },
             Unit::Week => {
-                let message = "unit \"week\" not supported for type interval";
+                let message = "date_trunc of an interval to weeks";
                 return Err(Error::unsupported(message, "Months are no whole number of weeks: cut it to days.").into());
             }
             Unit::Months(n) => whole(i32::try_from(n).unwrap_or(1)),
