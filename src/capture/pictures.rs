@@ -21,7 +21,8 @@ impl Pictures {
                 code: "22023",
                 message: format!("\"{url}\" holds no picture"),
                 hint: Some(
-                    "A folder or glob gives its files that end in .jpg, .jpeg, .png, .bmp or .webp; a video is named itself.".into(),
+                    "A folder or glob gives its files that end in .jpg, .jpeg, .png, .bmp or .webp, or rows in .csv, .ndjson, .jsonl, .json, .parquet or .pq; a video is named itself."
+                        .into(),
                 ),
             });
         }

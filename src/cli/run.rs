@@ -44,6 +44,8 @@ impl Run {
     }
 
     async fn script(&self, session: &Session, script: &str) -> Result<()> {
+        // The same SQL as over the wire.
+        dialect()(session)?;
         let statements = session.parse(script)?;
         for (name, path) in &self.source {
             for create in session.parse(&create_source(name, path)?)? {

@@ -42,7 +42,8 @@ impl Sql {
     pub(super) fn run(self, runtime: &Runtime) -> Result<()> {
         let engine = runtime.block_on(Engine::open_with(Settings { data: self.data, ..Settings::from_environment()? }, Some(dialect())))?;
         let session = engine.session("framesql", "framesql");
-        let result = Shell { runtime, session: &session, timing: false, typed: String::new() }.read();
+        // The same SQL as over the wire.
+        let result = dialect()(&session).and_then(|()| Shell { runtime, session: &session, timing: false, typed: String::new() }.read());
         drop(session);
         runtime.block_on(engine.shutdown());
         result

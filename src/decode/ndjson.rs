@@ -1,23 +1,33 @@
 //! NDJSON: one JSON object a line; a field that is absent is NULL, one that is not among the columns is not read.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
-use datafusion::arrow::json::reader::{ReaderBuilder, infer_json_schema};
+use datafusion::arrow::json::reader::{ReaderBuilder, infer_json_schema_from_iterator};
+use serde_json::Value;
 
-use super::records::{Records, TextRows};
+use super::records::{Chunk, Records, TextRows, at_line};
 use super::{INFER_ROWS, OnError, Rows, unreadable};
 use crate::error::{Error, Result};
 use crate::metrics::SourceCounters;
 
-/// The columns of a file, as its first lines have them.
-pub fn schema(path: &Path) -> Result<Schema> {
-    let file = File::open(path).map_err(|e| Error::io(format!("could not open file \"{}\"", path.display()), e))?;
-    let (found, _) = infer_json_schema(BufReader::new(file), Some(INFER_ROWS)).map_err(|e| unreadable(path, &explain(&e).1))?;
+/// The columns of a file, as its first lines have them. A line that is no object is an error that names it (22P02), or left out.
+pub fn schema(path: &Path, on_error: OnError) -> Result<Schema> {
+    let lines = Records::open(path, false)?.next(INFER_ROWS)?;
+    let object = |(line, bytes): (u64, &[u8])| match serde_json::from_slice::<Value>(bytes) {
+        Ok(value @ Value::Object(_)) => Some(Ok(value)),
+        _ if on_error == OnError::Skip => None,
+        Ok(_) => Some(Err(at_line(path, line, "22P02", "the line is no object"))),
+        Err(e) => {
+            let reason = e.to_string();
+            let reason = reason.split(" at line ").next().unwrap_or_default();
+            Some(Err(at_line(path, line, "22P02", &format!("not valid JSON: {reason}"))))
+        }
+    };
+    let objects = lines.iter().flat_map(Chunk::each).filter_map(object).collect::<Result<Vec<_>>>()?;
+    let found = infer_json_schema_from_iterator(objects.iter().map(Ok)).map_err(|e| unreadable(path, &explain(&e).1))?;
     if found.fields().is_empty() {
         return Err(Error::Media {
             code: "22023",

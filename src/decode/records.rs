@@ -44,6 +44,11 @@ impl Chunk {
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+
+    /// Each record with the number of its line.
+    pub(super) fn each(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.records.iter().map(|(line, at)| (*line, self.bytes.get(at.clone()).unwrap_or_default()))
+    }
 }
 
 impl Records {

@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 use super::checkpoint::{Keeper, Restored};
 use crate::error::Error;
 use crate::event::{END_OF_TIME_US, Event};
-use crate::frame::source::{EventStream, Source};
+use crate::frame::source::{Again, EventStream, Source};
 use crate::run::apart;
 use crate::run::exec::rows_only;
 use crate::view::change::Waiting;
@@ -69,7 +69,7 @@ impl Jobs {
             known_us: restored.known_us,
             // What is paced by the clock is not at its end because it was stopped once.
             keeps_end: !sources.iter().any(|source| source.live()),
-            keeper: keeper.clone().map(Kept),
+            keeper: keeper.clone().map(|keeper| Kept { keeper, alone: goes_on_alone(&sources), ended: false }),
         };
         let task_name = name.to_owned();
         let task_view = Arc::clone(view);
@@ -83,8 +83,9 @@ impl Jobs {
             };
             // First those who wait are told, then the log.
             task_view.end(end.clone());
-            let keeper = writer.keeper.take().filter(|_| end == End::Whole && writer.keeps_end);
-            if let Some(Kept(keeper)) = &keeper
+            let keeper = writer.keeper.take().filter(|kept| end == End::Whole && (writer.keeps_end || kept.alone));
+            let keeper = keeper.map(|kept| Arc::clone(&kept.keeper));
+            if let Some(keeper) = keeper
                 && let Err(error) = keeper.keep().await
             {
                 warn!(view = task_name, %error, "no checkpoint; after a restart it is made once more");
@@ -136,9 +137,10 @@ impl Jobs {
 
     /// Ends all jobs, and waits for their tasks.
     pub async fn shutdown(&self) {
-        for (name, _) in self.all() {
-            self.drop_job(&name);
-        }
+        let running = std::mem::take(&mut *self.running.lock());
+        // None sees another end as its own failure.
+        running.values().for_each(|job| job.abort.abort());
+        running.values().for_each(|job| job.view.end(End::Dropped));
         let mut tasks = std::mem::take(&mut *self.tasks.lock());
         tasks.shutdown().await;
     }
@@ -156,12 +158,24 @@ fn failed(e: &Error) -> End {
     End::Failed { code: e.sqlstate(), message: e.to_string() }
 }
 
+/// Whether what a job had when its sources ended is kept though they go on after a restart. Not that of one that follows a view: it goes on from the
+/// checkpoint before, with the rows that the view holds, and so has never read more than is on disk of the view.
+fn goes_on_alone(sources: &[Arc<dyn Source>]) -> bool {
+    sources.iter().any(|source| source.again() == Again::Later) && !sources.iter().any(|source| source.holds() && source.flows())
+}
+
 /// A keeper that is told when its job has gone, however that ends.
-struct Kept(Arc<Keeper>);
+struct Kept {
+    keeper: Arc<Keeper>,
+    /// Whether what it had when its sources ended is kept.
+    alone: bool,
+    /// Whether they have.
+    ended: bool,
+}
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        self.0.gone();
+        self.keeper.gone(self.ended, self.alone);
     }
 }
 
@@ -182,6 +196,7 @@ impl Writer {
     async fn write(&mut self, mut events: EventStream) -> Result<()> {
         let view = Arc::clone(&self.view);
         loop {
+            view.room().await;
             let event = match events.next().now_or_never() {
                 Some(event) => event,
                 None => {
@@ -208,15 +223,18 @@ impl Writer {
                     view.commit(&self.waiting.take(), us)?;
                 }
                 Event::Barrier(epoch) => {
-                    if let Some(Kept(keeper)) = &self.keeper {
+                    if let Some(Kept { keeper, .. }) = &self.keeper {
                         keeper.at_barrier(epoch, &view, self.waiting.rows(), self.known_us)?;
                     }
                 }
                 Event::Idle => {}
                 Event::End => {
                     view.commit(&self.waiting.take(), END_OF_TIME_US)?;
-                    if let Some(Kept(keeper)) = self.keeper.as_ref().filter(|_| self.keeps_end) {
-                        keeper.at_end(&view)?;
+                    if let Some(kept) = &mut self.keeper {
+                        kept.ended = true;
+                        if self.keeps_end {
+                            kept.keeper.at_end(&view)?;
+                        }
                     }
                     return Ok(());
                 }

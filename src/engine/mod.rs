@@ -76,6 +76,8 @@ pub struct Engine {
     next_source_id: AtomicU64,
     /// Statements that change the catalogue run one after another.
     changing: tokio::sync::Mutex<()>,
+    /// Whether checkpoints are taken; one at a time.
+    checkpoints: tokio::sync::Mutex<bool>,
 }
 
 /// ONNX Runtime runs the models where its library is found: the one that the settings name, one that was pulled, or the system's. It is no error if it cannot be used, as tract
@@ -121,6 +123,7 @@ impl Engine {
             store,
             next_source_id: AtomicU64::new(1),
             changing: tokio::sync::Mutex::default(),
+            checkpoints: tokio::sync::Mutex::new(true),
         });
         restart::restart(&engine, dialect).await?;
         checkpoint::take_regularly(&engine);
@@ -218,6 +221,8 @@ impl Engine {
             subqueries: PhysicalPlanningContext::default(),
             threads: self.threads.clone(),
             figures: continuous.then(|| Arc::new(Redrawn::new(Arc::clone(&self.catalog) as _))),
+            job: false,
+            n_scans: Arc::default(),
         }
     }
 
@@ -234,7 +239,7 @@ impl Engine {
 
     /// Ends every job and source, and waits for their threads.
     pub async fn shutdown(&self) {
-        if self.store.is_some() && tokio::time::timeout(LAST_CHECKPOINT, self.checkpoint()).await.is_err() {
+        if self.store.is_some() && tokio::time::timeout(LAST_CHECKPOINT, self.last_checkpoint()).await.is_err() {
             tracing::warn!("the last checkpoint took too long; a restart goes on from those before");
         }
         self.jobs.shutdown().await;

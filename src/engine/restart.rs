@@ -178,6 +178,7 @@ async fn not_started(session: &Session, one: &Kept, error: String) -> NotStarted
         Some(Body::CreateView { materialized: false, .. }) => (Kind::View, None),
         Some(Body::CreateModel { .. }) => (Kind::Model, None),
         Some(Body::CreateGallery { .. }) => (Kind::Gallery, None),
+        Some(Body::Other(other)) if matches!(*other, SqlStatement::CreateTable(_)) => (Kind::Table, None),
         Some(Body::CreateFigure(create)) => (create.kind, None),
         // What cannot be read any more is a view at most: sources are read as they ever were.
         _ => (Kind::MaterializedView, None),

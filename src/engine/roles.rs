@@ -27,6 +27,13 @@ pub struct Role {
     pub connection_limit: Option<u32>,
 }
 
+impl Role {
+    /// The one that is there from the beginning: it may do everything, and has no password.
+    fn first() -> Role {
+        Role { name: FIRST.to_owned(), superuser: true, login: true, verifier: None, connection_limit: None }
+    }
+}
+
 /// One right to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
@@ -74,6 +81,11 @@ impl Roles {
     /// The role of that name.
     pub fn find(&self, name: &str) -> Option<Role> {
         self.roles.read().iter().find(|role| role.name == name).cloned()
+    }
+
+    /// The same, or the role that is there from the beginning, which no statement has made.
+    pub(super) fn known(&self, name: &str) -> Option<Role> {
+        self.find(name).or_else(|| (name == FIRST).then(Role::first))
     }
 
     /// All roles, in the order they were made.

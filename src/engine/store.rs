@@ -149,6 +149,10 @@ impl Store {
         let mut kept = self.kept.lock();
         let mut changed = kept.clone();
         change(&mut changed);
+        // As at a start, where everything is said again: nothing is written, which a full disk would refuse.
+        if changed == *kept {
+            return Ok(());
+        }
         let text = serde_json::to_vec_pretty(&changed).map_err(|e| Error::Internal(e.to_string()))?;
         let (new, file) = (self.folder.join(format!("{FILE}.new")), self.folder.join(FILE));
         let write = || -> std::io::Result<()> {

@@ -65,12 +65,14 @@ pub enum Error {
         /// The column.
         name: String,
     },
-    /// DROP of the wrong kind (42809).
+    /// A statement about another kind of object (42809).
     #[error("\"{name}\" is not a {expected}")]
     WrongKind {
+        /// What stands before the kind in the statement that is right for the object, if there is one.
+        statement: Option<&'static str>,
         /// The object named.
         name: String,
-        /// The kind that the statement drops.
+        /// The kind that the statement is about.
         expected: &'static str,
         /// The kind that it is.
         found: &'static str,
@@ -303,11 +305,14 @@ impl Error {
             Error::Refused { hint, .. } | Error::NoFunction { hint, .. } => Some(hint.clone()),
             Error::NoField { hint, .. } => Some((*hint).to_owned()),
             Error::Model(e) => e.hint(),
-            Error::WrongKind { found, name, .. } => Some(format!("Use DROP {} {name}.", found.to_uppercase())),
+            Error::WrongKind { statement: Some(statement), found, name, .. } => {
+                Some(format!("Use {statement} {} {name}.", found.to_uppercase()))
+            }
             Error::DuplicateColumn { .. } => Some("Give it another name with AS.".into()),
             Error::Dependents { .. } => Some("Use DROP ... CASCADE to drop the dependent objects too.".into()),
             Error::Failed { name, .. } => Some(format!("Mend the cause, then DROP MATERIALIZED VIEW {name} and create it again.")),
             Error::Fenced { .. } => Some("Start framesql with --files naming a directory above it.".into()),
+            Error::Engine(e) => reported::hint(e),
             _ => None,
         }
     }

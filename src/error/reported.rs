@@ -2,6 +2,7 @@
 
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::SchemaError;
+use datafusion::common::utils::datafusion_strsim::levenshtein;
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
 use framesql_udfs::out_of_range::OutOfRange;
@@ -56,6 +57,16 @@ pub(super) fn text(e: &DataFusionError) -> String {
         (Some(first), Some(second)) if !second.is_uppercase() => first.to_lowercase().chain(chars).collect(),
         _ => line,
     }
+}
+
+/// The function that was meant, where one is called nearly so.
+pub(super) fn hint(e: &DataFusionError) -> Option<String> {
+    let DataFusionError::Plan(text) = e.find_root() else { return None };
+    let (name, suggested) = text.strip_prefix("Invalid function '")?.split_once("'.\nDid you mean '")?;
+    let suggested = suggested.strip_suffix("'?")?;
+    // One letter in four at most is another: DataFusion names the nearest of all, however far it is.
+    let near = levenshtein(name, suggested) <= name.chars().count().div_ceil(4);
+    near.then(|| format!("Did you mean {suggested}?"))
 }
 
 /// The name in "table 'database.public.name' not found", as the user wrote it.

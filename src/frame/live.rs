@@ -1,5 +1,6 @@
 //! A source paced by the clock: one thread plays it for all its readers, and decodes only while one of them needs pixels.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -66,7 +67,9 @@ impl Live {
         let (name, theirs) = (name.to_owned(), Arc::clone(&shared));
         let playback = Playback::open(timeline.clone(), false, true, Range::ALL, false)?;
         let run = move || {
-            if let Err(error) = play(&theirs, playback, &timeline) {
+            // A decoder is foreign code over foreign bytes: should it panic, nobody must wait for ever for what comes next.
+            let played = catch_unwind(AssertUnwindSafe(|| play(&theirs, playback, &timeline)));
+            if let Err(error) = played.unwrap_or_else(|_| Err(Error::Internal("the thread that plays it has panicked".into()).into())) {
                 warn!(source = name, %error, "live source stopped");
                 *theirs.interrupted.lock() = Some(format!("source \"{name}\" has stopped: {}", Error::from(error)));
             }

@@ -72,7 +72,7 @@ impl RowMedia {
             }
             (Format::Csv, None) => (csv::schema(first)?, None),
             (Format::Ndjson, Some(fields)) => (Schema::new(fields), None),
-            (Format::Ndjson, None) => (ndjson::schema(first)?, None),
+            (Format::Ndjson, None) => (ndjson::schema(first, on_error)?, None),
         };
         if files.format == Format::Parquet {
             for file in files.files.iter().skip(1) {

@@ -39,6 +39,20 @@ pub struct Request {
     pub limit: Option<usize>,
     /// Whether the row before each that the filters let through is wanted too, of those that a source may skip: it is compared with.
     pub one_before: bool,
+    /// What a view does for a reader that is slower than its rows are dropped.
+    pub claim: Claim,
+}
+
+/// What a view's retention leaves to a reader that has not had all of its rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Claim {
+    /// Nothing: a client that falls behind gets an error, and holds up nobody.
+    #[default]
+    None,
+    /// The rows, up to a bound: a job that reads several inputs may wait for another of them, and so is not waited for.
+    Rows,
+    /// The rows, and the view's writer waits where they get many: a job that reads nothing else.
+    RowsAndWriter,
 }
 
 /// What a source gives after the program was started again.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, DataType, Expr, Function, Ident, ObjectName, Query, SelectItem, SetExpr, Subscript,
+    AccessExpr, BinaryOperator, DataType, Expr, Function, Ident, ObjectName, Query, SelectItem, SetExpr, Subscript, Value, ValueWithSpan,
 };
 
 use super::parse::{Body, Statement, Subscribed};
@@ -126,6 +126,8 @@ fn strong(expr: &Expr) -> Option<String> {
             .iter()
             .rev()
             .find_map(|access| match access {
+                // As it is rewritten for the planner.
+                AccessExpr::Dot(Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(field), .. })) => Some(field.clone()),
                 AccessExpr::Dot(field) => strong(field),
                 AccessExpr::Subscript(Subscript::Index { .. } | Subscript::Slice { .. }) => None,
             })

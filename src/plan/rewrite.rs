@@ -93,7 +93,7 @@ impl VisitorMut for Rewriter {
         }
         row_values::conditions(select);
         if select.into.is_some() {
-            return refuse("SELECT INTO", "Use CREATE MATERIALIZED VIEW … AS SELECT.");
+            return refuse("SELECT INTO", "Use CREATE TABLE … AS SELECT.");
         }
         if select.top.is_some() {
             return refuse("TOP", "Use LIMIT.");
@@ -118,7 +118,7 @@ impl VisitorMut for Rewriter {
             return ControlFlow::Break(error);
         }
         selection::subscripts(expr);
-        literals::cast_exactly(expr);
+        literals::exactly(expr);
         match syntax::rewrite(expr, &mut self.copies) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => ControlFlow::Break(error),

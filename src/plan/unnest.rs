@@ -47,7 +47,8 @@ impl Unnest {
         let mut fields: Vec<(Option<TableReference>, FieldRef)> = input.schema().iter().map(|(q, f)| (q.cloned(), Arc::clone(f))).collect();
         let Some((_, list)) = fields.pop() else { return plan_err!("unnest needs a list") };
         let element = element_of(list.data_type())?;
-        fields.push((None, Arc::new(Field::new(ELEMENT, element, true))));
+        let element = Field::new(ELEMENT, element.data_type().clone(), true).with_metadata(element.metadata().clone());
+        fields.push((None, Arc::new(element)));
         let schema = Arc::new(DFSchema::new_with_metadata(fields, input.schema().metadata().clone())?);
         Ok(Unnest { input, keep_empty, schema })
     }
@@ -58,9 +59,10 @@ impl Unnest {
     }
 }
 
-fn element_of(list: &DataType) -> Result<DataType> {
+/// What a list holds, which may be a text that stands for another type.
+fn element_of(list: &DataType) -> Result<&FieldRef> {
     match list {
-        DataType::List(f) | DataType::LargeList(f) | DataType::FixedSizeList(f, _) => Ok(f.data_type().clone()),
+        DataType::List(f) | DataType::LargeList(f) | DataType::FixedSizeList(f, _) => Ok(f),
         other => plan_err!("unnest takes a list, not {other}"),
     }
 }
@@ -204,8 +206,9 @@ fn names(alias: Option<TableAlias>, context: &dyn RelationPlannerContext) -> (St
 
 /// The list WITH ORDINALITY. The column of an element that is no struct is named like the relation.
 fn numbered(list: Expr, name: &str, renamed: &mut Vec<String>) -> Result<Expr> {
-    let element = element_of(&list.get_type(&DFSchema::empty())?)?;
-    if renamed.is_empty() && (!matches!(element, DataType::Struct(_)) || is_frame(&element)) {
+    let list_type = list.get_type(&DFSchema::empty())?;
+    let element = element_of(&list_type)?.data_type();
+    if renamed.is_empty() && (!matches!(element, DataType::Struct(_)) || is_frame(element)) {
         renamed.push(name.to_owned());
     }
     Ok(ordinality::numbered(list))
@@ -221,14 +224,17 @@ impl Lateral {
     }
 
     fn try_new(list: Expr, whole: bool, alias: &str, renamed: &[String]) -> Result<Lateral> {
-        let element = element_of(&list.get_type(&DFSchema::empty())?)?;
+        let list_type = list.get_type(&DFSchema::empty())?;
+        let of_list = element_of(&list_type)?;
+        let element = of_list.data_type().clone();
         let parts: Option<Vec<FieldRef>> = match &element {
             DataType::Struct(fields) if !is_frame(&element) => Some(fields.iter().cloned().collect()),
             _ => None,
         };
+        let column = |name: &str, of: &Field| Field::new(name, of.data_type().clone(), true).with_metadata(of.metadata().clone());
         let mut columns: Vec<Field> = match &parts {
-            Some(parts) => parts.iter().map(|p| Field::new(p.name(), p.data_type().clone(), true)).collect(),
-            None => vec![Field::new(alias, element.clone(), true)],
+            Some(parts) => parts.iter().map(|p| column(p.name(), p)).collect(),
+            None => vec![column(alias, of_list)],
         };
         if renamed.len() > columns.len() {
             return plan_err!("unnest gives {} column(s) but {} names are given", columns.len(), renamed.len());

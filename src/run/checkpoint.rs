@@ -1,14 +1,15 @@
 //! The snapshots of one query: who asks for them, what each operator kept at a barrier or at its end, and what the operators start from.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
+use datafusion::error::Result;
 use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::operator::State;
-use crate::event::Event;
+use crate::event::{END_OF_TIME_US, Event};
 use crate::frame::source::EventStream;
 
 /// What each operator of a query kept, by its number in the plan.
@@ -56,11 +57,27 @@ impl Checkpoint {
         self.restored.get()?.get(&number)
     }
 
-    /// Every scan that goes on sends the barrier of that epoch, which is higher than the one before, ahead of its next event.
-    pub fn ask(&self, epoch: u64) {
+    /// Its next epochs come behind this one, which was kept before the restart.
+    pub fn go_on_from(&self, epoch: u64) {
         if let Some(asked) = &self.asked {
             asked.send_replace(epoch);
         }
+    }
+
+    /// Asks for the next epoch, and says which it is: every scan that goes on sends its barrier ahead of its next event. 0 where nobody will ask.
+    pub fn ask(&self) -> u64 {
+        let Some(asked) = &self.asked else { return 0 };
+        let mut epoch = 0;
+        asked.send_modify(|last| {
+            *last += 1;
+            epoch = *last;
+        });
+        epoch
+    }
+
+    /// The epoch that was asked for last.
+    pub fn asked(&self) -> u64 {
+        self.asked.as_ref().map_or(0, |asked| *asked.borrow())
     }
 
     /// Whether an operator is to say what it has at its end.
@@ -68,24 +85,39 @@ impl Checkpoint {
         self.asked.is_some()
     }
 
-    /// The events of a scan with the barriers that are asked for.
-    pub(super) fn with_barriers(&self, events: EventStream) -> EventStream {
+    /// The events of a scan with the barriers that are asked for. One whose source goes on after a restart asks for one itself before its end: windows that
+    /// are closed only because it ends are open there, and go on with it.
+    pub(super) fn with_barriers(self: &Arc<Self>, events: EventStream, goes_on: bool) -> EventStream {
         let Some(asked) = &self.asked else { return events };
-        let state = (events, asked.subscribe());
-        Box::pin(stream::unfold(state, |(mut events, mut asked)| async move {
-            let barrier = async {
-                match asked.changed().await {
-                    Ok(()) => *asked.borrow_and_update(),
-                    // Nobody asks any more.
-                    Err(_) => std::future::pending().await,
+        // None stands once before such an end, whose watermark comes first.
+        let mut goes_on = goes_on;
+        let mut ask = move |event: &Result<Event>| {
+            let ends = goes_on && matches!(event, Ok(Event::End | Event::Watermark(END_OF_TIME_US)));
+            goes_on &= !ends;
+            ends.then_some(None)
+        };
+        let events = events.flat_map(move |event| stream::iter(ask(&event).into_iter().chain([Some(event)])));
+        let state = (Box::pin(events), asked.subscribe(), Arc::clone(self));
+        Box::pin(stream::unfold(state, |(mut events, mut asked, checkpoint)| async move {
+            loop {
+                let barrier = async {
+                    match asked.changed().await {
+                        Ok(()) => *asked.borrow_and_update(),
+                        // Nobody asks any more.
+                        Err(_) => std::future::pending().await,
+                    }
+                };
+                let event = tokio::select! {
+                    biased;
+                    epoch = barrier => Some(Ok(Event::Barrier(epoch))),
+                    event = events.next() => event?,
+                };
+                match event {
+                    Some(event) => return Some((event, (events, asked, checkpoint))),
+                    // Its barrier is what comes next.
+                    None => drop(checkpoint.ask()),
                 }
-            };
-            let event = tokio::select! {
-                biased;
-                epoch = barrier => Some(Ok(Event::Barrier(epoch))),
-                event = events.next() => event,
-            };
-            event.map(|event| (event, (events, asked)))
+            }
         }))
     }
 

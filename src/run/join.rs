@@ -9,6 +9,7 @@ use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::JoinType;
 use datafusion::error::Result;
+use framesql_udfs::interrupt;
 use serde::{Deserialize, Serialize};
 
 use super::Run;
@@ -152,6 +153,7 @@ impl JoinOperator {
     fn meet(&mut self, side: usize, ids: &[Id], out: &mut Output) -> Result<()> {
         let mut pairs: Vec<(Id, Id)> = Vec::new();
         for id in ids {
+            interrupt::check()?;
             let Some(key) = self.side(side).key(*id) else { continue };
             let times = self.partners(side, id.0);
             // Bounds that contradict each other are met by nothing.
@@ -174,6 +176,7 @@ impl JoinOperator {
     /// Gives those pairs that pass the filter, and the rows that met their first partner by it.
     fn settle(&mut self, pairs: &[(Id, Id)], out: &mut Output) -> Result<()> {
         for pairs in pairs.chunks(PAIRS) {
+            interrupt::check()?;
             let (lefts, rights): (Vec<Id>, Vec<Id>) = pairs.iter().copied().unzip();
             let (left, right) = (self.side(0).gather(&lefts)?, self.side(1).gather(&rights)?);
             let passing = self.matcher.passing(&left, &right)?;

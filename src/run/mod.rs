@@ -8,6 +8,7 @@ pub mod asof;
 pub mod assign;
 pub mod checkpoint;
 pub mod condition;
+pub mod cooperative;
 pub mod dedup;
 pub mod detach;
 mod every;
@@ -50,6 +51,7 @@ pub mod written;
 pub mod zone_visits;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::internal_err;
@@ -58,6 +60,7 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::frame::source::Claim;
 use crate::metrics::JobCounters;
 use checkpoint::Checkpoint;
 use inference::Inference;
@@ -88,6 +91,21 @@ pub struct Run {
     pub threads: Threads,
     /// The figures that have changed since it was planned; None for a SELECT, which sees them as they were then.
     pub figures: Option<Arc<Redrawn>>,
+    /// Whether its results are kept in a view: what it reads waits for it, which it does not for a client.
+    pub job: bool,
+    /// How many scans its plan has, once it is lowered.
+    pub n_scans: Arc<AtomicUsize>,
+}
+
+impl Run {
+    /// What is kept of a view's rows for a scan of this query.
+    fn claim(&self) -> Claim {
+        match (self.job, self.n_scans.load(Ordering::Relaxed)) {
+            (false, _) => Claim::None,
+            (true, 1) => Claim::RowsAndWriter,
+            (true, _) => Claim::Rows,
+        }
+    }
 }
 
 /// Counts the threads that work for queries; cloned handles count together.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, AsArray, BinaryArray, Int64Array};
+use datafusion::arrow::array::{ArrayRef, AsArray, BinaryArray, Int64Array, StringArray};
 use datafusion::arrow::datatypes::{Int64Type, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::{DFSchemaRef, internal_err};
@@ -71,8 +71,8 @@ struct Last {
 
 pub(super) struct PreviousOperator {
     calls: Vec<Call>,
-    /// The last frame of each source, by the source's id.
-    last: BTreeMap<u64, Last>,
+    /// The last frame of each source, by the source's name: its id is another after a restart.
+    last: BTreeMap<Arc<str>, Last>,
     schema: SchemaRef,
 }
 
@@ -95,7 +95,11 @@ impl PreviousOperator {
                     continue;
                 }
             };
-            let before = self.last.insert(view.source_id, Last { frame_no: view.frame_no, small: Arc::clone(&now) });
+            let last = Last { frame_no: view.frame_no, small: Arc::clone(&now) };
+            let before = match self.last.get_mut(view.source) {
+                Some(kept) => Some(std::mem::replace(kept, last)),
+                None => self.last.insert(view.source.into(), last),
+            };
             let before = before.filter(|before| before.frame_no.checked_add(1) == Some(view.frame_no));
             pairs.push(before.and_then(|before| Pair::of(&before.small, &now)));
         }
@@ -120,7 +124,7 @@ impl Operator for PreviousOperator {
     fn snapshot(&mut self) -> Result<State> {
         let number = |of: fn(&Last) -> i64| Arc::new(self.last.values().map(of).collect::<Int64Array>()) as ArrayRef;
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(self.last.keys().map(|id| *id as i64).collect::<Int64Array>()),
+            Arc::new(self.last.keys().map(|source| Some(source.as_ref())).collect::<StringArray>()),
             number(|last| last.frame_no),
             number(|last| last.small.full().0.into()),
             number(|last| last.small.full().1.into()),
@@ -133,17 +137,17 @@ impl Operator for PreviousOperator {
 
     fn restore(&mut self, state: State) -> Result<()> {
         for kept in state.tables.get("last").into_iter().flatten() {
-            let [numbers @ .., luma] = kept.columns() else { return internal_err!("a snapshot of frames has lost its columns") };
+            let [sources, numbers @ .., luma] = kept.columns() else { return internal_err!("a snapshot of frames has lost its columns") };
             for row in 0..kept.num_rows() {
                 let values: Vec<i64> = numbers.iter().map(|n| n.as_primitive::<Int64Type>().value(row)).collect();
-                let &[id, frame_no, full_width, full_height, width, height] = values.as_slice() else {
+                let &[frame_no, full_width, full_height, width, height] = values.as_slice() else {
                     return internal_err!("a snapshot of frames has lost its columns");
                 };
                 let (full, size) = ((full_width as u32, full_height as u32), (width as u32, height as u32));
                 let Some(small) = Small::kept(full, size, luma.as_binary::<i32>().value(row).to_vec()) else {
                     return internal_err!("a snapshot holds a frame that is not of its size");
                 };
-                self.last.insert(id as u64, Last { frame_no, small: Arc::new(small) });
+                self.last.insert(sources.as_string::<i32>().value(row).into(), Last { frame_no, small: Arc::new(small) });
             }
         }
         Ok(())

@@ -51,6 +51,7 @@ impl Scan {
             continuous: run.continuous,
             skip_rows,
             position: Some(Arc::clone(&operator.position)),
+            claim: run.claim(),
             batch_rows: run.batch_rows.or(self.request.batch_rows),
             ..self.request.clone()
         };
@@ -61,7 +62,7 @@ impl Scan {
             Some((columns, every_us)) => every::cut(events, columns, every_us, restored.is_some()),
             None => events,
         };
-        let events = run.checkpoint.with_barriers(events);
+        let events = run.checkpoint.with_barriers(events, self.source.again() == Again::Later);
         let events = match run.checkpoint.barrier_after_rows {
             None => events,
             Some(at) => with_barrier(events, at),

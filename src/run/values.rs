@@ -49,7 +49,7 @@ impl Values {
             at += n;
         }
         events.extend([Ok(Event::Watermark(END_OF_TIME_US)), Ok(Event::End)]);
-        let events = run.checkpoint.with_barriers(Box::pin(stream::iter(events)));
+        let events = run.checkpoint.with_barriers(Box::pin(stream::iter(events)), false);
         let events = match run.checkpoint.barrier_after_rows {
             None => events,
             Some(at) => with_barrier(events, at),

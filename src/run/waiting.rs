@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt32Array};
-use datafusion::arrow::compute::{SortColumn, SortOptions, concat_batches, filter_record_batch, lexsort_to_indices, take_record_batch};
+use datafusion::arrow::compute::kernels::boolean::not;
+use datafusion::arrow::compute::{
+    SortColumn, SortOptions, concat_batches, filter_record_batch, lexsort_to_indices, max, min, take_record_batch,
+};
 use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
@@ -25,6 +28,18 @@ pub(super) struct Reader {
     pub(super) columns: Option<SchemaRef>,
 }
 
+/// Rows of a batch that waits, once small ones are put together.
+const BATCH_ROWS: usize = 8192;
+/// Batches that may wait beside full ones.
+const SMALL_BATCHES: usize = 512;
+
+/// Rows that came together, and the times between which they are, µs.
+struct Batch {
+    rows: RecordBatch,
+    earliest_us: i64,
+    latest_us: i64,
+}
+
 /// The rows, and how far the watermark is.
 pub(super) struct Waiting {
     /// The event time, ascending, and what tells rows of one time apart.
@@ -34,7 +49,8 @@ pub(super) struct Waiting {
     schema: SchemaRef,
     /// A SELECT sees all rows before it answers: none is late, and none goes on before the end.
     continuous: bool,
-    rows: Vec<RecordBatch>,
+    /// In the order in which they came.
+    batches: Vec<Batch>,
     earliest_us: i64,
     watermark_us: i64,
     reader: Reader,
@@ -48,7 +64,7 @@ impl Waiting {
             lag_us,
             schema,
             continuous: run.continuous,
-            rows: Vec::new(),
+            batches: Vec::new(),
             earliest_us: i64::MAX,
             watermark_us: i64::MIN,
             reader,
@@ -68,7 +84,6 @@ impl Waiting {
         let late_at: Vec<u32> = times.iter().enumerate().filter(|(_, us)| us.is_some_and(late)).map(|(row, _)| row as u32).collect();
         let all_in_time = late_at.is_empty() && times.null_count() == 0;
         self.counters.n_null_time.add(times.null_count() as u64);
-        let earliest_us = times.iter().flatten().filter(|us| !late(*us)).min();
         if !late_at.is_empty() {
             let named = match &self.reader.columns {
                 Some(columns) => RecordBatch::try_new(Arc::clone(columns), rows.columns().to_vec())?,
@@ -83,10 +98,32 @@ impl Waiting {
         } else {
             rows
         };
-        if let Some(us) = earliest_us {
-            self.earliest_us = self.earliest_us.min(us);
-            self.rows.push(rows);
+        self.keep(rows);
+        self.put_together()
+    }
+
+    fn keep(&mut self, rows: RecordBatch) {
+        let times = rows.column(self.time()).as_primitive::<TimestampMicrosecondType>();
+        if let (Some(earliest_us), Some(latest_us)) = (min(times), max(times)) {
+            self.earliest_us = self.earliest_us.min(earliest_us);
+            self.batches.push(Batch { rows, earliest_us, latest_us });
         }
+    }
+
+    /// Puts small neighbours together: a camera's rows come one by one, and all that wait are looked at when the watermark moves.
+    fn put_together(&mut self) -> Result<()> {
+        let n_rows: usize = self.batches.iter().map(|b| b.rows.num_rows()).sum();
+        if self.batches.len() <= SMALL_BATCHES + 2 * (n_rows / BATCH_ROWS) {
+            return Ok(());
+        }
+        let mut small: Vec<RecordBatch> = Vec::new();
+        for Batch { rows, .. } in std::mem::take(&mut self.batches) {
+            small.push(rows);
+            if small.iter().map(RecordBatch::num_rows).sum::<usize>() >= BATCH_ROWS {
+                self.keep(concat_batches(&self.schema, &std::mem::take(&mut small))?);
+            }
+        }
+        self.keep(concat_batches(&self.schema, &small)?);
         Ok(())
     }
 
@@ -100,18 +137,23 @@ impl Waiting {
         if self.earliest_us >= us {
             return Ok(Some((us, None)));
         }
-        let all = concat_batches(&self.schema, &std::mem::take(&mut self.rows))?;
-        let times = all.column(self.time()).as_primitive::<TimestampMicrosecondType>();
-        let passed: BooleanArray = times.iter().map(|t| Some(t.is_some_and(|t| t < us))).collect();
-        let later = times.iter().flatten().filter(|t| *t >= us).min();
-        self.earliest_us = later.unwrap_or(i64::MAX);
-        let rows = if later.is_some() {
-            let staying = passed.iter().map(|p| Some(p != Some(true))).collect();
-            self.rows.push(filter_record_batch(&all, &staying)?);
-            filter_record_batch(&all, &passed)?
-        } else {
-            all
-        };
+        self.earliest_us = i64::MAX;
+        let mut passing = Vec::new();
+        // What comes later as a whole, which is mostly all of it, is not looked at.
+        for batch in std::mem::take(&mut self.batches) {
+            if batch.earliest_us >= us {
+                self.earliest_us = self.earliest_us.min(batch.earliest_us);
+                self.batches.push(batch);
+            } else if batch.latest_us < us {
+                passing.push(batch.rows);
+            } else {
+                let times = batch.rows.column(self.time()).as_primitive::<TimestampMicrosecondType>();
+                let passed: BooleanArray = times.iter().map(|t| Some(t.is_some_and(|t| t < us))).collect();
+                passing.push(filter_record_batch(&batch.rows, &passed)?);
+                self.keep(filter_record_batch(&batch.rows, &not(&passed)?)?);
+            }
+        }
+        let rows = concat_batches(&self.schema, &passing)?;
         Ok(Some((us, Some(self.sort(rows)?))))
     }
 
@@ -131,7 +173,7 @@ impl Waiting {
         let mut state = State::default();
         state.numbers.insert("watermark_us".into(), self.watermark_us);
         state.numbers.insert("earliest_us".into(), self.earliest_us);
-        state.tables.insert("waiting".into(), self.rows.clone());
+        state.tables.insert("waiting".into(), self.batches.iter().map(|b| b.rows.clone()).collect());
         Ok(state)
     }
 
@@ -139,6 +181,6 @@ impl Waiting {
         let number = |name: &str, otherwise: i64| state.numbers.get(name).copied().unwrap_or(otherwise);
         self.watermark_us = number("watermark_us", i64::MIN);
         self.earliest_us = number("earliest_us", i64::MAX);
-        self.rows = state.tables.remove("waiting").unwrap_or_default();
+        state.tables.remove("waiting").unwrap_or_default().into_iter().for_each(|rows| self.keep(rows));
     }
 }

@@ -1,6 +1,7 @@
 //! Aggregates by time window: rows are accumulated once, by pane; a window fires once, when the watermark reaches its end, from the panes in it.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, TimestampMicrosecondArray, UInt32Array, new_null_array};
@@ -180,7 +181,7 @@ impl WindowOperator {
     fn gather(&mut self, end_us: i64) -> Result<Groups> {
         let windows = self.description.panes;
         let start_us = windows.map_or(end_us.saturating_sub(1), |w| w.start_of(end_us));
-        let in_window = (std::ops::Bound::Excluded(start_us), std::ops::Bound::Included(end_us));
+        let in_window = (Bound::Excluded(start_us), Bound::Included(end_us));
         let members: Vec<i64> = if start_us < end_us { self.panes.range(in_window).map(|(end, _)| *end).collect() } else { vec![end_us] };
         // The panes whose last window this is give all they have; no other window reads them.
         if let [only] = members.as_slice()
@@ -250,7 +251,11 @@ impl WindowOperator {
 
     /// The end of the window that fires next, at this watermark.
     fn due(&self, us: i64) -> Option<i64> {
-        let with_rows = self.panes.keys().filter_map(|end| self.next_end(*end)).min();
+        // Of the panes behind the watermark there are as many as are in one window; of those before it the first is the earliest, however many wait.
+        let again = self.panes.range(..=self.watermark_us).filter_map(|(end, _)| self.next_end(*end)).min();
+        let first =
+            self.panes.range((Bound::Excluded(self.watermark_us), Bound::Unbounded)).next().and_then(|(end, _)| self.next_end(*end));
+        let with_rows = again.into_iter().chain(first).min();
         let filled = match (&self.fill, &self.description.panes) {
             // Where the input ends says its last watermark before the end of time, and not that one.
             (Some(fill), Some(windows)) if us != END_OF_TIME_US => fill.next_end(windows),
@@ -365,8 +370,19 @@ impl Operator for WindowOperator {
             if let Some(coming) = pane.coming.take() {
                 pane.kept.push(coming.keep()?);
             }
+            // One more piece a checkpoint; so that a long window is not all pieces, none stays beside one that is not twice as large.
+            while let [.., before, last] = pane.kept.as_slice()
+                && n_groups(before) < 2 * n_groups(last)
+            {
+                let mut both = self.aggregates.open()?;
+                both.merge(before, &mut self.scratch)?;
+                both.merge(last, &mut self.scratch)?;
+                pane.kept.truncate(pane.kept.len() - 2);
+                pane.kept.push(both.keep()?);
+            }
             for (number, kept) in pane.kept.iter().enumerate() {
-                state.tables.insert(format!("pane {end_us} {number}"), kept.clone());
+                // They are read in the order of their names.
+                state.tables.insert(format!("pane {end_us} {number:04}"), kept.clone());
             }
         }
         if let Some(fill) = &mut self.fill {
@@ -387,6 +403,11 @@ impl Operator for WindowOperator {
         }
         Ok(())
     }
+}
+
+/// How many groups are kept there.
+fn n_groups(kept: &Kept) -> usize {
+    kept.first().map_or(0, RecordBatch::num_rows)
 }
 
 /// How a column of a window, by its place among the three, follows from the window's end.

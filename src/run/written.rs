@@ -23,7 +23,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::exec::OperatorExec;
 use super::{Description, Run};
 use crate::error::Error;
-use crate::frame::source::{Request, Source};
+use crate::frame::source::{Claim, Request, Source};
 use crate::plan::infer::Call;
 
 /// What the text names and does not hold.
@@ -199,13 +199,13 @@ impl Written for Request {
     type Form = (Vec<usize>, Vec<String>, bool, u64, Option<usize>, Option<usize>, bool);
 
     fn form(&self) -> Result<Self::Form> {
-        let Request { projection, filters, continuous, skip_rows, position: _, batch_rows, limit, one_before } = self;
+        let Request { projection, filters, continuous, skip_rows, position: _, batch_rows, limit, one_before, claim: _ } = self;
         Ok((projection.clone(), filters.form()?, *continuous, *skip_rows, *batch_rows, *limit, *one_before))
     }
 
     fn back((projection, filters, continuous, skip_rows, batch_rows, limit, one_before): Self::Form) -> Result<Request> {
         let filters = Written::back(filters)?;
-        Ok(Request { projection, filters, continuous, skip_rows, position: None, batch_rows, limit, one_before })
+        Ok(Request { projection, filters, continuous, skip_rows, position: None, batch_rows, limit, one_before, claim: Claim::None })
     }
 }
 

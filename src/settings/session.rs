@@ -229,8 +229,29 @@ fn check(name: &str, value: &str) -> Result<String> {
             bad(&format!("Available values: {kept}."))
         }
     };
+    let one_of = |values: &[&str]| {
+        let lower = value.to_lowercase();
+        if values.contains(&lower.as_str()) { Ok(lower) } else { bad(&format!("Available values: {}.", values.join(", "))) }
+    };
     match name {
-        "statement_timeout" if duration_us(value, 1_000).is_none() => {
+        "standard_conforming_strings" if flag(value) == Some(false) => {
+            Err(Error::unsupported("standard_conforming_strings off", "A string with backslash escapes is E'…'."))
+        }
+        _ if is_flag(name) => match flag(value) {
+            Some(on) => Ok(if on { "on" } else { "off" }.to_owned()),
+            None => {
+                let message = format!("parameter \"{name}\" requires a Boolean value");
+                Err(Error::Option { message, hint: Some("Available values: on, off.".into()) })
+            }
+        },
+        "transaction_isolation" | "default_transaction_isolation" => one_of(&ISOLATION),
+        "client_min_messages" => one_of(&["debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "notice", "warning", "error"]),
+        "synchronous_commit" => one_of(&["on", "off", "local", "remote_write", "remote_apply", "true", "false"]),
+        "extra_float_digits" if !value.trim().parse::<i32>().is_ok_and(|n| (-15..=3).contains(&n)) => bad("Give a number from -15 to 3."),
+        "work_mem" | "maintenance_work_mem" if !is_memory(value) => bad("Valid units are \"B\", \"kB\", \"MB\", \"GB\" and \"TB\"."),
+        "statement_timeout" | "lock_timeout" | "idle_session_timeout" | "idle_in_transaction_session_timeout"
+            if duration_us(value, 1_000).is_none() =>
+        {
             bad("Valid units are \"us\", \"ms\", \"s\", \"min\", \"h\" and \"d\".")
         }
         STATE_TTL if duration_us(value, 1_000_000).is_none() => bad("Valid units are \"us\", \"ms\", \"s\", \"min\", \"h\" and \"d\"."),
@@ -254,6 +275,35 @@ fn check(name: &str, value: &str) -> Result<String> {
         fixed if !changes(fixed) => Err(Error::State { message: format!("parameter \"{name}\" cannot be changed"), hint: None }),
         _ => Ok(value.to_owned()),
     }
+}
+
+/// The levels of isolation; read uncommitted is as read committed.
+const ISOLATION: [&str; 4] = ["serializable", "repeatable read", "read committed", "read uncommitted"];
+
+/// Whether a setting is on or off.
+fn is_flag(name: &str) -> bool {
+    let others = ["jit", "row_security", "check_function_bodies", "standard_conforming_strings"];
+    others.contains(&name)
+        || name.starts_with("enable_")
+        || name.ends_with("transaction_read_only")
+        || name.ends_with("transaction_deferrable")
+}
+
+/// What Postgres reads as on or off: the words, their beginnings where they are of one only, and 1 or 0.
+fn flag(value: &str) -> Option<bool> {
+    match value.to_lowercase().as_str() {
+        "on" | "1" | "t" | "tr" | "tru" | "true" | "y" | "ye" | "yes" => Some(true),
+        "of" | "off" | "0" | "f" | "fa" | "fal" | "fals" | "false" | "n" | "no" => Some(false),
+        _ => None,
+    }
+}
+
+/// Whether that is an amount of memory: a number, perhaps with a unit.
+fn is_memory(value: &str) -> bool {
+    let value = value.trim();
+    let number = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = value.strip_prefix(number).unwrap_or_default();
+    matches!(unit, "" | "B" | "kB" | "MB" | "GB" | "TB") && number.trim().parse::<f64>().is_ok_and(|n| n >= 0.0)
 }
 
 /// Whether SET changes a setting.
@@ -307,6 +357,19 @@ mod tests {
         };
         for (name, value, expected) in [
             ("work_mem", "1GB", "1GB"),
+            ("work_mem", "64", "64"),
+            ("work_mem", "foo", "22023"),
+            ("jit", "FALSE", "off"),
+            ("jit", "maybe", "22023"),
+            ("default_transaction_read_only", "1", "on"),
+            ("default_transaction_isolation", "Repeatable Read", "repeatable read"),
+            ("default_transaction_isolation", "repeatable_read", "22023"),
+            ("standard_conforming_strings", "off", "0A000"),
+            ("extra_float_digits", "3", "3"),
+            ("extra_float_digits", "99", "22023"),
+            ("lock_timeout", "5s", "5s"),
+            ("lock_timeout", "abc", "22023"),
+            ("client_min_messages", "WARNING", "warning"),
             ("datestyle", "iso", "ISO, MDY"),
             ("DateStyle", "ISO, dmy", "ISO, DMY"),
             ("datestyle", "German", "0A000"),

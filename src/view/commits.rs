@@ -130,9 +130,16 @@ impl Commits {
         Ok(())
     }
 
-    /// Drops rows with an event time before that one, or without any, from the front up to the first that stays: the numbers of rows never change.
-    pub(super) fn drop_before(&mut self, time: usize, us: i64) {
-        while let Some(front) = self.commits.front() {
+    /// The number of the row behind those that were complete before that time, µs.
+    pub(super) fn old_up_to(&self, us: i64) -> u64 {
+        let young = self.commits.partition_point(|c| c.watermark_us < us);
+        self.commits.get(young).map_or_else(|| self.next_row(), |c| c.first_row)
+    }
+
+    /// Drops rows with an event time before that one, or without any, from the front up to the first that stays, and no commit with the row `kept_from` or
+    /// one behind it: the numbers of rows never change.
+    pub(super) fn drop_before(&mut self, time: usize, us: i64, kept_from: u64) {
+        while let Some(front) = self.commits.front().filter(|front| front.next_row() <= kept_from) {
             let times = front.rows.column(time).as_primitive::<TimestampMicrosecondType>();
             let (n_rows, n_old) = (front.rows.num_rows(), times.iter().take_while(|t| t.is_none_or(|t| t < us)).count());
             if n_old == 0 {
@@ -216,7 +223,10 @@ mod tests {
             }
         }
         assert_eq!(commits.from(1_990).map(|c| (c.first_row, c.watermark_us)).next(), Some((1_990, 1_990)));
-        commits.drop_before(1, 1_995);
+        commits.drop_before(1, 1_995, 1_990);
+        assert_eq!(commits.first_row(), 1_990, "a row is still wanted");
+        assert_eq!(commits.old_up_to(1_995), 1_995);
+        commits.drop_before(1, 1_995, u64::MAX);
         assert_eq!(read(&mut commits).0, [1_995, 1_996, 1_997, 1_998, 1_999]);
         assert_eq!((commits.first_row(), commits.n_rows()), (1_995, 5));
     }

@@ -1,11 +1,12 @@
 //! What the rows of a table must be: values where NULL is not allowed, texts no longer than declared, one row a key.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, ListArray, StringArray};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::arrow::row::Rows;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::table::Table;
@@ -92,24 +93,30 @@ fn read(of: TextType, texts: &StringArray) -> Result<StringArray> {
 
 /// The keys of rows, in a form that is equal where they are; None for a table without a primary key.
 pub fn keys(table: &Table, rows: &RecordBatch) -> Result<Option<Vec<Vec<u8>>>> {
+    Ok(key_rows(table, rows)?.map(|keys| keys.iter().map(|key| key.as_ref().to_vec()).collect()))
+}
+
+fn key_rows(table: &Table, rows: &RecordBatch) -> Result<Option<Rows>> {
     if table.primary_key().is_empty() {
         return Ok(None);
     }
     let columns: Vec<ArrayRef> = table.primary_key().iter().filter_map(|at| rows.columns().get(*at).cloned()).collect();
-    let keys = KeyRows::try_new(columns.iter().map(|c| c.data_type()))?.convert_columns(&columns)?;
-    Ok(Some(keys.iter().map(|key| key.as_ref().to_vec()).collect()))
+    Ok(Some(KeyRows::try_new(columns.iter().map(|c| c.data_type()))?.convert_columns(&columns)?))
 }
 
-/// Errs with 23505 if two rows have one key.
-pub fn check_unique(table: &Table, rows: &RecordBatch) -> Result<()> {
-    let Some(keys) = keys(table, rows)? else { return Ok(()) };
-    let mut seen = HashMap::with_capacity(keys.len());
-    for (row, key) in keys.iter().enumerate() {
-        if seen.insert(key, row).is_some() {
+/// Errs with 23505 if one of the rows written has the key of another; the others were told apart when they were.
+pub fn check_unique(table: &Table, rows: &RecordBatch, written: impl Fn(usize) -> bool) -> Result<()> {
+    let Some(keys) = key_rows(table, rows)? else { return Ok(()) };
+    let mut seen = HashSet::new();
+    for (row, key) in keys.iter().enumerate().filter(|(row, _)| written(*row)) {
+        if !seen.insert(key) {
             return Err(duplicate(table, rows, row));
         }
     }
-    Ok(())
+    match keys.iter().enumerate().find(|(row, key)| !written(*row) && seen.contains(key)) {
+        Some((row, _)) => Err(duplicate(table, rows, row)),
+        None => Ok(()),
+    }
 }
 
 fn duplicate(table: &Table, rows: &RecordBatch, row: usize) -> Error {

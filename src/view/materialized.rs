@@ -11,12 +11,14 @@ use futures::stream;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::claims::Claims;
 use super::commits::{Commit, Commits};
+use super::follower::Follower;
 use super::held::Held;
 use super::updating::{Segment, Updating};
 use crate::error::Error;
 use crate::event::{END_OF_TIME_US, Event};
-use crate::frame::source::{EventStream, TimeColumn};
+use crate::frame::source::{Claim, EventStream, TimeColumn};
 use crate::metrics::JobCounters;
 
 /// What a view is made of, known when it is created.
@@ -41,20 +43,46 @@ pub struct MaterializedView {
     pub(super) shape: Shape,
     /// What its job counts.
     pub counters: Arc<JobCounters>,
-    stored: Mutex<Stored>,
+    pub(super) stored: Mutex<Stored>,
     /// Changes with every commit and at the end.
     changed: watch::Sender<u64>,
+    /// Changes when one whom the writer may wait for has taken rows, or has gone.
+    pub(super) taken: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
-struct Stored {
-    commits: Commits,
-    watermark_us: Option<i64>,
-    end: Option<End>,
+pub(super) struct Stored {
+    pub(super) commits: Commits,
+    pub(super) watermark_us: Option<i64>,
+    pub(super) end: Option<End>,
     /// The rows of a view that updates its answer; one that only grows has commits.
-    updating: Option<Updating>,
+    pub(super) updating: Option<Updating>,
+    /// Whose rows are kept for them.
+    pub(super) claims: Claims,
+    /// Rows before that time are old, µs; None before retention has begun.
+    old_before_us: Option<i64>,
     /// Whether retention waits: the queries over a view that was restored are still to be started, and have not read all of it.
     retention_waits: bool,
+}
+
+impl Stored {
+    /// Drops the old rows, but of those that somebody has a claim on no more than there is room for. `time` is the column of their event time.
+    pub(super) fn drop_old(&mut self, time: Option<usize>) -> Result<()> {
+        let (Some(us), Some(time)) = (self.old_before_us, time) else { return Ok(()) };
+        match &mut self.updating {
+            Some(updating) => updating.drop_before(us),
+            None => {
+                let kept_from = self.claims.kept_from(self.commits.old_up_to(us));
+                self.commits.drop_before(time, us, kept_from);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the writer is to wait until somebody has taken old rows.
+    fn crowded(&self) -> bool {
+        self.old_before_us.is_some_and(|us| self.claims.crowded(self.commits.old_up_to(us)))
+    }
 }
 
 /// How a view came to its end.
@@ -79,7 +107,8 @@ impl MaterializedView {
         let time = shape.time_columns.first().map(|time| time.index);
         let updating = shape.updating.then(|| Updating::try_new(&shape.schema, time)).transpose()?;
         let stored = Mutex::new(Stored { updating, ..Stored::default() });
-        Ok(MaterializedView { name: name.to_owned(), shape, counters, stored, changed: watch::Sender::new(0) })
+        let (changed, taken) = (watch::Sender::new(0), watch::Sender::new(()));
+        Ok(MaterializedView { name: name.to_owned(), shape, counters, stored, changed, taken })
     }
 
     /// Whether its job takes rows back.
@@ -112,20 +141,34 @@ impl MaterializedView {
         if let Some(updating) = &mut stored.updating {
             updating.watermark(watermark_us);
         }
-        let retention_us = self.shape.retention_us.filter(|_| !stored.retention_waits);
-        if let (Some(retention_us), Some(time)) = (retention_us, self.shape.time_columns.first()) {
-            // At the end of its input a view keeps what it has: no time passes any more.
-            if watermark_us != END_OF_TIME_US {
-                let from_us = watermark_us.saturating_sub(retention_us);
-                match &mut stored.updating {
-                    Some(updating) => updating.drop_before(from_us)?,
-                    None => stored.commits.drop_before(time.index, from_us),
-                }
-            }
+        // At the end of its input a view keeps what it has: no time passes any more.
+        if let Some(retention_us) = self.shape.retention_us.filter(|_| !stored.retention_waits && watermark_us != END_OF_TIME_US) {
+            stored.old_before_us = Some(watermark_us.saturating_sub(retention_us));
+            stored.drop_old(self.time())?;
         }
         drop(stored);
         self.changed.send_modify(|version| *version += 1);
         Ok(())
+    }
+
+    /// The column by whose time its rows get old.
+    pub(super) fn time(&self) -> Option<usize> {
+        self.shape.time_columns.first().map(|time| time.index)
+    }
+
+    /// Waits, before the next commit, for those who read the view by themselves: what they have not read is kept for them beyond its retention, and that has an end.
+    pub async fn room(&self) {
+        if self.shape.retention_us.is_none() || self.shape.updating {
+            return;
+        }
+        let mut taken = self.taken.subscribe();
+        loop {
+            // Marked as seen before the look, so that what is taken between the two wakes it again.
+            taken.borrow_and_update();
+            if !self.stored.lock().crowded() || taken.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Says that no more commits come.
@@ -264,22 +307,23 @@ impl MaterializedView {
 
     /// Follows the view: what it holds, unless `snapshot` is false, and then every commit with its watermark; none twice, none missed.
     pub fn follow(self: &Arc<Self>, snapshot: bool) -> EventStream {
-        self.follow_from(snapshot.then_some(0), None)
+        self.follow_from(snapshot.then_some(0), Claim::None, None)
     }
 
     /// Errs if it has not come to the row of that number, from which a query over it would go on.
     pub(super) fn check_holds(&self, row: u64) -> Result<()> {
         let stored = self.stored.lock();
-        if stored.updating.is_some() || row <= stored.commits.next_row() {
+        // A live one that ended by itself goes on from before its end: what only the end has given is given again, and was read.
+        if stored.updating.is_some() || self.shape.live || row <= stored.commits.next_row() {
             return Ok(());
         }
         let message = format!("materialized view \"{}\" does not hold the rows that a query over it had", self.name);
         Err(Error::State { message, hint: Some("Start the query again.".into()) }.into())
     }
 
-    /// The same from the row of that number on, or from the next that comes; `position` is told what is to be added to the rows given, so that
-    /// it is the number of the next.
-    pub(super) fn follow_from(self: &Arc<Self>, row: Option<u64>, position: Option<Arc<AtomicU64>>) -> EventStream {
+    /// The same from the row of that number on, or from the next that comes. Retention respects `claim`: one who has none, and has not taken rows when they are
+    /// dropped, gets an error. `position` is told what is to be added to the rows given, so that it is the number of the next.
+    pub(super) fn follow_from(self: &Arc<Self>, row: Option<u64>, claim: Claim, position: Option<Arc<AtomicU64>>) -> EventStream {
         let snapshot = row.is_some();
         let changed = self.changed.subscribe();
         let mut stored = self.stored.lock();
@@ -289,6 +333,8 @@ impl MaterializedView {
         };
         let position = position.filter(|_| stored.updating.is_none()).inspect(|position| position.store(at, Ordering::Release));
         let now_us = stored.watermark_us;
+        let snapshot_to = if snapshot { stored.commits.next_row() } else { 0 };
+        let claim = if stored.updating.is_none() { stored.claims.add(claim, at) } else { None };
         let (mail, held) = match &mut stored.updating {
             Some(updating) => (Some(updating.subscribe()), if snapshot { updating.segments() } else { Vec::new() }),
             None => (None, Vec::new()),
@@ -298,7 +344,8 @@ impl MaterializedView {
             view: Arc::clone(self),
             changed,
             next_row: at,
-            snapshot,
+            claim,
+            snapshot_to,
             watermark_us,
             ready: VecDeque::new(),
             ended: false,
@@ -322,107 +369,5 @@ impl MaterializedView {
             return Box::pin(stream::iter([Err(e)]));
         }
         Box::pin(stream::try_unfold(follower, |mut f| async move { Ok(f.next().await?.map(|event| (event, f))) }))
-    }
-}
-
-/// One who follows a view.
-struct Follower {
-    view: Arc<MaterializedView>,
-    changed: watch::Receiver<u64>,
-    next_row: u64,
-    /// Whether the first look is still to come, whose rows share the watermark of the whole.
-    snapshot: bool,
-    watermark_us: i64,
-    ready: VecDeque<Event>,
-    ended: bool,
-    /// Under which number its mail comes, from a view that takes rows back.
-    mail: Option<u64>,
-    /// Where it says how far it has given the rows of a view that only grows.
-    position: Option<Arc<AtomicU64>>,
-    /// For this: the number of the row behind each batch that is ready, and the rows given.
-    ends: VecDeque<u64>,
-    n_given: u64,
-}
-
-impl Drop for Follower {
-    fn drop(&mut self) {
-        if let Some(number) = self.mail
-            && let Some(updating) = &mut self.view.stored.lock().updating
-        {
-            updating.unsubscribe(number);
-        }
-    }
-}
-
-impl Follower {
-    async fn next(&mut self) -> Result<Option<Event>> {
-        loop {
-            if let Some(event) = self.ready.pop_front() {
-                if let (Event::Rows(rows), Some(position)) = (&event, &self.position)
-                    && let Some(end) = self.ends.pop_front()
-                {
-                    self.n_given += rows.num_rows() as u64;
-                    position.store(end.saturating_sub(self.n_given), Ordering::Release);
-                }
-                return Ok(Some(event));
-            }
-            if self.ended {
-                return Ok(None);
-            }
-            // Marked as seen before the look, so that a commit between the two wakes it again.
-            self.changed.borrow_and_update();
-            self.look()?;
-            if self.ready.is_empty() && !self.ended && self.changed.changed().await.is_err() {
-                return Ok(None);
-            }
-        }
-    }
-
-    fn look(&mut self) -> Result<()> {
-        let mut stored = self.view.stored.lock();
-        if let (Some(number), Some(updating)) = (self.mail, &mut stored.updating) {
-            self.ready.extend(updating.mail(number));
-            if let Some(Event::Watermark(us)) = self.ready.back() {
-                self.watermark_us = *us;
-            }
-        }
-        let mut commits = stored.commits.from(self.next_row).peekable();
-        while let Some(commit) = commits.next() {
-            let skip = usize::try_from(self.next_row.saturating_sub(commit.first_row)).unwrap_or(usize::MAX).min(commit.rows.num_rows());
-            self.ready.push_back(Event::Rows(commit.rows.slice(skip, commit.rows.num_rows() - skip)));
-            self.next_row = commit.next_row();
-            if self.position.is_some() {
-                self.ends.push_back(self.next_row);
-            }
-            // Behind the last of one commit: those of the same that came after it would be late.
-            let last = commits.peek().is_none_or(|next| next.watermark_us != commit.watermark_us);
-            if !self.snapshot && last && commit.watermark_us > self.watermark_us {
-                self.watermark_us = commit.watermark_us;
-                self.ready.push_back(Event::Watermark(self.watermark_us));
-            }
-        }
-        self.snapshot = false;
-        if let Some(us) = stored.watermark_us.filter(|us| *us > self.watermark_us) {
-            self.watermark_us = us;
-            self.ready.push_back(Event::Watermark(us));
-        }
-        match &stored.end {
-            None => {}
-            Some(End::Whole) => {
-                self.ended = true;
-                if self.watermark_us != END_OF_TIME_US {
-                    self.ready.push_back(Event::Watermark(END_OF_TIME_US));
-                }
-                self.ready.push_back(Event::End);
-            }
-            Some(End::Failed { code, message }) => {
-                return Err(Error::Failed { name: self.view.name.clone(), code, message: message.clone() }.into());
-            }
-            Some(End::Dropped) => {
-                let message = format!("materialized view \"{}\" was dropped", self.view.name);
-                return Err(Error::State { message, hint: None }.into());
-            }
-        }
-        Ok(())
     }
 }

@@ -70,7 +70,7 @@ impl Source for ViewSource {
         let projection = request.projection.clone();
         if request.continuous {
             self.0.check_holds(request.skip_rows)?;
-            let events = self.0.follow_from(Some(request.skip_rows), request.position.clone());
+            let events = self.0.follow_from(Some(request.skip_rows), request.claim, request.position.clone());
             return Ok(Box::pin(events.map(move |event| {
                 Ok(match event? {
                     Event::Rows(batch) => Event::Rows(batch.project(&projection)?),

@@ -1,7 +1,7 @@
 //! A table: reference data that statements write, held whole in memory and, with `--data`, in one file that is replaced whole.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Cursor, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use datafusion::logical_expr::Expr;
 use futures::stream;
 use parking_lot::{Mutex, RwLock};
 
+use super::sealed::{self, Sealing};
 use crate::error::{Error, Result};
 use crate::event::{END_OF_TIME_US, Event};
 use crate::frame::source::{EventStream, Request, Source, TimeColumn};
@@ -155,7 +156,7 @@ impl Table {
         disk.dropped = true;
         if let Some(path) = &disk.file
             && let Err(error) = std::fs::remove_file(path)
-            && error.kind() != std::io::ErrorKind::NotFound
+            && error.kind() != ErrorKind::NotFound
         {
             tracing::warn!(table = self.name, %error, "the file of a dropped table stays behind");
         }
@@ -167,8 +168,11 @@ fn read(path: &Path, schema: &SchemaRef) -> Result<RecordBatch> {
         message: format!("file \"{}\" is damaged: {reason}", path.display()),
         hint: Some("Put back a copy of it, or move it away and create the table again.".into()),
     };
-    let file = File::open(path).map_err(|e| Error::io(format!("could not open file \"{}\"", path.display()), e))?;
-    let reader = FileReader::try_new(file, None).map_err(|e| damaged(e.to_string()))?;
+    let bytes = sealed::read(path).map_err(|e| match e.kind() {
+        ErrorKind::InvalidData => damaged("its bytes are not those that were written".into()),
+        _ => Error::io(format!("could not open file \"{}\"", path.display()), e),
+    })?;
+    let reader = FileReader::try_new(Cursor::new(bytes), None).map_err(|e| damaged(e.to_string()))?;
     if reader.schema() != *schema {
         return Err(damaged("its columns are not those of the table".into()));
     }
@@ -183,10 +187,9 @@ fn write(path: &Path, rows: &RecordBatch) -> Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
-    let mut writer = FileWriter::try_new(File::create(&new).map_err(failed)?, &rows.schema())?;
+    let mut writer = FileWriter::try_new(Sealing::create(&new).map_err(failed)?, &rows.schema())?;
     writer.write(rows)?;
-    let mut file = writer.into_inner()?;
-    file.flush().and_then(|()| file.sync_all()).and_then(|()| std::fs::rename(&new, path)).map_err(failed)?;
+    writer.into_inner()?.close().and_then(|()| std::fs::rename(&new, path)).map_err(failed)?;
     match path.parent() {
         // The rename itself must be on disk too.
         Some(folder) => File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed),

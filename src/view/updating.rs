@@ -154,15 +154,27 @@ impl Updating {
         true
     }
 
-    /// Puts small and half empty segments together, so that a view of a million changes is not a million segments.
+    /// Puts small and half empty segments together, so that a view of a million changes is not a million segments; the others are not touched.
     fn put_together(&mut self) -> Result<()> {
-        let n_rows = self.n_rows() as usize;
-        let n_held: usize = self.segments.values().map(|s| s.rows.num_rows()).sum();
-        if self.segments.len() <= SEGMENTS + 2 * (n_rows / SEGMENT_ROWS) && n_held <= 2 * n_rows + SEGMENTS * 16 {
+        let sparse = |s: &Segment| s.n_there < SEGMENT_ROWS / 2 || 2 * s.n_there < s.rows.num_rows();
+        let (n_rows, n_held) = self.segments.values().fold((0, 0), |(there, held), s| (there + s.n_there, held + s.rows.num_rows()));
+        if self.segments.values().filter(|s| sparse(s)).count() <= SEGMENTS && n_held <= 2 * n_rows + SEGMENTS * 16 {
             return Ok(());
         }
-        let there = std::mem::take(&mut self.segments).into_values().map(|s| s.read()).collect::<Result<Vec<_>>>()?;
-        self.places.clear();
+        let numbers: Vec<u64> = self.segments.iter().filter(|(_, s)| sparse(s)).map(|(number, _)| *number).collect();
+        let mut there = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            let Some(segment) = self.segments.remove(&number) else { continue };
+            let rows = segment.read()?;
+            for row in self.net.bytes(&rows)? {
+                let Some(places) = self.places.get_mut(&row) else { continue };
+                // Any of its places in that segment: all of them go.
+                if let Some(at) = places.iter().position(|(of, _)| *of == number) {
+                    places.swap_remove(at);
+                }
+            }
+            there.push(rows);
+        }
         let all = concat_batches(&self.schema, &there)?;
         for from in (0..all.num_rows()).step_by(SEGMENT_ROWS) {
             self.add(&all.slice(from, SEGMENT_ROWS.min(all.num_rows() - from)))?;

@@ -241,12 +241,12 @@ async fn run_own(connection: &mut Connection, own: Own, way: Way<'_>) -> Result<
         }
         Own::Execute { name, parameters } => {
             let prepared = connection.prepared.get(&name).map(Arc::clone).ok_or_else(|| prepared::missing(&name))?;
-            let values = evaluate(&connection.session, &prepared, &name, parameters).await?;
+            let values = evaluate(connection, &prepared, &name, parameters).await?;
             return run(connection, &mut Portal::new(prepared, values, Vec::new()), way).await;
         }
         Own::Explain { analyze, name, parameters } => {
             let prepared = connection.prepared.get(&name).map(Arc::clone).ok_or_else(|| prepared::missing(&name))?;
-            let values = evaluate(&connection.session, &prepared, &name, parameters).await?;
+            let values = evaluate(connection, &prepared, &name, parameters).await?;
             let Some(inner) = prepared.statement.clone() else { return Err(prepared::missing(&name).into()) };
             let statement = Statement { text: inner.text.clone(), body: Body::Explain { analyze, statement: Box::new(inner) } };
             let explained = Prepared { columns: Some(own::explained()), ..Prepared::own(statement) };
@@ -333,13 +333,25 @@ async fn control_block(connection: &mut Connection, control: &Control) -> Result
 }
 
 /// The values of EXECUTE's parameters.
-async fn evaluate(session: &Session, prepared: &Prepared, name: &str, parameters: Vec<ast::Expr>) -> Result<Vec<ScalarValue>> {
+async fn evaluate(
+    connection: &mut Connection,
+    prepared: &Prepared,
+    name: &str,
+    parameters: Vec<ast::Expr>,
+) -> Result<Vec<ScalarValue>, Ended> {
     let (expected, found) = (prepared.parameters.len(), parameters.len());
     if expected != found {
         let message = format!("wrong number of parameters for prepared statement \"{name}\"");
-        return Err(Error::Syntax { message, hint: Some(format!("Expected {expected} parameters but got {found}.")) });
+        return Err(Error::Syntax { message, hint: Some(format!("Expected {expected} parameters but got {found}.")) }.into());
     }
-    let mut values = Vec::with_capacity(found);
+    let Connection { reader, session, registered, .. } = connection;
+    let timeout = session.variables().lock().statement_timeout_ms();
+    // They may be calls that take their time.
+    registered.watch(reader, timeout).over(values_of(session, prepared, parameters)).await?.map_err(Ended::from)
+}
+
+async fn values_of(session: &Session, prepared: &Prepared, parameters: Vec<ast::Expr>) -> Result<Vec<ScalarValue>> {
+    let mut values = Vec::with_capacity(parameters.len());
     for (parameter, expr) in prepared.parameters.iter().zip(parameters) {
         let statements = session.parse(&format!("SELECT {expr}"))?;
         let Some(statement) = statements.first() else { continue };

@@ -233,3 +233,41 @@ async fn what_is_rolled_back_leaves_what_was_there_on_disk() {
     assert_eq!(source(&server.engine, "clip").counters().rows.get(), 0, "the clip was read again");
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_camera_that_ended_by_itself_gave_goes_on_when_it_is_there_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let counts = ["SELECT count(*) FROM seen", "SELECT n FROM of_seen", "SELECT n FROM n", "SELECT n FROM long"];
+    let mut before = Vec::new();
+    {
+        let (engine, session) = open(settings(&data)).await;
+        run(&session, &format!("{CAMERA}, frames = 200, pace = 'realtime')")).await;
+        run(&session, "CREATE MATERIALIZED VIEW seen AS SELECT ts FROM camera").await;
+        run(&session, "CREATE MATERIALIZED VIEW of_seen AS SELECT count(*) AS n FROM seen EMIT CHANGES").await;
+        run(&session, "CREATE MATERIALIZED VIEW n AS SELECT count(*) AS n FROM camera EMIT CHANGES").await;
+        // A window that the end closes, and no time.
+        let long =
+            "SELECT window_start, count(*) AS n FROM TUMBLE(TABLE camera, DESCRIPTOR(ts), INTERVAL '1000 days') GROUP BY window_start";
+        run(&session, &format!("CREATE MATERIALIZED VIEW long AS {long}")).await;
+        for name in ["seen", "of_seen", "n", "long"] {
+            assert_eq!(within(view(&engine, name).ended_with()).await, End::Whole);
+        }
+        for count in counts {
+            before.push(number(&session, count).await);
+        }
+        assert!(before.iter().all(|n| *n > 0), "{before:?}");
+        end(engine).await;
+    }
+    let (engine, session) = open(settings(&data)).await;
+    for name in ["seen", "of_seen", "n", "long"] {
+        assert_eq!(within(view(&engine, name).ended_with()).await, End::Whole);
+    }
+    for (count, before) in counts.iter().zip(&before) {
+        let now = number(&session, count).await;
+        assert!(now > *before, "{count}: {now} after {before}");
+    }
+    assert_eq!(number(&session, counts[0]).await, number(&session, counts[1]).await, "a row was counted twice, or not");
+    assert_eq!(number(&session, "SELECT count(*) FROM long").await, 1, "its window is the same as before");
+    end(engine).await;
+}

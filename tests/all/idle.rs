@@ -97,6 +97,8 @@ async fn told(a: Vec<Event>, b: Vec<Event>) -> Vec<String> {
         subqueries: PhysicalPlanningContext::default(),
         threads: Threads::default(),
         figures: None,
+        job: false,
+        n_scans: Arc::default(),
     };
     let plan = lower::continuous(&plan, &run).unwrap();
     let mut events = events_of(&plan, &context.task_ctx()).unwrap();

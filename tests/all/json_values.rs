@@ -44,6 +44,24 @@ const ANSWERS: &[(&str, &[&str])] = &[
         r#"SELECT jsonb_pretty('[{"f1":1,"f2":[]}, {}]')"#,
         &["[\n    {\n        \"f1\": 1,\n        \"f2\": [\n        ]\n    },\n    {\n    }\n]"],
     ),
+    // elements
+    (r#"SELECT pg_typeof(value), jsonb_agg(value) OVER () FROM jsonb_array_elements('[{"a":2}]'::jsonb)"#, &[r#"jsonb|[{"a": 2}]"#]),
+    (
+        r#"SELECT value || '{"c":1}', value - 'a', value @> '{"a":2}', jsonb_build_object('v', value) FROM jsonb_array_elements('[{"a":2}]')"#,
+        &[r#"{"a": 2, "c": 1}|{}|t|{"v": {"a": 2}}"#],
+    ),
+    (r#"SELECT count(DISTINCT value) FROM jsonb_array_elements('[{"a":1},{"a": 1},{"b":1,"a":1},{"a":1,"b":1}]')"#, &["2"]),
+    (r#"SELECT jsonb_array_elements('[{"b":1,"a":2}]') -> 'a', json_array_elements('[{"b":1,"a":2}]')"#, &[r#"2|{"b":1,"a":2}"#]),
+    (
+        "SELECT id, pg_typeof(e), jsonb_build_array(e) FROM t, jsonb_array_elements(j -> 'b') AS e WHERE id = 1",
+        &["1|jsonb|[1]", "1|jsonb|[2]", r#"1|jsonb|[{"c": "x"}]"#],
+    ),
+    (r#"SELECT * FROM jsonb_each('{"b":1,"a":0,"b":3}')"#, &["a|0", "b|3"]),
+    (
+        r#"SELECT jsonb_object_keys('{"b":1,"a":0}'), jsonb_extract_path('{"a":{"z":1,"y":2}}', 'a')"#,
+        &[r#"a|{"y": 2, "z": 1}"#, r#"b|{"y": 2, "z": 1}"#],
+    ),
+    ("SELECT 0.1 + 0.2 = 0.3, 1.1 * 3 = 3.3, 1 = 1.0, 2.5 > 2.49", &["t|t|t|t"]),
     // members
     (r#"SELECT * FROM jsonb_each('{"a":"foo", "b":1}')"#, &[r#"a|"foo""#, "b|1"]),
     (r#"SELECT key, value FROM json_each_text('{"a":"foo", "b":null}') ORDER BY key"#, &["a|foo", "b|NULL"]),

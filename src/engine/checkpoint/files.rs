@@ -2,20 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use datafusion::arrow::ipc::reader::StreamReader;
 use datafusion::arrow::ipc::writer::StreamWriter;
 use datafusion::arrow::record_batch::RecordBatch;
 use serde::{Deserialize, Serialize};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::{Captured, Restored};
 use crate::error::{Error, Result};
 use crate::run::checkpoint::Snapshot;
 use crate::run::operator::State;
 use crate::view::held::Held;
+use crate::view::sealed::{self, Sealing};
 
 /// The manifest's file.
 const MANIFEST: &str = "manifest.json";
@@ -109,12 +110,12 @@ pub(super) fn write(folder: &Path, before: &Manifest, captured: &Captured) -> Re
         row_files = before.row_files.iter().filter(|f| f.next_row > captured.first_row && f.next_row <= held.first_row).cloned().collect();
         if held.next_row > held.first_row {
             let file = RowFile { first_row: held.first_row, next_row: held.next_row };
-            let mut out = File::create(folder.join(file.name())).map_err(failed)?;
+            let mut out = Sealing::create(&folder.join(file.name())).map_err(failed)?;
             if let Some(first) = held.rows.first() {
                 let mut writer = StreamWriter::try_new(&mut out, &first.schema())?;
                 held.rows.iter().try_for_each(|rows| writer.write(rows)).and_then(|()| writer.finish())?;
             }
-            out.sync_all().map_err(failed)?;
+            out.close().map_err(failed)?;
             row_files.push(file);
         }
     }
@@ -138,11 +139,7 @@ pub(super) fn write(folder: &Path, before: &Manifest, captured: &Captured) -> Re
         waiting: state.add(&captured.waiting)?,
         updating: if captured.updating { state.add(&held.rows)? } else { Vec::new() },
     };
-    let put = |name: &str, bytes: &[u8]| {
-        let mut out = File::create(folder.join(name))?;
-        out.write_all(bytes)?;
-        out.sync_all()
-    };
+    let put = |name: &str, bytes: &[u8]| sealed::write(&folder.join(name), bytes);
     put(&manifest.state_file, &state.bytes).map_err(failed)?;
     let text = serde_json::to_vec_pretty(&manifest).map_err(|e| Error::Internal(e.to_string()))?;
     let new = format!("{MANIFEST}.new");
@@ -165,16 +162,29 @@ pub(super) fn newest(jobs: &Path, identity: &str) -> Option<(i64, Manifest, Rest
     let mut all: Vec<i64> = entries.filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
     all.sort_unstable_by(|a, b| b.cmp(a));
     let folder = |generation: i64| jobs.join(generation.to_string());
-    // One without a manifest was broken off before its first checkpoint.
-    let manifest =
-        |generation: i64| -> Option<Manifest> { serde_json::from_slice(&std::fs::read(folder(generation).join(MANIFEST)).ok()?).ok() };
+    let manifest = |generation: i64| {
+        let path = folder(generation).join(MANIFEST);
+        let read = sealed::read(&path).and_then(|text| Ok(serde_json::from_slice::<Manifest>(&text)?));
+        match read {
+            Ok(manifest) => Some(manifest),
+            // It was broken off before its first checkpoint.
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => {
+                warn!(file = %path.display(), %error, "a checkpoint cannot be read");
+                None
+            }
+        }
+    };
     let found = all.iter().find_map(|generation| Some((*generation, manifest(*generation).filter(|m| m.identity == identity)?)));
     let stays = found.as_ref().map(|(generation, _)| *generation).or(all.first().copied());
     for other in all.into_iter().filter(|other| Some(*other) != stays) {
         // It is in nobody's way.
         let _ = std::fs::remove_dir_all(folder(other));
     }
-    let (generation, manifest) = found?;
+    let Some((generation, manifest)) = found else {
+        info!(folder = %jobs.display(), "no checkpoint of this query: its job begins anew");
+        return None;
+    };
     match restored(&folder(generation), &manifest) {
         Ok(restored) => Some((generation, manifest, restored)),
         Err(error) => {
@@ -185,7 +195,7 @@ pub(super) fn newest(jobs: &Path, identity: &str) -> Option<(i64, Manifest, Rest
 }
 
 fn restored(folder: &Path, manifest: &Manifest) -> Result<Restored> {
-    let state = std::fs::read(folder.join(&manifest.state_file)).map_err(|e| unreadable(folder, e))?;
+    let state = sealed::read(&folder.join(&manifest.state_file)).map_err(|e| unreadable(&folder.join(&manifest.state_file), e))?;
     let pieces = |pieces: &[Piece]| pieces.iter().map(|piece| read_piece(&state, *piece)).collect::<Result<Vec<_>>>();
     let mut operators = Snapshot::new();
     for (number, operator) in &manifest.operators {
@@ -194,7 +204,8 @@ fn restored(folder: &Path, manifest: &Manifest) -> Result<Restored> {
     }
     let mut rows = pieces(&manifest.updating)?;
     for file in &manifest.row_files {
-        let open = File::open(folder.join(file.name())).map_err(|e| unreadable(folder, e))?;
+        let path = folder.join(file.name());
+        let open = sealed::open(&path).map_err(|e| unreadable(&path, e))?;
         let mut number = file.first_row;
         for batch in StreamReader::try_new_buffered(open, None)? {
             let batch = batch?;
@@ -236,6 +247,6 @@ fn read_piece(state: &[u8], Piece(from, n_bytes): Piece) -> Result<RecordBatch> 
     StreamReader::try_new(bytes, None)?.next().ok_or_else(lost)?.map_err(Error::from)
 }
 
-fn unreadable(folder: &Path, error: std::io::Error) -> Error {
-    Error::io(format!("could not read a checkpoint in \"{}\"", folder.display()), error)
+fn unreadable(file: &Path, error: std::io::Error) -> Error {
+    Error::io(format!("could not read file \"{}\"", file.display()), error)
 }

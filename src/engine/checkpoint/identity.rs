@@ -13,7 +13,7 @@ use crate::frame::source::{Again, Source};
 use crate::run::exec::OperatorExec;
 
 /// Another number when what operators or views keep is written in another way.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// The identity of the job that `definition` says, over the objects that it names; None if it cannot go on after a restart, as one of its
 /// sources begins anew. Figures are no part of it: they may be redrawn while it runs.

@@ -5,6 +5,7 @@ mod identity;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::arrow::record_batch::RecordBatch;
 use parking_lot::Mutex;
@@ -21,6 +22,9 @@ use crate::view::materialized::MaterializedView;
 use files::Manifest;
 pub(super) use identity::identity;
 
+/// How long a job may take up to the next barrier before the others are kept without it.
+const TAKE: Duration = Duration::from_secs(2);
+
 /// What a job keeps, and where.
 #[derive(Debug)]
 pub struct Keeper {
@@ -29,8 +33,6 @@ pub struct Keeper {
     folder: PathBuf,
     generation: i64,
     checkpoint: Arc<Checkpoint>,
-    /// The number of the last epoch that was asked for.
-    asked: Mutex<u64>,
     stage: watch::Sender<Stage>,
     /// What is on disk.
     written: Arc<tokio::sync::Mutex<Manifest>>,
@@ -42,9 +44,11 @@ pub struct Keeper {
 #[derive(Clone, Debug)]
 enum Stage {
     Running(Option<Arc<Captured>>),
-    /// It is whole: this is its last.
-    Whole(Arc<Captured>),
-    /// It goes on no more, and gives no more checkpoints.
+    /// This is its last, which is to be written: it is whole, or goes on after a restart only.
+    Last(Arc<Captured>),
+    /// Its last is written: a restart goes on from there.
+    Kept,
+    /// It was broken off: what it had since the last checkpoint is lost.
     Gone,
 }
 
@@ -88,7 +92,7 @@ impl Keeper {
 
     /// The barrier of that epoch has left the last operator: what there is now belongs together. One that is asked for no longer is passed over.
     pub(super) fn at_barrier(&self, epoch: u64, view: &MaterializedView, waiting: &[RecordBatch], known_us: Option<i64>) -> Result<()> {
-        if epoch == *self.asked.lock() {
+        if epoch == self.checkpoint.asked() {
             let captured = self.captured(epoch, self.checkpoint.take(epoch), view, waiting, known_us, false)?;
             self.stage.send_replace(Stage::Running(Some(captured)));
         }
@@ -97,8 +101,8 @@ impl Keeper {
 
     /// The view holds the whole answer.
     pub(super) fn at_end(&self, view: &MaterializedView) -> Result<()> {
-        let epoch = *self.asked.lock() + 1;
-        self.stage.send_replace(Stage::Whole(self.captured(epoch, Snapshot::new(), view, &[], None, true)?));
+        let epoch = self.checkpoint.asked() + 1;
+        self.stage.send_replace(Stage::Last(self.captured(epoch, Snapshot::new(), view, &[], None, true)?));
         Ok(())
     }
 
@@ -118,49 +122,58 @@ impl Keeper {
         Ok(Arc::new(Captured { epoch, operators, held, first_row, updating, waiting, known_us, whole }))
     }
 
-    /// The job has gone, whole or not.
-    pub(super) fn gone(&self) {
+    /// The job has gone. If its sources `ended` it goes on after a restart: from what it had at its last barrier, with `alone`, else from its last checkpoint,
+    /// reading the views again that it read.
+    pub(super) fn gone(&self, ended: bool, alone: bool) {
         self.stage.send_if_modified(|stage| {
-            let running = matches!(stage, Stage::Running(_));
-            if running {
-                *stage = Stage::Gone;
-            }
-            running
+            let Stage::Running(captured) = stage else { return false };
+            *stage = match captured.take() {
+                Some(captured) if ended && alone => Stage::Last(captured),
+                _ if ended => Stage::Kept,
+                _ => Stage::Gone,
+            };
+            true
         });
     }
 
     /// Takes a checkpoint and writes it; does nothing for a job that has gone. Errs if it cannot be written: then the one before stays.
     pub async fn keep(self: &Arc<Self>) -> Result<()> {
         match self.take().await {
-            Some(taken) => taken.write().await,
-            None => Ok(()),
+            Took::New(taken) => taken.write().await,
+            Took::Nothing | Took::Gone => Ok(()),
         }
     }
 
-    /// Takes a checkpoint, which is still to be written; None of a job that has gone, or whose last is written.
-    async fn take(self: &Arc<Self>) -> Option<Taken> {
+    /// Takes a checkpoint, which is still to be written.
+    async fn take(self: &Arc<Self>) -> Took {
         let written = Arc::clone(&self.written).lock_owned().await;
         if written.whole {
-            return None;
+            return Took::Nothing;
         }
-        let epoch = {
-            let mut asked = self.asked.lock();
-            *asked += 1;
-            *asked
-        };
         let mut stage = self.stage.subscribe();
-        self.checkpoint.ask(epoch);
+        let epoch = self.checkpoint.ask();
         let done = stage.wait_for(|stage| match stage {
-            Stage::Running(captured) => captured.as_ref().is_some_and(|c| c.epoch == epoch),
-            Stage::Whole(_) | Stage::Gone => true,
+            // Its source may have asked once more, at its end.
+            Stage::Running(captured) => captured.as_ref().is_some_and(|c| c.epoch >= epoch),
+            Stage::Last(_) | Stage::Kept | Stage::Gone => true,
         });
         let captured = match done.await.as_deref() {
-            Ok(Stage::Running(Some(captured)) | Stage::Whole(captured)) => Arc::clone(captured),
+            Ok(Stage::Running(Some(captured)) | Stage::Last(captured)) => Arc::clone(captured),
+            Ok(Stage::Kept) => return Took::Nothing,
             // The sender is this keeper's own.
-            Ok(Stage::Running(None) | Stage::Gone) | Err(_) => return None,
+            Ok(Stage::Running(None) | Stage::Gone) | Err(_) => return Took::Gone,
         };
-        Some(Taken { keeper: Arc::clone(self), written, captured })
+        Took::New(Taken { keeper: Arc::clone(self), written, captured })
     }
+}
+
+/// What came of asking for a checkpoint.
+enum Took {
+    New(Taken),
+    /// The last is on disk.
+    Nothing,
+    /// The job has gone without a last one.
+    Gone,
 }
 
 /// A checkpoint that was taken. No other of its job is taken before it is written, or let go.
@@ -174,6 +187,7 @@ impl Taken {
     async fn write(mut self) -> Result<()> {
         let (folder, before) = (self.keeper.folder.clone(), self.written.clone());
         let captured = self.captured;
+        let epoch = captured.epoch;
         let write = move || files::write(&folder, &before, &captured);
         let now = tokio::task::spawn_blocking(write).await.map_err(|e| Error::Internal(e.to_string()))??;
         self.keeper.row_files.lock().clone_from(&now.row_files);
@@ -181,8 +195,10 @@ impl Taken {
         // What was captured is on disk, and not held any longer.
         self.keeper.stage.send_if_modified(|stage| {
             match stage {
-                Stage::Running(captured) => *captured = None,
-                Stage::Whole(_) | Stage::Gone => *stage = Stage::Gone,
+                Stage::Running(captured) => drop(captured.take_if(|c| c.epoch <= epoch)),
+                Stage::Last(captured) if captured.epoch > epoch => {}
+                Stage::Last(_) => *stage = Stage::Kept,
+                Stage::Kept | Stage::Gone => {}
             }
             false
         });
@@ -231,12 +247,12 @@ impl Engine {
         if let Some(restored) = &restored {
             checkpoint.start_from(restored.operators.clone());
         }
+        checkpoint.go_on_from(manifest.epoch);
         let keeper = Keeper {
             view: view.to_owned(),
             folder: jobs.join(generation.to_string()),
             generation,
             checkpoint: Arc::clone(checkpoint),
-            asked: Mutex::new(manifest.epoch),
             stage: watch::Sender::new(Stage::Running(None)),
             row_files: Mutex::new(manifest.row_files.clone()),
             written: Arc::new(tokio::sync::Mutex::new(manifest)),
@@ -247,18 +263,45 @@ impl Engine {
     /// Takes a checkpoint of every job that can go on from one: those first that read what others write, which are written last. So at no moment has
     /// one that is on disk read more than is on disk of the other.
     pub async fn checkpoint(&self) {
-        let mut all = Vec::new();
+        let open = self.checkpoints.lock().await;
+        if *open {
+            self.checkpoint_all().await;
+        }
+    }
+
+    /// The last time.
+    pub(super) async fn last_checkpoint(&self) {
+        let mut open = self.checkpoints.lock().await;
+        self.checkpoint_all().await;
+        // Jobs end from here on, one after the other: what is kept of one then would be ahead of what is kept of another.
+        *open = false;
+    }
+
+    async fn checkpoint_all(&self) {
+        // What reads one that is not kept now has read more than is on disk of it.
+        let readers = |view: &str| self.catalog.dependents(view).into_iter().map(|object| object.name);
+        let (mut all, mut behind) = (Vec::new(), Vec::new());
         for object in self.catalog.all().iter().rev() {
             let Body::Materialized(view) = &object.body else { continue };
             let Some(keeper) = self.jobs.keeper(&object.name, view) else { continue };
-            all.extend(keeper.take().await);
+            match tokio::time::timeout(TAKE, keeper.take()).await {
+                Ok(Took::New(taken)) => all.push(taken),
+                Ok(Took::Nothing) => {}
+                Ok(Took::Gone) => behind.extend(readers(&object.name)),
+                Err(_) => {
+                    warn!(view = object.name, "no checkpoint, as its query is long at one batch; a restart goes on from the one before");
+                    behind.extend(readers(&object.name));
+                }
+            }
         }
         while let Some(taken) = all.pop() {
             let view = taken.keeper.view.clone();
+            if behind.contains(&view) {
+                continue;
+            }
             if let Err(error) = taken.write().await {
                 warn!(view, %error, "no checkpoint; a restart goes on from the one before");
-                // What reads it would have read more.
-                return;
+                behind.extend(readers(&view));
             }
         }
         info!("checkpoint taken");

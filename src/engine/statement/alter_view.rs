@@ -22,7 +22,7 @@ pub(super) fn run(session: &Session, name: &str, options: &[(String, Option<Stri
     let object = engine.catalog.find(name).ok_or_else(|| Error::NotFound { kind: "relation", name: name.to_owned() })?;
     let Body::Materialized(view) = &object.body else {
         let (expected, found) = (Kind::MaterializedView.word(), object.kind().word());
-        return Err(Error::WrongKind { name: name.to_owned(), expected, found });
+        return Err(Error::WrongKind { statement: None, name: name.to_owned(), expected, found });
     };
     for (option, value) in options {
         if option != NOTIFY {

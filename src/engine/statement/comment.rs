@@ -6,7 +6,7 @@ use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
 use crate::engine::store::Change;
 use crate::error::{Error, Result};
-use crate::plan::parse::Commented;
+use crate::plan::parse::{Commented, Kind};
 
 /// Keeps the comment, or takes it away.
 pub(super) fn run(session: &Session, on: &Commented, text: Option<&str>) -> Result<Outcome> {
@@ -26,10 +26,14 @@ fn check(session: &Session, on: &Commented) -> Result<()> {
     match on {
         Commented::Relation(kind, name) => match engine.catalog.find(name) {
             None => Err(Error::NotFound { kind: "relation", name: name.clone() }),
-            Some(object) if object.kind() != *kind => {
-                Err(Error::WrongKind { name: name.clone(), expected: kind.word(), found: object.kind().word() })
+            // What clients are told is a table, may be called one.
+            Some(object) if object.kind() == *kind || *kind == Kind::Table && matches!(object.kind(), Kind::Source | Kind::Gallery) => {
+                Ok(())
             }
-            Some(_) => Ok(()),
+            Some(object) => {
+                let (expected, found) = (kind.word(), object.kind().word());
+                Err(Error::WrongKind { statement: Some("COMMENT ON"), name: name.clone(), expected, found })
+            }
         },
         Commented::Column { relation, column } => match engine.catalog.find(relation) {
             None => Err(Error::NotFound { kind: "relation", name: relation.clone() }),
@@ -40,7 +44,7 @@ fn check(session: &Session, on: &Commented) -> Result<()> {
             }),
             Some(_) => Ok(()),
         },
-        Commented::Role(name) if engine.roles.find(name).is_none() => Err(Error::NotFound { kind: "role", name: name.clone() }),
+        Commented::Role(name) if engine.roles.known(name).is_none() => Err(Error::NotFound { kind: "role", name: name.clone() }),
         Commented::Role(_) => Ok(()),
     }
 }

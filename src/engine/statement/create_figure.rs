@@ -27,7 +27,12 @@ pub(super) async fn create(session: &Session, statement: &Statement, create: &Cr
         }
         Some(taken) if !create.or_replace => return Err(Error::Duplicate { kind: taken.kind().word(), name: name.clone() }),
         Some(taken) if taken.kind() != *kind => {
-            return Err(Error::WrongKind { name: name.clone(), expected: kind.word(), found: taken.kind().word() });
+            return Err(Error::WrongKind {
+                statement: Some("DROP"),
+                name: name.clone(),
+                expected: kind.word(),
+                found: taken.kind().word(),
+            });
         }
         _ => {}
     }
@@ -48,7 +53,14 @@ pub(super) async fn alter(session: &Session, alter: &AlterFigure) -> Result<Outc
     let old = match engine.catalog.object(name) {
         None => return Err(Error::NotFound { kind: kind.word(), name: name.clone() }),
         Some(Object { body: Body::Figure(figure), .. }) if Some(figure.kind) == kind.figure() => figure,
-        Some(other) => return Err(Error::WrongKind { name: name.clone(), expected: kind.word(), found: other.kind().word() }),
+        Some(other) => {
+            return Err(Error::WrongKind {
+                statement: Some("DROP"),
+                name: name.clone(),
+                expected: kind.word(),
+                found: other.kind().word(),
+            });
+        }
     };
     let anchor = anchor(*kind, &alter.options)?.or_else(|| Anchor::named(old.anchor)).unwrap_or_default();
     let figure = figure(*kind, name, &old.source, alter.shape.as_ref().unwrap_or(&old.shape), anchor)?;

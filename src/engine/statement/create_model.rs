@@ -75,7 +75,7 @@ impl CreateModel<'_> {
     }
 
     fn description(&self, fence: &[PathBuf]) -> Result<ModelDescription> {
-        let task = word("the task", self.task, &TASKS)?;
+        let task = word("task", self.task, &TASKS)?;
         let mut description = ModelDescription::new(self.name, task, 0, 0);
         for (key, value) in self.options {
             let number = || value.parse::<f32>().map_err(|_| wrong(key, value, "a number"));

@@ -13,7 +13,7 @@ use crate::engine::catalog::{Body, Object};
 use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
 use crate::engine::store::Change;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, in_sql};
 use crate::plan::column_names::{self, Names};
 use crate::plan::value::column_type::{cast_type, column_type, text_type, word_of};
 use crate::plan::value::text_type::TextType;
@@ -180,7 +180,10 @@ fn of_query(rows: &RecordBatch, names: &Names, said: &[String]) -> Result<Vec<Ta
         }
         let of = TextType::of_field(field);
         let sql_type = of.map(|of| of.word().to_owned()).or_else(|| word_of(field.data_type())).ok_or_else(|| {
-            Error::unsupported(format!("column \"{name}\" of type {} in a table", field.data_type()), "Leave it out, or cast it to text.")
+            Error::unsupported(
+                format!("column \"{name}\" of type {} in a table", in_sql(field.data_type())),
+                "Leave it out, or cast it to text.",
+            )
         })?;
         let default = ScalarValue::try_from(field.data_type())?;
         let metadata = of.map(TextType::metadata).unwrap_or_default();

@@ -28,7 +28,7 @@ use crate::plan::names::Names as _;
 use crate::plan::parse::{Emit, Kind, QueryText, Statement, boolean};
 use crate::plan::{changelog, event_time, figure, rewrite};
 use crate::run::checkpoint::Checkpoint;
-use crate::run::lower;
+use crate::run::{Run, lower};
 use crate::settings::{STATE_TTL, duration_us};
 use crate::view::materialized::{End, MaterializedView, Shape};
 
@@ -257,7 +257,7 @@ impl CreateView<'_> {
             });
         }
         let view_is_live = sources.iter().any(|s| s.live());
-        let run = engine.run_as(self.query.emit, state_ttl_us);
+        let run = Run { job: true, ..engine.run_as(self.query.emit, state_ttl_us) };
         let exec = lower::continuous(&plan, &run)?;
         let checkpoint = Arc::clone(&run.checkpoint);
         let updating = changelog::changelog(&plan, changelog::updating(self.query.emit));
@@ -269,7 +269,12 @@ impl CreateView<'_> {
     fn check_replaceable(&self, engine: &Engine, old: &Object) -> Result<()> {
         let kind = if self.materialized { Kind::MaterializedView } else { Kind::View };
         if old.kind() != kind {
-            return Err(Error::WrongKind { name: self.name.to_owned(), expected: kind.word(), found: old.kind().word() });
+            return Err(Error::WrongKind {
+                statement: Some("DROP"),
+                name: self.name.to_owned(),
+                expected: kind.word(),
+                found: old.kind().word(),
+            });
         }
         let dependents = engine.catalog.dependents(self.name);
         if !dependents.is_empty() {

@@ -27,7 +27,12 @@ pub(super) async fn run(session: &Session, kind: Kind, if_exists: bool, names: &
             None if if_exists => session.notice(format!("{} \"{name}\" does not exist, skipping", kind.word()), None),
             None => return Err(Error::NotFound { kind: kind.word(), name: name.clone() }),
             Some(object) if object.kind() != kind => {
-                return Err(Error::WrongKind { name: name.clone(), expected: kind.word(), found: object.kind().word() });
+                return Err(Error::WrongKind {
+                    statement: Some("DROP"),
+                    name: name.clone(),
+                    expected: kind.word(),
+                    found: object.kind().word(),
+                });
             }
             Some(object) => objects.push(object),
         }

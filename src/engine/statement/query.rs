@@ -4,13 +4,10 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
-use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::coop::CooperativeExec;
-use datafusion::physical_plan::joins::{CrossJoinExec, NestedLoopJoinExec};
 
 use crate::engine::planned::Planned;
 use crate::engine::planning;
@@ -19,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::plan::parse::{Emit, QueryText};
 use crate::plan::value::postgres_types;
 use crate::plan::{event_time, query};
+use crate::run::cooperative::cooperative;
 use crate::run::{apart, lower};
 
 /// Starts the query.
@@ -76,7 +74,7 @@ pub(in crate::engine) async fn physical_of(
 
 /// The same for a plan that is optimised, and was found short, or was waited for once.
 pub(in crate::engine) async fn lowered_here(session: &Session, plan: &LogicalPlan, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>> {
-    cooperative(Box::pin(lower::batch(plan, &session.engine().run(false), state)).await?)
+    Ok(cooperative(Box::pin(lower::batch(plan, &session.engine().run(false), state)).await?)?)
 }
 
 /// The same for one that is optimised.
@@ -86,7 +84,7 @@ async fn lowered(session: &Session, plan: &LogicalPlan, state: &SessionState) ->
     }
     let run = session.engine().run(false);
     let (plan, state) = (plan.clone(), state.clone());
-    session.engine().planning.run(true, move || async move { cooperative(lower::batch(&plan, &run, &state).await?) }).await
+    session.engine().planning.run(true, move || async move { Ok::<_, Error>(cooperative(lower::batch(&plan, &run, &state).await?)?) }).await
 }
 
 /// The plan that runs.
@@ -103,17 +101,6 @@ pub(super) async fn optimised_continuous(session: &Session, plan: &LogicalPlan, 
     let (state, plan) = (session.context().state(), plan.clone());
     let long = planning::plan_is_long(&plan);
     session.engine().planning.run(long, move || async move { Ok::<_, Error>(query::optimise_continuous(&state, &plan, emit)?) }).await
-}
-
-/// A join without a key makes many batches of one that it reads: it must let others run in between, such as who cancels it.
-fn cooperative(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-    let wrapped = plan.transform_up(|node| {
-        if node.is::<CrossJoinExec>() || node.is::<NestedLoopJoinExec>() {
-            return Ok(Transformed::yes(Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>));
-        }
-        Ok(Transformed::no(node))
-    });
-    Ok(wrapped?.data)
 }
 
 /// Its parameters and columns, and its plan.

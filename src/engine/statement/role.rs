@@ -51,7 +51,7 @@ pub(super) fn alter(session: &Session, name: &Ident, operation: &AlterRoleOperat
         ));
     };
     let name = folded_ident(name);
-    let mut role = session.engine().roles().find(&name).ok_or(Error::NotFound { kind: "role", name })?;
+    let mut role = session.engine().roles().known(&name).ok_or(Error::NotFound { kind: "role", name })?;
     for option in options {
         match option {
             RoleOption::SuperUser(value) => role.superuser = *value,

@@ -1,11 +1,12 @@
 //! What the statements that write tables share: the table named, the rows that a query gives for it, and the step that keeps them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::compute::{concat, concat_batches, interleave};
 use datafusion::arrow::datatypes::DataType;
-use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::collect;
@@ -149,33 +150,51 @@ pub(super) struct Written {
 
 /// Checks the rows and keeps them, all or none, and gives them back. The caller holds `Table::write`. Errs with 23502, 22001 and 23505.
 pub(super) async fn keep(table: &Arc<Table>, written: Written) -> Result<RecordBatch> {
+    let table = Arc::clone(table);
+    blocking(move || {
+        let (new, all) = checked_with_all(&table, written)?;
+        table.replace(all)?;
+        Ok(new)
+    })
+    .await
+}
+
+/// The rows written, and all that the table then has.
+fn checked_with_all(table: &Table, written: Written) -> Result<(RecordBatch, RecordBatch)> {
     let old = table.rows();
     let Written { replaced, columns, n_rows } = written;
     let new = checked(table, columns, n_rows)?;
-    let mut places: Vec<(usize, usize)> = (0..old.num_rows()).map(|row| (0, row)).collect();
-    for (row, place) in replaced.iter().enumerate() {
-        if let Some(place) = places.get_mut(*place) {
-            *place = (1, row);
-        }
-    }
-    places.extend((replaced.len()..n_rows).map(|row| (1, row)));
+    let columns = old.columns().iter().zip(new.columns());
+    let (n_old, n_all) = (old.num_rows(), old.num_rows() + n_rows - replaced.len());
+    let mut in_place = HashSet::new();
     let all = if replaced.is_empty() {
-        let both = |(old, new): (&ArrayRef, &ArrayRef)| Ok(concat(&[old.as_ref(), new.as_ref()])?);
-        old.columns().iter().zip(new.columns()).map(both).collect::<Result<Vec<_>>>()?
+        columns.map(|(old, new)| concat(&[old.as_ref(), new.as_ref()])).collect::<Result<Vec<_>, _>>()?
     } else {
-        let both = |(old, new): (&ArrayRef, &ArrayRef)| Ok(interleave(&[old.as_ref(), new.as_ref()], &places)?);
-        old.columns().iter().zip(new.columns()).map(both).collect::<Result<Vec<_>>>()?
+        let mut places: Vec<(usize, usize)> = (0..n_old).map(|row| (0, row)).collect();
+        for (row, at) in replaced.iter().enumerate() {
+            if let Some(place) = places.get_mut(*at) {
+                *place = (1, row);
+                in_place.insert(*at);
+            }
+        }
+        places.extend((replaced.len()..n_rows).map(|row| (1, row)));
+        columns.map(|(old, new)| interleave(&[old.as_ref(), new.as_ref()], &places)).collect::<Result<Vec<_>, _>>()?
     };
-    let all = checked(table, all, places.len())?;
-    check_unique(table, &all)?;
-    put(table, all).await?;
-    Ok(new)
+    let options = RecordBatchOptions::new().with_row_count(Some(n_all));
+    let all = RecordBatch::try_new_with_options(table.schema(), all, &options)?;
+    check_unique(table, &all, |row| row >= n_old || in_place.contains(&row))?;
+    Ok((new, all))
 }
 
-/// Puts the rows in place of all, off the threads of the network: a disk may be waited for.
+/// Puts the rows in place of all.
 pub(super) async fn put(table: &Arc<Table>, rows: RecordBatch) -> Result<()> {
     let table = Arc::clone(table);
-    tokio::task::spawn_blocking(move || table.replace(rows)).await.map_err(|e| Error::Internal(e.to_string()))?
+    blocking(move || table.replace(rows)).await
+}
+
+/// Off the threads of the network: rows may be many, and a disk be waited for.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?
 }
 
 /// Refuses a clause that is there and is not used.

@@ -16,12 +16,11 @@ use datafusion::logical_expr::{
     StatisticsArgs,
 };
 
+use super::intervals::{What, over};
+
 /// The two functions, in place of DataFusion's of those names.
 pub(super) fn functions() -> [Arc<AggregateUDF>; 2] {
-    [
-        Arc::new(AggregateUDF::new_from_impl(Extreme { inner: Min::new(), greatest: false })),
-        Arc::new(AggregateUDF::new_from_impl(Extreme { inner: Max::new(), greatest: true })),
-    ]
+    [over(Extreme { inner: Min::new(), greatest: false }, What::Least), over(Extreme { inner: Max::new(), greatest: true }, What::Greatest)]
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]

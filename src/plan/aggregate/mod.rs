@@ -1,6 +1,7 @@
 //! Aggregates as Postgres has them, where DataFusion's are others or none.
 
 pub(super) mod argument_names;
+mod intervals;
 mod max_by;
 mod min_max;
 pub mod moving;
@@ -19,5 +20,5 @@ pub(super) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
 
 /// The aggregates of this room, one line a file.
 pub(super) fn aggregates() -> impl Iterator<Item = Arc<AggregateUDF>> {
-    max_by::functions().into_iter().chain(min_max::functions()).chain([sum::function()])
+    max_by::functions().into_iter().chain(min_max::functions()).chain([sum::function(), intervals::average()])
 }

@@ -64,7 +64,7 @@ fn counted(argument: &Expr) -> &Expr {
 fn takes_back(name: &str, distinct: bool, types: &[DataType]) -> bool {
     match name {
         "count" => true,
-        "min" | "max" => !distinct,
+        "min" | "max" => !distinct && !types.iter().any(|of| matches!(of, DataType::Interval(_))),
         "sum" | "avg" => !distinct && !types.iter().any(DataType::is_floating),
         _ => false,
     }

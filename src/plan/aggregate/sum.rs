@@ -16,12 +16,14 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, EmitTo, GroupsAccumulator, ReversedUDAF, SetMonotonicity, Signature,
 };
 
+use super::intervals::{What, over};
+
 /// A sum on its way: 2^64 rows of 2^63 each still fit.
 const STATE: DataType = DataType::Decimal128(38, 0);
 
 /// The function, in place of DataFusion's of that name.
 pub(super) fn function() -> Arc<AggregateUDF> {
-    Arc::new(AggregateUDF::new_from_impl(ExactSum { inner: Sum::new() }))
+    over(ExactSum { inner: Sum::new() }, What::Sum)
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -49,8 +49,20 @@ pub(in crate::plan) fn place(query: &mut Query) {
     }
 }
 
-/// A constant that is cast to a numeric gives it the digits that are written, of which a float8 has not all.
-pub(in crate::plan) fn cast_exactly(expr: &mut Expr) {
+/// A constant that is cast to a numeric gives it the digits that are written, of which a float8 has not all; so do two that are compared.
+pub(in crate::plan) fn exactly(expr: &mut Expr) {
+    if let Expr::BinaryOp { left, op, right } = &mut *expr
+        && compares(op)
+        && Constant::of(left).is_some()
+        && Constant::of(right).is_some()
+    {
+        for side in [left, right] {
+            if let Some(written) = numeric(side) {
+                **side = written;
+            }
+        }
+        return;
+    }
     let Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr: of, data_type, .. } = &mut *expr else { return };
     let (DataType::Numeric(info) | DataType::Decimal(info) | DataType::Dec(info)) = data_type else { return };
     let Some(written) = numeric(of) else { return };
@@ -60,6 +72,13 @@ pub(in crate::plan) fn cast_exactly(expr: &mut Expr) {
     } else {
         **of = written;
     }
+}
+
+fn compares(op: &BinaryOperator) -> bool {
+    matches!(
+        op,
+        BinaryOperator::Eq | BinaryOperator::NotEq | BinaryOperator::Lt | BinaryOperator::LtEq | BinaryOperator::Gt | BinaryOperator::GtEq
+    )
 }
 
 /// Constants that are written as text.

@@ -6,6 +6,7 @@ pub mod copies;
 pub mod copy;
 mod depth;
 mod dialect;
+mod leading;
 mod operators;
 mod partition;
 pub(super) mod pattern;
@@ -361,8 +362,7 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
         partition::name_session_keys(&mut words);
         mark_emit(&mut words);
         pattern::mark(&mut words)?;
-        role_for_user(&mut words);
-        rollback_for_abort(&mut words);
+        leading::read(&mut words)?;
         let body = Reader::new(&dialect, words).statement(sql, &offsets)?;
         statements.push(Statement { text, body });
     }
@@ -424,35 +424,6 @@ fn drop_table_keywords(tokens: &mut Vec<TokenWithSpan>) {
         } else {
             at += 1;
         }
-    }
-}
-
-/// CREATE USER is CREATE ROLE with LOGIN, ALTER USER is ALTER ROLE: sqlparser reads another system's statement.
-fn role_for_user(tokens: &mut Vec<TokenWithSpan>) {
-    let create = tokens.first().is_some_and(|t| is_word(&t.token, "create"));
-    let alter = tokens.first().is_some_and(|t| is_word(&t.token, "alter"));
-    if !(create || alter) || !tokens.get(1).is_some_and(|t| is_word(&t.token, "user")) {
-        return;
-    }
-    let word = |text: &str| Token::make_word(text, None);
-    if let Some(user) = tokens.get_mut(1) {
-        user.token = word("ROLE");
-    }
-    let says_login = tokens.iter().any(|t| is_word(&t.token, "login") || is_word(&t.token, "nologin"));
-    if create
-        && !says_login
-        && let Some(last) = tokens.last().cloned()
-    {
-        // The end of the text comes last, where there is one.
-        let at = if last.token == Token::EOF { tokens.len() - 1 } else { tokens.len() };
-        tokens.insert(at, TokenWithSpan { token: word("LOGIN"), ..last });
-    }
-}
-
-/// ABORT is ROLLBACK.
-fn rollback_for_abort(tokens: &mut [TokenWithSpan]) {
-    if let Some(first) = tokens.first_mut().filter(|first| is_word(&first.token, "abort")) {
-        first.token = Token::make_keyword("ROLLBACK");
     }
 }
 

@@ -175,7 +175,7 @@ impl ScalarUDFImpl for Length {
 }
 
 /// A month is 30 days and a day 24 hours where intervals are compared, as in Postgres' interval_cmp_value.
-pub(super) fn length_us(span: IntervalMonthDayNano) -> i64 {
+pub(in crate::plan) fn length_us(span: IntervalMonthDayNano) -> i64 {
     let days = i128::from(span.months) * 30 + i128::from(span.days);
     let us = days * 86_400_000_000 + i128::from(span.nanoseconds / 1_000);
     i64::try_from(us).unwrap_or(if us < 0 { i64::MIN } else { i64::MAX })
@@ -183,7 +183,7 @@ pub(super) fn length_us(span: IntervalMonthDayNano) -> i64 {
 
 /// Each part by itself, as in Postgres' interval_mul: what is left of a month goes to the days, and what is left of a day to the time. None without
 /// room for it, and for a number that is none.
-fn scaled(span: IntervalMonthDayNano, scale: impl Fn(f64) -> f64) -> Option<IntervalMonthDayNano> {
+pub(in crate::plan) fn scaled(span: IntervalMonthDayNano, scale: impl Fn(f64) -> f64) -> Option<IntervalMonthDayNano> {
     // A sixth digit of a second is the last that counts: what is below comes of the arithmetic.
     let exact = |part: f64| (part * 1e6).round() / 1e6;
     let (months, days, ns) = (scale(f64::from(span.months)), scale(f64::from(span.days)), scale(span.nanoseconds as f64));

@@ -104,10 +104,15 @@ fn cast_expressions(plan: LogicalPlan) -> Result<LogicalPlan> {
         schema.merge(&scan.projected_schema);
     }
     let names = NamePreserver::new(&plan);
+    let sorts = matches!(plan, LogicalPlan::Sort(_));
     let rewritten = plan.map_expressions(|e| {
         let name = names.save(&e);
         let called = cast_calls(e, &schema)?;
         coalesce::check(&called.data)?;
+        // Intervals are sorted by how long they are, as they are compared.
+        if sorts && is_span(&called.data, &schema) {
+            return Ok(Transformed::yes(interval::length(&called.data, &schema)));
+        }
         Ok(called.update_data(|e| name.restore(e)))
     })?;
     // The types of its expressions, or of its inputs, may have changed.

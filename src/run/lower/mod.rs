@@ -7,6 +7,7 @@ mod updating;
 mod window;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -247,6 +248,7 @@ impl Lowering<'_> {
         };
         let description = self.request(scan, source)?;
         let pixels = description.source.has_pixels() && description.schema.fields().iter().any(|f| is_frame(f.data_type()));
+        self.run.n_scans.fetch_add(1, Ordering::Relaxed);
         let exec = self.operator(Description::Scan(description), Vec::new());
         Ok(Part { exec, pixels })
     }

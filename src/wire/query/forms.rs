@@ -3,37 +3,21 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    self, CastKind, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, Select, SelectItem, TableAlias,
-    TableFactor, TableWithJoins, Value, VisitorMut,
+    self, CastKind, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Select, SelectItem, TableAlias, TableFactor,
+    TableWithJoins, Value, VisitorMut,
 };
 
+use super::json_forms;
 use super::patterns;
 use super::quantified;
 use super::rewrite::{call, last, null};
 use crate::error::Error;
 use crate::plan::parse::bare_select::query_of;
-use crate::plan::parse::parse_query;
 use crate::wire::catalog::functions::{ACL_ITEMS, REGTYPES_TEXT};
 use crate::wire::catalog::keys::EXPANDED;
 use crate::wire::catalog::procedures::PROCEDURE_OID;
 use crate::wire::catalog::server::XID_AGE;
 use crate::wire::value::typed::{JSON, JSONB, JSONBS, JSONS, UUID, UUIDS};
-
-/// Functions that give rows of one JSON value, each with the one that gives a list, and how the column is called in FROM.
-const ROWS_OF_JSON: [(&str, &str, &str); 5] = [
-    ("_array_elements", "jsonb_elements", "value"),
-    ("_array_elements_text", "jsonb_elements_text", "value"),
-    ("_object_keys", "jsonb_keys", "jsonb_object_keys"),
-    // Of these the columns are key and value.
-    ("_each", "jsonb_entries", ""),
-    ("_each_text", "jsonb_entries_text", ""),
-];
-
-/// The list's function, and the column's name.
-fn rows_of_json(function: &str) -> Option<(&'static str, &'static str)> {
-    let of = function.strip_prefix("jsonb").or_else(|| function.strip_prefix("json"))?;
-    ROWS_OF_JSON.iter().find(|(name, ..)| *name == of).map(|(_, list, column)| (*list, *column))
-}
 
 /// Functions that give rows, each with the one that gives a list.
 const ROWS_OF_LISTS: [(&str, &str); 4] = [
@@ -144,10 +128,14 @@ impl VisitorMut for Forms {
                 function.name = ObjectName::from(vec![Ident::new(EXPANDED)]);
                 *expr = call("unnest", expr.clone());
             }
-            Expr::Function(function) if last(&function.name).is_some_and(|name| rows_of_json(&name).is_some()) => {
-                if let Some((list, _)) = last(&function.name).as_deref().and_then(rows_of_json) {
+            Expr::Function(function)
+                if last(&function.name).is_some_and(|name| json_forms::reads_literals(&name) || json_forms::rows_of(&name).is_some()) =>
+            {
+                let Some(name) = last(&function.name) else { return ControlFlow::Continue(()) };
+                json_forms::read_literals_of(function, &name);
+                if let Some((list, _)) = json_forms::rows_of(&name) {
                     function.name = ObjectName::from(vec![Ident::new(list)]);
-                    *expr = call("unnest", expr.clone());
+                    *expr = json_forms::unnested(&name, expr.clone());
                 }
             }
             Expr::Function(function) if last(&function.name).is_some_and(|name| rows_of_list(&name).is_some()) => {
@@ -191,12 +179,13 @@ impl VisitorMut for Forms {
                 _ => None,
             })
             .collect();
-        let Some(exprs) = exprs else { return ControlFlow::Continue(()) };
+        let Some(mut exprs) = exprs else { return ControlFlow::Continue(()) };
+        json_forms::read_literals(&function, &mut exprs);
         let (alias, numbered) = (alias.clone(), *with_ordinality);
         let plain = exprs.iter().all(|expr| matches!(expr, Expr::Value(_) | Expr::UnaryOp { .. } | Expr::Interval(_)));
         match function.as_str() {
             "unnest" => *relation = unnest(exprs, alias, numbered),
-            _ if numbered && rows_of_list(&function).is_none() && rows_of_json(&function).is_none() => {}
+            _ if numbered && rows_of_list(&function).is_none() && json_forms::rows_of(&function).is_none() => {}
             "string_to_array" | "current_schemas" | "current_schema" | "current_setting" | "version" | "current_database" => {
                 *relation = one_row(calls(&function, exprs), &function, alias);
             }
@@ -216,20 +205,20 @@ impl VisitorMut for Forms {
                 }
             }
             of_json => {
-                if let Some((list, "")) = rows_of_json(of_json) {
-                    if let Some(query) = pairs(list, &exprs).filter(|_| !numbered) {
-                        let named = alias.or(Some(TableAlias { explicit: true, name: Ident::new(of_json), columns: Vec::new(), at: None }));
-                        *relation = TableFactor::Derived { lateral: false, subquery: query, alias: named, sample: None };
-                        return ControlFlow::Continue(());
+                let Some((list, column)) = json_forms::rows_of(of_json) else { return ControlFlow::Continue(()) };
+                // The columns have their own names, but for one that is named by the alias.
+                let alias = if column.is_empty() {
+                    alias.or_else(|| Some(TableAlias { explicit: true, name: Ident::new(of_json), columns: Vec::new(), at: None }))
+                } else {
+                    Some(with_column(alias.unwrap_or_else(|| named_column(of_json, column))))
+                };
+                *relation = match json_forms::of_constant(of_json, &exprs).filter(|_| !numbered) {
+                    Some(subquery) => TableFactor::Derived { lateral: false, subquery, alias, sample: None },
+                    None => {
+                        let array_exprs = vec![calls(list, exprs)];
+                        TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_offset_alias: None, with_ordinality: numbered }
                     }
-                    let array_exprs = vec![calls(list, exprs)];
-                    let named = Some(TableAlias { explicit: true, name: Ident::new(of_json), columns: Vec::new(), at: None });
-                    let alias = alias.or(named);
-                    *relation =
-                        TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_offset_alias: None, with_ordinality: numbered };
-                } else if let Some((list, column)) = rows_of_json(of_json) {
-                    *relation = unnest(vec![calls(list, exprs)], alias.or_else(|| Some(named_column(of_json, column))), numbered);
-                }
+                };
             }
         }
         ControlFlow::Continue(())
@@ -259,27 +248,16 @@ fn named_column(table: &str, column: &str) -> TableAlias {
     TableAlias { explicit: true, name: Ident::new(table), columns, at: None }
 }
 
-/// The names and values of a constant as a query; of a column they are unnested where it stands.
-fn pairs(list: &str, exprs: &[Expr]) -> Option<Box<Query>> {
-    let [of] = exprs else { return None };
-    let column = |e: &Expr| {
-        if matches!(e, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
-    if ast::visit_expressions(of, column).is_break() {
-        return None;
-    }
-    let sql = format!(
-        "SELECT get_field(pair, 'key') AS \"key\", get_field(pair, 'value') AS \"value\" FROM (SELECT unnest({list}({of})) AS pair) AS pairs"
-    );
-    parse_query(&sql).ok().map(|query| query.query)
+/// The column of `AS i` is i too.
+fn unnest(array_exprs: Vec<Expr>, alias: Option<TableAlias>, with_ordinality: bool) -> TableFactor {
+    TableFactor::UNNEST { alias: alias.map(with_column), array_exprs, with_offset: false, with_offset_alias: None, with_ordinality }
 }
 
-/// The column of `AS i` is i too.
-fn unnest(array_exprs: Vec<Expr>, mut alias: Option<TableAlias>, with_ordinality: bool) -> TableFactor {
-    if let Some(alias) = alias.as_mut().filter(|alias| alias.columns.is_empty()) {
+fn with_column(mut alias: TableAlias) -> TableAlias {
+    if alias.columns.is_empty() {
         alias.columns.push(ast::TableAliasColumnDef { name: alias.name.clone(), data_type: None });
     }
-    TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_offset_alias: None, with_ordinality }
+    alias
 }
 
 /// Whether an expression is the number of a transaction: a column that is named as the catalogue names them, or the number that stands for one.
@@ -366,6 +344,7 @@ mod tests {
     use datafusion::sql::sqlparser::ast::VisitMut;
 
     use super::*;
+    use crate::plan::parse::parse_query;
 
     #[test]
     fn forms_of_postgres_become_those_of_datafusion() {

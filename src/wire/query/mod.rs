@@ -4,6 +4,7 @@ mod distinct;
 pub(super) mod empty;
 pub(super) mod empty_types;
 pub(super) mod forms;
+mod json_forms;
 pub(super) mod look_ups;
 mod order;
 mod patterns;
