@@ -303,7 +303,8 @@ impl Operator for PatternOperator {
         for partition in partitions.values_mut() {
             self.search(partition, us, &mut found)?;
         }
-        partitions.retain(|_, p| !p.rows.is_empty() || self.numbered);
+        // Whose matches are numbered is known for ever once it has one.
+        partitions.retain(|_, p| !p.rows.is_empty() || self.numbered && p.n_matches > 0);
         self.partitions = partitions;
         self.give(found, out)?;
         // No row comes any more that is earlier than the first that may yet be in a match.

@@ -62,6 +62,16 @@ const ANSWERS: &[(&str, &[&str])] = &[
         &[r#"a|{"y": 2, "z": 1}"#, r#"b|{"y": 2, "z": 1}"#],
     ),
     ("SELECT 0.1 + 0.2 = 0.3, 1.1 * 3 = 3.3, 1 = 1.0, 2.5 > 2.49", &["t|t|t|t"]),
+    // beside texts
+    (
+        r#"SELECT '{"a":2}'::jsonb AS j UNION SELECT '{"a": 2}' UNION SELECT '{"b":1,"a":2}' ORDER BY 1"#,
+        &[r#"{"a": 2}"#, r#"{"a": 2, "b": 1}"#],
+    ),
+    ("SELECT CASE WHEN id = 1 THEN '[1,2]' ELSE j END FROM t WHERE id = 1", &["[1, 2]"]),
+    (
+        "SELECT coalesce(NULL::jsonb, '[1,2]'), coalesce(NULL::uuid, 'A0EEBC999C0B4EF8BB6D6BB9BD380A11')",
+        &["[1, 2]|a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"],
+    ),
     // members
     (r#"SELECT * FROM jsonb_each('{"a":"foo", "b":1}')"#, &[r#"a|"foo""#, "b|1"]),
     (r#"SELECT key, value FROM json_each_text('{"a":"foo", "b":null}') ORDER BY key"#, &["a|foo", "b|NULL"]),
@@ -98,6 +108,9 @@ const ANSWERS: &[(&str, &[&str])] = &[
 
 /// A statement and the code of its error.
 const ERRORS: &[(&str, &str)] = &[
+    ("SELECT '{}'::jsonb UNION ALL SELECT 'nojson'", "22P02"),
+    ("SELECT coalesce(NULL::uuid, 'nouuid')", "22P02"),
+    ("SELECT CASE WHEN id = 1 THEN 'nojson' ELSE j END FROM t", "22P02"),
     (r#"SELECT '"\ud800"'::jsonb"#, "22P02"),
     (r#"SELECT '"\u0000"'::jsonb"#, "22P05"),
     (r#"SELECT '"\u0000"'::json #>> '{}'"#, "22P05"),

@@ -80,6 +80,9 @@ fn check(tokens: &[TokenWithSpan]) -> Result<()> {
     if word(0, "call") {
         return Err(Error::unsupported("CALL", "There are no procedures: use views."));
     }
+    if word(0, "create") && word(1, "sink") {
+        return Err(Error::unsupported("CREATE SINK", "COPY (SUBSCRIBE …) TO STDOUT gives a client what comes."));
+    }
     if word(0, "prepare") && word(1, "transaction") {
         return Err(Error::unsupported("PREPARE TRANSACTION", list));
     }
@@ -157,6 +160,7 @@ mod tests {
             ("DO $$ BEGIN END $$", "0A000", "DO is not supported"),
             ("CREATE FOREIGN TABLE t (a int) SERVER s", "0A000", "CREATE FOREIGN TABLE is not supported"),
             ("create rule r AS ON INSERT TO t DO NOTHING", "0A000", "CREATE RULE is not supported"),
+            ("CREATE SINK s FROM v", "0A000", "CREATE SINK is not supported"),
             ("PREPARE TRANSACTION 'a'", "0A000", "PREPARE TRANSACTION is not supported"),
             ("COPY t FROM '/tmp/x.csv'", "0A000", "COPY from a file or a program is not supported"),
             ("COPY (SELECT 1) TO PROGRAM 'cat'", "0A000", "COPY to a file or a program is not supported"),
