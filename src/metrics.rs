@@ -80,6 +80,8 @@ pub struct ModelCounters {
     pub calls: Counter,
     /// Inferences answered from the cache of results.
     pub cached: Counter,
+    /// Inferences whose outputs held a number that is not finite: their results are NULL.
+    pub failed: Counter,
 }
 
 /// What happened to the rows of one job.

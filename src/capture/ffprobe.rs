@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use framesql_udfs::frame::{ColorMatrix, ColorRange};
+use framesql_udfs::orientation::Orientation;
 
 use super::ffmpeg::{Ffmpeg, file_argument, missing, start};
 use super::{Codec, Demuxed, Sample, Track, damaged, no_video};
@@ -120,7 +121,7 @@ pub fn open(ffmpeg: &Ffmpeg, path: &Path, demuxer: &'static str) -> Result<Track
         codec: Codec::Demuxed(Demuxed { stream, start_us }),
         width,
         height,
-        rotation: 0,
+        orientation: Orientation::default(),
         samples,
         n_missing: 0,
         duration_us: end_us,

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read, Result as IoResult, Seek};
 use std::path::Path;
 
+use framesql_udfs::orientation::Orientation;
+
 use super::{Codec, Sample, Track, damaged, no_video};
 use crate::error::{Error, Result};
 
@@ -38,7 +40,7 @@ pub fn open(path: &Path) -> Result<Track> {
         codec: Codec::Gif(table.head),
         width: u32::from(width),
         height: u32::from(height),
-        rotation: 0,
+        orientation: Orientation::default(),
         samples: table.samples,
         n_missing: table.n_missing,
         duration_us: table.end_us,

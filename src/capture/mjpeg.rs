@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Result as IoResult, Seek};
 use std::path::Path;
 
+use framesql_udfs::orientation::Orientation;
+
 use super::pictures::time_us;
 use super::{Codec, Sample, Track, no_video};
 use crate::error::{Error, Result};
@@ -34,7 +36,7 @@ pub fn open(path: &Path, fps: f64) -> Result<Track> {
         codec: Codec::Jpeg,
         width: 0,
         height: 0,
-        rotation: 0,
+        orientation: Orientation::default(),
         samples: places.iter().enumerate().map(sample).collect(),
         n_missing: u64::from(cut),
         duration_us: time_us(places.len() as u64, fps),

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use framesql_udfs::orientation::Orientation;
+
 use super::{Codec, Foreign, Sample, Track, damaged, no_video, unsupported_codec};
 use crate::error::{Error, Result};
 
@@ -86,7 +88,7 @@ pub fn open(path: &Path) -> Result<Track> {
         codec,
         width,
         height,
-        rotation: 0,
+        orientation: Orientation::default(),
         samples,
         n_missing: table.n_missing,
         duration_us,

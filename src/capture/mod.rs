@@ -16,6 +16,8 @@ pub mod rows;
 
 use std::path::Path;
 
+use framesql_udfs::orientation::Orientation;
+
 use crate::error::Error;
 
 /// How the samples of a video track are coded.
@@ -79,8 +81,8 @@ pub struct Track {
     pub width: u32,
     /// Height of the coded picture, before rotation; 0 where the container does not say.
     pub height: u32,
-    /// Degrees to turn clockwise for display.
-    pub rotation: u16,
+    /// How its pictures are held for display.
+    pub orientation: Orientation,
     /// The samples in decoding order, those whose bytes are in the file.
     pub samples: Vec<Sample>,
     /// Samples that the container names and whose bytes are not there.

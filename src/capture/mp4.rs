@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use framesql_udfs::orientation::Orientation;
 use tracing::warn;
 
 use self::boxes::{boxes, find, header, u16_at, u32_at, u64_at};
@@ -82,7 +83,7 @@ struct Trak {
     timescale: u32,
     width: u32,
     height: u32,
-    rotation: u16,
+    orientation: Orientation,
     /// The name and content of the first sample entry.
     entry: Option<([u8; 4], Vec<u8>)>,
 }
@@ -104,19 +105,14 @@ impl Trak {
         let wide = |content: &[u8]| content.first() == Some(&1);
         let id = u32_at(tkhd, if wide(tkhd) { 20 } else { 12 })?;
         let timescale = u32_at(mdhd, if wide(mdhd) { 20 } else { 12 })?;
-        let matrix = |n: usize| u32_at(tkhd, (if wide(tkhd) { 52 } else { 40 }) + 4 * n).map_or(0, |v| v.cast_signed().signum());
-        let rotation = match (matrix(0), matrix(1), matrix(3), matrix(4)) {
-            (0, 1, -1, 0) => 90,
-            (-1, 0, 0, -1) => 180,
-            (0, -1, 1, 0) => 270,
-            _ => 0,
-        };
+        let matrix = |n: usize| u32_at(tkhd, (if wide(tkhd) { 52 } else { 40 }) + 4 * n).map_or(0, u32::cast_signed);
+        let orientation = Orientation::of_matrix([0, 1, 3, 4].map(matrix));
         let entry = find(trak, &[b"mdia", b"minf", b"stbl", b"stsd"])
             .and_then(|stsd| boxes(stsd.get(8..)?).next())
             .map(|(name, e)| (name, e.to_vec()));
         let side = |at: usize| entry.as_ref().and_then(|(_, e)| u16_at(e, at)).map_or(0, u32::from);
         let (width, height) = (side(24), side(26));
-        Some(Trak { id, at, timescale, width, height, rotation, entry })
+        Some(Trak { id, at, timescale, width, height, orientation, entry })
     }
 
     fn within<'a>(&self, moov: &'a [u8]) -> &'a [u8] {
@@ -162,7 +158,7 @@ fn table(path: &Path, length: u64, codec: Codec, moov: &[u8], trak: &Trak, raw: 
         codec,
         width: trak.width,
         height: trak.height,
-        rotation: trak.rotation,
+        orientation: trak.orientation,
         samples,
         n_missing,
         duration_us: end_us,

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use datafusion::arrow::buffer::Buffer;
 use framesql_udfs::frame::{ColorMatrix, ColorRange, Picture, PixelFormat};
+use framesql_udfs::orientation::Orientation;
 use rust_h264::decoder::{ChromaFormat, Decoder, Frame};
 use rust_h264::nal::{NalUnitType, SpsInfo, parse_avcc, parse_avcc_config, parse_sps_info};
 
@@ -17,7 +18,7 @@ pub struct H264 {
     length_size: usize,
     range: ColorRange,
     matrix: ColorMatrix,
-    rotation: u16,
+    orientation: Orientation,
 }
 
 impl std::fmt::Debug for H264 {
@@ -82,15 +83,15 @@ pub fn check(config: &[u8]) -> Result<Option<Parameters>, String> {
 }
 
 impl H264 {
-    /// `config` is the payload of an avcC box; `rotation` is passed on to the pictures.
-    pub fn new(config: &[u8], rotation: u16) -> H264 {
+    /// `config` is the payload of an avcC box; `orientation` is how the pictures are held.
+    pub fn new(config: &[u8], orientation: Orientation) -> H264 {
         let mut h264 = H264 {
             decoder: Decoder::new(),
             config: config.to_vec(),
             length_size: 4,
             range: ColorRange::Limited,
             matrix: ColorMatrix::Bt709,
-            rotation,
+            orientation,
         };
         h264.reset();
         h264
@@ -170,14 +171,14 @@ impl H264 {
             thinned
         };
         let plane = |bytes: Vec<u8>| Some(Buffer::from_vec(bytes));
-        Picture {
+        self.orientation.held(Picture {
             format: PixelFormat::I420,
             width,
             height,
             range: self.range,
             matrix: self.matrix,
-            rotation: self.rotation,
+            rotation: 0,
             planes: [plane(reduce(frame.y)), plane(thin(reduce(frame.u))), plane(thin(reduce(frame.v)))],
-        }
+        })
     }
 }

@@ -16,6 +16,7 @@ use std::path::Path;
 use datafusion::arrow::record_batch::RecordBatch;
 use framesql_udfs::frame::Picture;
 use framesql_udfs::jpeg_file;
+use framesql_udfs::orientation::Orientation;
 use framesql_udfs::pixels::sized;
 
 use self::gif::Gif;
@@ -50,8 +51,8 @@ fn unreadable(path: &Path, reason: &str) -> Error {
 pub enum Decoder {
     /// Builds on the pictures since the last keyframe.
     H264(Box<H264>),
-    /// Each sample stands alone; the rotation of the track.
-    Jpeg(u16),
+    /// Each sample stands alone; how the track is held.
+    Jpeg(Orientation),
     /// Builds on all pictures before.
     Gif(Box<Gif>),
 }
@@ -60,8 +61,8 @@ impl Decoder {
     /// A decoder at the beginning of a track; None if there is none built in for it.
     pub fn new(track: &Track) -> Option<Decoder> {
         Some(match &track.codec {
-            Codec::H264(config) => Decoder::H264(Box::new(H264::new(config, track.rotation))),
-            Codec::Jpeg => Decoder::Jpeg(track.rotation),
+            Codec::H264(config) => Decoder::H264(Box::new(H264::new(config, track.orientation))),
+            Codec::Jpeg => Decoder::Jpeg(track.orientation),
             Codec::Gif(head) => Decoder::Gif(Box::new(Gif::new(head.clone(), (track.width, track.height)))),
             Codec::Foreign(_) | Codec::Demuxed(_) => return None,
         })
@@ -85,7 +86,7 @@ impl Decoder {
     pub fn decode(&mut self, sample: &mut Vec<u8>, counters: &SourceCounters) -> Result<Picture, String> {
         let picture = match self {
             Decoder::H264(h264) => h264.decode(sample, counters),
-            Decoder::Jpeg(rotation) => jpeg_file::picture(std::mem::take(sample), Some(*rotation)),
+            Decoder::Jpeg(held) => jpeg_file::picture(std::mem::take(sample), Some(*held)),
             Decoder::Gif(gif) => gif.decode(sample),
         }?;
         // The functions take no larger one: it counts as failed, and is not a frame of which each gives NULL.

@@ -365,6 +365,7 @@ fn models(system: &System) -> Columns {
         ("height", side(|d| d.height)),
         ("calls", count(all.iter().map(|m| m.counters.calls.get()))),
         ("cached", count(all.iter().map(|m| m.counters.cached.get()))),
+        ("failed", count(all.iter().map(|m| m.counters.failed.get()))),
     ];
     with_missing(started, &system.missing.of(&[Kind::Model]))
 }

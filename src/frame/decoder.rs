@@ -4,6 +4,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use framesql_udfs::jpeg_file;
+use framesql_udfs::orientation::Orientation;
 
 use super::reader::MediaOptions;
 use crate::capture::ffmpeg::{Ffmpeg, missing};
@@ -46,7 +47,7 @@ pub(super) fn choose(path: &Path, track: &mut Track, options: &MediaOptions) -> 
                 let fast = options.decoder() == DecoderChoice::Ffmpeg && parameters.plain;
                 let pipe = match fast {
                     true => {
-                        let look = Look { range: parameters.range, matrix: parameters.matrix, rotation: track.rotation };
+                        let look = Look { range: parameters.range, matrix: parameters.matrix, orientation: track.orientation };
                         Some(Pipe { ffmpeg: required(options)?, input: samples(track, H264_ID, config), look })
                     }
                     false => None,
@@ -63,7 +64,7 @@ pub(super) fn choose(path: &Path, track: &mut Track, options: &MediaOptions) -> 
         Codec::Foreign(codec) => foreign(path, track, codec, options),
         Codec::Demuxed(demuxed) => {
             let Some(ffmpeg) = usable(options)? else { return Err(container::unread(path, track.container)) };
-            let look = look(&demuxed.stream, track.rotation);
+            let look = look(&demuxed.stream, track.orientation);
             let pipe = Some(Pipe { ffmpeg, input: Input::File(track.container), look });
             Ok(Chosen { codec: demuxed.stream.codec, pipe, builtin: false })
         }
@@ -87,7 +88,7 @@ fn foreign(path: &Path, track: &mut Track, codec: Foreign, options: &MediaOption
     };
     let stream = ffprobe::stream(&ffmpeg, path, if track.container == "mp4" { "mov" } else { "matroska" })?;
     (track.width, track.height) = (stream.width, stream.height);
-    let look = look(&stream, track.rotation);
+    let look = look(&stream, track.orientation);
     let input = samples(track, &codec.id, codec.private);
     Ok(Chosen { codec: stream.codec, pipe: Some(Pipe { ffmpeg, input, look }), builtin: false })
 }
@@ -96,8 +97,8 @@ fn samples(track: &Track, id: &str, private: Vec<u8>) -> Input {
     Input::Samples(matroska::Track { id: id.to_owned(), private, size: (track.width, track.height) })
 }
 
-fn look(stream: &Stream, rotation: u16) -> Look {
-    Look { range: stream.range, matrix: stream.matrix, rotation }
+fn look(stream: &Stream, orientation: Orientation) -> Look {
+    Look { range: stream.range, matrix: stream.matrix, orientation }
 }
 
 /// ffmpeg, where it may be used and is there.

@@ -155,6 +155,8 @@ impl VideoDecoder {
 
 #[cfg(test)]
 mod tests {
+    use framesql_udfs::orientation::Orientation;
+
     use super::*;
     use crate::capture::Codec;
 
@@ -168,7 +170,7 @@ mod tests {
             codec: Codec::Jpeg,
             width: 2,
             height: 2,
-            rotation: 0,
+            orientation: Orientation::default(),
             samples,
             n_missing: 0,
             duration_us: 0,

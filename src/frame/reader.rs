@@ -200,7 +200,7 @@ impl Media {
 
     fn of_track(path: &Path, mut track: Track, options: &MediaOptions) -> Result<Media> {
         let Chosen { codec, pipe, builtin } = choose(path, &mut track, options)?;
-        let turned = track.rotation % 180 == 90;
+        let turned = track.orientation.rotation % 180 == 90;
         let (width, height) = if turned { (track.height, track.width) } else { (track.width, track.height) };
         let (container, duration_us, samples_missing) = (track.container, Some(track.duration_us), track.n_missing);
         if samples_missing > 0 {

@@ -234,6 +234,11 @@ impl Looks {
             Ok(found) => Ok(Some(found)),
             // The picture cannot be decoded: NULL, as in an expression.
             Err(error) if Damaged::caused(&error) => Ok(None),
+            // Its numbers are none: one bad frame never stops another.
+            Err(error) if ModelError::of_one_picture(&error) => {
+                self.loaded.failed(view.source, view.frame_no, &error);
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }

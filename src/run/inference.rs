@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use datafusion::error::{DataFusionError, Result};
@@ -13,6 +14,7 @@ use framesql_udfs::model::models::{LIMIT, Listed, Models, own_name};
 use framesql_udfs::model::output::Output;
 use framesql_udfs::model::{Model, Session};
 use parking_lot::{Condvar, Mutex};
+use tracing::warn;
 
 use super::workers::Workers;
 use crate::clock::Stopwatch;
@@ -74,6 +76,7 @@ pub struct Loaded {
     /// What it did, and those of its name before it.
     pub counters: Arc<ModelCounters>,
     sessions: Mutex<Vec<Box<dyn Session>>>,
+    warned: AtomicBool,
 }
 
 /// A line of the list of models.
@@ -150,7 +153,7 @@ impl Inference {
         }
         let counters = before.map_or_else(Arc::default, |loaded| Arc::clone(&loaded.counters));
         let key = model.key().into();
-        let loaded = Arc::new(Loaded { model, key, counters, sessions: Mutex::default() });
+        let loaded = Arc::new(Loaded { model, key, counters, sessions: Mutex::default(), warned: AtomicBool::new(false) });
         all.insert(name.to_owned(), Arc::clone(&loaded));
         Ok(loaded)
     }
@@ -253,6 +256,15 @@ impl Loaded {
     /// Its name.
     pub(super) fn name(&self) -> &str {
         self.model.name()
+    }
+
+    /// Counts a picture for which its numbers are none, and logs the first of them.
+    pub(super) fn failed(&self, source: &str, frame_no: i64, error: &DataFusionError) {
+        self.counters.failed.add(1);
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            let error = error.find_root();
+            warn!(model = self.name(), source, frame_no, %error, "the results for a picture are NULL; more of them are only counted");
+        }
     }
 
     fn run(&self, picture: &Picture, limit: Duration) -> Result<Output> {

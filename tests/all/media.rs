@@ -129,6 +129,43 @@ fn a_turned_video_is_described_as_displayed() {
 }
 
 #[test]
+fn a_video_is_mirrored_as_its_matrix_says() {
+    let file = std::fs::read(clip("main.mp4")).unwrap();
+    let header = file.windows(4).position(|name| name == b"tkhd").unwrap() + 4;
+    assert_eq!(file[header], 0, "a header of version 0");
+    let folder = tempfile::tempdir().unwrap();
+    let shown = |[a, b, c, d]: [i32; 4]| {
+        let mut file = file.clone();
+        for (at, value) in [(0, a), (1, b), (3, c), (4, d)] {
+            file[header + 40 + 4 * at..][..4].copy_from_slice(&(value * 65_536).to_be_bytes());
+        }
+        let path = folder.path().join("held.mp4");
+        std::fs::write(&path, file).unwrap();
+        let (shots, _) = read(&open(&path).unwrap(), Wanted { to_frame_no: Some(0), ..ALL }).unwrap();
+        let pixels = render(shots[0].picture.as_ref().unwrap(), Order::Rgb, None).unwrap();
+        assert_eq!((shots[0].width, shots[0].height), (pixels.width, pixels.height));
+        let rows: Vec<Vec<[u8; 3]>> =
+            pixels.data.chunks(3 * pixels.width as usize).map(|row| row.chunks(3).map(|p| [p[0], p[1], p[2]]).collect()).collect();
+        rows
+    };
+    let as_stored = shown([1, 0, 0, 1]);
+    let mirror = |rows: &[Vec<[u8; 3]>]| rows.iter().map(|row| row.iter().rev().copied().collect()).collect::<Vec<Vec<_>>>();
+    let upside_down = |rows: &[Vec<[u8; 3]>]| rows.iter().rev().cloned().collect::<Vec<_>>();
+    let diagonal = |rows: &[Vec<[u8; 3]>]| (0..rows[0].len()).map(|x| rows.iter().map(|row| row[x]).collect()).collect::<Vec<Vec<_>>>();
+    for (matrix, expected) in [
+        ([-1, 0, 0, 1], mirror(&as_stored)),
+        ([1, 0, 0, -1], upside_down(&as_stored)),
+        ([-1, 0, 0, -1], mirror(&upside_down(&as_stored))),
+        ([0, 1, 1, 0], diagonal(&as_stored)),
+        ([0, 1, -1, 0], mirror(&diagonal(&as_stored))),
+        ([0, -1, -1, 0], mirror(&upside_down(&diagonal(&as_stored)))),
+        ([0, -1, 1, 0], upside_down(&diagonal(&as_stored))),
+    ] {
+        assert!(shown(matrix) == expected, "{matrix:?}");
+    }
+}
+
+#[test]
 fn the_duration_is_the_end_of_the_last_picture() {
     for (name, us) in [
         ("baseline.mp4", 1_000_000),

@@ -67,20 +67,21 @@ pub fn header(mut file: impl BufRead + Seek) -> Result<Header, String> {
     }
 }
 
-/// The whole file as one plane. `rotation` is what the container says; without one EXIF is asked, and a picture that it calls mirrored is decoded
-/// and mirrored here. Err if the header cannot be read, or the pixels of a mirrored one.
-pub fn picture(file: Vec<u8>, rotation: Option<u16>) -> Result<Picture, String> {
+/// The whole file as one plane. `said` is what the container says; without it EXIF is asked. A picture that is mirrored is decoded and mirrored here. Err if the header
+/// cannot be read, or the pixels of a mirrored one.
+pub fn picture(file: Vec<u8>, said: Option<Orientation>) -> Result<Picture, String> {
     let header = header(Cursor::new(&file))?;
+    let orientation = said.unwrap_or(header.orientation);
     let picture = Picture {
         format: PixelFormat::Jpeg,
         width: header.width,
         height: header.height,
         range: ColorRange::Full,
         matrix: ColorMatrix::Bt601,
-        rotation: rotation.unwrap_or(header.orientation.rotation),
+        rotation: orientation.rotation,
         planes: [Some(Buffer::from_vec(file)), None, None],
     };
-    if rotation.is_some() || !header.orientation.mirrored {
+    if !orientation.mirrored {
         return Ok(picture);
     }
     Ok(mirrored(&decoded(&picture).map_err(|e| e.to_string())?))
@@ -120,7 +121,7 @@ mod tests {
         let rotation = |exif: &[u8]| header(Cursor::new(file(exif))).map(|h| (h.width, h.height, h.orientation.rotation));
         assert_eq!((rotation(little), rotation(big), rotation(b"http")), (Ok((40, 30, 90)), Ok((40, 30, 270)), Ok((40, 30, 0))));
         let turned = picture(file(little), None).unwrap();
-        assert_eq!((turned.displayed(), picture(file(little), Some(0)).unwrap().displayed()), ((30, 40), (40, 30)));
+        assert_eq!((turned.displayed(), picture(file(little), Some(Orientation::default())).unwrap().displayed()), ((30, 40), (40, 30)));
     }
 
     #[test]

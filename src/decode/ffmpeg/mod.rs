@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use datafusion::arrow::buffer::Buffer;
 use framesql_udfs::frame::{ColorMatrix, ColorRange, Picture, PixelFormat};
+use framesql_udfs::orientation::Orientation;
 
 use self::nut::Pictures;
 use crate::capture::ffmpeg::{Ffmpeg, file_argument, missing, start};
@@ -33,8 +34,8 @@ pub struct Look {
     pub range: ColorRange,
     /// The matrix of chroma.
     pub matrix: ColorMatrix,
-    /// Degrees to turn clockwise for display.
-    pub rotation: u16,
+    /// How the pictures are held for display.
+    pub orientation: Orientation,
 }
 
 /// A coded picture on its way to the child: its bytes are in the buffer that was given.
@@ -147,8 +148,9 @@ impl FfmpegDecoder {
         };
         let planes = [plane(n_luma)?, plane(n_chroma)?, plane(n_chroma)?];
         counters.frames_decoded.add(1);
-        let Look { range, matrix, rotation } = self.look;
-        Ok(Some(Decoded { time_us, picture: Some(Picture { format: PixelFormat::I420, width, height, range, matrix, rotation, planes }) }))
+        let Look { range, matrix, orientation } = self.look;
+        let picture = Picture { format: PixelFormat::I420, width, height, range, matrix, rotation: 0, planes };
+        Ok(Some(Decoded { time_us, picture: Some(orientation.held(picture)) }))
     }
 
     /// Waits for the child at the end of its pictures: an end that it did not say, or said with an error, is an error.

@@ -1,30 +1,66 @@
-//! Calls with named arguments, `detect_objects(frame, min_score => 0.3)`: put in the order of the function's signature, as DataFusion reads them.
+//! Calls with named arguments, `detect_objects(frame, min_score => 0.3)`: put in the order of the function's signature, as DataFusion reads them. Texts written
+//! in the place of lists and files, `detect_objects(frame, '{person,car}')`: read as such, as what has no type is in Postgres.
 
-use datafusion::sql::sqlparser::ast::{Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArguments, Ident};
+use datafusion::sql::sqlparser::ast::{
+    CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArguments, Ident, Value,
+};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
-use framesql_udfs::function::parameters::{Parameter, parameters};
+use framesql_udfs::function::parameters::{Parameter, literal_type, parameters};
 
 use crate::error::{Error, Result};
 
-/// Puts the arguments of a call in order; a call without names, and one of a function that is not framesql's own, stay as they are. Errs as Postgres does: 42601
+/// Puts the arguments of a call in order and says what its texts are; calls of functions that are not framesql's own stay as they are. Errs as Postgres does: 42601
 /// for a list that is no list, 42883 for names that the function does not have.
 pub(in crate::plan) fn rewrite(call: &mut Function) -> Result<()> {
-    let FunctionArguments::List(list) = &mut call.args else { return Ok(()) };
-    if !list.args.iter().any(|argument| named(argument).is_some()) {
-        return Ok(());
-    }
     let [name] = call.name.0.as_slice() else { return Ok(()) };
     let Some(name) = name.as_ident().map(folded) else { return Ok(()) };
-    let Some(known) = parameters(&name) else { return Ok(()) };
-    check(&list.args)?;
-    let placed = place(&known, &list.args)?;
-    match placed {
+    let FunctionArguments::List(list) = &mut call.args else { return Ok(()) };
+    in_order(&name, &mut list.args)?;
+    typed(&name, &mut list.args)
+}
+
+/// Gives texts the type that the function takes in their place, where that is no text and no number.
+fn typed(name: &str, arguments: &mut [FunctionArg]) -> Result<()> {
+    let n_given = arguments.len();
+    for (at, argument) in arguments.iter_mut().enumerate() {
+        let FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) = argument else { continue };
+        let Some(of) = text_of(value).and_then(|text| literal_type(name, at, n_given, text)) else { continue };
+        let data_type: DataType = Parser::new(&PostgreSqlDialect {})
+            .try_with_sql(of)
+            .and_then(|mut parser| parser.parse_data_type())
+            .map_err(|e| Error::Internal(format!("the type {of} cannot be read: {e}")))?;
+        let text = std::mem::replace(value, Expr::value(Value::Null));
+        *value = Expr::Cast { kind: CastKind::DoubleColon, expr: Box::new(text), data_type, array: false, format: None };
+    }
+    Ok(())
+}
+
+/// The text of an argument that is nothing else, and so has no type yet.
+fn text_of(argument: &Expr) -> Option<&str> {
+    match argument {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => Some(text),
+            Value::DollarQuotedString(text) => Some(&text.value),
+            _ => None,
+        },
+        Expr::Nested(inner) => text_of(inner),
+        _ => None,
+    }
+}
+
+fn in_order(name: &str, given: &mut Vec<FunctionArg>) -> Result<()> {
+    if !given.iter().any(|argument| named(argument).is_some()) {
+        return Ok(());
+    }
+    let Some(known) = parameters(name) else { return Ok(()) };
+    check(given)?;
+    match place(&known, given)? {
         Some(placed) => {
-            list.args = placed;
+            *given = placed;
             Ok(())
         }
-        None => Err(missing(&name, &list.args, &known)),
+        None => Err(missing(name, given, &known)),
     }
 }
 

@@ -5,11 +5,9 @@ use std::collections::HashMap;
 use datafusion::arrow::datatypes::Field;
 use datafusion::common::DFSchema;
 use datafusion::logical_expr::{Expr, ExprSchemable};
+use framesql_udfs::function::type_name::TEXT_OF;
 
 use crate::plan::json::tree::{self, Fault};
-
-/// The key under which a field of text says that it is one of these.
-const KEY: &str = "framesql.postgres_type";
 
 /// One of the types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,7 +40,7 @@ impl TextType {
 
     /// The type that a field of text stands for.
     pub fn of_field(field: &Field) -> Option<TextType> {
-        let word = field.metadata().get(KEY)?;
+        let word = field.metadata().get(TEXT_OF)?;
         TextType::ALL.iter().find(|(_, name)| name == word).map(|(of, _)| *of)
     }
 
@@ -65,7 +63,7 @@ impl TextType {
 
     /// The metadata of a field of this type.
     pub fn metadata(self) -> HashMap<String, String> {
-        HashMap::from([(KEY.to_owned(), self.word().to_owned())])
+        HashMap::from([(TEXT_OF.to_owned(), self.word().to_owned())])
     }
 
     /// The value as it is kept; None for a text that is none.

@@ -6,13 +6,13 @@ use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
 use arrow::buffer::Buffer;
 use arrow::compute::cast;
 use arrow::compute::kernels::cmp::distinct;
-use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Int32Type, Int64Type, TimeUnit};
+use arrow::datatypes::{DataType, Field, FieldRef, Float32Type, Float64Type, Int32Type, Int64Type, TimeUnit};
 use arrow::util::display::array_value_to_string;
 use datafusion_common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion_expr::{ColumnarValue, Expr, ScalarFunctionArgs};
 
 use super::boxes::{is_box, is_boxes, is_point};
-use super::type_name::type_name;
+use super::type_name::{field_type_name, type_name};
 use crate::detection::{detection_type, detections_type};
 use crate::embedding::Measure;
 use crate::frame::{FrameBuilder, FrameColumn, FrameId, FrameView, Picture, PixelFormat, frame_type, is_frame};
@@ -146,12 +146,14 @@ fn coerce(function: &str, given: &[DataType], kinds: &[Kind], n_required: usize)
     }
     let one = |(at, (kind, given)): (usize, (&Kind, &DataType))| match kind.accept(given) {
         Some(to) => Ok(to),
-        None => {
-            let place = ["first", "second", "third", "fourth"].get(at).copied().unwrap_or("next");
-            plan_err!("the {place} argument of {function} is {}, not {}", kind.text(), type_name(given))
-        }
+        None => wrong(function, at, *kind, &type_name(given)),
     };
     kinds.iter().zip(given).enumerate().map(one).collect()
+}
+
+fn wrong<T>(function: &str, at: usize, kind: Kind, given: &str) -> Result<T> {
+    let place = ["first", "second", "third", "fourth"].get(at).copied().unwrap_or("next");
+    plan_err!("the {place} argument of {function} is {}, not {given}", kind.text())
 }
 
 /// The same where fractions in the place of a whole number are not cast, but looked at by `whole` when it is called, so that 3.5 is refused and not rounded.
@@ -163,6 +165,25 @@ pub(crate) fn coerce_exactly(function: &str, given: &[DataType], kinds: &[Kind],
         }
     }
     Ok(types)
+}
+
+/// The same where a text in the place of what is none stays as it is: it may be the text of a jsonb or a uuid, and `check_texts`, which is told, errs.
+pub(crate) fn coerce_all_but_texts(function: &str, given: &[DataType], kinds: &[Kind], n_required: usize) -> Result<Vec<DataType>> {
+    let kind = |at: usize| kinds.get(at).copied();
+    let left = |at: usize, of: &DataType| kind(at).is_some_and(|kind| of.is_string() && kind.accept(of).is_none());
+    let known: Vec<DataType> = given.iter().enumerate().map(|(at, of)| if left(at, of) { DataType::Null } else { of.clone() }).collect();
+    let types = coerce_exactly(function, &known, kinds, n_required)?;
+    Ok(types.into_iter().zip(given).enumerate().map(|(at, (to, of))| if left(at, of) { of.clone() } else { to }).collect())
+}
+
+/// Errs for a text in the place of what is none.
+pub(crate) fn check_texts(function: &str, given: &[FieldRef], kinds: &[Kind]) -> Result<()> {
+    for (at, (field, kind)) in given.iter().zip(kinds).enumerate() {
+        if field.data_type().is_string() && kind.accept(field.data_type()).is_none() {
+            return wrong(function, at, *kind, &field_type_name(field));
+        }
+    }
+    Ok(())
 }
 
 /// An argument of that kind as it is read: whole numbers that came as fractions of nothing. Errs for a fraction, and for what has no room.
@@ -435,7 +456,15 @@ macro_rules! sql_function {
             }
 
             fn coerce_types(&self, given: &[arrow::datatypes::DataType]) -> datafusion_common::Result<Vec<arrow::datatypes::DataType>> {
-                $crate::function::call::coerce_exactly($name, given, KINDS, $required)
+                $crate::function::call::coerce_all_but_texts($name, given, KINDS, $required)
+            }
+
+            fn return_field_from_args(
+                &self,
+                args: datafusion_expr::ReturnFieldArgs<'_>,
+            ) -> datafusion_common::Result<arrow::datatypes::FieldRef> {
+                $crate::function::call::check_texts($name, args.arg_fields, KINDS)?;
+                Ok(std::sync::Arc::new(arrow::datatypes::Field::new($name, $returns, true)))
             }
 
             fn return_type(&self, _: &[arrow::datatypes::DataType]) -> datafusion_common::Result<arrow::datatypes::DataType> {

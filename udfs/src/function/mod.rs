@@ -2,6 +2,7 @@
 
 mod adaptive_threshold;
 mod align_face;
+mod bar_lines;
 mod bars;
 mod bilateral;
 mod blur;
@@ -92,10 +93,11 @@ mod side_by_side;
 mod sobel;
 mod speed_kmh;
 mod ssim;
+mod stripes;
 mod template_match;
 mod threshold;
 mod time_to_collision;
-mod type_name;
+pub mod type_name;
 mod warp_perspective;
 mod webp;
 mod width;
@@ -321,7 +323,8 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     /// Files of this folder that hold no function.
-    const SHARED: [&str; 20] = [
+    const SHARED: [&str; 22] = [
+        "bar_lines",
         "bars",
         "boxes",
         "call",
@@ -341,6 +344,7 @@ mod tests {
         "parameters",
         "products",
         "regions",
+        "stripes",
         "type_name",
     ];
 

@@ -1,6 +1,8 @@
-//! The names of a function's arguments, as its signature has them, and what one is that a call leaves out between others.
+//! The names of a function's arguments, as its signature has them, what one is that a call leaves out between others, and what a text is read as in its place.
 
-use super::documented;
+use arrow::datatypes::DataType;
+
+use super::{documented, functions};
 
 /// One argument of a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,9 +49,40 @@ pub fn parameters(function: &str) -> Option<Vec<Parameter>> {
     Some(found)
 }
 
+/// The type as which a text that is written out is read in the place of an argument, as SQL names it; None where it stays a text, or is a number, and where there is no such
+/// function. `n_given` is how many arguments the call has.
+pub fn literal_type(function: &str, at: usize, n_given: usize, text: &str) -> Option<&'static str> {
+    let function = functions().into_iter().find(|f| f.name() == function)?;
+    // What it makes of NULL, which has no type either.
+    let types = function.coerce_types(&vec![DataType::Null; n_given]).ok()?;
+    match types.get(at)? {
+        DataType::Binary => Some("bytea"),
+        DataType::Timestamp(..) => Some("timestamptz"),
+        DataType::List(item) if item.data_type().is_string() => Some("text[]"),
+        DataType::List(item) if item.data_type().is_numeric() => Some("double precision[]"),
+        // A box may be written as a list of its numbers.
+        DataType::Null if text.trim_start().starts_with('{') => Some("double precision[]"),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_read_as_what_stands_in_its_place() {
+        assert_eq!(literal_type("detect_objects", 1, 2, "{}"), Some("text[]"));
+        assert_eq!(literal_type("decode_picture", 0, 1, "\\x00"), Some("bytea"));
+        assert_eq!(literal_type("in_range", 1, 3, "{1,2,3}"), Some("double precision[]"));
+        assert_eq!(literal_type("cosine_similarity", 1, 2, "{1,2}"), Some("double precision[]"));
+        assert_eq!(literal_type("crop", 1, 2, "{1,2,3,4}"), Some("double precision[]"));
+        assert_eq!(literal_type("crop", 1, 2, "(1,2,3,4)"), None);
+        assert_eq!(literal_type("flip", 1, 2, "horizontal"), None);
+        assert_eq!(literal_type("resize", 1, 2, "640"), None);
+        assert_eq!(literal_type("detect_objects", 1, 9, "{}"), None);
+        assert_eq!(literal_type("abs", 0, 1, "{}"), None);
+    }
 
     fn named(function: &str) -> Vec<(String, bool)> {
         parameters(function).unwrap().into_iter().map(|p| (p.name, p.optional)).collect()

@@ -1,9 +1,17 @@
 //! The types of arguments as SQL names them: what an error says, whatever Arrow calls them.
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field};
 
 use crate::detection::{box_type, detection_type};
 use crate::frame::is_frame;
+
+/// The key under which a field of text says of which type of SQL it is whose values are kept as texts: uuid, jsonb, json.
+pub const TEXT_OF: &str = "framesql.postgres_type";
+
+/// The name of a field's type, which knows more of it.
+pub(super) fn field_type_name(field: &Field) -> String {
+    field.metadata().get(TEXT_OF).cloned().unwrap_or_else(|| type_name(field.data_type()))
+}
 
 /// `double precision`, `integer[]`, `detection`; of a struct that is none of ours `record`.
 pub(super) fn type_name(data_type: &DataType) -> String {

@@ -57,6 +57,14 @@ pub enum ModelError {
         /// Why.
         message: String,
     },
+    /// An output for one picture holds a number that is not finite (38000): NULL for that picture, as for one that cannot be decoded.
+    #[error("model \"{name}\" has failed: output {output} holds a number that is not finite")]
+    NotFinite {
+        /// The model.
+        name: String,
+        /// The output.
+        output: String,
+    },
     /// An inference went beyond a limit (54000).
     #[error("model \"{name}\" {message}")]
     Limit {
@@ -79,7 +87,7 @@ impl ModelError {
             | ModelError::WrongTask { hint, .. }
             | ModelError::Limit { hint, .. } => Some(hint.clone()),
             ModelError::File { hint, .. } => hint.clone(),
-            ModelError::Failed { .. } => None,
+            ModelError::Failed { .. } | ModelError::NotFinite { .. } => None,
         }
     }
 
@@ -90,9 +98,14 @@ impl ModelError {
             ModelError::NotInstalled { .. } => "55000",
             ModelError::Description { .. } | ModelError::File { .. } => "22023",
             ModelError::WrongTask { .. } => "42809",
-            ModelError::Failed { .. } => "38000",
+            ModelError::Failed { .. } | ModelError::NotFinite { .. } => "38000",
             ModelError::Limit { .. } => "54000",
         }
+    }
+
+    /// Whether an error is about the numbers of one picture only.
+    pub fn of_one_picture(error: &DataFusionError) -> bool {
+        matches!(ModelError::caused(error), Some(ModelError::NotFinite { .. }))
     }
 
     /// The model's error behind one of DataFusion's.

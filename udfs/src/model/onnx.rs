@@ -82,6 +82,7 @@ impl OnnxModel {
             Err(error) => {
                 let message = match ModelError::caused(&error) {
                     Some(ModelError::Failed { message, .. }) => message.clone(),
+                    Some(ModelError::NotFinite { output, .. }) => format!("output {output} holds a number that is not finite"),
                     _ => error.strip_backtrace(),
                 };
                 Err(bad(message, Some("It is tried on a gray picture when it is loaded.")))
@@ -228,17 +229,17 @@ struct OnnxSession {
 impl Session for OnnxSession {
     fn infer(&mut self, picture: &Picture) -> Result<Output> {
         let (tensors, placed) = self.model.tensors(picture, &mut self.graph, &mut self.numbers)?;
+        if let Some(broken) = tensors.iter().find(|t| t.values.iter().any(|v| !v.is_finite())) {
+            return Err(ModelError::NotFinite { name: self.model.description.name.clone(), output: broken.name.clone() }.into());
+        }
         self.model.read(tensors, &placed).map_err(|message| self.model.failed(message))
     }
 }
 
 impl Shared {
-    /// What the numbers mean.
+    /// What the numbers mean, which are finite.
     fn read(&self, tensors: Vec<Tensor>, placed: &Placed) -> Result<Output, String> {
         let description = &self.description;
-        if let Some(broken) = tensors.iter().find(|t| t.values.iter().any(|v| !v.is_finite())) {
-            return Err(format!("output {} holds a number that is not finite", broken.name));
-        }
         match description.task {
             Task::Detection => Ok(Output::Detections(decode::detections(description, &tensors, placed, floor(description))?)),
             Task::Classification => {

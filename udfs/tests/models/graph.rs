@@ -133,6 +133,14 @@ pub(crate) fn mean_gray(number: DataType, shape: &[i64; 4]) -> Vec<u8> {
     graph.file_of(number, shape, &["mean"])
 }
 
+/// The mean of each colour divided by itself: 1, and for a colour that is not there no number.
+pub(crate) fn mean_by_itself() -> Vec<u8> {
+    let mut graph = Graph::default();
+    graph.node("ReduceMean", &["picture"], "mean", &[("axes", &[2, 3]), ("keepdims", &[0])]);
+    graph.node("Div", &["mean", "mean"], "share", &[]);
+    graph.file(&[1, 3, 8, 8], &["share"])
+}
+
 /// `[1, 3, 8, 8]` in, the logarithm of what is below zero out.
 pub(crate) fn no_number() -> Vec<u8> {
     let mut graph = Graph::default();

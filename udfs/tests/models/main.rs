@@ -18,7 +18,9 @@ use framesql_udfs::model::onnx::sha256;
 use framesql_udfs::model::output::Output;
 use tract_onnx::pb::tensor_proto::DataType;
 
-use graph::{bright_cells, four_classes, long_work, mean_and_picture, mean_colour, mean_gray, mean_then, no_number, of_two_pictures};
+use graph::{
+    bright_cells, four_classes, long_work, mean_and_picture, mean_by_itself, mean_colour, mean_gray, mean_then, no_number, of_two_pictures,
+};
 
 fn picture(width: u32, height: u32, pixel: impl Fn(u32, u32) -> [u8; 3]) -> Picture {
     let bytes: Vec<u8> = (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).flat_map(|(x, y)| pixel(x, y)).collect();
@@ -229,6 +231,17 @@ fn what_does_not_fit_is_refused_with_the_reason() {
 }
 
 #[test]
+fn no_number_for_one_picture_is_an_error_of_that_picture() {
+    let models = Models::default();
+    models.insert(colours("m", Task::Embedding), mean_by_itself()).unwrap();
+    let mut session = models.get("m").unwrap().new_session();
+    let error = session.infer(&picture(8, 8, |_, _| [0, 9, 9])).unwrap_err();
+    assert!(ModelError::of_one_picture(&error), "{error}");
+    assert_eq!(ModelError::caused(&error).unwrap().to_string(), "model \"m\" has failed: output share holds a number that is not finite");
+    assert_eq!(session.infer(&picture(8, 8, |_, _| [3, 9, 9])).unwrap(), Output::Embedding(vec![1.0; 3]));
+}
+
+#[test]
 fn damaged_files_are_refused_or_run_and_nothing_panics() {
     let file = bright_cells();
     for step in 0..200_usize {
@@ -354,7 +367,12 @@ fn many_threads_use_one_model_at_once() {
 
 #[test]
 fn the_files_that_the_tests_of_sql_read_are_these_graphs() {
-    for (name, file) in [("bright_cells", bright_cells()), ("mean_colour", mean_colour()), ("mean_and_picture", mean_and_picture())] {
+    for (name, file) in [
+        ("bright_cells", bright_cells()),
+        ("mean_colour", mean_colour()),
+        ("mean_and_picture", mean_and_picture()),
+        ("mean_by_itself", mean_by_itself()),
+    ] {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/models/{name}.onnx"));
         if std::env::var_os("UPDATE").is_some() {
             std::fs::write(&path, &file).unwrap();

@@ -7,7 +7,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field};
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::{Result, ScalarValue};
-use datafusion_expr::{ColumnarValue, ScalarFunctionArgs};
+use datafusion_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs};
 use framesql_udfs::frame::{FrameBuilder, FrameColumn, FrameId, Picture};
 use framesql_udfs::function::functions;
 
@@ -37,7 +37,9 @@ fn evaluate(name: &str, arguments: Vec<ColumnarValue>, number_rows: usize) -> Re
         ColumnarValue::Scalar(value) => Ok(ColumnarValue::Scalar(value.cast_to(to)?)),
     };
     let field = |data_type: &DataType| Arc::new(Field::new("value", data_type.clone(), true));
-    let returned = function.return_type(&wanted)?;
+    let fields: Vec<_> = wanted.iter().map(field).collect();
+    let told = vec![None; fields.len()];
+    let returned = function.return_field_from_args(ReturnFieldArgs { arg_fields: &fields, scalar_arguments: &told })?.data_type().clone();
     let result = function.invoke_with_args(ScalarFunctionArgs {
         args: arguments.into_iter().zip(&wanted).map(to).collect::<Result<_>>()?,
         arg_fields: wanted.iter().map(field).collect(),

@@ -21,7 +21,7 @@ fn made(name: &str, picture: &Picture, more: &[ArrayRef]) -> Picture {
 }
 
 /// The elements of the one list of a column.
-fn elements(column: &ArrayRef) -> StructArray {
+pub(crate) fn elements(column: &ArrayRef) -> StructArray {
     column.as_list::<i32>().value(0).as_struct().clone()
 }
 
@@ -30,7 +30,7 @@ fn floats(of: &StructArray, field: &str) -> Vec<f64> {
 }
 
 /// The boxes of elements, as [x, y, w, h].
-fn boxes(of: &StructArray) -> Vec<[f64; 4]> {
+pub(crate) fn boxes(of: &StructArray) -> Vec<[f64; 4]> {
     let boxes = of.column_by_name("box").unwrap().as_struct().clone();
     let sides = ["x", "y", "w", "h"].map(|side| floats(&boxes, side));
     (0..of.len()).map(|row| [0, 1, 2, 3].map(|side| sides[side][row])).collect()
@@ -190,7 +190,7 @@ fn what_moves_is_seen_and_the_first_frame_is_null() {
     }
 }
 
-fn codes() -> Picture {
+pub(crate) fn codes() -> Picture {
     let gray = image::load_from_memory(include_bytes!("codes.png")).unwrap().into_luma8();
     picture(PixelFormat::Gray8, gray.dimensions(), &[gray.into_raw()])
 }

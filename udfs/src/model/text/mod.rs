@@ -125,7 +125,7 @@ impl Session for TextSession {
         let size = picture.displayed();
         let (shape, numbers) = find::input(picture)?;
         let pixels = render(picture, Order::Bgr, None)?;
-        let failed = |message: String| DataFusionError::from(ModelError::Failed { name: self.model.description.name.clone(), message });
+        let mut broken = None;
         let held = self.graphs.take();
         let model = &self.model;
         let (lines, graphs) = guarded(|| {
@@ -133,28 +133,37 @@ impl Session for TextSession {
                 Some(graphs) => graphs,
                 None => Graphs { finder: Arc::clone(&model.finder).session()?, speller: Arc::clone(&model.speller).session()? },
             };
-            let map = only(graphs.finder.run(&shape, &numbers)?)?;
+            let map = only(graphs.finder.run(&shape, &numbers)?, &mut broken)?;
             let mut lines = Vec::new();
             for corners in find::lines(&map, size)? {
                 let (shape, numbers) = spell::input(&pixels, &corners);
-                let (text, score) = spell::text(&only(graphs.speller.run(&shape, &numbers)?)?, &model.alphabet)?;
+                let (text, score) = spell::text(&only(graphs.speller.run(&shape, &numbers)?, &mut broken)?, &model.alphabet)?;
                 if score >= LEAST_SCORE && !text.trim().is_empty() {
                     lines.push(Line { text: text.trim().to_owned(), score, corners });
                 }
             }
             Ok((lines, graphs))
         })
-        .map_err(failed)?;
+        .map_err(|message| {
+            let name = self.model.description.name.clone();
+            DataFusionError::from(match broken {
+                Some(output) => ModelError::NotFinite { name, output },
+                None => ModelError::Failed { name, message },
+            })
+        })?;
         self.graphs = Some(graphs);
         Ok(Output::Lines(lines))
     }
 }
 
-/// The only output of a graph. Errs for several, and for a number that is not finite.
-fn only(tensors: Vec<Tensor>) -> Result<Tensor, String> {
+/// The only output of a graph. Errs for several, and for a number that is not finite: then the output is named `broken`.
+fn only(tensors: Vec<Tensor>, broken: &mut Option<String>) -> Result<Tensor, String> {
     match <[Tensor; 1]>::try_from(tensors) {
         Ok([tensor]) if tensor.values.iter().all(|v| v.is_finite()) => Ok(tensor),
-        Ok([tensor]) => Err(format!("output {} holds a number that is not finite", tensor.name)),
+        Ok([tensor]) => {
+            *broken = Some(tensor.name);
+            Err("its output holds a number that is not finite".to_owned())
+        }
         Err(tensors) => Err(format!("it has {} outputs, and one is read", tensors.len())),
     }
 }
