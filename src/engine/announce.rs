@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio::task::AbortHandle;
 
 use super::job::Jobs;
@@ -53,7 +53,9 @@ impl Announcer {
     pub(super) fn set(&self, jobs: &Jobs, name: &str, view: &Arc<MaterializedView>, channel: Option<&str>) {
         let task = channel.map(|channel| {
             let announcement = Announcement { channel: channel.to_owned(), view: name.to_owned() };
-            (channel.to_owned(), jobs.spawn(tell(Arc::clone(view), announcement, self.sender.clone())))
+            // A commit between the two is told with the next.
+            let (told, changed) = (rows(view), view.changes());
+            (channel.to_owned(), jobs.spawn(tell(Arc::clone(view), changed, told, announcement, self.sender.clone())))
         });
         let mut views = self.views.lock();
         let old = match task {
@@ -80,11 +82,25 @@ impl Announcer {
     }
 }
 
+/// The rows that came and those that retention has dropped: of a commit that changes neither, time alone has passed.
+fn rows(view: &MaterializedView) -> (u64, u64) {
+    (view.counters.rows_out.get(), view.first_row())
+}
+
 /// Waits for changes and tells them, until the view has gone. Nobody may be listening.
-async fn tell(view: Arc<MaterializedView>, announcement: Announcement, sender: broadcast::Sender<Announcement>) {
-    let mut changed = view.changes();
+async fn tell(
+    view: Arc<MaterializedView>,
+    mut changed: watch::Receiver<u64>,
+    mut told: (u64, u64),
+    announcement: Announcement,
+    sender: broadcast::Sender<Announcement>,
+) {
     while changed.changed().await.is_ok() && view.ending() != Some(End::Dropped) {
-        let _ = sender.send(announcement.clone());
-        tokio::time::sleep(TOGETHER).await;
+        let now = rows(&view);
+        if now != told {
+            told = now;
+            let _ = sender.send(announcement.clone());
+            tokio::time::sleep(TOGETHER).await;
+        }
     }
 }

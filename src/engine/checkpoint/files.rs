@@ -20,6 +20,8 @@ use crate::view::sealed::{self, Sealing};
 
 /// The manifest's file.
 const MANIFEST: &str = "manifest.json";
+/// What the folder of a checkpoint that cannot be read ends with.
+const DAMAGED: &str = "damaged";
 /// A file of so many rows is never written again to put others to it.
 const FULL_ROWS: u64 = 1 << 20;
 
@@ -170,7 +172,7 @@ pub(super) fn newest(jobs: &Path, identity: &str) -> Option<(i64, Manifest, Rest
             // It was broken off before its first checkpoint.
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => {
-                warn!(file = %path.display(), %error, "a checkpoint cannot be read");
+                put_aside(&folder(generation), &error);
                 None
             }
         }
@@ -188,9 +190,18 @@ pub(super) fn newest(jobs: &Path, identity: &str) -> Option<(i64, Manifest, Rest
     match restored(&folder(generation), &manifest) {
         Ok(restored) => Some((generation, manifest, restored)),
         Err(error) => {
-            warn!(folder = %folder(generation).display(), %error, "a checkpoint cannot be read: its job begins anew");
+            put_aside(&folder(generation), &error);
             None
         }
+    }
+}
+
+/// A checkpoint that cannot be read is kept beside those that are looked for: a person may make more of its files.
+fn put_aside(folder: &Path, error: &dyn std::fmt::Display) {
+    let aside = folder.with_extension(DAMAGED);
+    match std::fs::rename(folder, &aside) {
+        Ok(()) => warn!(folder = %aside.display(), %error, "a checkpoint cannot be read and was put aside: its job begins anew"),
+        Err(_) => warn!(folder = %folder.display(), %error, "a checkpoint cannot be read: its job begins anew"),
     }
 }
 

@@ -102,6 +102,15 @@ fn check(tokens: &[TokenWithSpan]) -> Result<()> {
         let kinds = "SOURCE, TABLE, VIEW, MATERIALIZED VIEW, MODEL, GALLERY, ZONE, LINE, CALIBRATION or ROLE";
         return Err(syntax(format!("expected {kinds}, found: {token} at line {}, column {}", span.start.line, span.start.column)));
     }
+    if word(0, "create")
+        && word(1, "table")
+        && let Some(clause) = dropped_clause(tokens)
+    {
+        return Err(Error::unsupported(
+            format!("{} of a column", clause.to_uppercase()),
+            "A column has NOT NULL, PRIMARY KEY and DEFAULT.",
+        ));
+    }
     if word(0, "copy") && !tokens.iter().any(|t| is_word(&t.token, "stdin") || is_word(&t.token, "stdout")) {
         let file = |at: usize| matches!(tokens.get(at).map(|t| &t.token), Some(Token::SingleQuotedString(_))) || word(at, "program");
         let there = |direction: &str| (1..tokens.len()).any(|at| word(at, direction) && file(at + 1));
@@ -119,6 +128,27 @@ fn check(tokens: &[TokenWithSpan]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A word of other systems behind the type of a column, which the parser takes and forgets.
+fn dropped_clause(tokens: &[TokenWithSpan]) -> Option<&'static str> {
+    const FORGOTTEN: [&str; 6] = ["auto_increment", "autoincrement", "asc", "desc", "identity", "srid"];
+    let mut depth = 0;
+    for (before, token) in tokens.iter().zip(tokens.iter().skip(1)) {
+        match &token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth -= 1,
+            // The query, which may sort.
+            as_query if depth == 0 && is_word(as_query, "as") => return None,
+            clause if depth == 1 && matches!(before.token, Token::Word(_) | Token::RParen) => {
+                if let Some(forgotten) = FORGOTTEN.iter().find(|forgotten| is_word(clause, forgotten)) {
+                    return Some(forgotten);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// CREATE USER is CREATE ROLE with LOGIN, ALTER USER is ALTER ROLE: sqlparser reads another system's statement.
@@ -160,6 +190,7 @@ mod tests {
             ("DO $$ BEGIN END $$", "0A000", "DO is not supported"),
             ("CREATE FOREIGN TABLE t (a int) SERVER s", "0A000", "CREATE FOREIGN TABLE is not supported"),
             ("create rule r AS ON INSERT TO t DO NOTHING", "0A000", "CREATE RULE is not supported"),
+            ("CREATE TABLE t (a int AUTO_INCREMENT, b int)", "0A000", "AUTO_INCREMENT of a column is not supported"),
             ("CREATE SINK s FROM v", "0A000", "CREATE SINK is not supported"),
             ("PREPARE TRANSACTION 'a'", "0A000", "PREPARE TRANSACTION is not supported"),
             ("COPY t FROM '/tmp/x.csv'", "0A000", "COPY from a file or a program is not supported"),
@@ -173,7 +204,15 @@ mod tests {
             let error = parse(sql).unwrap_err();
             assert_eq!((error.sqlstate(), error.to_string().as_str()), (code, message), "{sql}");
         }
-        for sql in ["DROP SOURCE IF EXISTS a", "COPY t FROM STDIN", "COPY (SELECT 'x' FROM t) TO STDOUT", "DROP ROLE a", "CREATE USER a"] {
+        for sql in [
+            "CREATE TABLE t (identity int, \"desc\" text)",
+            "CREATE TABLE t AS (SELECT a FROM b ORDER BY a DESC)",
+            "DROP SOURCE IF EXISTS a",
+            "COPY t FROM STDIN",
+            "COPY (SELECT 'x' FROM t) TO STDOUT",
+            "DROP ROLE a",
+            "CREATE USER a",
+        ] {
             assert!(parse(sql).is_ok(), "{sql}");
         }
     }
