@@ -12,6 +12,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::joins::{CrossJoinExec, NestedLoopJoinExec};
 
+use super::limits;
 use crate::engine::planned::Planned;
 use crate::engine::planning;
 use crate::engine::session::{Described, Session};
@@ -62,7 +63,7 @@ pub(in crate::engine) async fn physical_of(
         plan = plan.with_param_values(parameters)?;
     }
     let state = session.context().state();
-    let plan = optimised(session, &state, plan).await?;
+    let plan = limits::known(session, optimised(session, &state, plan).await?).await?;
     for source in event_time::sources_of(&plan)? {
         if source.live() && !session.engine().catalog().is_view(source.name()) {
             session.notice(
