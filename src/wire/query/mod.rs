@@ -10,4 +10,3 @@ mod patterns;
 mod quantified;
 pub(super) mod rewrite;
 mod system_columns;
-mod whole_rows;

@@ -16,7 +16,6 @@ use super::forms::{Forms, calls};
 use super::look_ups::CatalogForms;
 use super::order::Ordered;
 use super::system_columns::SystemColumns;
-use super::whole_rows::WholeRows;
 use crate::engine::relation::elements;
 use crate::error::{Error, Result};
 use crate::plan::column_names as names;
@@ -45,7 +44,6 @@ pub(in crate::wire) fn rewrite(
     }
     let _ = query.visit(&mut Arrays { catalog: reader.catalog });
     let _ = query.visit(&mut Ordered);
-    let _ = query.visit(&mut WholeRows);
     let mut forms = Forms::default();
     let _ = query.visit(&mut forms);
     if let Some(error) = forms.refused {
