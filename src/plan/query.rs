@@ -29,7 +29,7 @@ use super::json::operators::JsonOperators;
 use super::json::subscripts::JsonSubscripts;
 use super::line_crossings::CrossingsPlanner;
 use super::name::listing::Listing;
-use super::name::{columns, first_of_each, outer, using, whole_row};
+use super::name::{columns, first_of_each, outer, stars, using, whole_row};
 use super::names::Names;
 use super::number::decimal_places::DecimalPlaces;
 use super::parse::Emit;
@@ -154,6 +154,7 @@ fn named(function: &str, name: &str) -> Arc<ScalarUDF> {
 pub async fn plan(state: &SessionState, mut query: Box<Query>) -> Result<LogicalPlan> {
     using::write_out(state, &mut query).await?;
     whole_row::write_out(state, &mut query).await?;
+    stars::write_out(state, &mut query).await?;
     first_of_each::number_rows(state, &mut query).await?;
     outer::rename(state, &mut query).await?;
     rewrite::rewrite(&mut query)?;
