@@ -1,6 +1,7 @@
 //! Subqueries, sets and rows of values, where DataFusion plans other things or none.
 
 pub(super) mod grouped;
+pub(super) mod joined;
 pub(super) mod lone_row;
 pub(super) mod membership;
 mod met;
