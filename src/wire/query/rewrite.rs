@@ -23,8 +23,8 @@ use crate::wire::catalog::defaults::Lookups;
 use crate::wire::catalog::functions::{REGCLASS_OID, REGCLASS_TEXT, REGNAMESPACE_TEXT, REGTYPE_OID};
 use crate::wire::catalog::relations::NAMES;
 
-/// Rewrites a query; `there` says what tables have, `types` what the catalogue's columns are of. Errs for a template of a time that nothing
-/// writes (0A000).
+/// Rewrites a query; `there` says what tables have, `types` what the catalogue's columns are of. Errs for an array that cannot be
+/// read (22P02).
 pub(in crate::wire) fn rewrite(
     mut query: Box<Query>,
     there: impl Fn() -> There,
@@ -44,11 +44,7 @@ pub(in crate::wire) fn rewrite(
     }
     let _ = query.visit(&mut Arrays { catalog: reader.catalog });
     let _ = query.visit(&mut Ordered);
-    let mut forms = Forms::default();
-    let _ = query.visit(&mut forms);
-    if let Some(error) = forms.refused {
-        return Err(error);
-    }
+    let _ = query.visit(&mut Forms);
     let mut types = Types::default();
     let _ = query.visit(&mut types);
     if let Some(error) = types.refused {
