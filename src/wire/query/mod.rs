@@ -1,5 +1,6 @@
 //! Queries as Postgres clients write them, rewritten by their structure, and never by their text, to what the planner reads.
 
+mod arrays;
 mod distinct;
 pub(super) mod empty;
 pub(super) mod empty_types;

@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion_pg_catalog::sql::rules::{self, SqlStatementRewriteRule};
 
+use super::arrays::nested;
 use super::distinct::DistinctOn;
 use super::empty::{Emptied, There, aggregates, plain_groups};
 use super::empty_types::CatalogTypes;
@@ -362,8 +363,13 @@ impl VisitorMut for Types {
                         let item = |item: Option<String>| item.map_or(Value::Null, Value::SingleQuotedString).with_empty_span();
                         let elem = items.into_iter().map(|one| Expr::Value(item(one))).collect();
                         **inner = Expr::Array(ast::Array { elem, named: true });
-                    } else if text.matches('{').count() < 2 {
-                        // Of arrays in arrays the rule reads more than is read here.
+                    } else if let Some((array, depth)) = nested(text) {
+                        **inner = array;
+                        for _ in 1..depth {
+                            let within = std::mem::replace(element.as_mut(), ast::DataType::Text);
+                            **element = ast::DataType::Array(ast::ArrayElemTypeDef::SquareBracket(Box::new(within), None));
+                        }
+                    } else {
                         let message = format!("malformed array literal: \"{text}\"");
                         self.refused = self.refused.take().or(Some(Error::Encode { code: "22P02", message }));
                     }
