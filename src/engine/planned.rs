@@ -88,6 +88,7 @@ impl Planned {
         if !parameters.is_empty() {
             plan = plan.with_param_values(parameters)?;
         }
+        let plan = statement::limits::known(session, plan).await?;
         let physical = statement::query::lowered_here(session, &plan, &generic.runner.state).await?;
         Ok(apart::rows(physical, Arc::clone(&generic.runner.task), session.engine().threads())?)
     }

@@ -29,13 +29,13 @@ use super::json::operators::JsonOperators;
 use super::json::subscripts::JsonSubscripts;
 use super::line_crossings::CrossingsPlanner;
 use super::name::listing::Listing;
-use super::name::{columns, first_of_each, outer, using, whole_row};
+use super::name::{columns, first_of_each, outer, stars, using, whole_row};
 use super::names::Names;
 use super::number::decimal_places::DecimalPlaces;
 use super::parse::Emit;
 use super::pattern::planner::PatternPlanner;
 use super::subquery::values::{self, SubqueryValues};
-use super::subquery::{lone_row, membership, set_all};
+use super::subquery::{beside, grouped, joined, lone_row, membership, set_all};
 use super::time::interval::Intervals;
 use super::time::microseconds::Microseconds;
 use super::time::overlaps::OverlapsOperator;
@@ -154,6 +154,7 @@ fn named(function: &str, name: &str) -> Arc<ScalarUDF> {
 pub async fn plan(state: &SessionState, mut query: Box<Query>) -> Result<LogicalPlan> {
     using::write_out(state, &mut query).await?;
     whole_row::write_out(state, &mut query).await?;
+    stars::write_out(state, &mut query).await?;
     first_of_each::number_rows(state, &mut query).await?;
     outer::rename(state, &mut query).await?;
     rewrite::rewrite(&mut query)?;
@@ -169,10 +170,10 @@ pub async fn plan(state: &SessionState, mut query: Box<Query>) -> Result<Logical
         }
         plan => plan?,
     };
-    let plan = system_time::take_up(unnest::decorrelate(plan)?)?;
+    let plan = system_time::take_up(beside::place(unnest::decorrelate(plan)?)?)?;
     unnest::check(&plan)?;
     range_frame::check(&plan)?;
-    lone_row::place(told_type::place(text_for_null(plan)?)?)
+    lone_row::place(joined::place(grouped::place(told_type::place(text_for_null(plan)?)?)?)?)
 }
 
 /// A column of which nothing but NULL is known is text, as in Postgres.

@@ -72,6 +72,7 @@ impl VisitorMut for Rewriter {
         }
         limit::plain(query);
         sorted_inside::place(query);
+        written_rows::typed(query);
         written_rows::as_selects(query);
         sorted::name(query);
         if query.fetch.as_ref().is_some_and(|f| f.with_ties || f.percent) {

@@ -226,7 +226,6 @@ async fn forms_that_hold_an_expression_twice_do_not_double_without_end() {
         nested("mode() WITHIN GROUP (ORDER BY ", "n", ")"),
         nested("percentile_disc(ARRAY[0.1, 0.5]) WITHIN GROUP (ORDER BY ", "n", ")"),
         nested("string_agg(DISTINCT ", "k", ", ',')"),
-        nested("to_char(", "at", "::timestamptz, 'HH24 TZ')"),
     ] {
         assert_eq!(client.code(&sql).await, "54001", "{}", &sql[..60]);
     }

@@ -20,6 +20,7 @@ mod flush;
 mod grant;
 mod insert;
 mod insert_picture;
+pub(super) mod limits;
 mod maintain;
 mod over_rows;
 pub(super) mod query;

@@ -9,6 +9,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 
+use super::limits;
 use crate::engine::planned::Planned;
 use crate::engine::planning;
 use crate::engine::session::{Described, Session};
@@ -60,7 +61,7 @@ pub(in crate::engine) async fn physical_of(
         plan = plan.with_param_values(parameters)?;
     }
     let state = session.context().state();
-    let plan = optimised(session, &state, plan).await?;
+    let plan = limits::known(session, optimised(session, &state, plan).await?).await?;
     for source in event_time::sources_of(&plan)? {
         if source.live() && !session.engine().catalog().is_view(source.name()) {
             session.notice(

@@ -85,16 +85,31 @@ pub(super) fn drop(session: &Session, if_exists: bool, names: &[ObjectName]) -> 
         }
         let (before, role) = (engine.roles().find(&name), Commented::Role(name.clone()));
         let grants: Vec<Grant> = engine.roles().grants().into_iter().filter(|g| g.role == name).collect();
+        if !grants.is_empty() {
+            return Err(depended_on(session, &name, &grants));
+        }
         engine.roles().remove(&name)?;
         let said = engine.comments.put(&role, None);
-        let gone = grants.iter().map(super::grant::kept).chain([kept(&name), super::comment::kept(&role)]);
-        session.keep(vec![Change::Remove(gone.collect())])?;
-        // Undone from the last to the first: the role comes back before what it was given.
+        session.keep(vec![Change::Remove(vec![kept(&name), super::comment::kept(&role)])])?;
         session.did(Undo::Comment(role, said));
-        grants.into_iter().for_each(|grant| session.did(Undo::Grant(grant.clone(), Some(grant))));
         session.did(Undo::Role(name, before));
     }
     Ok(Outcome::Done { tag: "DROP ROLE".into() })
+}
+
+/// A role that was given something stays (2BP01).
+fn depended_on(session: &Session, name: &str, grants: &[Grant]) -> Error {
+    let catalog = session.engine().catalog();
+    let kind = |object: &str| catalog.find(object).map_or("relation", |object| object.kind().word());
+    let of = |grant: &Grant| match &grant.columns {
+        Some(columns) => format!("privileges for columns {} of {} {}", columns.join(", "), kind(&grant.object), grant.object),
+        None => format!("privileges for {} {}", kind(&grant.object), grant.object),
+    };
+    Error::Data {
+        code: "2BP01",
+        message: format!("role \"{name}\" cannot be dropped because some objects depend on it"),
+        detail: Some(grants.iter().map(of).collect::<Vec<_>>().join("\n")),
+    }
 }
 
 /// Under which name the catalogue on disk keeps a role: no object has one that begins with a space and a word of SQL.

@@ -13,7 +13,7 @@ use datafusion::sql::sqlparser::ast::{
     FunctionArguments, Ident, ObjectName,
 };
 
-use super::build::{LISTS, MEMBERS};
+use super::build::{ELEMENT, LISTS, MEMBERS};
 use super::values;
 use crate::error::Error;
 use crate::plan::parse::copies::Copies;
@@ -33,7 +33,7 @@ pub(in crate::plan) fn rewritten(name: &str, function: &Function) -> Option<Expr
     let [list, list_b] = LISTS;
     let [members, members_b] = MEMBERS;
     let (whole, of_value) = match name {
-        "json_agg" => (list, "to_json"),
+        "json_agg" => (list, ELEMENT),
         "jsonb_agg" => (list_b, "to_jsonb"),
         "json_object_agg" => (members, "to_json"),
         "jsonb_object_agg" => (members_b, "to_jsonb"),

@@ -18,6 +18,10 @@ use crate::error::Error;
 use crate::plan::value::text_type::TextType;
 use crate::settings::TimeZone;
 
+/// The JSON of a value that `json_agg` gathers, and what stands before a row or an array behind the first.
+pub(super) const ELEMENT: &str = "json_element";
+const LINE: &str = "\n ";
+
 /// What `json_agg` and `jsonb_agg` end in: the array of the values that were gathered.
 pub(super) const LISTS: [&str; 2] = ["json_list", "jsonb_list"];
 
@@ -28,9 +32,10 @@ pub(super) const MEMBERS: [&str; 2] = ["json_members", "jsonb_members"];
 enum What {
     /// A value.
     Value,
-    /// An object of names and values in turn, and the same of a row's columns.
+    /// A value that `json_agg` gathers: a row or an array stands on a line of its own.
+    Element,
+    /// An object of names and values in turn.
     Object,
-    Row,
     /// An array of values.
     Array,
     /// An array of the values of a list, and an object of its names and values.
@@ -42,13 +47,12 @@ enum What {
 pub(super) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
     let [list, list_b] = LISTS;
     let [members, members_b] = MEMBERS;
-    let all: [(&'static str, &[&str], What); 12] = [
+    let all: [(&'static str, &[&str], What); 11] = [
         ("to_json", &["array_to_json", "row_to_json"], What::Value),
         ("to_jsonb", &[], What::Value),
         ("json_build_object", &[], What::Object),
         ("jsonb_build_object", &[], What::Object),
-        ("json_build_row", &[], What::Row),
-        ("jsonb_build_row", &[], What::Row),
+        (ELEMENT, &[], What::Element),
         ("json_build_array", &[], What::Array),
         ("jsonb_build_array", &[], What::Array),
         (list, &[], What::List),
@@ -58,8 +62,8 @@ pub(super) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
     ];
     all.into_iter().map(|(name, aliases, what)| {
         let of = match what {
-            What::Value | What::List | What::Members => vec![TypeSignature::Any(1)],
-            What::Object | What::Row | What::Array => vec![TypeSignature::Nullary, TypeSignature::VariadicAny],
+            What::Value | What::Element | What::List | What::Members => vec![TypeSignature::Any(1)],
+            What::Object | What::Array => vec![TypeSignature::Nullary, TypeSignature::VariadicAny],
         };
         let gives = if name.contains("jsonb") { TextType::Json } else { TextType::JsonText };
         let aliases = aliases.iter().map(|alias| (*alias).to_owned()).collect();
@@ -104,15 +108,15 @@ impl ScalarUDFImpl for Built {
         let columns: Vec<Column> =
             arrays.iter().zip(&args.arg_fields).map(|(array, field)| Column { array, json: is_json(field) }).collect();
         let keys = match self.what {
-            What::Object | What::Row => keys(&arrays)?,
+            What::Object => keys(&arrays)?,
             _ => Vec::new(),
         };
         let one = |row: usize| -> Result<Option<String>> {
             let mut out = String::new();
             match self.what {
-                What::Object | What::Row => self.object(&mut out, &keys, &columns, row)?,
+                What::Object => self.object(&mut out, &keys, &columns, row)?,
                 What::Array => self.array(&mut out, &columns, row)?,
-                What::Value | What::List | What::Members => {
+                What::Value | What::Element | What::List | What::Members => {
                     let Some(column) = columns.first() else { return exec_err!("{} takes a value", self.name) };
                     if column.array.is_null(row) || column.array.data_type().is_null() {
                         return Ok(None);
@@ -120,7 +124,11 @@ impl ScalarUDFImpl for Built {
                     match self.what {
                         What::List => list(&mut out, column, row)?,
                         What::Members => members(&mut out, column, row)?,
-                        _ => column.write(&mut out, row)?,
+                        _ => {
+                            let own = self.what == What::Element && column.array.data_type().is_nested();
+                            out.push_str(if own { LINE } else { "" });
+                            column.write(&mut out, row)?;
+                        }
                     }
                 }
             }
@@ -133,17 +141,16 @@ impl ScalarUDFImpl for Built {
 
 impl Built {
     fn object(&self, out: &mut String, keys: &[ArrayRef], columns: &[Column], row: usize) -> Result<()> {
-        let (comma, colon) = if self.what == What::Row { (",", ":") } else { (", ", " : ") };
         out.push('{');
         for (at, (key, pair)) in keys.iter().zip(columns.chunks(2)).enumerate() {
             let [_, value] = pair else { continue };
-            out.push_str(if at > 0 { comma } else { "" });
+            out.push_str(if at > 0 { ", " } else { "" });
             if key.is_null(row) {
                 let message = format!("argument {}: key must not be null", 2 * at + 1);
                 return Err(wrong(if self.gives == TextType::Json { &message } else { "null value not allowed for object key" }));
             }
             values::write(out, key.as_ref(), row, TimeZone::default())?;
-            out.push_str(colon);
+            out.push_str(" : ");
             value.write(out, row)?;
         }
         out.push('}');
@@ -195,8 +202,13 @@ fn list(out: &mut String, column: &Column, row: usize) -> Result<()> {
     let elements = lists.value(row);
     out.push('[');
     for at in 0..elements.len() {
-        out.push_str(if at > 0 { ", " } else { "" });
+        let begin = out.len();
         Column { array: &elements, json: true }.write(out, at)?;
+        if at > 0 {
+            out.insert_str(begin, ", ");
+        } else if out.get(begin..).is_some_and(|first| first.starts_with(LINE)) {
+            out.replace_range(begin..begin + LINE.len(), "");
+        }
     }
     out.push(']');
     Ok(())

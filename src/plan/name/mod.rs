@@ -10,5 +10,6 @@ mod relations;
 pub(super) mod selection;
 pub(super) mod sorted;
 pub(super) mod sorted_inside;
+pub(super) mod stars;
 pub(super) mod using;
 pub(super) mod whole_row;

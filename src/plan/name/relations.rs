@@ -161,6 +161,15 @@ pub(super) fn constraint(join: &JoinOperator) -> Option<&JoinConstraint> {
     }
 }
 
+/// The same, to be written otherwise.
+pub(super) fn constraint_mut(join: &mut JoinOperator) -> Option<&mut JoinConstraint> {
+    match join {
+        JoinOperator::Join(by) | JoinOperator::Inner(by) | JoinOperator::Left(by) | JoinOperator::LeftOuter(by) => Some(by),
+        JoinOperator::Right(by) | JoinOperator::RightOuter(by) | JoinOperator::FullOuter(by) => Some(by),
+        _ => None,
+    }
+}
+
 /// The name by which a relation's columns are read.
 pub(super) fn name(factor: &TableFactor) -> Option<Ident> {
     match factor {

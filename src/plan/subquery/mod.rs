@@ -1,5 +1,8 @@
 //! Subqueries, sets and rows of values, where DataFusion plans other things or none.
 
+pub(super) mod beside;
+pub(super) mod grouped;
+pub(super) mod joined;
 pub(super) mod lone_row;
 pub(super) mod membership;
 mod met;

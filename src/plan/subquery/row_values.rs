@@ -2,11 +2,11 @@
 
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, JoinConstraint, JoinOperator, Query, Select,
-    SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, UnaryOperator, Value,
+    BinaryOperator, CaseWhen, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, JoinConstraint, JoinOperator,
+    Query, Select, SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, UnaryOperator, Value,
 };
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::plan::parse::bare_select::query_of;
 use crate::plan::parse::copies::Copies;
 use crate::plan::syntax::{binary, in_parentheses, number};
@@ -17,6 +17,16 @@ const COLUMN: &str = "framesql_column";
 /// The condition in place of one on rows; None for other expressions. Errs (54001) where it would be too large.
 pub(in crate::plan) fn rewritten(expr: &Expr, copies: &mut Copies) -> Result<Option<Expr>> {
     match expr {
+        Expr::BinaryOp { left, op, right } if asked(right).is_some() => match (values(left), asked(right)) {
+            (Some(left), Some(right)) => with_subquery(&left, op, right, copies),
+            _ => Ok(None),
+        },
+        Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. }
+        | Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right } => {
+            let (Some(_), Some(subquery)) = (row(left), asked(right)) else { return Ok(None) };
+            let negated = matches!(expr, Expr::AllOp { .. });
+            rewritten(&Expr::InSubquery { expr: left.clone(), subquery: Box::new(subquery.clone()), negated }, copies)
+        }
         Expr::BinaryOp { left, op, right } => {
             let (Some(left), Some(right)) = (row(left), row(right)) else { return Ok(None) };
             if left.len() != right.len() {
@@ -70,6 +80,68 @@ pub(in crate::plan) fn rewritten(expr: &Expr, copies: &mut Copies) -> Result<Opt
         }
         _ => Ok(None),
     }
+}
+
+/// The query of a subquery that is read as a value.
+fn asked(expr: &Expr) -> Option<&Query> {
+    match expr {
+        Expr::Subquery(query) => Some(query),
+        Expr::Nested(inner) => asked(inner),
+        _ => None,
+    }
+}
+
+/// `(a, b) = (SELECT c, d …)`: each column of the subquery is one by itself. Errs where it has more or fewer of them (42601).
+fn with_subquery(left: &[Expr], op: &BinaryOperator, query: &Query, copies: &mut Copies) -> Result<Option<Expr>> {
+    let n_said = items(query).map(<[SelectItem]>::len);
+    if left.len() < 2 && n_said.is_none_or(|n| n == left.len()) {
+        return Ok(None);
+    }
+    if let Some(n) = n_said.filter(|n| *n != left.len()) {
+        let message = format!("subquery has too {} columns", if n < left.len() { "few" } else { "many" });
+        return Err(Error::Syntax { message, hint: None });
+    }
+    copies.take(2 * left.len(), query)?;
+    for value in left {
+        copies.take(1, value)?;
+    }
+    let right: Vec<Expr> = (0..left.len()).map(|at| Expr::Subquery(Box::new(column_of(query, at, left.len())))).collect();
+    Ok(compared(left, op, &right).map(in_parentheses))
+}
+
+/// The columns that a plain SELECT lists; None where a `*` may be more, and of other queries.
+fn items(query: &Query) -> Option<&[SelectItem]> {
+    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    let listed = |item: &SelectItem| matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. });
+    select.projection.iter().all(listed).then_some(select.projection.as_slice())
+}
+
+/// One column of a query.
+fn column_of(query: &Query, at: usize, n_columns: usize) -> Query {
+    let mut query = query.clone();
+    let item = items(&query).and_then(|items| items.get(at)).cloned();
+    let plain = query.order_by.is_none();
+    if let (true, Some(item), SetExpr::Select(select)) = (plain, item, query.body.as_mut())
+        && select.distinct.is_none()
+        && matches!(&select.group_by, GroupByExpr::Expressions(keys, _) if !keys.iter().any(|key| matches!(key, Expr::Value(_))))
+    {
+        select.projection = vec![item];
+        return query;
+    }
+    let (alias, names) = named_rows(n_columns);
+    let mut one = query_of(SelectItem::UnnamedExpr(names.get(at).cloned().map_or_else(|| number("1"), Expr::Identifier)));
+    if let SetExpr::Select(select) = one.body.as_mut() {
+        let relation = TableFactor::Derived { lateral: false, subquery: Box::new(query), alias: Some(alias), sample: None };
+        select.from = vec![TableWithJoins { relation, joins: Vec::new() }];
+    }
+    one
+}
+
+/// What names the columns of a subquery in FROM.
+fn named_rows(n_columns: usize) -> (TableAlias, Vec<Ident>) {
+    let names: Vec<Ident> = (0..n_columns).map(|at| Ident::new(format!("{COLUMN}_{at}"))).collect();
+    let columns = names.iter().map(|name| TableAliasColumnDef { name: name.clone(), data_type: None }).collect();
+    (TableAlias { explicit: true, name: Ident::new("framesql_rows"), columns, at: None }, names)
 }
 
 /// IN of a row and a subquery in WHERE and HAVING.
@@ -188,9 +260,7 @@ fn compared(left: &[Expr], op: &BinaryOperator, right: &[Expr]) -> Option<Expr> 
 
 /// The rows of a subquery that are such a one: `SELECT 1 FROM (…) AS rows (c1, c2) WHERE c1 = a AND c2 = b`; `read` makes the condition of what is equal.
 fn holding(of: &[Expr], subquery: &Query, read: impl Fn(Expr) -> Expr) -> Query {
-    let names: Vec<Ident> = (0..of.len()).map(|at| Ident::new(format!("{COLUMN}_{at}"))).collect();
-    let columns = names.iter().map(|name| TableAliasColumnDef { name: name.clone(), data_type: None }).collect();
-    let alias = TableAlias { explicit: true, name: Ident::new("framesql_rows"), columns, at: None };
+    let (alias, names) = named_rows(of.len());
     let rows: Vec<Expr> = names.into_iter().map(Expr::Identifier).collect();
     let mut query = query_of(SelectItem::UnnamedExpr(number("1")));
     if let SetExpr::Select(select) = query.body.as_mut() {

@@ -4,15 +4,44 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, Ident, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, TableAliasColumnDef, TableFactor,
-    visit_expressions,
+    CastKind, DataType, Expr, GroupByExpr, Ident, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, TableAliasColumnDef,
+    TableFactor, Value, visit_expressions,
 };
 
 use crate::plan::array::series::is_series;
 use crate::plan::column_names;
 use crate::plan::parse::bare_select::select_of;
 use crate::plan::rewrite::folded;
-use crate::plan::syntax::{call, quoted, text};
+use crate::plan::syntax::{call, cast, quoted, text};
+
+/// `VALUES (date '2024-01-01'), ('2024-01-02')`: a text or NULL beside a value whose type is written there is one of that type.
+pub(in crate::plan) fn typed(query: &mut Query) {
+    let SetExpr::Values(values) = query.body.as_mut() else { return };
+    if values.rows.len() < 2 {
+        return;
+    }
+    for at in 0..values.rows.first().map_or(0, |row| row.len()) {
+        let column = values.rows.iter_mut().filter_map(|row| row.get_mut(at)).collect::<Vec<_>>();
+        let Some(of) = column.iter().find_map(|value| type_of(value)) else { continue };
+        for value in column {
+            if matches!(&*value, Expr::Value(v) if matches!(v.value, Value::SingleQuotedString(_) | Value::Null)) {
+                *value = cast(value.clone(), of.clone());
+            }
+        }
+    }
+}
+
+/// The type that is written with a value.
+fn type_of(value: &Expr) -> Option<DataType> {
+    match value {
+        Expr::Nested(inner) => type_of(inner),
+        Expr::TypedString(typed) => Some(typed.data_type.clone()),
+        Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, data_type, .. } => Some(data_type.clone()),
+        Expr::Interval(_) => Some(DataType::Interval { fields: None, precision: None }),
+        Expr::Value(value) if matches!(value.value, Value::Boolean(_)) => Some(DataType::Boolean),
+        _ => None,
+    }
+}
 
 /// VALUES with a subquery in it as SELECTs.
 pub(in crate::plan) fn as_selects(query: &mut Query) {

@@ -14,6 +14,7 @@ pub(super) mod moments_named;
 pub(super) mod overlaps;
 pub(super) mod rounded;
 pub(super) mod session_zone;
+mod template;
 mod time_zone;
 mod truncate;
 mod written;

@@ -178,7 +178,9 @@ mod tests {
             ("2026-05-01 12:30 12:31", Unreadable::Form),
             ("2026-05-01 +01 +02", Unreadable::Form),
             ("2026-05-01 today", Unreadable::Form),
-            ("44-03-15 BC", Unreadable::Form),
+            ("44-03-15 BC", Unreadable::Range),
+            ("0000-03-15 BC", Unreadable::Range),
+            ("0044-03-15 BC AD", Unreadable::Form),
         ] {
             assert_eq!(timestamp_us(text), Err(why), "{text}");
         }

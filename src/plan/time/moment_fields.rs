@@ -12,7 +12,7 @@ const MONTHS: [&str; 12] =
     ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december"];
 const DAYS: [&str; 7] = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
 /// Other short names of days than the first three letters, and what may stand in a time and says nothing.
-const PASSED_OVER: [&str; 7] = ["tues", "thur", "thurs", "weds", "at", "on", "ad"];
+const PASSED_OVER: [&str; 6] = ["tues", "thur", "thurs", "weds", "at", "on"];
 
 /// Names of clocks that stand still, in minutes east of UTC: of those that Postgres knows, the ones that people write.
 const CLOCKS: [(&str, i64); 38] = [
@@ -212,7 +212,7 @@ fn month(word: &str) -> Option<i64> {
 
 /// Whether it is a word of times, and no name of a zone.
 fn is_word(word: &str) -> bool {
-    let others = ["t", "am", "pm", "bc", "now", "today", "tomorrow", "yesterday", "epoch", "infinity", "allballs", "j"];
+    let others = ["t", "am", "pm", "ad", "bc", "now", "today", "tomorrow", "yesterday", "epoch", "infinity", "allballs", "j"];
     month(word).is_some() || begins(DAYS, word).is_some() || others.contains(&word) || PASSED_OVER.contains(&word)
 }
 
@@ -229,6 +229,8 @@ struct Found {
     clock: Option<(i64, i64)>,
     /// AM is false, PM is true.
     afternoon: Option<bool>,
+    /// AD is false, BC is true.
+    before_christ: Option<bool>,
     days: Option<i64>,
     zone: Option<Zone>,
 }
@@ -365,6 +367,10 @@ impl Found {
                 let before = self.afternoon.replace(word == "pm");
                 return if before.is_some() { Err(Unreadable::Form) } else { Ok(()) };
             }
+            "ad" | "bc" => {
+                let before = self.before_christ.replace(word == "bc");
+                return if before.is_some() { Err(Unreadable::Form) } else { Ok(()) };
+            }
             _ if begins(DAYS, word).is_some() || PASSED_OVER.contains(&word) => return Ok(()),
             _ => return self.set_zone(named(word)?),
         };
@@ -388,11 +394,17 @@ impl Found {
     fn date(&self) -> Result<NaiveDate, Unreadable> {
         let [Some(year), Some(month), Some(day)] = self.numbers else { return Err(Unreadable::Form) };
         let year = match year {
+            // The year 1 before is the year 0 of the calendar.
+            year if self.before_christ == Some(true) && year > 0 => return Found::day_of(1 - year, month, day),
             short if self.short_year => short + if short < 70 { 2000 } else { 1900 },
             year => year,
         };
         // There is no year 0: it would be 1 BC.
-        let year = i32::try_from(year).ok().filter(|year| *year != 0).ok_or(Unreadable::Range)?;
+        if year == 0 { Err(Unreadable::Range) } else { Found::day_of(year, month, day) }
+    }
+
+    fn day_of(year: i64, month: i64, day: i64) -> Result<NaiveDate, Unreadable> {
+        let year = i32::try_from(year).map_err(|_| Unreadable::Range)?;
         let part = |number: i64| u32::try_from(number).map_err(|_| Unreadable::Range);
         NaiveDate::from_ymd_opt(year, part(month)?, part(day)?).ok_or(Unreadable::Range)
     }

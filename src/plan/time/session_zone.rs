@@ -183,9 +183,9 @@ impl Clocks {
             }
             // What writes values is told by their types.
             (
-                "to_char" | "format" | "to_json" | "to_jsonb" | "json_build_object" | "jsonb_build_object" | "json_build_row"
-                | "jsonb_build_row" | "json_build_array" | "jsonb_build_array" | "json_list" | "jsonb_list" | "json_members"
-                | "jsonb_members" | "array_to_string" | "quote_literal" | "quote_nullable",
+                "to_char" | "format" | "to_json" | "to_jsonb" | "json_build_object" | "jsonb_build_object" | "json_element"
+                | "json_build_array" | "jsonb_build_array" | "json_list" | "jsonb_list" | "json_members" | "jsonb_members"
+                | "array_to_string" | "quote_literal" | "quote_nullable",
                 args,
             ) => {
                 // These write a time in a form of their own.

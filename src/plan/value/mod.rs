@@ -11,6 +11,7 @@ mod infinity;
 mod numbers;
 pub mod postgres_types;
 pub mod read;
+pub(super) mod row;
 mod struct_field;
 pub(super) mod text_literals;
 pub mod text_type;
@@ -25,5 +26,5 @@ use datafusion::logical_expr::ScalarUDF;
 
 /// The scalar functions of this room, one line a file.
 pub(super) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
-    casts::functions().into_iter().chain(common_type::functions()).chain([struct_field::function(), in_lists::function()])
+    casts::functions().into_iter().chain(common_type::functions()).chain([struct_field::function(), in_lists::function(), row::function()])
 }

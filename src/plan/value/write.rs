@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use chrono::{Datelike, NaiveDate};
 use datafusion::arrow::array::{Array, AsArray};
 use datafusion::arrow::datatypes::{
     ArrowPrimitiveType, DataType, Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type,
@@ -206,9 +207,11 @@ pub fn timestamp_us(array: &dyn Array, row: usize, unit: TimeUnit) -> i64 {
 pub fn timestamp(out: &mut String, us: i64, separator: char, zone: &str) {
     match timestamp_us_to_datetime(us) {
         Some(at) => {
-            let _ = write!(out, "{}{separator}", at.date());
+            day(out, at.date());
+            out.push(separator);
             time(out, us.rem_euclid(86_400_000_000));
             out.push_str(zone);
+            out.push_str(era(at.date()));
         }
         None => out.push_str(if us < 0 { "-infinity" } else { "infinity" }),
     }
@@ -238,9 +241,23 @@ pub fn offset(offset_s: i32, always: &str) -> String {
 
 fn date(out: &mut String, days: i64) {
     match days.checked_mul(86_400_000_000).and_then(timestamp_us_to_datetime) {
-        Some(at) => write_number(out, at.date()),
+        Some(at) => {
+            day(out, at.date());
+            out.push_str(era(at.date()));
+        }
         None => out.push_str(if days < 0 { "-infinity" } else { "infinity" }),
     }
+}
+
+/// `2024-05-01`; years before Christ are counted back from 1.
+fn day(out: &mut String, date: NaiveDate) {
+    let year = if date.year() > 0 { date.year() } else { 1 - date.year() };
+    let _ = write!(out, "{year:04}-{:02}-{:02}", date.month(), date.day());
+}
+
+/// What stands behind a time before Christ.
+fn era(date: NaiveDate) -> &'static str {
+    if date.year() > 0 { "" } else { " BC" }
 }
 
 /// `12:00:00.5`, any number of hours.

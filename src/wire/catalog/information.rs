@@ -1,4 +1,5 @@
-//! The schema information_schema: the same objects as in pg_catalog, under the names and types of the SQL standard, as Postgres spells them.
+//! The schema information_schema: the objects of pg_catalog that the user may read, under the names and types of the SQL standard, as Postgres spells
+//! them.
 
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -12,7 +13,8 @@ use super::fill::{Columns, Fill, rows_of, schema_of, some};
 use super::functions::format_type;
 use super::schema::{Listed, PgCatalog, query_of};
 use super::{defaults, keys, modifiers, procedures};
-use crate::engine::roles::{FIRST, Grant, PUBLIC};
+use crate::engine::privileges::readable;
+use crate::engine::roles::{FIRST, Grant, PUBLIC, Readable};
 use crate::wire::value::columns;
 
 /// The relations, in name order; those without a maker have no rows, as framesql has none of what they list.
@@ -61,7 +63,8 @@ impl SchemaProvider for Information {
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let Some(catalog) = self.catalog.upgrade().filter(|_| NAMES.contains(&name)) else { return Ok(None) };
-        let listed = catalog.listed().await?;
+        let mut listed = catalog.listed().await?;
+        listed.retain(|one| readable_of(&catalog, one) != Readable::Nothing);
         let (columns, n_rows) = relation(name, &catalog, &listed);
         let rows = rows_of(columns, n_rows)?;
         Ok(Some(Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]])?)))
@@ -81,7 +84,7 @@ pub(in crate::wire) fn schemas(catalog: &PgCatalog) -> &'static [(&'static str, 
 fn relation(name: &str, catalog: &PgCatalog, listed: &[Listed]) -> (Columns, usize) {
     let database = &catalog.database;
     match name {
-        "columns" => columns_of(database, listed),
+        "columns" => columns_of(catalog, listed),
         "tables" => tables(database, listed),
         "views" => views(database, listed),
         "schemata" => schemata(catalog),
@@ -114,9 +117,22 @@ pub(in crate::wire) fn is_table(one: &Listed) -> bool {
     one.kind == 'r' && made.is_some_and(|word| word.eq_ignore_ascii_case("table"))
 }
 
-fn columns_of(database: &str, listed: &[Listed]) -> (Columns, usize) {
-    let fields: Vec<(&Listed, usize, &Arc<Field>)> =
-        shown(listed).flat_map(|one| one.schema.fields().iter().enumerate().map(move |(at, field)| (one, at + 1, field))).collect();
+/// What the user may read of a relation; of an index, of what it is on.
+fn readable_of(catalog: &PgCatalog, one: &Listed) -> Readable {
+    match catalog.engine() {
+        Some(engine) if one.kind != 'i' && !catalog.superuser(&catalog.user) => readable(&engine, &catalog.user, &one.namespace, &one.name),
+        _ => Readable::All,
+    }
+}
+
+fn columns_of(catalog: &PgCatalog, listed: &[Listed]) -> (Columns, usize) {
+    let database = &catalog.database;
+    let mut fields: Vec<(&Listed, usize, &Arc<Field>)> = Vec::new();
+    for one in shown(listed) {
+        let may = readable_of(catalog, one);
+        let seen = |field: &Field| !matches!(&may, Readable::Columns(columns) if !columns.contains(field.name()));
+        fields.extend(one.schema.fields().iter().enumerate().filter(|(_, field)| seen(field)).map(|(at, field)| (one, at + 1, field)));
+    }
     let declared: Vec<(Type, i32)> = fields.iter().filter_map(|(one, at, _)| modifiers::of(one, at - 1)).collect();
     let types: Vec<Type> = declared.iter().map(|(data_type, _)| data_type.clone()).collect();
     let int4 = |of: fn(&Type, i32) -> Option<i32>| {

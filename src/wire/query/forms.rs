@@ -11,7 +11,6 @@ use super::json_forms;
 use super::patterns;
 use super::quantified;
 use super::rewrite::{call, last, null};
-use crate::error::Error;
 use crate::plan::parse::bare_select::query_of;
 use crate::wire::catalog::functions::{ACL_ITEMS, REGTYPES_TEXT};
 use crate::wire::catalog::keys::EXPANDED;
@@ -32,11 +31,7 @@ fn rows_of_list(function: &str) -> Option<&'static str> {
 }
 
 /// Expressions and relations of any query.
-#[derive(Default)]
-pub(in crate::wire) struct Forms {
-    /// What it met that cannot be written otherwise.
-    pub(in crate::wire) refused: Option<Error>,
-}
+pub(in crate::wire) struct Forms;
 
 impl VisitorMut for Forms {
     type Break = ();
@@ -95,11 +90,11 @@ impl VisitorMut for Forms {
                     *expr = read;
                 }
             }
-            Expr::Function(function) if last(&function.name).as_deref() == Some("to_char") => match patterns::to_char(function) {
-                Ok(Some(written)) => *expr = written,
-                Ok(None) => {}
-                Err(error) => self.refused = self.refused.take().or(Some(error)),
-            },
+            Expr::Function(function) if last(&function.name).as_deref() == Some("to_char") => {
+                if let Some(written) = patterns::to_char(function) {
+                    *expr = written;
+                }
+            }
             // The moment is that of the statement: no block here is older than what it reads.
             Expr::Function(function)
                 if matches!(last(&function.name).as_deref(), Some("statement_timestamp" | "transaction_timestamp")) =>
@@ -358,7 +353,7 @@ mod tests {
             ("SELECT typinput = 'pg_catalog.array_in'::regproc", "SELECT typinput = 'array_in'"),
         ] {
             let mut query = parse_query(sql).unwrap().query;
-            let _ = query.visit(&mut Forms::default());
+            let _ = query.visit(&mut Forms);
             assert_eq!(query.to_string(), expected);
         }
     }

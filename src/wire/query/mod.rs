@@ -1,5 +1,6 @@
 //! Queries as Postgres clients write them, rewritten by their structure, and never by their text, to what the planner reads.
 
+mod arrays;
 mod distinct;
 pub(super) mod empty;
 pub(super) mod empty_types;
@@ -11,4 +12,3 @@ mod patterns;
 mod quantified;
 pub(super) mod rewrite;
 mod system_columns;
-mod whole_rows;

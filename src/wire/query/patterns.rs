@@ -1,10 +1,8 @@
-//! to_timestamp, to_date, to_number and to_char with a template of Postgres: its words become those that DataFusion reads and writes a time by.
+//! to_timestamp, to_date and to_number with a template of Postgres: its words become those that DataFusion reads a time by. And to_char of numbers.
 
 use datafusion::sql::sqlparser::ast::{self, CastKind, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Value};
 
 use super::forms::calls;
-use crate::error::{Error, Result};
-use crate::plan::parse::copies::Copies;
 
 /// The words of a template, the longer before those that they begin with, and what each is.
 const WORDS: [(&str, &str); 20] = [
@@ -79,37 +77,12 @@ fn format_of(template: &str) -> Option<String> {
     Some(format)
 }
 
-/// A template by which a time is written; None as above, and for names of months and days in capitals, which no format writes.
-fn written_by(template: &str) -> Option<String> {
-    let capitals = ["MONTH", "MON", "DAY", "DY"].iter().any(|name| template.contains(name));
-    if capitals { None } else { format_of(template) }
-}
-
-/// `to_char(time, 'YYYY-MM-DD')` as DataFusion's, which would write a word that it does not know as it is. None for a format of DataFusion's own, and for a
-/// template that is no constant. Errs for a word that nothing writes (0A000).
-pub(in crate::wire) fn to_char(function: &ast::Function) -> Result<Option<Expr>> {
-    let Some(template) = template(function) else { return Ok(None) };
-    if of_numbers(template) {
-        let mut function = function.clone();
-        function.name = ast::ObjectName::from(vec![ast::Ident::new("number_to_char")]);
-        return Ok(Some(Expr::Function(function)));
-    }
-    if let Some((before, after)) = seconds_of_day(template) {
-        return in_parts(function, before, seconds_since_midnight, after).map(Some);
-    }
-    if let Some((before, capitals, after)) = zone_name(template) {
-        let name = |time: &Expr| calls("timezone_abbreviation", vec![time.clone()]);
-        let lower = |time: &Expr| calls("lower", vec![name(time)]);
-        return if capitals { in_parts(function, before, name, after) } else { in_parts(function, before, lower, after) }.map(Some);
-    }
-    match with_format(function, written_by) {
-        Some(written) => Ok(Some(Expr::Function(written))),
-        None if template.contains('%') => Ok(None),
-        None => Err(Error::unsupported(
-            format!("to_char by the template '{template}'"),
-            "The words are YYYY, YY, MM, Mon, Month, DD, DDD, Dy, Day, HH24, HH12, MI, SS, MS, US, AM and TZ, FM before any of them, and text in double quotes.",
-        )),
-    }
+/// `to_char(number, '999')`, where the template is one of numbers; None for other calls.
+pub(in crate::wire) fn to_char(function: &ast::Function) -> Option<Expr> {
+    template(function).filter(|template| of_numbers(template))?;
+    let mut function = function.clone();
+    function.name = ast::ObjectName::from(vec![ast::Ident::new("number_to_char")]);
+    Some(Expr::Function(function))
 }
 
 /// Whether a template is one of numbers: it has a place for a digit, which no time has.
@@ -119,65 +92,6 @@ fn of_numbers(template: &str) -> bool {
     // A format of DataFusion's has letters behind the sign.
     let format = bare.split('%').skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()));
     roman || bare.contains(['9', '0']) && !format
-}
-
-/// What stands before and behind `SSSS`, the seconds of the day, which no format has.
-fn seconds_of_day(template: &str) -> Option<(&str, &str)> {
-    let at = template.to_ascii_uppercase().find("SSSS")?;
-    // Not in quotes.
-    let (before, after) = (template.get(..at)?, template.get(at + 4..)?);
-    (before.matches('"').count() % 2 == 0).then_some((before, after))
-}
-
-/// What stands before and behind `TZ` or `tz`, the name of the clocks, and whether it is in capitals.
-fn zone_name(template: &str) -> Option<(&str, bool, &str)> {
-    let mut found = template.match_indices("TZ").chain(template.match_indices("tz"));
-    found.find_map(|(at, word)| {
-        let (before, after) = (template.get(..at)?, template.get(at + 2..)?);
-        let whole = !after.starts_with(['H', 'M', 'h', 'm']) && before.matches('"').count() % 2 == 0;
-        whole.then_some((before, word == "TZ", after))
-    })
-}
-
-/// How many copies of a time a word has that no format has, and what stands beside it.
-const OF_A_WORD: usize = 5;
-
-/// The texts by the parts of a template, with what no format has between them.
-fn in_parts(function: &ast::Function, before: &str, between: impl Fn(&Expr) -> Expr, after: &str) -> Result<Expr> {
-    let FunctionArguments::List(list) = &function.args else { return Err(Error::Internal("a call has no arguments".into())) };
-    let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(time))) = list.args.first() else {
-        return Err(Error::Internal("to_char has no time".into()));
-    };
-    // Of each such word there are some copies, and each of those behind it is written by itself.
-    let words_of = |part: &str| part.matches("TZ").count() + part.matches("SSSS").count();
-    let n_words = words_of(&before.to_ascii_uppercase()) + words_of(&after.to_ascii_uppercase());
-    Copies::default().take(OF_A_WORD * (1 + n_words), time)?;
-    let mut written = between(time);
-    for (template, first) in [(before, true), (after, false)] {
-        if template.is_empty() {
-            continue;
-        }
-        let call = match calls("to_char", vec![time.clone(), text(template)]) {
-            Expr::Function(call) => to_char(&call)?.unwrap_or(Expr::Function(call)),
-            other => other,
-        };
-        let (left, right) = if first { (call, written) } else { (written, call) };
-        written = binary(left, ast::BinaryOperator::StringConcat, right);
-    }
-    Ok(Expr::Nested(Box::new(written)))
-}
-
-/// `SSSS`, which no format has.
-fn seconds_since_midnight(time: &Expr) -> Expr {
-    let part = |unit: &str, seconds: &str| {
-        let of = calls("date_part", vec![text(unit), time.clone()]);
-        let seconds = Expr::Value(Value::Number(seconds.to_owned(), false).with_empty_span());
-        binary(calls("floor", vec![of]), ast::BinaryOperator::Multiply, seconds)
-    };
-    let plus = ast::BinaryOperator::Plus;
-    let minutes = binary(part("hour", "3600"), plus.clone(), part("minute", "60"));
-    let seconds = as_type(Expr::Nested(Box::new(binary(minutes, plus, part("second", "1")))), ast::DataType::BigInt(None));
-    as_type(seconds, ast::DataType::Text)
 }
 
 /// `to_number('12,345.6', '99,999.9')`: what is no digit, point or sign is left out. None for a template with other words, or that is no constant.
@@ -286,16 +200,9 @@ mod tests {
         assert_eq!(format_of("YYYY-MM-DD HH24:MI:SS.US").as_deref(), Some("%Y-%m-%d %H:%M:%S.%6f"));
         assert_eq!(format_of("DD Mon YYYY\"T\"HH12:mi am").as_deref(), Some("%d %b %YT%I:%M %P"));
         assert_eq!(format_of("HH12 PM").as_deref(), Some("%I %p"));
-        assert_eq!(seconds_of_day("YYYY SSSS"), Some(("YYYY ", "")));
-        assert_eq!((seconds_of_day("\"SSSS\""), seconds_of_day("SS")), (None, None));
         assert_eq!(left_out("%Y-%m-%d %H"), [(" %M", " 00")]);
         assert_eq!(left_out("%Y"), [(" %m", " 01"), (" %d", " 01")]);
         assert_eq!(left_out("%d.%m.%Y"), []);
-        assert_eq!(written_by("FMHH24:MI, Mon DD").as_deref(), Some("%-H:%M, %b %d"));
-        assert_eq!(zone_name("HH24 TZ, DD"), Some(("HH24 ", true, ", DD")));
-        assert_eq!((zone_name("TZH:TZM tz"), zone_name("\"TZ\"")), (Some(("TZH:TZM ", false, "")), None));
-        assert_eq!(written_by("TZH:TZM").as_deref(), Some("%:z"));
-        assert_eq!(written_by("DD MON"), None);
         for (template, numbers) in
             [("9,999.00", true), ("FM00", true), ("99%", true), ("RN", true), ("YYYY \"9\"", false), ("%Y-0", false), ("HH24", false)]
         {

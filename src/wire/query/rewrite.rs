@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion_pg_catalog::sql::rules::{self, SqlStatementRewriteRule};
 
+use super::arrays::nested;
 use super::distinct::DistinctOn;
 use super::empty::{Emptied, There, aggregates, plain_groups};
 use super::empty_types::CatalogTypes;
@@ -16,7 +17,6 @@ use super::forms::{Forms, calls};
 use super::look_ups::CatalogForms;
 use super::order::Ordered;
 use super::system_columns::SystemColumns;
-use super::whole_rows::WholeRows;
 use crate::engine::relation::elements;
 use crate::error::{Error, Result};
 use crate::plan::column_names as names;
@@ -24,8 +24,8 @@ use crate::wire::catalog::defaults::Lookups;
 use crate::wire::catalog::functions::{REGCLASS_OID, REGCLASS_TEXT, REGNAMESPACE_TEXT, REGTYPE_OID};
 use crate::wire::catalog::relations::NAMES;
 
-/// Rewrites a query; `there` says what tables have, `types` what the catalogue's columns are of. Errs for a template of a time that nothing
-/// writes (0A000).
+/// Rewrites a query; `there` says what tables have, `types` what the catalogue's columns are of. Errs for an array that cannot be
+/// read (22P02).
 pub(in crate::wire) fn rewrite(
     mut query: Box<Query>,
     there: impl Fn() -> There,
@@ -45,12 +45,7 @@ pub(in crate::wire) fn rewrite(
     }
     let _ = query.visit(&mut Arrays { catalog: reader.catalog });
     let _ = query.visit(&mut Ordered);
-    let _ = query.visit(&mut WholeRows);
-    let mut forms = Forms::default();
-    let _ = query.visit(&mut forms);
-    if let Some(error) = forms.refused {
-        return Err(error);
-    }
+    let _ = query.visit(&mut Forms);
     let mut types = Types::default();
     let _ = query.visit(&mut types);
     if let Some(error) = types.refused {
@@ -368,8 +363,13 @@ impl VisitorMut for Types {
                         let item = |item: Option<String>| item.map_or(Value::Null, Value::SingleQuotedString).with_empty_span();
                         let elem = items.into_iter().map(|one| Expr::Value(item(one))).collect();
                         **inner = Expr::Array(ast::Array { elem, named: true });
-                    } else if text.matches('{').count() < 2 {
-                        // Of arrays in arrays the rule reads more than is read here.
+                    } else if let Some((array, depth)) = nested(text) {
+                        **inner = array;
+                        for _ in 1..depth {
+                            let within = std::mem::replace(element.as_mut(), ast::DataType::Text);
+                            **element = ast::DataType::Array(ast::ArrayElemTypeDef::SquareBracket(Box::new(within), None));
+                        }
+                    } else {
                         let message = format!("malformed array literal: \"{text}\"");
                         self.refused = self.refused.take().or(Some(Error::Encode { code: "22P02", message }));
                     }
