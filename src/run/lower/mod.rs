@@ -3,6 +3,7 @@
 mod batch;
 mod filled;
 mod join;
+mod pixels;
 mod updating;
 mod window;
 
@@ -10,7 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchemaRef, NullHandling, internal_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::{
@@ -19,8 +19,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_plan::ExecutionPlan;
 use framesql_udfs::frame::is_frame;
-use framesql_udfs::function::needs_pixels;
 
+use self::pixels::{check_references, makes_frames, without_pixels};
 use super::exec::OperatorExec;
 use super::{
     Description, Run, assign, detach, infer, limit, line_crossings, map, merge, over, pattern, previous, scan, session, session_aggregate,
@@ -45,60 +45,6 @@ pub fn continuous(plan: &LogicalPlan, run: &Run) -> Result<Arc<dyn ExecutionPlan
     let mut lowering = Lowering::new(run);
     let lowered = lowering.lower(plan)?;
     Ok(lowering.detached(lowered))
-}
-
-/// Errs if an operator over frames that are references only calls a function that needs their pixels.
-fn check_references(description: &Description) -> Result<()> {
-    let check = |e: &Expr| {
-        e.apply(|e| match e {
-            Expr::ScalarFunction(f) if needs_pixels(f) => Err(without_pixels(f.func.name()).into()),
-            _ => Ok(TreeNodeRecursion::Continue),
-        })
-    };
-    match description {
-        Description::Map(map) => map.predicate.iter().chain(map.columns.iter().flatten()).try_for_each(|e| check(e).map(|_| ())),
-        Description::Join(join) => join.condition.expressions().try_for_each(|e| check(e).map(|_| ())),
-        Description::UpdatingJoin(join) => join.condition.expressions().try_for_each(|e| check(e).map(|_| ())),
-        Description::Lookup(lookup) => lookup.condition.expressions().try_for_each(|e| check(e).map(|_| ())),
-        Description::Asof(asof) => asof.condition.expressions().try_for_each(|e| check(e).map(|_| ())),
-        Description::Infer(infer) => match infer.calls.iter().find(|call| !call.arguments.first().is_some_and(made_here)) {
-            Some(call) => Err(without_pixels(&call.function).into()),
-            None => Ok(()),
-        },
-        Description::Previous(previous) => match previous.function() {
-            Some(function) => Err(without_pixels(function).into()),
-            None => Ok(()),
-        },
-        _ => Ok(()),
-    }
-}
-
-/// Whether an expression makes a frame with its pixels, of a file.
-fn made_here(frame: &Expr) -> bool {
-    match frame {
-        Expr::Alias(alias) => made_here(&alias.expr),
-        Expr::ScalarFunction(f) => !needs_pixels(f),
-        _ => false,
-    }
-}
-
-/// Whether all frames among the columns are made there, with their pixels.
-fn makes_frames(map: &map::Map) -> bool {
-    let frames = |columns: &Vec<Expr>| {
-        let of_frames = columns.iter().zip(map.schema.fields()).filter(|(_, field)| is_frame(field.data_type()));
-        let made: Vec<bool> = of_frames.map(|(column, _)| made_here(column)).collect();
-        !made.is_empty() && made.into_iter().all(|made| made)
-    };
-    map.columns.as_ref().is_some_and(frames)
-}
-
-fn without_pixels(function: &str) -> Error {
-    Error::unsupported(
-        format!("{function} of a frame without pixels"),
-        format!(
-            "A view, a join with a stream, an aggregate and a condition with a subquery keep only the reference of a frame: call {function} in the query below, and use its result by name."
-        ),
-    )
 }
 
 /// The one list that DataFusion's own Unnest takes apart; None if it does more than that.
