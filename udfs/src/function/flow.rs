@@ -3,13 +3,16 @@
 use std::array::from_fn;
 
 use super::neighbourhood::mirrored;
+use crate::model::kernels::{Work, fastest};
 
 /// From one point of the grid to the next, px.
 const STEP: usize = 16;
 /// Half the side of a window, without its middle, px.
 const HALF: isize = 7;
-/// The side of a window with one more pixel on every side, px.
-const WIDE: usize = 2 * HALF as usize + 3;
+/// The side of a window, px.
+const SIDE: usize = 2 * HALF as usize + 1;
+/// The same with one more pixel on every side, px.
+const WIDE: usize = SIDE + 2;
 /// Pictures of a pyramid at most, each half as large as the one before: OpenCV's maxLevel of 3 and the picture itself.
 const N_LEVELS: usize = 4;
 /// Steps at most by which a point is moved on one level.
@@ -71,6 +74,7 @@ impl Level {
     }
 
     /// The values between four pixels each, at these columns and rows; outside they are those of the nearest. What depends on the column alone is found once.
+    #[inline(always)]
     fn patch<const N: usize>(&self, (x, y): (impl Fn(usize) -> f32, impl Fn(usize) -> f32)) -> [[f32; N]; N] {
         let between = |at: f32, last: usize| {
             let at = at.clamp(0.0, last as f32);
@@ -78,15 +82,39 @@ impl Level {
             (first, (first + 1).min(last), at - first as f32)
         };
         let columns: [(usize, usize, f32); N] = from_fn(|column| between(x(column), self.width - 1));
-        from_fn(|row| {
+        let mut made = [[0.0; N]; N];
+        let fractions = columns.map(|(_, _, fx)| fx);
+        // Inside the picture, as most are, they lie side by side: what is loaded at once is.
+        let from = columns.first().map_or(0, |(left, ..)| *left);
+        let beside = (from..).zip(&columns).all(|(at, (left, right, _))| *left == at && *right == at + 1);
+        for (row, made) in made.iter_mut().enumerate() {
             let (top, bottom, fy) = between(y(row), self.height - 1);
-            let line = |y: usize| {
+            let [upper, lower] = [top, bottom].map(|y| {
                 let line = &self.data[y * self.width..][..self.width];
-                columns.map(|(left, right, fx)| line[left] * (1.0 - fx) + line[right] * fx)
-            };
-            let (upper, lower) = (line(top), line(bottom));
-            from_fn(|column| upper[column] * (1.0 - fy) + lower[column] * fy)
-        })
+                let mut between = [0.0; N];
+                match (
+                    beside,
+                    line.get(from..).and_then(<[f32]>::first_chunk::<N>),
+                    line.get(from + 1..).and_then(<[f32]>::first_chunk::<N>),
+                ) {
+                    (true, Some(left), Some(right)) => {
+                        for (((between, left), right), fx) in between.iter_mut().zip(left).zip(right).zip(&fractions) {
+                            *between = left * (1.0 - fx) + right * fx;
+                        }
+                    }
+                    _ => {
+                        for (between, (left, right, fx)) in between.iter_mut().zip(&columns) {
+                            *between = line[*left] * (1.0 - fx) + line[*right] * fx;
+                        }
+                    }
+                }
+                between
+            });
+            for ((made, upper), lower) in made.iter_mut().zip(&upper).zip(&lower) {
+                *made = upper * (1.0 - fy) + lower * fy;
+            }
+        }
+        made
     }
 
     fn holds(&self, (x, y): (f32, f32)) -> bool {
@@ -96,20 +124,36 @@ impl Level {
 
 /// The mean vector of the points of a grid that are found again, px; None if there are none.
 pub(super) fn mean_flow(before: &Levels, now: &Levels) -> Option<(f64, f64)> {
-    let first = before.0.first()?;
-    let (mut sum, mut n) = ((0.0, 0.0), 0_u32);
-    for y in (STEP / 2..first.height).step_by(STEP) {
-        for x in (STEP / 2..first.width).step_by(STEP) {
-            if let Some((dx, dy)) = there_and_back(before, now, (x as f32, y as f32)) {
-                sum = (sum.0 + f64::from(dx), sum.1 + f64::from(dy));
-                n += 1;
+    fastest(Grid { before, now })
+}
+
+/// A grid of points to be followed.
+struct Grid<'a> {
+    before: &'a Levels,
+    now: &'a Levels,
+}
+
+impl Work for Grid<'_> {
+    type Made = Option<(f64, f64)>;
+
+    #[inline(always)]
+    fn run(self) -> Option<(f64, f64)> {
+        let first = self.before.0.first()?;
+        let (mut sum, mut n) = ((0.0, 0.0), 0_u32);
+        for y in (STEP / 2..first.height).step_by(STEP) {
+            for x in (STEP / 2..first.width).step_by(STEP) {
+                if let Some((dx, dy)) = there_and_back(self.before, self.now, (x as f32, y as f32)) {
+                    sum = (sum.0 + f64::from(dx), sum.1 + f64::from(dy));
+                    n += 1;
+                }
             }
         }
+        if n > 0 { Some((sum.0 / f64::from(n), sum.1 / f64::from(n))) } else { None }
     }
-    (n > 0).then(|| (sum.0 / f64::from(n), sum.1 / f64::from(n)))
 }
 
 /// How far one point has moved, px; None where it is not followed, or comes home elsewhere.
+#[inline(always)]
 fn there_and_back(before: &Levels, now: &Levels, point: (f32, f32)) -> Option<(f32, f32)> {
     let (dx, dy) = follow(before, now, point)?;
     let (back_x, back_y) = follow(now, before, (point.0 + dx, point.1 + dy))?;
@@ -117,6 +161,7 @@ fn there_and_back(before: &Levels, now: &Levels, point: (f32, f32)) -> Option<(f
 }
 
 /// How far one point has moved, px; None where it has no texture or is lost.
+#[inline(always)]
 fn follow(before: &Levels, now: &Levels, point: (f32, f32)) -> Option<(f32, f32)> {
     let mut moved = (0.0, 0.0);
     for (level, (before, now)) in before.0.iter().zip(&now.0).enumerate().rev() {
@@ -136,19 +181,22 @@ fn follow(before: &Levels, now: &Levels, point: (f32, f32)) -> Option<(f32, f32)
 }
 
 /// The move on one level, from a first guess; None where there is less texture, or the point is lost.
+#[inline(always)]
 fn step(before: &Level, now: &Level, at: (f32, f32), guess: (f32, f32), texture: f32) -> Option<(f32, f32)> {
     let n = (2 * HALF + 1).pow(2) as f32;
     // One more on every side, for the gradients: each value is one of five windows and found once.
     let from_middle = |place: usize| (place as isize - HALF - 1) as f32;
     let values: [[f32; WIDE]; WIDE] = before.patch((|column| at.0 + from_middle(column), |row| at.1 + from_middle(row)));
-    let mut patch = Vec::with_capacity(n as usize);
-    let (mut xx, mut xy, mut yy) = (0.0_f32, 0.0_f32, 0.0_f32);
-    for [above, here, under] in values.array_windows() {
-        for x in 1..WIDE - 1 {
-            let (ix, iy) = ((here[x + 1] - here[x - 1]) / 2.0, (under[x] - above[x]) / 2.0);
-            (xx, xy, yy) = (xx + ix * ix, xy + ix * iy, yy + iy * iy);
-            patch.push((here[x], ix, iy));
+    let (mut across, mut down) = ([[0.0; SIDE]; SIDE], [[0.0; SIDE]; SIDE]);
+    for (([above, here, under], across), down) in values.array_windows().zip(&mut across).zip(&mut down) {
+        let places = here.array_windows().zip(&above[1..]).zip(&under[1..]);
+        for ((across, down), (([left, _, right], above), under)) in across.iter_mut().zip(down).zip(places) {
+            (*across, *down) = ((right - left) / 2.0, (under - above) / 2.0);
         }
+    }
+    let (mut xx, mut xy, mut yy) = (0.0_f32, 0.0_f32, 0.0_f32);
+    for (ix, iy) in across.iter().flatten().zip(down.iter().flatten()) {
+        (xx, xy, yy) = (xx + ix * ix, xy + ix * iy, yy + iy * iy);
     }
     let least = (xx + yy - ((xx - yy).powi(2) + 4.0 * xy * xy).sqrt()) / 2.0;
     if least / n < texture {
@@ -163,12 +211,14 @@ fn step(before: &Level, now: &Level, at: (f32, f32), guess: (f32, f32), texture:
         }
         let (mut bx, mut by) = (0.0, 0.0);
         residual = 0.0;
-        let there: [[f32; WIDE - 2]; WIDE - 2] =
+        let there: [[f32; SIDE]; SIDE] =
             now.patch((|column| at.0 + from_middle(column + 1) + moved.0, |row| at.1 + from_middle(row + 1) + moved.1));
-        for (there, (value, ix, iy)) in there.iter().flatten().zip(&patch) {
-            let difference = value - there;
-            (bx, by) = (bx + difference * ix, by + difference * iy);
-            residual += difference.abs();
+        for (((there, here), across), down) in there.iter().zip(&values[1..]).zip(&across).zip(&down) {
+            for (((there, here), ix), iy) in there.iter().zip(&here[1..]).zip(across).zip(down) {
+                let difference = here - there;
+                (bx, by) = (bx + difference * ix, by + difference * iy);
+                residual += difference.abs();
+            }
         }
         let (dx, dy) = ((yy * bx - xy * by) / determinant, (xx * by - xy * bx) / determinant);
         moved = (moved.0 + dx, moved.1 + dy);
