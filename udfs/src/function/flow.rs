@@ -189,8 +189,9 @@ fn step(before: &Level, now: &Level, at: (f32, f32), guess: (f32, f32), texture:
     let values: [[f32; WIDE]; WIDE] = before.patch((|column| at.0 + from_middle(column), |row| at.1 + from_middle(row)));
     let (mut across, mut down) = ([[0.0; SIDE]; SIDE], [[0.0; SIDE]; SIDE]);
     for (([above, here, under], across), down) in values.array_windows().zip(&mut across).zip(&mut down) {
-        for x in 0..SIDE {
-            (across[x], down[x]) = ((here[x + 2] - here[x]) / 2.0, (under[x + 1] - above[x + 1]) / 2.0);
+        let places = here.array_windows().zip(&above[1..]).zip(&under[1..]);
+        for ((across, down), (([left, _, right], above), under)) in across.iter_mut().zip(down).zip(places) {
+            (*across, *down) = ((right - left) / 2.0, (under - above) / 2.0);
         }
     }
     let (mut xx, mut xy, mut yy) = (0.0_f32, 0.0_f32, 0.0_f32);
@@ -213,9 +214,9 @@ fn step(before: &Level, now: &Level, at: (f32, f32), guess: (f32, f32), texture:
         let there: [[f32; SIDE]; SIDE] =
             now.patch((|column| at.0 + from_middle(column + 1) + moved.0, |row| at.1 + from_middle(row + 1) + moved.1));
         for (((there, here), across), down) in there.iter().zip(&values[1..]).zip(&across).zip(&down) {
-            for x in 0..SIDE {
-                let difference = here[x + 1] - there[x];
-                (bx, by) = (bx + difference * across[x], by + difference * down[x]);
+            for (((there, here), ix), iy) in there.iter().zip(&here[1..]).zip(across).zip(down) {
+                let difference = here - there;
+                (bx, by) = (bx + difference * ix, by + difference * iy);
                 residual += difference.abs();
             }
         }
