@@ -35,7 +35,7 @@ use super::number::decimal_places::DecimalPlaces;
 use super::parse::Emit;
 use super::pattern::planner::PatternPlanner;
 use super::subquery::values::{self, SubqueryValues};
-use super::subquery::{beside, grouped, joined, lone_row, membership, set_all};
+use super::subquery::{grouped, joined, lone_row, membership, set_all};
 use super::time::interval::Intervals;
 use super::time::microseconds::Microseconds;
 use super::time::overlaps::OverlapsOperator;
@@ -170,7 +170,7 @@ pub async fn plan(state: &SessionState, mut query: Box<Query>) -> Result<Logical
         }
         plan => plan?,
     };
-    let plan = system_time::take_up(beside::place(unnest::decorrelate(plan)?)?)?;
+    let plan = system_time::take_up(unnest::decorrelate(plan)?)?;
     unnest::check(&plan)?;
     range_frame::check(&plan)?;
     lone_row::place(joined::place(grouped::place(told_type::place(text_for_null(plan)?)?)?)?)

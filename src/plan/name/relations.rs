@@ -19,8 +19,21 @@ use crate::plan::rewrite::folded;
 pub(super) struct Relations {
     /// The columns of the tables that it names, by the name as it is written.
     tables: HashMap<String, Vec<String>>,
-    /// The columns of what WITH names, the innermost last; None where they are not known.
-    with: Vec<HashMap<String, Option<Vec<String>>>>,
+    /// What WITH names, the innermost last.
+    with: Vec<With>,
+}
+
+/// What the WITH of one query names.
+#[derive(Clone, Debug, Default)]
+struct With {
+    /// The names in their order, each with its columns; None where they are not known.
+    tables: Vec<(String, Option<Vec<String>>)>,
+    /// Where their queries are in memory, by which one is known when it is gone into.
+    places: Vec<usize>,
+    /// Whether a query of them sees itself.
+    recursive: bool,
+    /// How many are seen, within the query of one: those before it. None is all.
+    seen: Option<usize>,
 }
 
 impl Relations {
@@ -43,12 +56,19 @@ impl Relations {
 
     /// Goes into a query: its WITH is seen within it.
     pub(super) fn enter(&mut self, query: &Query) {
-        self.with.push(HashMap::new());
+        if let Some(around) = self.with.last_mut()
+            && let Some(at) = around.places.iter().position(|place| *place == place_of(query))
+        {
+            around.seen = Some(at + usize::from(around.recursive));
+        }
+        let recursive = query.with.as_ref().is_some_and(|with| with.recursive);
+        self.with.push(With { recursive, ..With::default() });
         for table in query.with.iter().flat_map(|with| &with.cte_tables) {
             let columns =
                 self.renamed(self.of_query(&table.query), &table.alias.columns.iter().map(|c| folded(&c.name)).collect::<Vec<_>>());
             if let Some(with) = self.with.last_mut() {
-                with.insert(folded(&table.alias.name), columns);
+                with.tables.push((folded(&table.alias.name), columns));
+                with.places.push(place_of(&table.query));
             }
         }
     }
@@ -56,6 +76,9 @@ impl Relations {
     /// Comes out of it.
     pub(super) fn leave(&mut self) {
         self.with.pop();
+        if let Some(around) = self.with.last_mut() {
+            around.seen = None;
+        }
     }
 
     /// The columns of a relation of FROM; None if they are not known.
@@ -64,9 +87,13 @@ impl Relations {
             TableFactor::Table { name, alias, args: None, .. } => {
                 let with = || {
                     let [ObjectNamePart::Identifier(ident)] = name.0.as_slice() else { return None };
-                    self.with.iter().rev().find_map(|with| with.get(&folded(ident)))
+                    let wanted = folded(ident);
+                    let seen = |with: &'_ With| {
+                        with.tables.iter().take(with.seen.unwrap_or(usize::MAX)).rev().find(|(name, _)| *name == wanted).cloned()
+                    };
+                    self.with.iter().rev().find_map(seen).map(|(_, columns)| columns)
                 };
-                (with().map_or_else(|| self.tables.get(&name.to_string()).cloned(), Option::clone), alias)
+                (with().unwrap_or_else(|| self.tables.get(&name.to_string()).cloned()), alias)
             }
             TableFactor::Derived { subquery, alias, .. } => (self.of_query(subquery), alias),
             _ => return None,
@@ -150,6 +177,11 @@ impl Relations {
             other => self.columns(other),
         }
     }
+}
+
+/// Where a query is in memory.
+fn place_of(query: &Query) -> usize {
+    std::ptr::from_ref(query).addr()
 }
 
 /// What a join that Postgres has is by; None for the others.

@@ -6,9 +6,9 @@ use datafusion::common::Result;
 use datafusion::execution::session_state::SessionState;
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, CaseWhen, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
-    JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins,
-    Value, Visit, VisitMut, Visitor, VisitorMut,
+    AccessExpr, BinaryOperator, CaseWhen, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr,
+    Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor,
+    TableWithJoins, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 
 use super::relations::{Relations, column, constraint_mut, factors, name};
@@ -171,7 +171,19 @@ impl VisitorMut for Writer {
         for condition in [&mut select.selection, &mut select.having].into_iter().flatten() {
             let _ = condition.visit(&mut rows);
         }
-        let _ = VisitMut::visit(&mut select.group_by, &mut rows);
+        // A column of the answer goes before a row here, too.
+        let answers: Vec<String> = select.projection.iter().filter_map(answer).collect();
+        match &mut select.group_by {
+            GroupByExpr::Expressions(keys, _) => {
+                let keys = keys.iter_mut().filter(|key| !matches!(key, Expr::Identifier(ident) if answers.contains(&folded(ident))));
+                for key in keys {
+                    let _ = VisitMut::visit(key, &mut rows);
+                }
+            }
+            all => {
+                let _ = VisitMut::visit(all, &mut rows);
+            }
+        }
         for from in &mut select.from {
             beside(from, &mut rows);
         }
@@ -220,12 +232,19 @@ fn of_factor(factor: &mut TableFactor, rows: &mut Rows<'_>) {
     }
 }
 
-/// The column of `generate_series(1, 3) AS n`: of other functions none is known.
+/// The columns of `generate_series(1, 3) AS n`, and of a list that is unnested under names: of other functions none is known.
 fn of_series(factor: &TableFactor) -> Option<Vec<String>> {
-    let (TableFactor::Table { name, args: Some(_), alias, .. } | TableFactor::Function { name, alias, .. }) = factor else { return None };
-    let alias = alias.as_ref().filter(|_| relation(name).is_some_and(|name| folded(name) == "generate_series"))?;
-    let column = alias.columns.first().map_or(&alias.name, |column| &column.name);
-    Some(vec![folded(column)])
+    match factor {
+        TableFactor::Table { name, args: Some(_), alias, .. } | TableFactor::Function { name, alias, .. } => {
+            let series = relation(name).filter(|name| folded(name) == "generate_series")?;
+            let column = alias.as_ref().map_or(series, |alias| alias.columns.first().map_or(&alias.name, |column| &column.name));
+            Some(vec![folded(column)])
+        }
+        TableFactor::UNNEST { alias: Some(alias), .. } if !alias.columns.is_empty() => {
+            Some(alias.columns.iter().map(|column| folded(&column.name)).collect())
+        }
+        _ => None,
+    }
 }
 
 /// Whether a join may give rows without partners.
@@ -246,16 +265,15 @@ impl Rows<'_> {
     /// The columns of a row that is named, and whether there may be no such row; None for what is a column, or may be one.
     fn columns(&self, (named, starred): (&Ident, bool)) -> Option<(Vec<Expr>, bool)> {
         let wanted = folded(named);
-        for scope in self.scopes.iter().rev() {
-            let hides = |columns: &Option<Vec<String>>| columns.as_ref().is_none_or(|columns| columns.contains(&wanted));
-            if !starred && scope.rows.iter().any(|(_, columns)| hides(columns)) {
-                return None;
-            }
-            if let Some((name, columns)) = scope.rows.iter().find(|(name, _)| folded(name) == wanted) {
-                return Some((columns.as_ref()?.iter().map(|of| column(name, of)).collect(), scope.outer));
-            }
+        // A column goes before a row, also one of a query further out.
+        let hides = |(_, columns): &(Ident, Option<Vec<String>>)| columns.as_ref().is_none_or(|columns| columns.contains(&wanted));
+        if !starred && self.scopes.iter().flat_map(|scope| &scope.rows).any(hides) {
+            return None;
         }
-        None
+        self.scopes.iter().rev().find_map(|scope| {
+            let (name, columns) = scope.rows.iter().find(|(name, _)| folded(name) == wanted)?;
+            Some((columns.as_ref()?.iter().map(|of| column(name, of)).collect(), scope.outer))
+        })
     }
 
     fn count(&self, function: &Function) -> Option<FunctionArgExpr> {
@@ -288,6 +306,14 @@ impl Rows<'_> {
             [] => of,
             rest => Expr::CompoundFieldAccess { root: Box::new(in_parentheses(of)), access_chain: rest.to_vec() },
         })
+    }
+}
+
+/// `t.a[1]`: the name before a point is no row, which stands in brackets there.
+fn qualified(root: &mut Expr, access: &mut Vec<AccessExpr>) {
+    if let (Expr::Identifier(relation), Some(AccessExpr::Dot(Expr::Identifier(column)))) = (&*root, access.first()) {
+        *root = Expr::CompoundIdentifier(vec![relation.clone(), column.clone()]);
+        access.remove(0);
     }
 }
 
@@ -342,6 +368,7 @@ impl VisitorMut for Rows<'_> {
                 None
             }
             Expr::CompoundFieldAccess { root, access_chain } => {
+                qualified(root, access_chain);
                 let field = self.field(root, access_chain);
                 if field.is_none() {
                     // The name of a field is no row.

@@ -1,6 +1,5 @@
 //! Subqueries, sets and rows of values, where DataFusion plans other things or none.
 
-pub(super) mod beside;
 pub(super) mod grouped;
 pub(super) mod joined;
 pub(super) mod lone_row;

@@ -1,9 +1,12 @@
 //! Rows that are compared, `(a, b) = (c, d)`, as in Postgres: column by column, where NULL is not known, and IN of rows, also of those of a subquery.
 
+use std::ops::ControlFlow;
+
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, JoinConstraint, JoinOperator,
     Query, Select, SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, UnaryOperator, Value,
+    visit_expressions,
 };
 
 use crate::error::{Error, Result};
@@ -120,10 +123,11 @@ fn items(query: &Query) -> Option<&[SelectItem]> {
 fn column_of(query: &Query, at: usize, n_columns: usize) -> Query {
     let mut query = query.clone();
     let item = items(&query).and_then(|items| items.get(at)).cloned();
-    let plain = query.order_by.is_none();
+    let plain = query.order_by.is_none() && alone(&query);
     if let (true, Some(item), SetExpr::Select(select)) = (plain, item, query.body.as_mut())
         && select.distinct.is_none()
-        && matches!(&select.group_by, GroupByExpr::Expressions(keys, _) if !keys.iter().any(|key| matches!(key, Expr::Value(_))))
+        // A key may be another column, by its number or by its name.
+        && matches!(&select.group_by, GroupByExpr::Expressions(keys, _) if keys.is_empty())
     {
         select.projection = vec![item];
         return query;
@@ -135,6 +139,25 @@ fn column_of(query: &Query, at: usize, n_columns: usize) -> Query {
         select.from = vec![TableWithJoins { relation, joins: Vec::new() }];
     }
     one
+}
+
+/// Aggregates that are surely such.
+const AGGREGATES: [&str; 9] = ["count", "sum", "min", "max", "avg", "bool_and", "bool_or", "array_agg", "string_agg"];
+
+/// Whether each column by itself has the rows that all of them have: without GROUP BY an aggregate beside it may make one of them.
+fn alone(query: &Query) -> bool {
+    let SetExpr::Select(select) = query.body.as_ref() else { return false };
+    let found = |item: &SelectItem, aggregates: bool| {
+        let call = |expr: &Expr| match expr {
+            Expr::Function(call) if !aggregates || AGGREGATES.iter().any(|name| call.name.to_string().eq_ignore_ascii_case(name)) => {
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        };
+        visit_expressions(item, call).is_break()
+    };
+    select.having.is_none() && !select.projection.iter().any(|item| found(item, false))
+        || select.projection.iter().all(|item| found(item, true))
 }
 
 /// What names the columns of a subquery in FROM.

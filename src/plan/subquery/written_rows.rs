@@ -4,8 +4,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    CastKind, DataType, Expr, GroupByExpr, Ident, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, TableAliasColumnDef,
-    TableFactor, Value, visit_expressions,
+    CastKind, DataType, ExactNumberInfo, Expr, GroupByExpr, Ident, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier,
+    TableAliasColumnDef, TableFactor, Value, visit_expressions,
 };
 
 use crate::plan::array::series::is_series;
@@ -22,12 +22,24 @@ pub(in crate::plan) fn typed(query: &mut Query) {
     }
     for at in 0..values.rows.first().map_or(0, |row| row.len()) {
         let column = values.rows.iter_mut().filter_map(|row| row.get_mut(at)).collect::<Vec<_>>();
-        let Some(of) = column.iter().find_map(|value| type_of(value)) else { continue };
-        for value in column {
-            if matches!(&*value, Expr::Value(v) if matches!(v.value, Value::SingleQuotedString(_) | Value::Null)) {
-                *value = cast(value.clone(), of.clone());
-            }
-        }
+        let (untyped, others): (Vec<_>, Vec<_>) = column
+            .into_iter()
+            .partition(|value| matches!(&*value, Expr::Value(v) if matches!(v.value, Value::SingleQuotedString(_) | Value::Null)));
+        // Of several types the planner finds the one that has room for all.
+        let mut types = others.iter().map(|value| type_of(value).map(without_length));
+        let Some(Some(of)) = types.next().filter(|first| types.all(|other| other == *first)) else { continue };
+        untyped.into_iter().for_each(|value| *value = cast(value.clone(), of.clone()));
+    }
+}
+
+/// The type without what a cast to it would cut.
+fn without_length(of: DataType) -> DataType {
+    match of {
+        DataType::Varchar(_) | DataType::CharacterVarying(_) | DataType::Character(_) | DataType::Char(_) => DataType::Text,
+        DataType::Numeric(_) | DataType::Decimal(_) => DataType::Numeric(ExactNumberInfo::None),
+        DataType::Timestamp(_, zone) => DataType::Timestamp(None, zone),
+        DataType::Time(_, zone) => DataType::Time(None, zone),
+        other => other,
     }
 }
 

@@ -102,9 +102,13 @@ fn quoted<'a>(out: &mut String, text: &'a str) -> &'a str {
 
 /// The word that a template begins with.
 fn word(template: &str) -> Option<&str> {
+    if !template.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return None;
+    }
+    let small = |begin: &str, word: &str| begin.bytes().zip(word.bytes()).all(|(b, w)| b == w.to_ascii_lowercase());
     let begins = |word: &&str| {
         let begin = template.get(..word.len())?;
-        (begin == *word || begin == word.to_lowercase()).then_some(begin)
+        (begin == *word || small(begin, word)).then_some(begin)
     };
     let named = NAMES.iter().find(|name| template.starts_with(**name)).copied();
     named.or_else(|| WORDS.iter().chain(&YEARS).find_map(begins))
@@ -161,7 +165,7 @@ impl Fields<'_> {
 
     /// Appends what a word stands for, with neither zeros nor blanks where it is `plain`; gives whether that is a number. None where an interval has none.
     fn write(&self, out: &mut String, word: &str, plain: bool) -> Option<bool> {
-        let capitals = word.to_uppercase();
+        let capitals = word.to_ascii_uppercase();
         let small = word.starts_with(|c: char| c.is_ascii_lowercase());
         if let Some(name) = self.name(word, &capitals, plain)? {
             out.push_str(&if small { name.to_lowercase() } else { name });

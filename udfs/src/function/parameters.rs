@@ -1,6 +1,10 @@
 //! The names of a function's arguments, as its signature has them, what one is that a call leaves out between others, and what a text is read as in its place.
 
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
 use arrow::datatypes::DataType;
+use datafusion_expr::ScalarUDF;
 
 use super::{documented, functions};
 
@@ -49,10 +53,14 @@ pub fn parameters(function: &str) -> Option<Vec<Parameter>> {
     Some(found)
 }
 
+/// All functions: every text in a call asks whether the call is of one of them.
+static BY_NAME: LazyLock<HashMap<String, Arc<ScalarUDF>>> =
+    LazyLock::new(|| functions().into_iter().map(|f| (f.name().to_owned(), f)).collect());
+
 /// The type as which a text that is written out is read in the place of an argument, as SQL names it; None where it stays a text, or is a number, and where there is no such
 /// function. `n_given` is how many arguments the call has.
 pub fn literal_type(function: &str, at: usize, n_given: usize, text: &str) -> Option<&'static str> {
-    let function = functions().into_iter().find(|f| f.name() == function)?;
+    let function = BY_NAME.get(function)?;
     // What it makes of NULL, which has no type either.
     let types = function.coerce_types(&vec![DataType::Null; n_given]).ok()?;
     match types.get(at)? {

@@ -89,8 +89,9 @@ fn codes(picture: &Picture) -> Result<Vec<Code>, Damaged> {
     for area in stripes(&luma, width as usize) {
         let read = attempt(|| Some(across(&luma, width as usize, &area))).unwrap_or_default();
         // A line of the picture that cuts bars askew may read some of them as another code, and ends elsewhere.
-        if area.askew() && !read.is_empty() {
-            codes.retain(|code| code.square() || !code.points.iter().all(|point| area.holds(*point)));
+        if area.askew() {
+            let read_askew = |code: &Code| read.iter().any(|other| meet(&around(&other.points), &code.bbox));
+            codes.retain(|code| code.square() || !code.points.iter().all(|point| area.holds(*point)) || !read_askew(code));
         }
         for BarCode { format, text, points, .. } in read {
             if !codes.iter().any(|known| known.format == format && known.text == text) {
@@ -126,6 +127,10 @@ fn direction(code: &RXingResult) -> (i64, i64) {
         Some(RXingResultMetadataValue::Orientation(90)) => (0, -1),
         _ => (1, 0),
     }
+}
+
+fn meet(a: &Box, b: &Box) -> bool {
+    a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h
 }
 
 fn around(points: &[(f32, f32)]) -> Box {
