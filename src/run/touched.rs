@@ -1,5 +1,6 @@
 //! Which groups have changed since they were last given, when they are due, and which have not been touched for so long that they are forgotten.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -36,9 +37,10 @@ impl Pace {
 /// The groups that wait to be given, and the time of each.
 pub(super) struct Touched {
     pace: Pace,
-    /// In the order in which they were touched first.
-    waiting: Vec<Key>,
-    waits: HashSet<Key>,
+    /// By their turn: in the order in which they were touched first.
+    waiting: BTreeMap<u64, Key>,
+    turns: HashMap<Key, u64>,
+    next_turn: u64,
     /// Touched since the last watermark: the next one is their time, so that none is forgotten too early.
     fresh: HashSet<Key>,
     touched_us: HashMap<Key, i64>,
@@ -51,8 +53,9 @@ impl Touched {
     pub(super) fn new(pace: Pace) -> Touched {
         Touched {
             pace,
-            waiting: Vec::new(),
-            waits: HashSet::new(),
+            waiting: BTreeMap::new(),
+            turns: HashMap::new(),
+            next_turn: 0,
             fresh: HashSet::new(),
             touched_us: HashMap::new(),
             oldest: BTreeMap::new(),
@@ -61,9 +64,7 @@ impl Touched {
     }
 
     pub(super) fn touch(&mut self, key: &Key) {
-        if self.waits.insert(Arc::clone(key)) {
-            self.waiting.push(Arc::clone(key));
-        }
+        self.wait(key);
         if self.pace.state_ttl_us.is_some() {
             self.fresh.insert(Arc::clone(key));
         }
@@ -76,11 +77,20 @@ impl Touched {
 
     /// Those of `keys` that wait, which are given before their time: their window closes.
     pub(super) fn closing(&mut self, keys: &[Key]) -> Vec<Key> {
-        let due: Vec<Key> = keys.iter().filter(|k| self.waits.remove(*k)).cloned().collect();
-        if !due.is_empty() {
-            self.waiting.retain(|k| self.waits.contains(k));
+        keys.iter().filter(|key| self.waits_no_more(key)).cloned().collect()
+    }
+
+    fn wait(&mut self, key: &Key) {
+        if let Entry::Vacant(entry) = self.turns.entry(Arc::clone(key)) {
+            entry.insert(self.next_turn);
+            self.waiting.insert(self.next_turn, Arc::clone(key));
+            self.next_turn += 1;
         }
-        due
+    }
+
+    /// Whether it waited until now.
+    fn waits_no_more(&mut self, key: &Key) -> bool {
+        self.turns.remove(key).is_some_and(|turn| self.waiting.remove(&turn).is_some())
     }
 
     /// Event time goes on: the groups to give.
@@ -130,20 +140,18 @@ impl Touched {
     pub(super) fn remove(&mut self, key: &Key) {
         self.touched_us.remove(key);
         self.fresh.remove(key);
-        if self.waits.remove(key) {
-            self.waiting.retain(|k| k != key);
-        }
+        self.waits_no_more(key);
     }
 
     /// For a snapshot: whether the group waits, and when it was touched last, µs; None if that is the time of the next watermark, which has not come.
     pub(super) fn kept(&self, key: &Key) -> (bool, Option<i64>) {
-        (self.waits.contains(key), self.touched_us.get(key).copied().filter(|_| !self.fresh.contains(key)))
+        (self.turns.contains_key(key), self.touched_us.get(key).copied().filter(|_| !self.fresh.contains(key)))
     }
 
     /// Takes up what `kept` told.
     pub(super) fn restore(&mut self, key: &Key, waits: bool, touched_us: Option<i64>) {
-        if waits && self.waits.insert(Arc::clone(key)) {
-            self.waiting.push(Arc::clone(key));
+        if waits {
+            self.wait(key);
         }
         match touched_us {
             Some(us) => {
@@ -165,8 +173,8 @@ impl Touched {
     }
 
     fn all(&mut self) -> Vec<Key> {
-        self.waits.clear();
-        std::mem::take(&mut self.waiting)
+        self.turns.clear();
+        std::mem::take(&mut self.waiting).into_values().collect()
     }
 }
 
@@ -208,6 +216,22 @@ mod tests {
         assert!(after.forgotten().is_empty());
         after.advance(111);
         assert_eq!(after.forgotten(), [key(1)]);
+    }
+
+    #[test]
+    fn what_waits_is_given_in_the_order_in_which_it_was_touched_first_but_for_what_closes_or_goes() {
+        let mut touched = Touched::new(Pace { every_us: Some(10), state_ttl_us: None });
+        for n in [5, 3, 9, 3, 1, 7] {
+            touched.touch(&key(n));
+        }
+        assert_eq!(touched.closing(&[key(7), key(2), key(9)]), [key(7), key(9)]);
+        assert!(touched.closing(&[key(7)]).is_empty());
+        touched.remove(&key(3));
+        // It is behind the others from here on.
+        touched.touch(&key(9));
+        touched.touch(&key(3));
+        assert_eq!(touched.advance(END_OF_TIME_US), [key(5), key(1), key(9), key(3)]);
+        assert!(touched.advance(END_OF_TIME_US).is_empty());
     }
 
     #[test]
