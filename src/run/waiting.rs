@@ -169,6 +169,11 @@ impl Waiting {
         Ok(take_record_batch(&rows, &lexsort_to_indices(&columns, None)?)?)
     }
 
+    /// The watermark as it is for these rows, µs: the last that has passed.
+    pub(super) fn watermark_us(&self) -> i64 {
+        self.watermark_us
+    }
+
     pub(super) fn snapshot(&mut self) -> Result<State> {
         let mut state = State::default();
         state.numbers.insert("watermark_us".into(), self.watermark_us);

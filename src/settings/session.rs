@@ -16,7 +16,7 @@ pub struct SessionSetting {
     pub meaning: &'static str,
 }
 
-/// How long a query that updates its answer remembers a group; also an option of a materialized view.
+/// How long a continuous query remembers a group, or a partition of OVER; also an option of a materialized view.
 pub const STATE_TTL: &str = "state_ttl";
 
 /// What SET, SHOW and RESET know. Those that only Postgres clients read are accepted and kept, and change nothing.
@@ -47,7 +47,7 @@ pub const SESSION_SETTINGS: &[SessionSetting] = &[
     SessionSetting {
         name: STATE_TTL,
         default: "0",
-        meaning: "how long, in event time, an updating query remembers a group that is not touched (a number with a unit; 0 is for ever)",
+        meaning: "how long, in event time, a continuous query remembers a group, or a partition of OVER, that is not touched (a number with a unit; 0 is for ever)",
     },
     SessionSetting {
         name: "statement_timeout",

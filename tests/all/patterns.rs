@@ -320,6 +320,12 @@ fn one_of<'a>(rng: &mut Rng, all: &[&'a str]) -> &'a str {
     all[rng.usize(..all.len())]
 }
 
+fn aggregate(rng: &mut Rng, value: &str) -> String {
+    let distinct = if rng.u8(..8) == 0 { "DISTINCT " } else { "" };
+    let filter = if rng.u8(..4) == 0 { " FILTER (WHERE frame_no % 3 <> 1)" } else { "" };
+    format!("{}({distinct}{value}){filter}", one_of(rng, &["sum", "avg", "min", "max", "count", "median"]))
+}
+
 fn over(rng: &mut Rng, number: u64, n_sources: usize) -> String {
     let relation = relation(rng, number, n_sources);
     let partition = one_of(
@@ -337,15 +343,26 @@ fn over(rng: &mut Rng, number: u64, n_sources: usize) -> String {
                 0 => format!("INTERVAL '{} milliseconds' FOLLOWING", rng.u16(..400)),
                 _ => "CURRENT ROW".to_owned(),
             };
-            let call = one_of(rng, &["sum", "avg", "min", "max", "count"]);
-            format!("{call}({value}) OVER ({partition}ORDER BY ts RANGE BETWEEN INTERVAL '{ms} milliseconds' PRECEDING AND {end})")
+            let start = match rng.u8(..4) {
+                0 => "CURRENT ROW".to_owned(),
+                _ => format!("INTERVAL '{ms} milliseconds' PRECEDING"),
+            };
+            // Of rows of one time any may be the first: they have one value.
+            let time = "CAST(date_part('epoch', ts) * 1000 AS bigint)";
+            let call = match rng.u8(..6) {
+                0 => format!("first_value({time})"),
+                1 => format!("nth_value(NULLIF({time} % 3, 1), 2) IGNORE NULLS"),
+                _ => aggregate(rng, value),
+            };
+            format!("{call} OVER ({partition}ORDER BY ts RANGE BETWEEN {start} AND {end})")
         }
         _ => {
             let call = match rng.u8(..8) {
                 0 => format!("first_value({value})"),
                 1 => format!("last_value({value})"),
-                2 => format!("nth_value({value}, 2)"),
-                _ => format!("{}({value})", one_of(rng, &["sum", "avg", "min", "max", "count"])),
+                2 => format!("nth_value({value}, {})", rng.u8(..4)),
+                3 => format!("{}({value}) IGNORE NULLS", one_of(rng, &["first_value", "last_value"])),
+                _ => aggregate(rng, value),
             };
             let end = match rng.u8(..4) {
                 0 => format!("{} FOLLOWING", rng.u8(..3)),

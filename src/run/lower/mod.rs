@@ -327,6 +327,7 @@ impl Lowering<'_> {
             order,
             extent,
             lag_us,
+            state_ttl_us: self.run.pace.state_ttl_us,
             sources: window::sources(&node.input)?,
             schema: arrow(plan.schema()),
         };
