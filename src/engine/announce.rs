@@ -82,16 +82,16 @@ impl Announcer {
     }
 }
 
-/// The rows that came and those that retention has dropped: of a commit that changes neither, time alone has passed.
-fn rows(view: &MaterializedView) -> (u64, u64) {
-    (view.counters.rows_out.get(), view.first_row())
+/// The rows that came, those that retention has dropped, and those that are there: of a commit that changes none of these, time alone has passed.
+fn rows(view: &MaterializedView) -> (u64, u64, u64) {
+    (view.counters.rows_out.get(), view.first_row(), view.n_rows())
 }
 
 /// Waits for changes and tells them, until the view has gone. Nobody may be listening.
 async fn tell(
     view: Arc<MaterializedView>,
     mut changed: watch::Receiver<u64>,
-    mut told: (u64, u64),
+    mut told: (u64, u64, u64),
     announcement: Announcement,
     sender: broadcast::Sender<Announcement>,
 ) {

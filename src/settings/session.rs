@@ -245,8 +245,11 @@ fn check(name: &str, value: &str) -> Result<String> {
             }
         },
         "transaction_isolation" | "default_transaction_isolation" => one_of(&ISOLATION),
-        "client_min_messages" => one_of(&["debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "notice", "warning", "error"]),
-        "synchronous_commit" => one_of(&["on", "off", "local", "remote_write", "remote_apply", "true", "false"]),
+        "client_min_messages" => {
+            one_of(&["debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "info", "notice", "warning", "error"])
+        }
+        "synchronous_commit" if flag(value).is_some() => Ok(if flag(value) == Some(true) { "on" } else { "off" }.to_owned()),
+        "synchronous_commit" => one_of(&["on", "off", "local", "remote_write", "remote_apply"]),
         "extra_float_digits" if !value.trim().parse::<i32>().is_ok_and(|n| (-15..=3).contains(&n)) => bad("Give a number from -15 to 3."),
         "work_mem" | "maintenance_work_mem" if !is_memory(value) => bad("Valid units are \"B\", \"kB\", \"MB\", \"GB\" and \"TB\"."),
         "statement_timeout" | "lock_timeout" | "idle_session_timeout" | "idle_in_transaction_session_timeout"

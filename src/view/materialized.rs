@@ -331,6 +331,14 @@ impl MaterializedView {
             Some(row) => (stored.commits.first_row().max(row), i64::MIN),
             None => (stored.commits.next_row(), stored.watermark_us.unwrap_or(i64::MIN)),
         };
+        if let Some(row) = row.filter(|row| *row > 0 && *row < at) {
+            let missing = at - row;
+            tracing::warn!(
+                view = self.name,
+                missing,
+                "a query over it was behind its retention at the last checkpoint: it goes on without these rows"
+            );
+        }
         let position = position.filter(|_| stored.updating.is_none()).inspect(|position| position.store(at, Ordering::Release));
         let now_us = stored.watermark_us;
         let snapshot_to = if snapshot { stored.commits.next_row() } else { 0 };

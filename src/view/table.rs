@@ -34,6 +34,9 @@ pub struct TableColumn {
     pub default: ScalarValue,
 }
 
+/// The right to write a table, for as long as one of its clones is held.
+pub type Writing = Arc<tokio::sync::OwnedMutexGuard<()>>;
+
 /// A table of the catalogue.
 #[derive(Debug)]
 pub struct Table {
@@ -108,9 +111,9 @@ impl Table {
         self.rows.read().clone()
     }
 
-    /// Statements that write wait here for one another.
-    pub async fn write(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.writer.lock().await
+    /// Statements that write wait here for one another. What goes on without its statement, which may be cancelled, holds a clone meanwhile.
+    pub async fn write(&self) -> Writing {
+        Arc::new(self.write_owned().await)
     }
 
     /// The same for as long as a transaction takes.
@@ -168,10 +171,19 @@ fn read(path: &Path, schema: &SchemaRef) -> Result<RecordBatch> {
         message: format!("file \"{}\" is damaged: {reason}", path.display()),
         hint: Some("Put back a copy of it, or move it away and create the table again.".into()),
     };
-    let bytes = sealed::read(path).map_err(|e| match e.kind() {
-        ErrorKind::InvalidData => damaged("its bytes are not those that were written".into()),
-        _ => Error::io(format!("could not open file \"{}\"", path.display()), e),
-    })?;
+    let open = |e| Error::io(format!("could not open file \"{}\"", path.display()), e);
+    let bytes = match sealed::read(path) {
+        Ok(bytes) => bytes,
+        // One of an earlier form has no sum, and ends as Arrow ends it.
+        Err(e) if e.kind() == ErrorKind::InvalidData => {
+            let bytes = std::fs::read(path).map_err(open)?;
+            if !bytes.ends_with(b"ARROW1") {
+                return Err(damaged("its bytes are not those that were written".into()));
+            }
+            bytes
+        }
+        Err(e) => return Err(open(e)),
+    };
     let reader = FileReader::try_new(Cursor::new(bytes), None).map_err(|e| damaged(e.to_string()))?;
     if reader.schema() != *schema {
         return Err(damaged("its columns are not those of the table".into()));

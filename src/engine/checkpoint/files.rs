@@ -171,6 +171,8 @@ pub(super) fn newest(jobs: &Path, identity: &str) -> Option<(i64, Manifest, Rest
             Ok(manifest) => Some(manifest),
             // It was broken off before its first checkpoint.
             Err(error) if error.kind() == ErrorKind::NotFound => None,
+            // One of an earlier form, without a sum, is of no job of this one.
+            Err(_) if std::fs::read(&path).is_ok_and(|text| serde_json::from_slice::<serde::de::IgnoredAny>(&text).is_ok()) => None,
             Err(error) => {
                 put_aside(&folder(generation), &error);
                 None

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::arrow::record_batch::RecordBatch;
+use futures::FutureExt;
+use futures::future::FusedFuture;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedMutexGuard, watch};
 use tracing::{info, warn};
@@ -23,7 +25,9 @@ use files::Manifest;
 pub(super) use identity::identity;
 
 /// How long a job may take up to the next barrier before the others are kept without it.
-const TAKE: Duration = Duration::from_secs(2);
+const TAKE: Duration = Duration::from_secs(5);
+/// The same of one that others read, which are not kept without it.
+const TAKE_READ: Duration = Duration::from_secs(60);
 
 /// What a job keeps, and where.
 #[derive(Debug)]
@@ -138,19 +142,26 @@ impl Keeper {
 
     /// Takes a checkpoint and writes it; does nothing for a job that has gone. Errs if it cannot be written: then the one before stays.
     pub async fn keep(self: &Arc<Self>) -> Result<()> {
-        match self.take().await {
+        match self.take(false).await {
             Took::New(taken) => taken.write().await,
             Took::Nothing | Took::Gone => Ok(()),
         }
     }
 
-    /// Takes a checkpoint, which is still to be written.
-    async fn take(self: &Arc<Self>) -> Took {
+    /// Takes a checkpoint, which is still to be written. One that came too late before will do where `unread`: nobody has read more meanwhile.
+    async fn take(self: &Arc<Self>, unread: bool) -> Took {
         let written = Arc::clone(&self.written).lock_owned().await;
         if written.whole {
             return Took::Nothing;
         }
         let mut stage = self.stage.subscribe();
+        if let Stage::Running(Some(late)) = &*stage.borrow()
+            && unread
+            && late.epoch > written.epoch
+        {
+            let captured = Arc::clone(late);
+            return Took::New(Taken { keeper: Arc::clone(self), written, captured });
+        }
         let epoch = self.checkpoint.ask();
         let done = stage.wait_for(|stage| match stage {
             // Its source may have asked once more, at its end.
@@ -265,30 +276,38 @@ impl Engine {
     pub async fn checkpoint(&self) {
         let open = self.checkpoints.lock().await;
         if *open {
-            self.checkpoint_all().await;
+            self.checkpoint_all(std::future::pending()).await;
         }
     }
 
-    /// The last time.
-    pub(super) async fn last_checkpoint(&self) {
+    /// The last time: of jobs that do not come to a barrier until `patience` ends nothing is kept.
+    pub(super) async fn last_checkpoint(&self, patience: impl Future<Output = ()>) {
         let mut open = self.checkpoints.lock().await;
-        self.checkpoint_all().await;
+        self.checkpoint_all(patience).await;
         // Jobs end from here on, one after the other: what is kept of one then would be ahead of what is kept of another.
         *open = false;
     }
 
-    async fn checkpoint_all(&self) {
+    async fn checkpoint_all(&self, patience: impl Future<Output = ()>) {
+        let mut patience = std::pin::pin!(patience.fuse());
         // What reads one that is not kept now has read more than is on disk of it.
         let readers = |view: &str| self.catalog.dependents(view).into_iter().map(|object| object.name);
         let (mut all, mut behind) = (Vec::new(), Vec::new());
         for object in self.catalog.all().iter().rev() {
             let Body::Materialized(view) = &object.body else { continue };
             let Some(keeper) = self.jobs.keeper(&object.name, view) else { continue };
-            match tokio::time::timeout(TAKE, keeper.take()).await {
-                Ok(Took::New(taken)) => all.push(taken),
-                Ok(Took::Nothing) => {}
-                Ok(Took::Gone) => behind.extend(readers(&object.name)),
-                Err(_) => {
+            let unread = readers(&object.name).next().is_none();
+            let took = tokio::select! {
+                biased;
+                took = keeper.take(unread) => Some(took),
+                () = tokio::time::sleep(if unread { TAKE } else { TAKE_READ }) => None,
+                () = &mut patience, if !patience.is_terminated() => None,
+            };
+            match took {
+                Some(Took::New(taken)) => all.push(taken),
+                Some(Took::Nothing) => {}
+                Some(Took::Gone) => behind.extend(readers(&object.name)),
+                None => {
                     warn!(view = object.name, "no checkpoint, as its query is long at one batch; a restart goes on from the one before");
                     behind.extend(readers(&object.name));
                 }

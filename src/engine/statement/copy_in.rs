@@ -19,7 +19,7 @@ use crate::plan::parse::copy::{CopyForm, CopyFormat, CopyHeader, CopyIn};
 use crate::plan::value::casts;
 use crate::plan::value::read::bytea;
 use crate::settings::TimeZone;
-use crate::view::table::Table;
+use crate::view::table::{Table, Writing};
 
 /// Bytes that one COPY may bring: a table is held in memory.
 const MOST_BYTES: usize = 256 << 20;
@@ -84,7 +84,7 @@ impl CopyInto {
     /// Keeps the rows, and gives their number. Errs if one cannot be read (22P02, 22P04) or cannot be in the table; then none is kept.
     pub async fn finish(self) -> Result<usize> {
         let CopyInto { table, places, form, zone, bytes, values, .. } = self;
-        let _writing = table.write().await;
+        let writing = table.write().await;
         if form.format == CopyFormat::Binary {
             let n_rows = values.first().map_or(0, Vec::len);
             let mut came: Vec<Option<ArrayRef>> = vec![None; table.columns().len()];
@@ -93,7 +93,7 @@ impl CopyInto {
                     *column = Some(ScalarValue::iter_to_array(values)?);
                 }
             }
-            return keep_all(&table, came, n_rows).await;
+            return keep_all(&table, &writing, came, n_rows).await;
         }
         let wrong =
             |rest: &str| Error::Data { code: "22021", message: format!("invalid byte sequence for encoding \"UTF8\"{rest}"), detail: None };
@@ -128,16 +128,16 @@ impl CopyInto {
                 _ => {}
             }
         }
-        keep_all(&table, columns(&table, &places, &lines, zone)?, lines.len()).await
+        keep_all(&table, &writing, columns(&table, &places, &lines, zone)?, lines.len()).await
     }
 }
 
 /// Keeps the rows; None is a column that does not come, which has its default.
-async fn keep_all(table: &Arc<Table>, columns: Vec<Option<ArrayRef>>, n_rows: usize) -> Result<usize> {
+async fn keep_all(table: &Arc<Table>, writing: &Writing, columns: Vec<Option<ArrayRef>>, n_rows: usize) -> Result<usize> {
     if n_rows > 0 {
         let filled = columns.into_iter().zip(table.columns());
         let filled = filled.map(|(came, column)| came.map_or_else(|| column.default.to_array_of_size(n_rows), Ok));
-        keep(table, Written { replaced: Vec::new(), columns: filled.collect::<Result<_, _>>()?, n_rows }).await?;
+        keep(table, writing, Written { replaced: Vec::new(), columns: filled.collect::<Result<_, _>>()?, n_rows }).await?;
     }
     Ok(n_rows)
 }

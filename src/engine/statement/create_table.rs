@@ -60,7 +60,8 @@ pub(super) async fn run(session: &Session, text: &str, create: &ast::CreateTable
     let table = Arc::new(Table::open(&name, columns, primary_key, file, session.in_background())?);
     let n_rows = rows.as_ref().map(|rows| rows.num_rows());
     if let Some(rows) = rows {
-        keep(&table, Written { replaced: Vec::new(), n_rows: rows.num_rows(), columns: rows.columns().to_vec() }).await?;
+        keep(&table, &table.write().await, Written { replaced: Vec::new(), n_rows: rows.num_rows(), columns: rows.columns().to_vec() })
+            .await?;
     }
     session.keep(vec![Change::Add(name.clone(), kept)])?;
     let object = Object { name, body: Body::Table(table), definition, reads: Vec::new() };

@@ -21,7 +21,7 @@ use crate::view::table::Table;
 /// Deletes the rows that its WHERE lets through.
 pub(super) async fn run(session: &Session, delete: &ast::Delete, parameters: Vec<ScalarValue>) -> Result<Outcome> {
     let (table, alias) = target(session, delete)?;
-    let _writing = table.write().await;
+    let writing = table.write().await;
     let returning = returning(delete, &table, &alias);
     let beside = returning.beside(session).await?;
     let found = rows_of(session, plan(session, delete, &beside).await?, parameters).await?;
@@ -41,7 +41,7 @@ pub(super) async fn run(session: &Session, delete: &ast::Delete, parameters: Vec
     let beside = found.columns().iter().skip(1).map(|values| Ok(take(values.as_ref(), &met, None)?)).collect::<Result<Vec<_>>>()?;
     let gone = take_record_batch(&old, &UInt32Array::from(gone))?;
     if gone.num_rows() > 0 {
-        put(&table, filter_record_batch(&old, &stays)?).await?;
+        put(&table, &writing, filter_record_batch(&old, &stays)?).await?;
     }
     returning.answer(session, gone, beside, &old, "DELETE").await
 }
@@ -93,8 +93,8 @@ pub(super) async fn truncate(session: &Session, truncate: &ast::Truncate) -> Res
     for table in &tables {
         writing.push(table.write().await);
     }
-    for table in &tables {
-        put(table, table.rows().slice(0, 0)).await?;
+    for (table, writing) in tables.iter().zip(&writing) {
+        put(table, writing, table.rows().slice(0, 0)).await?;
     }
     Ok(Outcome::Done { tag: "TRUNCATE TABLE".into() })
 }

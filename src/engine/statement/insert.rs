@@ -39,7 +39,7 @@ pub(super) async fn run(session: &Session, insert: &ast::Insert, parameters: Vec
         return insert_picture::run(session, insert, &gallery, parameters).await;
     }
     let table = target(session, insert)?;
-    let _writing = table.write().await;
+    let writing = table.write().await;
     // Those of ON CONFLICT stand behind the query's.
     let (plan, n_of_query) = plan(session, insert, &table).await?;
     let of_query = parameters.iter().take(n_of_query).cloned().collect();
@@ -55,7 +55,7 @@ pub(super) async fn run(session: &Session, insert: &ast::Insert, parameters: Vec
         Some(conflict) => merged(session, insert, &table, &new, conflict, &parameters).await?,
     };
     let before = table.rows();
-    let kept = keep(&table, written).await?;
+    let kept = keep(&table, &writing, written).await?;
     debug_assert_eq!(kept.num_rows(), n, "as many rows are kept as are counted");
     let alias = alias_of(insert, &table);
     returning(insert, &table, &alias).answer(session, kept, Vec::new(), &before, "INSERT 0").await

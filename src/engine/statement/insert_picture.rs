@@ -28,7 +28,7 @@ pub(super) async fn run(session: &Session, insert: &ast::Insert, gallery: &Arc<T
     check_clauses(insert)?;
     refuse(insert.returning.is_some(), "RETURNING of a gallery", "Read the rows with a SELECT behind it.")?;
     refuse(insert.on.is_some(), "ON CONFLICT of a gallery", "A person may have many pictures; DELETE those that are not wanted.")?;
-    let _writing = gallery.write().await;
+    let writing = gallery.write().await;
     // Before the faces are looked at, so that whoever has no model is told so at once.
     let key = session.engine().inference.model(MODEL)?.key.to_string();
     let rows = rows_of(session, faces(session, insert).await?, parameters).await?;
@@ -36,7 +36,7 @@ pub(super) async fn run(session: &Session, insert: &ast::Insert, gallery: &Arc<T
     let column = |at: usize| rows.columns().get(at).cloned().ok_or_else(|| Error::Internal("a column that is not there".into()));
     let n = rows.num_rows();
     let models: ArrayRef = Arc::new(StringArray::from_iter_values(std::iter::repeat_n(key, n)));
-    keep(gallery, Written { replaced: Vec::new(), columns: vec![column(0)?, column(3)?, models], n_rows: n }).await?;
+    keep(gallery, &writing, Written { replaced: Vec::new(), columns: vec![column(0)?, column(3)?, models], n_rows: n }).await?;
     Ok(Outcome::Done { tag: format!("INSERT 0 {n}") })
 }
 

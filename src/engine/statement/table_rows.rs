@@ -22,7 +22,7 @@ use crate::plan::value::text_type::TextType;
 use crate::plan::value::write;
 use crate::settings::TimeZone;
 use crate::view::constraint::{check_unique, checked};
-use crate::view::table::{Table, TableColumn};
+use crate::view::table::{Table, TableColumn, Writing};
 
 /// A name as Postgres folds it.
 pub(super) fn folded(ident: &ast::Ident) -> String {
@@ -149,9 +149,9 @@ pub(super) struct Written {
 }
 
 /// Checks the rows and keeps them, all or none, and gives them back. The caller holds `Table::write`. Errs with 23502, 22001 and 23505.
-pub(super) async fn keep(table: &Arc<Table>, written: Written) -> Result<RecordBatch> {
+pub(super) async fn keep(table: &Arc<Table>, writing: &Writing, written: Written) -> Result<RecordBatch> {
     let table = Arc::clone(table);
-    blocking(move || {
+    blocking(writing, move || {
         let (new, all) = checked_with_all(&table, written)?;
         table.replace(all)?;
         Ok(new)
@@ -187,14 +187,21 @@ fn checked_with_all(table: &Table, written: Written) -> Result<(RecordBatch, Rec
 }
 
 /// Puts the rows in place of all.
-pub(super) async fn put(table: &Arc<Table>, rows: RecordBatch) -> Result<()> {
+pub(super) async fn put(table: &Arc<Table>, writing: &Writing, rows: RecordBatch) -> Result<()> {
     let table = Arc::clone(table);
-    blocking(move || table.replace(rows)).await
+    blocking(writing, move || table.replace(rows)).await
 }
 
-/// Off the threads of the network: rows may be many, and a disk be waited for.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?
+/// Off the threads of the network: rows may be many, and a disk be waited for. Nobody else writes the table before it is done, also where nobody waits for it
+/// any more.
+async fn blocking<T: Send + 'static>(writing: &Writing, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let writing = Arc::clone(writing);
+    let held = move || {
+        let done = work();
+        drop(writing);
+        done
+    };
+    tokio::task::spawn_blocking(held).await.map_err(|e| Error::Internal(e.to_string()))?
 }
 
 /// Refuses a clause that is there and is not used.

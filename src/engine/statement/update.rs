@@ -21,7 +21,7 @@ use crate::view::table::{NUMBERED, PLACE, Table};
 /// Updates all rows that its WHERE lets through, or none.
 pub(super) async fn run(session: &Session, update: &ast::Update, parameters: Vec<ScalarValue>) -> Result<Outcome> {
     let (table, alias) = target(session, update)?;
-    let _writing = table.write().await;
+    let writing = table.write().await;
     let returning = returning(update, &table, &alias);
     let beside = returning.beside(session).await?;
     let (plan, set) = plan(session, update, &beside).await?;
@@ -42,7 +42,7 @@ pub(super) async fn run(session: &Session, update: &ast::Update, parameters: Vec
     let others = rows.columns().iter().skip(1 + set.len());
     let beside = others.map(|values| Ok(take(values.as_ref(), &met, None)?)).collect::<Result<Vec<_>>>()?;
     let n = places.len();
-    let kept = keep(&table, Written { replaced: places, columns, n_rows: n }).await?;
+    let kept = keep(&table, &writing, Written { replaced: places, columns, n_rows: n }).await?;
     returning.answer(session, kept, beside, &old, "UPDATE").await
 }
 

@@ -140,7 +140,7 @@ fn dropped_clause(tokens: &[TokenWithSpan]) -> Option<&'static str> {
             Token::RParen => depth -= 1,
             // The query, which may sort.
             as_query if depth == 0 && is_word(as_query, "as") => return None,
-            clause if depth == 1 && matches!(before.token, Token::Word(_) | Token::RParen) => {
+            clause if depth == 1 && !matches!(before.token, Token::LParen | Token::Comma) && !is_word(&before.token, "constraint") => {
                 if let Some(forgotten) = FORGOTTEN.iter().find(|forgotten| is_word(clause, forgotten)) {
                     return Some(forgotten);
                 }
@@ -191,6 +191,7 @@ mod tests {
             ("CREATE FOREIGN TABLE t (a int) SERVER s", "0A000", "CREATE FOREIGN TABLE is not supported"),
             ("create rule r AS ON INSERT TO t DO NOTHING", "0A000", "CREATE RULE is not supported"),
             ("CREATE TABLE t (a int AUTO_INCREMENT, b int)", "0A000", "AUTO_INCREMENT of a column is not supported"),
+            ("CREATE TABLE t (a int DEFAULT 5 AUTO_INCREMENT)", "0A000", "AUTO_INCREMENT of a column is not supported"),
             ("CREATE SINK s FROM v", "0A000", "CREATE SINK is not supported"),
             ("PREPARE TRANSACTION 'a'", "0A000", "PREPARE TRANSACTION is not supported"),
             ("COPY t FROM '/tmp/x.csv'", "0A000", "COPY from a file or a program is not supported"),
