@@ -321,9 +321,8 @@ fn one_of<'a>(rng: &mut Rng, all: &[&'a str]) -> &'a str {
 }
 
 fn aggregate(rng: &mut Rng, value: &str) -> String {
-    let distinct = if rng.u8(..8) == 0 { "DISTINCT " } else { "" };
-    let filter = if rng.u8(..4) == 0 { " FILTER (WHERE frame_no % 3 <> 1)" } else { "" };
-    format!("{}({distinct}{value}){filter}", one_of(rng, &["sum", "avg", "min", "max", "count", "median"]))
+    let call = one_of(rng, &["sum(", "avg(", "min(", "max(", "count(", "median(", "count(DISTINCT "]);
+    format!("{call}{value}){}", one_of(rng, &["", "", " FILTER (WHERE frame_no % 3 <> 1)"]))
 }
 
 fn over(rng: &mut Rng, number: u64, n_sources: usize) -> String {
@@ -343,10 +342,7 @@ fn over(rng: &mut Rng, number: u64, n_sources: usize) -> String {
                 0 => format!("INTERVAL '{} milliseconds' FOLLOWING", rng.u16(..400)),
                 _ => "CURRENT ROW".to_owned(),
             };
-            let start = match rng.u8(..4) {
-                0 => "CURRENT ROW".to_owned(),
-                _ => format!("INTERVAL '{ms} milliseconds' PRECEDING"),
-            };
+            let start = if rng.u8(..4) == 0 { "CURRENT ROW".to_owned() } else { format!("INTERVAL '{ms} milliseconds' PRECEDING") };
             // Of rows of one time any may be the first: they have one value.
             let time = "CAST(date_part('epoch', ts) * 1000 AS bigint)";
             let call = match rng.u8(..6) {

@@ -32,6 +32,8 @@ fn run() -> Run {
         subqueries: PhysicalPlanningContext::default(),
         threads: Threads::default(),
         figures: None,
+        job: false,
+        n_scans: Arc::default(),
     }
 }
 
