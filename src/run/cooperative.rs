@@ -1,6 +1,7 @@
 //! Joins that let others run in between, such as who cancels them: one may look at a hundred million pairs before it gives a row.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Schema};
@@ -36,13 +37,19 @@ pub fn cooperative(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan
 }
 
 /// An expression that errs on a thread that is asked to stop.
-#[derive(Debug, Eq, Hash)]
+#[derive(Debug, Eq)]
 struct Heeding(Arc<dyn PhysicalExpr>);
 
-// Derived it would move what is shared.
+// Derived, the comparison would move what is shared.
 impl PartialEq for Heeding {
     fn eq(&self, other: &Heeding) -> bool {
         self.0.eq(&other.0)
+    }
+}
+
+impl Hash for Heeding {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
     }
 }
 

@@ -64,7 +64,7 @@ pub(super) async fn simple(connection: &mut Connection, statement: Statement) ->
         connection.transaction.check()?;
     }
     if let Some(own) = own {
-        return run_own(connection, own, Way::Simple).await;
+        return Box::pin(run_own(connection, own, Way::Simple)).await;
     }
     let written = Written::of_statement(&statement);
     let prepared = Prepared { written, ..Prepared::own(statement) };

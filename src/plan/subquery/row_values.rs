@@ -126,8 +126,7 @@ fn column_of(query: &Query, at: usize, n_columns: usize) -> Query {
     let plain = query.order_by.is_none() && alone(&query);
     if let (true, Some(item), SetExpr::Select(select)) = (plain, item, query.body.as_mut())
         && select.distinct.is_none()
-        // A key may be another column, by its number or by its name.
-        && matches!(&select.group_by, GroupByExpr::Expressions(keys, _) if keys.is_empty())
+        && matches!(&select.group_by, GroupByExpr::Expressions(keys, _) if !keys.iter().any(|key| answers(key, &select.projection)))
     {
         select.projection = vec![item];
         return query;
@@ -147,6 +146,9 @@ const AGGREGATES: [&str; 9] = ["count", "sum", "min", "max", "avg", "bool_and", 
 /// Whether each column by itself has the rows that all of them have: without GROUP BY an aggregate beside it may make one of them.
 fn alone(query: &Query) -> bool {
     let SetExpr::Select(select) = query.body.as_ref() else { return false };
+    if matches!(&select.group_by, GroupByExpr::Expressions(keys, _) if !keys.is_empty()) {
+        return true;
+    }
     let found = |item: &SelectItem, aggregates: bool| {
         let call = |expr: &Expr| match expr {
             Expr::Function(call) if !aggregates || AGGREGATES.iter().any(|name| call.name.to_string().eq_ignore_ascii_case(name)) => {
@@ -158,6 +160,18 @@ fn alone(query: &Query) -> bool {
     };
     select.having.is_none() && !select.projection.iter().any(|item| found(item, false))
         || select.projection.iter().all(|item| found(item, true))
+}
+
+/// Whether a key of GROUP BY is a column of the answer, by its number or by its name.
+fn answers(key: &Expr, items: &[SelectItem]) -> bool {
+    let named = |name: &Ident| {
+        items.iter().any(|item| matches!(item, SelectItem::ExprWithAlias { alias, .. } if alias.value.eq_ignore_ascii_case(&name.value)))
+    };
+    match key {
+        Expr::Value(_) => true,
+        Expr::Identifier(name) => named(name),
+        _ => false,
+    }
 }
 
 /// What names the columns of a subquery in FROM.

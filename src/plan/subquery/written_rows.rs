@@ -24,7 +24,7 @@ pub(in crate::plan) fn typed(query: &mut Query) {
         let column = values.rows.iter_mut().filter_map(|row| row.get_mut(at)).collect::<Vec<_>>();
         let (untyped, others): (Vec<_>, Vec<_>) = column
             .into_iter()
-            .partition(|value| matches!(&*value, Expr::Value(v) if matches!(v.value, Value::SingleQuotedString(_) | Value::Null)));
+            .partition(|value| matches!(value, Expr::Value(v) if matches!(v.value, Value::SingleQuotedString(_) | Value::Null)));
         // Of several types the planner finds the one that has room for all.
         let mut types = others.iter().map(|value| type_of(value).map(without_length));
         let Some(Some(of)) = types.next().filter(|first| types.all(|other| other == *first)) else { continue };

@@ -33,7 +33,7 @@ pub(super) enum Call {
     /// The value of one row of the frame.
     Picked { column: usize, which: Which, ignore_nulls: bool, frame: Frame, otherwise: ArrayRef },
     /// An aggregate of the frame's rows.
-    Aggregate { function: AggregateFunctionExpr, columns: Vec<usize>, filter: Option<usize>, frame: Frame },
+    Aggregate { function: Box<AggregateFunctionExpr>, columns: Vec<usize>, filter: Option<usize>, frame: Frame },
 }
 
 /// Which of some rows, in order.
@@ -84,7 +84,7 @@ impl Call {
         let Expr::WindowFunction(call) = expr.clone().unalias() else { return internal_err!("OVER of {expr}, which is no call") };
         let frame = Frame::new(Arc::clone(window.get_window_frame()), zone);
         if let Some(aggregate) = window.as_any().downcast_ref::<SlidingAggregateWindowExpr>() {
-            let function = aggregate.get_aggregate_expr().clone();
+            let function = Box::new(aggregate.get_aggregate_expr().clone());
             // What it cannot do it says before the first row.
             function.create_sliding_accumulator()?;
             let filter = call.params.filter.as_ref().map(|filter| physical(filter, columns.input)).transpose()?;
