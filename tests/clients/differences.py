@@ -51,7 +51,6 @@ def value(oid):
 # `ours` and `theirs` are SQLSTATEs.
 CODES = [
     Difference("framesql answers as PostgreSQL 16, which has this column", r"\bdaticurules\b", ours="", theirs="42703"),
-    Difference("a setting that framesql only keeps takes any value", r"set_config\('jit'", ours="", theirs="22023"),
 ]
 COLUMNS = [
     Difference("pg_database has a column more in PostgreSQL 16", r"\bdb\.\*.*pg_database"),
