@@ -12,6 +12,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::async_func::AsyncFuncExec;
+use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
@@ -88,6 +89,8 @@ fn looks_up(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
         || plan.is::<EmptyExec>()
         || plan.is::<PlaceholderRowExec>()
         || plan.is::<DataSourceExec>()
+        // DataFusion puts it above every leaf.
+        || plan.is::<CooperativeExec>()
         // It waits, and does not work.
         || plan.is::<AsyncFuncExec>();
     let mut calls = false;
