@@ -8,6 +8,8 @@ pub mod settings;
 pub mod metrics;
 /// The only reader of the wall clock.
 pub mod clock;
+/// Which threads come first.
+pub mod priority;
 /// What flows between operators.
 pub mod event;
 /// Packets in: one file a container or camera.

@@ -6,6 +6,7 @@ pub mod ffmpeg;
 pub mod ffprobe;
 pub mod file;
 pub mod gif;
+pub mod identity;
 pub mod location;
 pub mod mjpeg;
 pub mod mkv;

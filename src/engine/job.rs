@@ -45,7 +45,7 @@ pub struct Job {
 impl Jobs {
     /// Starts a job, which nobody knows before it is `put` under its name. Its sources are opened before this returns, so that it joins a
     /// live one at the next frame. `kept` is what it keeps for a restart, and what it goes on from: its view holds that already.
-    pub fn start(
+    pub async fn start(
         &self,
         name: &str,
         plan: &Arc<dyn ExecutionPlan>,
@@ -61,7 +61,7 @@ impl Jobs {
             info!(view = name, "view is whole, as it was");
             return Ok(Job { view: Arc::clone(view), sources, keeper, abort: self.spawn(ready(())) });
         }
-        let events = apart::events(plan, context)?;
+        let events = apart::events(plan, context).await?;
         let mut writer = Writer {
             view: Arc::clone(view),
             at_once: rows_only(plan),

@@ -31,7 +31,6 @@ use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemoryCatalogP
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::prelude::SessionContext;
 use parking_lot::Mutex;
 
@@ -210,20 +209,8 @@ impl Engine {
 
     /// What the operators of one query share.
     fn run(&self, continuous: bool) -> Run {
-        Run {
-            inference: Arc::clone(&self.inference),
-            counters: Arc::default(),
-            continuous,
-            updating: false,
-            pace: Pace::default(),
-            batch_rows: None,
-            checkpoint: Arc::new(Checkpoint::default()),
-            subqueries: PhysicalPlanningContext::default(),
-            threads: self.threads.clone(),
-            figures: continuous.then(|| Arc::new(Redrawn::new(Arc::clone(&self.catalog) as _))),
-            job: false,
-            n_scans: Arc::default(),
-        }
+        let figures = continuous.then(|| Arc::new(Redrawn::new(Arc::clone(&self.catalog) as _)));
+        Run { threads: self.threads.clone(), figures, ..Run::new(Arc::clone(&self.inference), continuous) }
     }
 
     /// The same for a continuous query that gives its results as `emit` says.

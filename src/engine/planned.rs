@@ -82,7 +82,7 @@ impl Planned {
         let Some(generic) = self.generic.as_ref().filter(|generic| generic.takes(&parameters)) else {
             let plan = session.as_seen(self.plan.clone())?;
             let physical = statement::query::physical_of(session, plan, parameters).await?;
-            return Ok(apart::rows(physical, session.context().task_ctx(), session.engine().threads())?);
+            return Ok(apart::rows(physical, session.context().task_ctx(), session.engine().threads()).await?);
         };
         let mut plan = session.as_seen(generic.plan.clone())?;
         if !parameters.is_empty() {
@@ -90,7 +90,7 @@ impl Planned {
         }
         let plan = statement::limits::known(session, plan).await?;
         let physical = statement::query::lowered_here(session, &plan, &generic.runner.state).await?;
-        Ok(apart::rows(physical, Arc::clone(&generic.runner.task), session.engine().threads())?)
+        Ok(apart::rows(physical, Arc::clone(&generic.runner.task), session.engine().threads()).await?)
     }
 }
 

@@ -17,6 +17,7 @@ use super::reader::Shot;
 use super::video::{Playback, Timeline};
 use crate::clock::Stopwatch;
 use crate::error::Error;
+use crate::priority;
 
 /// The handle of the playing thread; dropping it ends the thread.
 #[derive(Debug)]
@@ -67,6 +68,7 @@ impl Live {
         let (name, theirs) = (name.to_owned(), Arc::clone(&shared));
         let playback = Playback::open(timeline.clone(), false, true, Range::ALL, false)?;
         let run = move || {
+            priority::lower();
             // A decoder is foreign code over foreign bytes: should it panic, nobody must wait for ever for what comes next.
             let played = catch_unwind(AssertUnwindSafe(|| play(&theirs, playback, &timeline)));
             if let Err(error) = played.unwrap_or_else(|_| Err(Error::Internal("the thread that plays it has panicked".into()).into())) {

@@ -13,6 +13,7 @@ use super::order::{Video, VideoDecoder};
 use super::piped::PipedDecoder;
 use crate::capture::Track;
 use crate::capture::container::{self, Contents};
+use crate::capture::identity::Identity;
 use crate::capture::location::{Location, locate};
 use crate::capture::pattern::Pattern;
 use crate::capture::pictures::Pictures;
@@ -81,7 +82,7 @@ pub struct Media {
 
 #[derive(Debug)]
 enum Kind {
-    Video { video: Arc<Video>, pipe: Option<Pipe>, builtin: bool },
+    Video { video: Arc<Video>, file: Identity, pipe: Option<Pipe>, builtin: bool },
     Pictures(Pictures),
     Pattern(Pattern),
 }
@@ -199,6 +200,7 @@ impl Media {
     }
 
     fn of_track(path: &Path, mut track: Track, options: &MediaOptions) -> Result<Media> {
+        let file = Identity::of(path)?;
         let Chosen { codec, pipe, builtin } = choose(path, &mut track, options)?;
         let turned = track.orientation.rotation % 180 == 90;
         let (width, height) = if turned { (track.height, track.width) } else { (track.width, track.height) };
@@ -217,7 +219,7 @@ impl Media {
             has_truth: false,
             samples_missing,
         };
-        Ok(Media::new(info, Kind::Video { video: Arc::new(video), pipe, builtin }))
+        Ok(Media::new(info, Kind::Video { video: Arc::new(video), file, pipe, builtin }))
     }
 
     /// What is known of it.
@@ -225,11 +227,14 @@ impl Media {
         &self.info
     }
 
-    /// Starts reading. Errs if the file has gone.
+    /// Starts reading. Errs if the file has gone, or is another one.
     pub fn read(self: &Arc<Self>, wanted: Wanted, counters: Arc<SourceCounters>) -> Result<Reader> {
+        if let Kind::Video { file, .. } = &self.kind {
+            file.check()?;
+        }
         let decoder = match &self.kind {
             // A child decodes all that it is given: for keyframes alone the built-in decoder is the faster one.
-            Kind::Video { video, pipe: Some(_), builtin } if wanted.pixels && !(wanted.keyframes_only && *builtin) => {
+            Kind::Video { video, pipe: Some(_), builtin, .. } if wanted.pixels && !(wanted.keyframes_only && *builtin) => {
                 Some(Decoding::Piped(Box::new(PipedDecoder::new(video, &counters))))
             }
             Kind::Video { video, .. } if wanted.pixels => Some(Decoding::Builtin(VideoDecoder::open(video)?)),

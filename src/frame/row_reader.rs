@@ -147,9 +147,22 @@ impl RowMedia {
     fn open(&self, file: usize, wanted: &RowsWanted, counters: &Arc<SourceCounters>) -> Result<Option<Rows>> {
         let Medium::Files(files) = &self.medium else { return Ok(None) };
         let Some(path) = files.files.get(file) else { return Ok(None) };
-        // A text file is read by a column at least, so that its records are checked though none is asked for.
-        let projection = if wanted.projection.is_empty() { &[0] } else { wanted.projection.as_slice() };
         let (rows, on_error) = (wanted.batch_rows.max(1), self.on_error);
+        // A text file is read by a column at least, so that its records are checked though none is asked for; and by all where bad ones are left out: which
+        // rows there are does not depend on what is asked of them.
+        let all: Vec<usize> = (0..self.schema.fields().len()).collect();
+        let projection = match on_error {
+            OnError::Skip => all.as_slice(),
+            OnError::Fail if wanted.projection.is_empty() => &[0],
+            OnError::Fail => wanted.projection.as_slice(),
+        };
+        let asked = wanted.projection.clone();
+        let of_all = move |read: Rows| -> Rows {
+            match on_error {
+                OnError::Skip => Box::new(read.map(move |rows| Ok(rows?.project(&asked)?))),
+                OnError::Fail => read,
+            }
+        };
         Ok(Some(match files.format {
             Format::Parquet => {
                 let name = |at: &usize| self.schema.fields().get(*at).map(|f| f.name().clone());
@@ -163,8 +176,8 @@ impl RowMedia {
                     opened => opened?,
                 }
             }
-            Format::Csv => csv::open(path, &self.schema, projection, rows, on_error, counters)?,
-            Format::Ndjson => ndjson::open(path, &self.schema, projection, rows, on_error, counters)?,
+            Format::Csv => of_all(csv::open(path, &self.schema, projection, rows, on_error, counters)?),
+            Format::Ndjson => of_all(ndjson::open(path, &self.schema, projection, rows, on_error, counters)?),
         }))
     }
 }

@@ -18,6 +18,7 @@ use super::watermark::Watermarks;
 use crate::error::Error;
 use crate::event::{END_OF_TIME_US, Event};
 use crate::metrics::SourceCounters;
+use crate::priority;
 
 /// Events between the reading thread and its reader: with them one batch is made while the other is used.
 const EVENTS_AHEAD: usize = 4;
@@ -153,6 +154,7 @@ impl Source for RowSource {
         let (media, pace, name) = (Arc::clone(&self.media), self.pace.clone(), Arc::clone(&self.name));
         let (continuous, idle_timeout_us) = (request.continuous, self.playing.idle_timeout_us);
         let run = move || {
+            priority::lower();
             // Foreign bytes are read here: what panics is an error of this reader, and of nobody else.
             let read = catch_unwind(AssertUnwindSafe(|| match &pace {
                 None => reading.all(&media),

@@ -16,6 +16,7 @@ use super::source::{Again, EventStream, Request, Source, TimeColumn, until_end};
 use crate::error::Error;
 use crate::event::{END_OF_TIME_US, Event};
 use crate::metrics::SourceCounters;
+use crate::priority;
 
 /// Batches between the reading thread and its reader: with two of them one is made while the other is used.
 const BATCHES_AHEAD: usize = 2;
@@ -115,13 +116,15 @@ impl VideoSource {
     /// Reads the timeline on a thread of its own, up to `end` rows of it.
     fn replay(&self, request: &Request, end: Option<u64>) -> Result<EventStream> {
         let (wanted, mut range) = (wanted(request), Range::of(&request.filters));
-        let mut skip = request.skip_rows;
-        if !range.keyframes_only && range.ts_us == Range::ALL.ts_us && !request.one_before {
-            // Its rows have numbers without a hole: those in front are not decoded once more.
-            range.frame_no.0 = range.frame_no.0.max(0).saturating_add(i64::try_from(skip).unwrap_or(i64::MAX));
-            skip = 0;
+        let (mut skip, mut one_before) = (request.skip_rows, request.one_before);
+        if skip > 0 && (!range.keyframes_only || one_before) && range.ts_us == Range::ALL.ts_us {
+            // Its rows have numbers without a hole: those in front are not decoded once more. What the first is compared with is known from before.
+            let first = range.frame_no.0.saturating_sub(i64::from(one_before)).max(0);
+            range.frame_no.0 = first.saturating_add(i64::try_from(skip).unwrap_or(i64::MAX));
+            range.keyframes_only = false;
+            (skip, one_before) = (0, false);
         }
-        let mut playback = Playback::open(self.timeline.clone(), wanted.0, wanted.1, range, request.one_before)?;
+        let mut playback = Playback::open(self.timeline.clone(), wanted.0, wanted.1, range, one_before)?;
         playback.end = end.map_or(i64::MAX, |n| i64::try_from(n).unwrap_or(i64::MAX));
         let mut builder = self.builder(request)?;
         let (sender, receiver) = mpsc::channel::<Result<Event>>(BATCHES_AHEAD);
@@ -134,6 +137,7 @@ impl VideoSource {
             builder.n_rows() >= rows.max(1) || builder.pixel_bytes() >= BATCH_PIXEL_BYTES
         };
         let run = move || {
+            priority::lower();
             let mut n_rows = 0;
             // A closed channel is a reader that wants no more.
             let flush = |builder: &mut BatchBuilder| -> bool {

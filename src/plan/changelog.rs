@@ -8,6 +8,7 @@ use framesql_udfs::function::figure_function;
 use super::event_time::{self, source_of};
 use super::join::{self, Way};
 use super::parse::Emit;
+use super::subquery::elements::Elements;
 use super::system_time::AsOfNow;
 use super::topn_updating::TopN;
 use super::unnest::Unnest;
@@ -84,7 +85,7 @@ pub(super) fn check(node: &LogicalPlan, emit: Emit) -> Result<()> {
         LogicalPlan::Aggregate(_) => updating(emit) || event_time::window_key(node).is_none(),
         LogicalPlan::Extension(extension) => {
             let node = extension.node.as_any();
-            node.is::<Unnest>() || node.is::<TopN>()
+            node.is::<Unnest>() || node.is::<Elements>() || node.is::<TopN>()
         }
         // It keeps the rows of both sides, and takes back the pairs of those that go.
         LogicalPlan::Join(join) => join::way(join)? == Way::Unbounded,

@@ -9,6 +9,7 @@ use datafusion::logical_expr::{Expr, Join, LogicalPlan, TableScan};
 
 use super::column_names::without_mark;
 use super::join::{self, Way};
+use super::subquery::elements::Elements;
 use super::table::SourceTable;
 use super::topn_updating::TopN;
 use super::tracked::Tracked;
@@ -310,6 +311,9 @@ fn below(plan: &LogicalPlan, at: usize) -> Option<(&LogicalPlan, usize)> {
             }
             if let Some(looked_up) = node.downcast_ref::<system_time::AsOfNow>() {
                 return Some((&looked_up.input, at));
+            }
+            if let Some(elements) = node.downcast_ref::<Elements>() {
+                return (at < elements.n_passed()).then_some((&elements.input, at));
             }
             let unnest = node.downcast_ref::<unnest::Unnest>()?;
             (at < unnest.list()).then_some((&unnest.input, at))

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::Field;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, DFSchemaRef, TableReference};
+use datafusion::common::{Column, DFSchema, DFSchemaRef, ScalarValue, TableReference};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{Case, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
@@ -415,7 +415,33 @@ impl Under {
     }
 }
 
-/// A call's name as a column; equal calls have equal names.
+/// A call's name as a column; equal calls have equal names, and others have others: what DataFusion calls two lists or a cast is no difference, so that is
+/// told by a sum of the whole call.
 fn text(call: &Expr) -> String {
-    call.schema_name().to_string()
+    let plain = |value: &ScalarValue| !value.data_type().is_nested();
+    let unsaid =
+        call.exists(|e| Ok(matches!(e, Expr::Cast(_) | Expr::TryCast(_)) || matches!(e, Expr::Literal(value, _) if !plain(value))));
+    let name = call.schema_name().to_string();
+    if unsaid.unwrap_or(true) { format!("{name} #{:08x}", crc32fast::hash(format!("{call:?}").as_bytes())) } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::datatypes::DataType;
+    use datafusion::logical_expr::cast;
+    use datafusion::prelude::{col, lit};
+
+    use super::*;
+
+    #[test]
+    fn calls_that_are_written_alike_and_differ_have_other_names() {
+        let list = |labels: &[&str]| {
+            let labels: Vec<ScalarValue> = labels.iter().map(|label| ScalarValue::from(*label)).collect();
+            Expr::Literal(ScalarValue::List(ScalarValue::new_list_nullable(&labels, &DataType::Utf8)), None)
+        };
+        assert_ne!(text(&list(&["person, car"])), text(&list(&["person", "car"])));
+        assert_eq!(text(&list(&["person", "car"])), text(&list(&["person", "car"])));
+        assert_ne!(text(&cast(col("a"), DataType::Int64)), text(&cast(col("a"), DataType::Utf8)));
+        assert_eq!(text(&(col("a") + lit(1_i64))), "a + Int64(1)");
+    }
 }

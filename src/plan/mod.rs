@@ -34,7 +34,7 @@ pub mod previous;
 pub mod query;
 mod range_frame;
 pub mod rewrite;
-mod subquery;
+pub mod subquery;
 mod syntax;
 pub mod system_time;
 pub mod table;

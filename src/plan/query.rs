@@ -35,7 +35,7 @@ use super::number::decimal_places::DecimalPlaces;
 use super::parse::Emit;
 use super::pattern::planner::PatternPlanner;
 use super::subquery::values::{self, SubqueryValues};
-use super::subquery::{grouped, joined, lone_row, membership, set_all};
+use super::subquery::{beside, by_row, elements, grouped, joined, list_value, lone_row, membership, rowless, set_all};
 use super::time::interval::Intervals;
 use super::time::microseconds::Microseconds;
 use super::time::overlaps::OverlapsOperator;
@@ -166,14 +166,17 @@ pub async fn plan(state: &SessionState, mut query: Box<Query>) -> Result<Logical
     let plan = match planned(query).await {
         Err(error) if columns::named_twice(&error) => {
             let _ = kept.visit(&mut columns::AllNamed);
+            let _ = kept.visit(&mut columns::CastsNamed::default());
             planned(kept).await?
         }
         plan => plan?,
     };
     let plan = system_time::take_up(unnest::decorrelate(plan)?)?;
-    unnest::check(&plan)?;
     range_frame::check(&plan)?;
-    lone_row::place(joined::place(grouped::place(told_type::place(text_for_null(plan)?)?)?)?)
+    let plan = grouped::place(rowless::place(told_type::place(text_for_null(plan)?)?)?)?;
+    let plan = beside::place(elements::place(plan)?)?;
+    unnest::check(&plan)?;
+    list_value::place(lone_row::place(joined::place(plan)?)?)
 }
 
 /// A column of which nothing but NULL is known is text, as in Postgres.
@@ -191,7 +194,7 @@ fn text_for_null(plan: LogicalPlan) -> Result<LogicalPlan> {
 
 /// The plan that runs: optimised, with the calls of models, and of what compares frames, in nodes of their own.
 pub fn optimise(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
-    whole(state, &membership::place(system_time::strip(set_all::place(plan.clone())?)?)?)
+    whole(state, &membership::place(system_time::strip(by_row::place(set_all::place(plan.clone())?)?)?)?)
 }
 
 fn whole(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {

@@ -60,7 +60,7 @@ impl Unnest {
 }
 
 /// What a list holds, which may be a text that stands for another type.
-fn element_of(list: &DataType) -> Result<&FieldRef> {
+pub fn element_of(list: &DataType) -> Result<&FieldRef> {
     match list {
         DataType::List(f) | DataType::LargeList(f) | DataType::FixedSizeList(f, _) => Ok(f),
         other => plan_err!("unnest takes a list, not {other}"),
@@ -115,9 +115,9 @@ impl UserDefinedLogicalNodeCore for Unnest {
 
 /// UNNEST as the SQL planner sees it, before it meets the table it stands beside: a leaf with the element's columns.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Lateral {
+pub(super) struct Lateral {
     /// The list, over columns of the outer query.
-    list: Expr,
+    pub(super) list: Expr,
     /// The relation of the element's fields.
     alias: TableReference,
     /// The element's fields in order; None for an element that is no struct.
@@ -162,7 +162,7 @@ impl UserDefinedLogicalNodeCore for Lateral {
     }
 }
 
-/// Plans UNNEST of an expression over the tables it stands beside; an UNNEST of constants is left to DataFusion.
+/// Plans UNNEST of one list: the column is called as the alias, which DataFusion's own is not. One of several lists is left to DataFusion.
 #[derive(Debug)]
 pub struct UnnestPlanner;
 
@@ -171,18 +171,11 @@ impl RelationPlanner for UnnestPlanner {
         let TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_offset_alias, with_ordinality } = relation else {
             return Ok(RelationPlanning::Original(Box::new(relation)));
         };
-        let original = |array_exprs| TableFactor::UNNEST {
-            alias: alias.clone(),
-            array_exprs,
-            with_offset: false,
-            with_offset_alias: None,
-            with_ordinality,
+        let [list] = array_exprs.as_slice() else {
+            let several = TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_offset_alias: None, with_ordinality };
+            return Ok(RelationPlanning::Original(Box::new(several)));
         };
-        let [list] = array_exprs.as_slice() else { return Ok(RelationPlanning::Original(Box::new(original(array_exprs)))) };
         let list = context.sql_to_expr(list.clone(), &DFSchema::empty())?;
-        if !list.contains_outer() && !with_ordinality {
-            return Ok(RelationPlanning::Original(Box::new(original(array_exprs))));
-        }
         let whole = with_offset_alias.is_some_and(|marker| marker.value == WHOLE);
         let (name, mut renamed) = names(alias, context);
         let list = if with_ordinality { numbered(list, &name, &mut renamed)? } else { list };
@@ -262,16 +255,18 @@ impl Lateral {
 
     /// The node's columns, made from the element.
     fn columns(&self, element: &Column) -> Vec<Expr> {
-        let element = Expr::Column(element.clone());
-        let column = |(at, (relation, field)): (usize, (Option<&TableReference>, &FieldRef))| {
-            let value = match self.fields.as_ref().map(|fields| fields.get(at)) {
-                Some(Some(part)) => get_field().call(vec![element.clone(), lit(part.as_str())]),
-                // The element itself: the one column of an element that is no struct, and the column after its fields of one that is.
-                _ => element.clone(),
-            };
-            value.alias_qualified(relation.cloned(), field.name())
+        let named = self.fields_of(&Expr::Column(element.clone())).into_iter();
+        named.map(|(column, value)| value.alias_qualified(column.relation, column.name)).collect()
+    }
+
+    /// What each of the node's columns is of the element.
+    pub(super) fn fields_of(&self, element: &Expr) -> Vec<(Column, Expr)> {
+        let value = |at: usize| match self.fields.as_ref().map(|fields| fields.get(at)) {
+            Some(Some(part)) => get_field().call(vec![element.clone(), lit(part.as_str())]),
+            // The element itself: the one column of an element that is no struct, and the column after its fields of one that is.
+            _ => element.clone(),
         };
-        self.schema.iter().enumerate().map(column).collect()
+        self.schema.columns().into_iter().enumerate().map(|(at, column)| (column, value(at))).collect()
     }
 }
 
@@ -287,7 +282,8 @@ pub fn decorrelate(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(plan.data)
 }
 
-fn lateral(plan: &LogicalPlan) -> Option<Lateral> {
+/// The UNNEST that a plan is.
+pub(super) fn lateral(plan: &LogicalPlan) -> Option<Lateral> {
     let node = match plan {
         LogicalPlan::Subquery(subquery) => subquery.subquery.as_ref(),
         other => other,

@@ -30,6 +30,7 @@ use super::exec::{OperatorExec, events_of};
 use super::{Description, Threads};
 use crate::error::Error;
 use crate::frame::source::EventStream;
+use crate::priority;
 
 /// Items between the two threads: batches of rows without pixels, and what is said of them.
 const AHEAD: usize = 2;
@@ -40,24 +41,26 @@ const STACK_BYTES: usize = 64 << 20;
 /// What a thread works out, one after the other, up to its end or its first error.
 type Items<T> = Pin<Box<dyn Stream<Item = Result<T>> + Send>>;
 
-/// The rows of a query that ends. What only looks rows up goes on where it is: a thread would cost more than that.
-pub fn rows(plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>, threads: &Threads) -> Result<SendableRecordBatchStream> {
-    let looks_up = looks_up(&plan)?;
-    let rows = execute_stream(plan, context)?;
-    if looks_up {
-        return Ok(rows);
+/// The rows of a query that ends; what it reads is open when this returns. What only looks rows up goes on where it is: a thread would cost more than that.
+pub async fn rows(plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>, threads: &Threads) -> Result<SendableRecordBatchStream> {
+    if looks_up(&plan)? {
+        return execute_stream(plan, context);
     }
+    let rows = built(move || execute_stream(plan, context)).await?;
     Ok(Box::pin(RecordBatchStreamAdapter::new(rows.schema(), on_thread(rows, threads)?)))
 }
 
 /// The events of a continuous query; its sources are open when this returns.
-pub fn events(plan: &Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>) -> Result<EventStream> {
-    let events = events_of(plan, context)?;
-    match plan.downcast_ref::<OperatorExec>() {
-        Some(_) if follows(plan) => Ok(events),
-        Some(ours) if !matches!(ours.description(), Description::Detach(_)) => on_thread(events, ours.threads()),
-        _ => Ok(events),
-    }
+pub async fn events(plan: &Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>) -> Result<EventStream> {
+    let Some(ours) = plan.downcast_ref::<OperatorExec>().filter(|_| !follows(plan)) else { return events_of(plan, context) };
+    let (whole, context) = (Arc::clone(plan), Arc::clone(context));
+    let events = built(move || events_of(&whole, &context)).await?;
+    if matches!(ours.description(), Description::Detach(_)) { Ok(events) } else { on_thread(events, ours.threads()) }
+}
+
+/// What `build` gives of a plan, apart as well: an operator may load a model when it is built.
+async fn built<T: Send + 'static>(build: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(build).await.map_err(|e| Error::Internal(e.to_string()))?
 }
 
 /// Whether a continuous query only filters rows that are held already, and calls no function on them: a commit of a view and its watermark come together,
@@ -139,6 +142,7 @@ pub(super) fn on_thread<T: Send + 'static>(mut items: Items<T>, threads: &Thread
         .name("query".into())
         .stack_size(STACK_BYTES)
         .spawn(move || {
+            priority::lower();
             interrupt::heed(flag);
             handle.block_on(work);
             drop(at_work);

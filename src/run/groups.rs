@@ -96,13 +96,18 @@ impl Aggregates {
 
     /// What the aggregates say of `n_groups` groups that no row is in.
     pub(super) fn of_nothing(&self, n_groups: usize, rows: &RecordBatch) -> Result<Vec<ArrayRef>> {
-        let arguments = self.arguments(&rows.slice(0, 0))?;
+        self.of_groups(&rows.slice(0, 0), &[], n_groups)
+    }
+
+    /// What the aggregates say of `n_groups` groups, of which some may have no row; the group of each row stands in `groups`.
+    pub(super) fn of_groups(&self, rows: &RecordBatch, groups: &[usize], n_groups: usize) -> Result<Vec<ArrayRef>> {
+        let arguments = self.arguments(rows)?;
         let mut columns = Vec::with_capacity(self.all.len());
         // Without a filter an accumulator may take it that every group has a row.
-        let none_passes = BooleanArray::new_null(0);
-        for (aggregate, values) in self.all.iter().zip(&arguments.values) {
+        let all_pass = BooleanArray::from(vec![true; rows.num_rows()]);
+        for ((aggregate, values), filter) in self.all.iter().zip(&arguments.values).zip(&arguments.filters) {
             let mut accumulator = aggregate.accumulator()?;
-            accumulator.update_batch(values, &[], Some(&none_passes), n_groups)?;
+            accumulator.update_batch(values, groups, Some(filter.as_ref().unwrap_or(&all_pass)), n_groups)?;
             columns.push(accumulator.evaluate(EmitTo::All)?);
         }
         Ok(columns)

@@ -11,6 +11,7 @@ pub mod condition;
 pub mod cooperative;
 pub mod dedup;
 pub mod detach;
+pub mod elements;
 mod every;
 pub mod exec;
 pub mod expression;
@@ -98,6 +99,24 @@ pub struct Run {
 }
 
 impl Run {
+    /// Of a query of a client, whose subqueries are not known yet, with threads that nobody else counts.
+    pub fn new(inference: Arc<Inference>, continuous: bool) -> Run {
+        Run {
+            inference,
+            counters: Arc::default(),
+            continuous,
+            updating: false,
+            pace: Pace::default(),
+            batch_rows: None,
+            checkpoint: Arc::new(Checkpoint::default()),
+            subqueries: PhysicalPlanningContext::default(),
+            threads: Threads::default(),
+            figures: None,
+            job: false,
+            n_scans: Arc::default(),
+        }
+    }
+
     /// What is kept of a view's rows for a scan of this query.
     fn claim(&self) -> Claim {
         match (self.job, self.n_scans.load(Ordering::Relaxed)) {
@@ -158,6 +177,8 @@ pub enum Description {
     Map(map::Map),
     /// One row an element of a list.
     Unnest(unnest::Unnest),
+    /// What is said of the elements of a list.
+    Elements(elements::Elements),
     /// Runs models.
     Infer(infer::Infer),
     /// Compares frames with those before.
@@ -212,6 +233,7 @@ impl Description {
             Description::Values(_) => "ValuesExec",
             Description::Map(_) => "MapExec",
             Description::Unnest(_) => "UnnestFramesExec",
+            Description::Elements(_) => "ElementsExec",
             Description::Infer(_) => "InferExec",
             Description::Previous(_) => "PreviousExec",
             Description::Assign(_) => "AssignWindowExec",
@@ -244,6 +266,7 @@ impl Description {
             Description::Values(d) => d.detail(),
             Description::Map(d) => d.detail(),
             Description::Unnest(d) => d.detail(),
+            Description::Elements(d) => d.detail(),
             Description::Infer(d) => d.detail(),
             Description::Previous(d) => d.detail(),
             Description::Assign(d) => d.detail(),
@@ -270,8 +293,11 @@ impl Description {
 
     /// Whether what it gives depends on more than one of its rows, and so on when they come: a frame's neighbour is the same whenever.
     pub(super) fn stateful(&self) -> bool {
-        use Description::{Assign, Detach, Infer, Limit, Map, Merge, Previous, Scan, Unnest, Values};
-        !matches!(self, Scan(_) | Values(_) | Map(_) | Unnest(_) | Infer(_) | Previous(_) | Assign(_) | Detach(_) | Limit(_) | Merge(_))
+        use Description::{Assign, Detach, Elements, Infer, Limit, Map, Merge, Previous, Scan, Unnest, Values};
+        !matches!(
+            self,
+            Scan(_) | Values(_) | Map(_) | Unnest(_) | Elements(_) | Infer(_) | Previous(_) | Assign(_) | Detach(_) | Limit(_) | Merge(_)
+        )
     }
 
     /// The columns it gives.
@@ -281,6 +307,7 @@ impl Description {
             Description::Values(d) => Arc::clone(&d.schema),
             Description::Map(d) => Arc::clone(&d.schema),
             Description::Unnest(d) => Arc::clone(&d.schema),
+            Description::Elements(d) => Arc::clone(&d.schema),
             Description::Infer(d) => Arc::clone(&d.schema),
             Description::Previous(d) => Arc::clone(&d.schema),
             Description::Assign(d) => Arc::clone(&d.schema),
@@ -312,6 +339,7 @@ impl Description {
             Description::Scan(_) | Description::Values(_) => return internal_err!("what reads is opened with what counts its rows"),
             Description::Map(d) => Box::new(d.build(run)?),
             Description::Unnest(d) => Box::new(d.build()),
+            Description::Elements(d) => Box::new(d.build()?),
             Description::Infer(d) => Box::new(d.build(run)?),
             Description::Previous(d) => Box::new(d.build()?),
             Description::Assign(d) => Box::new(d.build(run)),

@@ -63,7 +63,7 @@ impl Operator for UnnestOperator {
 }
 
 /// The row that each element comes from, and the elements.
-fn explode(list: &ArrayRef, keep_null: bool, keep_empty: bool) -> Result<(UInt32Array, ArrayRef)> {
+pub(super) fn explode(list: &ArrayRef, keep_null: bool, keep_empty: bool) -> Result<(UInt32Array, ArrayRef)> {
     let mut parents: Vec<u32> = Vec::new();
     let mut positions: Vec<Option<u32>> = Vec::new();
     let mut add = |row: usize, range: std::ops::Range<usize>, null: bool| {

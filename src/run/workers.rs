@@ -8,6 +8,8 @@ use std::thread::{self, JoinHandle};
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::priority;
+
 /// A bounded number of threads; dropping it ends them.
 pub(super) struct Workers {
     n_threads: usize,
@@ -107,6 +109,7 @@ impl Workers {
 }
 
 fn help(shared: &Shared) {
+    priority::lower();
     loop {
         let batch = {
             let mut queue = shared.queue.lock();

@@ -7,7 +7,7 @@ use framesql::engine::Engine;
 use framesql::settings::Settings;
 use framesql::view::materialized::{End, MaterializedView};
 
-use crate::answers::{clip, number, open, run, source, view, within};
+use crate::answers::{clip, number, open, rows, run, source, view, within};
 use crate::client::Server;
 
 /// A camera and what it sees, by the clock.
@@ -139,6 +139,49 @@ async fn a_query_over_a_clip_and_a_camera_goes_on_with_the_camera_and_has_the_cl
         assert!(n_seen > 250, "{n_seen}: what was seen before is lost");
         end(engine).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_compared_with_the_frame_before_goes_on_with_the_next_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    let n_frames = 3000_u64;
+    let n_before = {
+        let (engine, session) = open(settings(folder.path())).await;
+        run(&session, &format!("CREATE SOURCE test FROM 'pattern:' WITH (size = '64x48', frames = {n_frames})")).await;
+        run(&session, "CREATE MATERIALIZED VIEW moved WITH (background = true) AS SELECT frame_no, motion(frame) AS m FROM test").await;
+        let moved = view(&engine, "moved");
+        until(&moved, |moved| moved.n_rows() > 100).await;
+        end(engine).await;
+        moved.n_rows()
+    };
+    assert!(n_before < n_frames, "it was at its end before it was stopped");
+    let (engine, session) = open(settings(folder.path())).await;
+    run(&session, "FLUSH").await;
+    // The frame that the next is compared with is known from before.
+    assert_eq!(source(&engine, "test").counters().frames_decoded.get(), n_frames - n_before);
+    let differ = "SELECT count(*) FROM moved FULL JOIN (SELECT frame_no, motion(frame) AS m FROM test) AS t USING (frame_no) \
+                  WHERE moved.m IS DISTINCT FROM t.m";
+    assert_eq!(number(&session, differ).await, 0);
+    end(engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clip_that_another_takes_the_place_of_is_told_and_not_read_by_its_old_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("clip.mp4");
+    let media = |name: &str| crate::files::root().join(name);
+    std::fs::copy(media("tests/media/motion.mp4"), &file).unwrap();
+    let (engine, session) = open(Settings::default()).await;
+    run(&session, &format!("CREATE SOURCE clip FROM 'file://{}'", file.display())).await;
+    assert!(number(&session, "SELECT count(brightness(frame)) FROM clip").await > 0);
+    std::fs::copy(media("media/lobby.mp4"), &file).unwrap();
+    for question in ["SELECT count(brightness(frame)) FROM clip", "SELECT max(frame_no) FROM clip"] {
+        assert_eq!(rows(&session, question).await.unwrap_err().sqlstate(), "55000", "{question}");
+    }
+    run(&session, &format!("CREATE OR REPLACE SOURCE clip FROM 'file://{}'", file.display())).await;
+    let frames = number(&session, "SELECT count(*) FROM clip").await;
+    assert_eq!(number(&session, "SELECT count(brightness(frame)) FROM clip").await, frames);
+    end(engine).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,6 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider, SchemaProvider,
 };
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::prelude::SessionContext;
 use framesql::engine::catalog::Catalog;
 use framesql::event::{END_OF_TIME_US, Event};
@@ -15,11 +14,9 @@ use framesql::frame::source::{EventStream, Request, Source, TimeColumn};
 use framesql::plan::parse::{Emit, parse_query};
 use framesql::plan::query;
 use framesql::plan::table::SourceTable;
-use framesql::run::checkpoint::Checkpoint;
 use framesql::run::exec::events_of;
 use framesql::run::inference::Inference;
-use framesql::run::touched::Pace;
-use framesql::run::{Run, Threads, lower};
+use framesql::run::{Run, lower};
 use futures::{FutureExt, StreamExt, stream};
 
 /// A source that gives what is written down for it, and then goes on without a word.
@@ -86,20 +83,7 @@ async fn told(a: Vec<Event>, b: Vec<Event>) -> Vec<String> {
     let sql = "SELECT window_end, count(*) AS n FROM TUMBLE((SELECT ts FROM a UNION ALL SELECT ts FROM b), ts, INTERVAL '1 second') GROUP BY window_end";
     let plan = query::plan(&context.state(), parse_query(sql).unwrap().query).await.unwrap();
     let plan = query::optimise_continuous(&context.state(), &plan, Emit::Default).unwrap();
-    let run = Run {
-        inference: Arc::new(Inference::new(0, 1)),
-        counters: Arc::default(),
-        continuous: true,
-        updating: false,
-        pace: Pace::default(),
-        batch_rows: None,
-        checkpoint: Arc::new(Checkpoint::default()),
-        subqueries: PhysicalPlanningContext::default(),
-        threads: Threads::default(),
-        figures: None,
-        job: false,
-        n_scans: Arc::default(),
-    };
+    let run = Run::new(Arc::new(Inference::new(0, 1)), true);
     let plan = lower::continuous(&plan, &run).unwrap();
     let mut events = events_of(&plan, &context.task_ctx()).unwrap();
     let mut told = Vec::new();

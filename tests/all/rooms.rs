@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use crate::files;
 
 /// The rooms in the order of the data; a room uses only those before it.
-pub(crate) const ROOMS: [&str; 15] = [
-    "error", "settings", "metrics", "clock", "event", "capture", "decode", "frame", "plan", "run", "sink", "view", "engine", "wire", "cli",
+pub(crate) const ROOMS: [&str; 16] = [
+    "error", "settings", "metrics", "clock", "priority", "event", "capture", "decode", "frame", "plan", "run", "sink", "view", "engine",
+    "wire", "cli",
 ];
 
 /// What the two rooms at the door may name beside the engine.

@@ -130,7 +130,7 @@ impl CreateView<'_> {
         if let Some((_, Some(restored))) = &mut keeper {
             new.view.restore(std::mem::take(&mut restored.held))?;
         }
-        let job = engine.jobs.start(self.name, &new.exec, &session.context().task_ctx(), &new.view, new.sources.clone(), keeper)?;
+        let job = engine.jobs.start(self.name, &new.exec, &session.context().task_ctx(), &new.view, new.sources.clone(), keeper).await?;
         Ok((new, job))
     }
 

@@ -24,7 +24,7 @@ pub(super) fn schema() -> SchemaRef {
 pub(super) async fn run(session: &Session, statement: &Statement, analyze: bool, parameters: Vec<ScalarValue>) -> Result<Outcome> {
     let plan = plan_of(session, statement, analyze, parameters).await?;
     let text = if analyze {
-        let mut rows = apart::rows(Arc::clone(&plan), session.context().task_ctx(), session.engine().threads())?;
+        let mut rows = apart::rows(Arc::clone(&plan), session.context().task_ctx(), session.engine().threads()).await?;
         while let Some(batch) = rows.next().await {
             batch?;
         }

@@ -59,7 +59,7 @@ fn of(limit: &Limit) -> impl Iterator<Item = (&'static str, &Expr)> {
 async fn number(session: &Session, expr: &Expr) -> Result<Option<i64>> {
     let plan = LogicalPlanBuilder::empty(true).project([expr.clone()])?.build()?;
     let physical = Box::pin(query::physical_of(session, plan, Vec::new())).await?;
-    let batches = collect(apart::rows(physical, session.context().task_ctx(), session.engine().threads())?).await?;
+    let batches = collect(apart::rows(physical, session.context().task_ctx(), session.engine().threads()).await?).await?;
     let Some(batch) = batches.first().filter(|batch| batch.num_rows() > 0) else { return Ok(None) };
     let value = batch.column(0);
     let Some(numbers) = value.as_primitive_opt::<Int64Type>() else {

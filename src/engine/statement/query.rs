@@ -23,7 +23,7 @@ use crate::run::{apart, lower};
 /// Starts the query.
 pub(super) async fn run(session: &Session, query: &QueryText, parameters: Vec<ScalarValue>) -> Result<SendableRecordBatchStream> {
     let plan = physical(session, query, parameters).await?;
-    Ok(apart::rows(plan, session.context().task_ctx(), session.engine().threads())?)
+    Ok(apart::rows(plan, session.context().task_ctx(), session.engine().threads()).await?)
 }
 
 /// The plan that runs, with a notice if it reads a source that goes on.

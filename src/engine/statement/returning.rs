@@ -59,7 +59,7 @@ impl Returning<'_> {
             over_rows::read(&select, columns, n_rows)?
         };
         let plan = query::physical_of(session, plan, Vec::new()).await?;
-        Ok(Outcome::Rows { stream: apart::rows(plan, session.context().task_ctx(), session.engine().threads())?, tag })
+        Ok(Outcome::Rows { stream: apart::rows(plan, session.context().task_ctx(), session.engine().threads()).await?, tag })
     }
 
     /// The columns of the answer.

@@ -26,7 +26,7 @@ pub(super) async fn run(session: &Session, subscribe: &Subscribe) -> Result<Send
     Ok(match followed(session, subscribe).await? {
         Followed::View(view) => change::changes(&view.schema(), view.follow(subscribe.snapshot), subscribe.progress, Told::Committed),
         Followed::Query(plan) => {
-            let events = apart::events(&plan, &session.context().task_ctx())?;
+            let events = apart::events(&plan, &session.context().task_ctx()).await?;
             let told = if rows_only(&plan) { Told::AtOnce } else { Told::Complete };
             change::changes(&plan.schema(), events, subscribe.progress, told)
         }

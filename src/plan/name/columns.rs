@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
+use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Ident, ObjectName, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableFactor,
@@ -68,9 +69,38 @@ impl VisitorMut for AllNamed {
     }
 }
 
+/// Casts in calls that a name tells of, `sum(a::float8)` beside `sum(a)`: DataFusion leaves them out of the names by which it knows aggregates and keys.
+#[derive(Default)]
+pub(in crate::plan) struct CastsNamed {
+    types: Vec<String>,
+}
+
+impl VisitorMut for CastsNamed {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Cast { data_type, .. } = expr {
+            let to = data_type.to_string().to_lowercase();
+            let at = self.types.iter().position(|of| *of == to).unwrap_or(self.types.len());
+            if at == self.types.len() {
+                self.types.push(to);
+            }
+            // One value of COALESCE is that value. As many as tell the types apart.
+            for _ in 0..=at {
+                *expr = call("coalesce", [expr.clone()]);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
 /// Whether DataFusion found two columns of one name; the text is of 55.2.
 pub(in crate::plan) fn named_twice(error: &DataFusionError) -> bool {
-    matches!(error.find_root(), DataFusionError::Plan(m) if m.contains("require unique expression names"))
+    match error.find_root() {
+        DataFusionError::Plan(m) => m.contains("require unique expression names"),
+        DataFusionError::SchemaError(error, _) => matches!(error.as_ref(), SchemaError::DuplicateUnqualifiedField { .. }),
+        _ => false,
+    }
 }
 
 fn name_columns(query: &mut Query) {
@@ -176,6 +206,13 @@ fn tell_apart(projection: &mut [SelectItem]) {
     let mut seen = HashSet::new();
     // What each `*` is of; None is everything.
     let stars: Vec<Option<String>> = projection.iter().filter_map(star).collect();
+    let columns: HashSet<String> = projection
+        .iter()
+        .filter_map(|item| match item {
+            SelectItem::UnnamedExpr(expr @ (Expr::Identifier(_) | Expr::CompoundIdentifier(_))) => Some(column_names::of_expr(expr)),
+            _ => None,
+        })
+        .collect();
     for (at, item) in projection.iter_mut().enumerate() {
         let (key, name) = match item {
             // `t.a` and `u.a` differ, `a` and `t.a` may not.
@@ -194,6 +231,8 @@ fn tell_apart(projection: &mut [SelectItem]) {
                 let of = parts.split_last().map(|(_, relation)| dotted(relation)).unwrap_or_default();
                 stars.iter().any(|star| star.as_ref().is_none_or(|star| *star == of))
             }
+            // A subquery is called as its column, of which DataFusion knows no relation.
+            SelectItem::UnnamedExpr(expr @ Expr::Subquery(_)) => columns.contains(&column_names::of_expr(expr)),
             _ => false,
         };
         if seen.insert(key) && !twice {

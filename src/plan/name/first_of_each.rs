@@ -7,11 +7,11 @@ use datafusion::common::Result;
 use datafusion::execution::session_state::SessionState;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, LimitClause, ObjectName, OrderByExpr,
-    OrderByKind, Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Value, ValueWithSpan, Visit, VisitMut,
-    Visitor, VisitorMut, WindowSpec, WindowType, visit_expressions,
+    OrderByKind, Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Value, ValueWithSpan, Visitor, VisitorMut,
+    WindowSpec, WindowType, visit_expressions,
 };
 
-use super::relations::{Relations, column, factors, name};
+use super::relations::{self, Relations, column, factors, name};
 use crate::plan::column_names;
 use crate::plan::parse::bare_select::query_of;
 use crate::plan::rewrite::folded;
@@ -24,12 +24,7 @@ const KEY: &str = "framesql_key";
 
 /// Numbers the rows of such subqueries. Errs if a relation's columns cannot be looked up.
 pub(in crate::plan) async fn number_rows(state: &SessionState, query: &mut Query) -> Result<()> {
-    if Visit::visit(query, &mut Asks).is_continue() {
-        return Ok(());
-    }
-    let relations = Relations::of(state, query).await?;
-    let _ = VisitMut::visit(query, &mut Writer { relations });
-    Ok(())
+    relations::write_out(state, query, Asks, |relations| Writer { relations }).await
 }
 
 /// Breaks at such a subquery.

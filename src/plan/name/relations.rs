@@ -8,7 +8,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::sql::planner::object_name_to_table_reference;
 use datafusion::sql::sqlparser::ast::{
     Expr, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind,
-    SetExpr, TableFactor, TableWithJoins, Visit, Visitor, WildcardAdditionalOptions,
+    SetExpr, TableFactor, TableWithJoins, Visit, VisitMut, Visitor, VisitorMut, WildcardAdditionalOptions,
 };
 
 use crate::plan::column_names;
@@ -36,9 +36,24 @@ struct With {
     seen: Option<usize>,
 }
 
+/// Writes a query anew by what its relations are, if `asks` breaks at something in it: most queries have nothing such, and look nothing up. Errs if a
+/// relation's columns cannot be looked up.
+pub(super) async fn write_out<W: VisitorMut>(
+    state: &SessionState,
+    query: &mut Query,
+    mut asks: impl Visitor,
+    writer: impl FnOnce(Relations) -> W,
+) -> Result<()> {
+    if Visit::visit(query, &mut asks).is_break() {
+        let relations = Relations::of(state, query).await?;
+        let _ = VisitMut::visit(query, &mut writer(relations));
+    }
+    Ok(())
+}
+
 impl Relations {
-    /// Looks up what the query names. Errs if a relation's columns cannot be looked up.
-    pub(super) async fn of(state: &SessionState, query: &Query) -> Result<Relations> {
+    /// Looks up what the query names.
+    async fn of(state: &SessionState, query: &Query) -> Result<Relations> {
         let mut named = Tables(Vec::new());
         let _ = Visit::visit(query, &mut named);
         let mut relations = Relations::default();

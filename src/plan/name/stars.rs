@@ -6,23 +6,18 @@ use std::ops::ControlFlow;
 use datafusion::common::Result;
 use datafusion::execution::session_state::SessionState;
 use datafusion::sql::sqlparser::ast::{
-    Expr, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableFactor, Visit, VisitMut,
-    Visitor, VisitorMut, WildcardAdditionalOptions,
+    Expr, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableFactor, Visitor,
+    VisitorMut, WildcardAdditionalOptions,
 };
 
-use super::relations::{Relations, column, factors, name};
+use super::relations::{self, Relations, column, factors, name};
 use crate::plan::column_names;
 use crate::plan::rewrite::folded;
 use crate::plan::syntax::quoted;
 
 /// Writes them out where the columns of what they are of can be known. Errs if a relation's columns cannot be looked up.
 pub(in crate::plan) async fn write_out(state: &SessionState, query: &mut Query) -> Result<()> {
-    if Visit::visit(query, &mut Asks).is_continue() {
-        return Ok(());
-    }
-    let relations = Relations::of(state, query).await?;
-    let _ = VisitMut::visit(query, &mut Writer { relations });
-    Ok(())
+    relations::write_out(state, query, Asks, |relations| Writer { relations }).await
 }
 
 /// Breaks at a SELECT that may have such.

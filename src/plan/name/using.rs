@@ -11,19 +11,14 @@ use datafusion::sql::sqlparser::ast::{
     WildcardAdditionalOptions,
 };
 
-use super::relations::{Relations, column, constraint, factors, name};
+use super::relations::{self, Relations, column, constraint, factors, name};
 use crate::plan::column_names;
 use crate::plan::rewrite::folded;
 use crate::plan::syntax::{binary, call, number, quoted};
 
 /// Writes such joins out where the columns of their sides can be known; the others DataFusion plans. Errs if a relation's columns cannot be looked up.
 pub(in crate::plan) async fn write_out(state: &SessionState, query: &mut Query) -> Result<()> {
-    if Visit::visit(query, &mut Asks).is_continue() {
-        return Ok(());
-    }
-    let relations = Relations::of(state, query).await?;
-    let _ = VisitMut::visit(query, &mut Writer { relations });
-    Ok(())
+    relations::write_out(state, query, Asks, |relations| Writer { relations }).await
 }
 
 /// Breaks at such a join.

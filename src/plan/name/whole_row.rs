@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{
     TableWithJoins, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 
-use super::relations::{Relations, column, constraint_mut, factors, name};
+use super::relations::{self, Relations, column, constraint_mut, factors, name};
 use crate::plan::column_names;
 use crate::plan::rewrite::folded;
 use crate::plan::syntax::{binary, call, in_parentheses, number, quoted, text};
@@ -21,12 +21,7 @@ use crate::plan::value::row::ROW;
 pub(in crate::plan) async fn write_out(state: &SessionState, query: &mut Query) -> Result<()> {
     let mut names = Names::default();
     let _ = Visit::visit(query, &mut names);
-    if Visit::visit(query, &mut Asks(names)).is_continue() {
-        return Ok(());
-    }
-    let relations = Relations::of(state, query).await?;
-    let _ = VisitMut::visit(query, &mut Writer { relations, scopes: Vec::new() });
-    Ok(())
+    relations::write_out(state, query, Asks(names), |relations| Writer { relations, scopes: Vec::new() }).await
 }
 
 /// The names of the relations of a query whose columns may be known.

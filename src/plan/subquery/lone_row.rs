@@ -4,6 +4,7 @@
 use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
+use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, UInt64Type};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{ScalarValue, internal_err};
@@ -14,7 +15,7 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Expr, FetchType, Limit, LogicalPlan, LogicalPlanBuilder, Signature, SkipType, Subquery,
-    Volatility,
+    Volatility, when,
 };
 
 use super::values::{always_a_row, counted, refusal};
@@ -38,6 +39,9 @@ pub(in crate::plan) fn place(plan: LogicalPlan) -> Result<LogicalPlan> {
         node.map_expressions(|e| {
             let name = names.save(&e);
             let placed = e.transform_up(|e| match e {
+                Expr::Exists(exists) if correlated(&exists.subquery.subquery) && skips(&exists.subquery.subquery) => {
+                    Err(Error::unsupported("OFFSET or LIMIT 0 in EXISTS", "Compare the number of rows: (SELECT count(*) …) > 1.").into())
+                }
                 Expr::ScalarSubquery(subquery) if asks(&subquery) => match aggregated(&subquery.subquery)? {
                     Some(plan) => Ok(Transformed::yes(Expr::ScalarSubquery(Subquery { subquery: Arc::new(plan), ..subquery }))),
                     None => Ok(Transformed::no(Expr::ScalarSubquery(subquery))),
@@ -72,7 +76,7 @@ fn aggregated(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
     let columns = plan.schema().columns();
     let [column] = columns.as_slice() else { return Ok(None) };
     if is_aggregate(plan) {
-        return Ok(None);
+        return having(plan);
     }
     if counted(plan)? {
         return Err(refusal().into());
@@ -99,6 +103,28 @@ fn is_aggregate(plan: &LogicalPlan) -> bool {
         // DataFusion reads HAVING of a row that depends on the row outside.
         LogicalPlan::Filter(filter) => always_a_row(&filter.input) && correlated(plan),
         other => always_a_row(other),
+    }
+}
+
+/// HAVING of a row for each row outside, as what is selected where it holds: DataFusion loses the rows of which it does not.
+fn having(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
+    let LogicalPlan::Projection(projection) = plan else { return Ok(None) };
+    let (LogicalPlan::Filter(filter), [value]) = (projection.input.as_ref(), projection.expr.as_slice()) else { return Ok(None) };
+    if !always_a_row(&filter.input) || !correlated(plan) {
+        return Ok(None);
+    }
+    let value = when(filter.predicate.clone(), value.clone().unalias()).end()?.alias(VALUE);
+    Ok(Some(LogicalPlanBuilder::from(filter.input.as_ref().clone()).project([value])?.build()?))
+}
+
+/// Whether a row may be there that it does not see.
+fn skips(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Projection(projection) => skips(&projection.input),
+        LogicalPlan::Limit(limit) => {
+            !matches!((limit.get_skip_type(), limit.get_fetch_type()), (Ok(SkipType::Literal(0)), Ok(FetchType::Literal(None | Some(1..)))))
+        }
+        _ => false,
     }
 }
 
@@ -157,13 +183,15 @@ impl AggregateUDFImpl for SingleValue {
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(Single { value: ScalarValue::try_new_null(args.return_field.data_type())?, n: 0 }))
+        let of = args.return_field.data_type().clone();
+        Ok(Box::new(Single { value: ScalarValue::try_new_null(&of)?, of, n: 0 }))
     }
 }
 
 #[derive(Debug)]
 struct Single {
     value: ScalarValue,
+    of: DataType,
     n: u64,
 }
 
@@ -195,11 +223,17 @@ impl Accumulator for Single {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        Ok(self.value.clone())
+        // One value of a list does not keep what is said of its elements.
+        match &self.value {
+            ScalarValue::List(list) if *list.data_type() != self.of => {
+                Ok(ScalarValue::List(Arc::new(cast(list.as_ref(), &self.of)?.as_list().clone())))
+            }
+            value => Ok(value.clone()),
+        }
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Ok(vec![self.value.clone(), ScalarValue::from(self.n)])
+        Ok(vec![self.evaluate()?, ScalarValue::from(self.n)])
     }
 
     fn size(&self) -> usize {

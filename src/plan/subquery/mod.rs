@@ -1,12 +1,18 @@
 //! Subqueries, sets and rows of values, where DataFusion plans other things or none.
 
+mod below;
+pub(super) mod beside;
+pub(super) mod by_row;
+pub mod elements;
 pub(super) mod grouped;
 pub(super) mod joined;
+pub(super) mod list_value;
 pub(super) mod lone_row;
 pub(super) mod membership;
 mod met;
 pub(super) mod never_null;
 pub(super) mod row_values;
+pub(super) mod rowless;
 pub(super) mod set_all;
 pub(super) mod values;
 pub(super) mod written_rows;

@@ -18,6 +18,7 @@ pub mod text_type;
 pub(super) mod untyped_texts;
 pub(super) mod told_type;
 pub(super) mod untyped;
+pub(super) mod uuids;
 pub mod write;
 
 use std::sync::Arc;
@@ -26,5 +27,10 @@ use datafusion::logical_expr::ScalarUDF;
 
 /// The scalar functions of this room, one line a file.
 pub(super) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
-    casts::functions().into_iter().chain(common_type::functions()).chain([struct_field::function(), in_lists::function(), row::function()])
+    casts::functions().into_iter().chain(common_type::functions()).chain([
+        struct_field::function(),
+        in_lists::function(),
+        row::function(),
+        uuids::function(),
+    ])
 }

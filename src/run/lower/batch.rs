@@ -21,6 +21,7 @@ use super::{Lowering, check_references, list_of, node, window, without_pixels};
 use crate::plan::asof::AsofJoin;
 use crate::plan::event_time::source_of;
 use crate::plan::join::JoinTime;
+use crate::plan::subquery::elements::Elements;
 use crate::plan::{infer as plan_infer, previous as plan_previous, unnest as plan_unnest, window as plan_window};
 use crate::run::exec::OperatorExec;
 use crate::run::{Description, Run};
@@ -112,6 +113,7 @@ fn row_by_row(plan: &LogicalPlan, values: bool) -> bool {
             node.is::<plan_infer::Infer>()
                 || node.is::<plan_previous::Previous>()
                 || node.is::<plan_unnest::Unnest>()
+                || node.is::<Elements>()
                 || node.is::<plan_window::AssignWindow>()
         }
         _ => false,

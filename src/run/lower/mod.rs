@@ -7,11 +7,12 @@ mod pixels;
 mod updating;
 mod window;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
-use datafusion::common::{DFSchemaRef, NullHandling, internal_err};
+use datafusion::common::{DFSchema, DFSchemaRef, NullHandling, internal_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::{
     Aggregate, Expr, Extension, FetchType, Filter, LogicalPlan, Projection, SkipType, TableScan, UserDefinedLogicalNode,
@@ -23,14 +24,15 @@ use framesql_udfs::frame::is_frame;
 use self::pixels::{check_references, makes_frames, without_pixels};
 use super::exec::OperatorExec;
 use super::{
-    Description, Run, assign, detach, infer, limit, line_crossings, map, merge, over, pattern, previous, scan, session, session_aggregate,
-    track, unnest, values, zone_visits,
+    Description, Run, assign, detach, elements, infer, limit, line_crossings, map, merge, over, pattern, previous, scan, session,
+    session_aggregate, track, unnest, values, zone_visits,
 };
 use crate::error::Error;
 use crate::frame::source::{Request, Source};
 use crate::plan::asof::AsofJoin;
 use crate::plan::changelog::changelog;
 use crate::plan::event_time::{self, source_of};
+use crate::plan::subquery::elements as plan_elements;
 use crate::plan::topn_updating::TopN;
 use crate::plan::tracked::{Question, Tracked};
 use crate::plan::{
@@ -388,6 +390,25 @@ fn tracked(node: &Tracked, sources: String) -> Description {
     }
 }
 
+/// What is said of the elements of a list, which stand behind the columns that are read beside them.
+fn elements(n: &plan_elements::Elements) -> Result<elements::Elements> {
+    const ELEMENT: &str = "__element_of_row";
+    let (list, columns) = (n.n_passed(), n.input.schema());
+    let over = |e: &Expr| plan_elements::Elements::over_element(e, ELEMENT);
+    let condition = n.condition.iter().map(over).collect::<Result<Vec<_>>>()?;
+    let aggregates = n.aggregates.iter().map(over).collect::<Result<Vec<_>>>()?;
+    let read = condition.iter().chain(&aggregates).flat_map(|e| e.column_refs());
+    let mut beside: Vec<usize> = read.filter_map(|column| columns.index_of_column(column).ok()).collect();
+    beside.sort_unstable();
+    beside.dedup();
+    let mut fields: Vec<_> = beside.iter().map(|at| columns.qualified_field(*at)).map(|(q, f)| (q.cloned(), Arc::clone(f))).collect();
+    let element = plan_unnest::element_of(columns.field(list).data_type())?;
+    fields.push((None, Arc::new(element.as_ref().clone().with_name(ELEMENT).with_nullable(true))));
+    let input = Arc::new(DFSchema::new_with_metadata(fields, HashMap::new())?);
+    let schema = arrow(UserDefinedLogicalNodeCore::schema(n));
+    Ok(elements::Elements { list, beside, input, condition, aggregates, schema })
+}
+
 /// The operator of one of our nodes, and the node's input.
 fn node(node: &dyn UserDefinedLogicalNode) -> Option<(&LogicalPlan, Description)> {
     let node = node.as_any();
@@ -405,6 +426,9 @@ fn node(node: &dyn UserDefinedLogicalNode) -> Option<(&LogicalPlan, Description)
         let schema = arrow(UserDefinedLogicalNodeCore::schema(n));
         let description = unnest::Unnest { list: n.list(), keep_null: n.keep_empty, keep_empty: n.keep_empty, schema };
         return Some((&n.input, Description::Unnest(description)));
+    }
+    if let Some(n) = node.downcast_ref::<plan_elements::Elements>() {
+        return Some((&n.input, Description::Elements(elements(n).ok()?)));
     }
     if let Some(n) = node.downcast_ref::<plan_pattern::Pattern>() {
         let (input, recognition) = (Arc::clone(n.input.schema()), n.recognition.clone());

@@ -20,6 +20,7 @@ pub(super) fn check_references(description: &Description) -> Result<()> {
     };
     match description {
         Description::Map(map) => map.predicate.iter().chain(map.columns.iter().flatten()).try_for_each(|e| check(e).map(|_| ())),
+        Description::Elements(of) => of.condition.iter().chain(&of.aggregates).try_for_each(|e| check(e).map(|_| ())),
         Description::Join(join) => join.condition.expressions().try_for_each(|e| check(e).map(|_| ())),
         Description::UpdatingJoin(join) => join.condition.expressions().try_for_each(|e| check(e).map(|_| ())),
         Description::Lookup(lookup) => lookup.condition.expressions().try_for_each(|e| check(e).map(|_| ())),

@@ -7,7 +7,6 @@ use datafusion::arrow::datatypes::{Int64Type, TimeUnit};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::functions_window::expr_fn::lag;
 use datafusion::logical_expr::expr::WindowFunction;
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{
     Accumulator, ExprFunctionExt, Volatility, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition, create_udaf,
 };
@@ -15,26 +14,10 @@ use datafusion::prelude::col;
 
 use super::*;
 use crate::event::Event;
-use crate::run::Threads;
-use crate::run::checkpoint::Checkpoint;
 use crate::run::inference::Inference;
-use crate::run::touched::Pace;
 
 fn run() -> Run {
-    Run {
-        inference: Arc::new(Inference::new(0, 1)),
-        counters: Arc::default(),
-        continuous: true,
-        updating: false,
-        pace: Pace::default(),
-        batch_rows: None,
-        checkpoint: Arc::new(Checkpoint::default()),
-        subqueries: PhysicalPlanningContext::default(),
-        threads: Threads::default(),
-        figures: None,
-        job: false,
-        n_scans: Arc::default(),
-    }
+    Run::new(Arc::new(Inference::new(0, 1)), true)
 }
 
 fn schema() -> Schema {

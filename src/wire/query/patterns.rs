@@ -85,13 +85,17 @@ pub(in crate::wire) fn to_char(function: &ast::Function) -> Option<Expr> {
     Some(Expr::Function(function))
 }
 
-/// Whether a template is one of numbers: it has a place for a digit, which no time has.
+/// Words that only templates of times have: beside one of them a digit stands as it is, `HH24:00`.
+const OF_TIMES: [&str; 17] = ["HH", "Y", "MM", "MON", "DD", "DAY", "DY", "SS", "MS", "US", "TZ", "AM", "PM", "W", "Q", "J", "CC"];
+
+/// Whether a template is one of numbers: it has a place for a digit.
 fn of_numbers(template: &str) -> bool {
     let bare: String = template.split('"').step_by(2).collect();
     let roman = bare.trim_start_matches("FM").eq_ignore_ascii_case("RN");
     // A format of DataFusion's has letters behind the sign.
     let format = bare.split('%').skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()));
-    roman || bare.contains(['9', '0']) && !format
+    let upper = bare.to_uppercase();
+    roman || bare.contains(['9', '0']) && !format && !OF_TIMES.iter().any(|word| upper.contains(word))
 }
 
 /// `to_number('12,345.6', '99,999.9')`: what is no digit, point or sign is left out. None for a template with other words, or that is no constant.

@@ -20,6 +20,7 @@ use super::system_columns::SystemColumns;
 use crate::engine::relation::elements;
 use crate::error::{Error, Result};
 use crate::plan::column_names as names;
+use crate::plan::parse::bare_select::query_of;
 use crate::wire::catalog::defaults::Lookups;
 use crate::wire::catalog::functions::{REGCLASS_OID, REGCLASS_TEXT, REGNAMESPACE_TEXT, REGTYPE_OID};
 use crate::wire::catalog::relations::NAMES;
@@ -154,15 +155,52 @@ impl VisitorMut for Arrays {
                 return ControlFlow::Continue(());
             }
             if !self.catalog && !plain {
+                *expr = or_none(of_rows(query));
                 return ControlFlow::Continue(());
             }
             *of = gathered(of.clone(), query.order_by.take().filter(|_| !self.catalog));
-            // Of no rows it is an empty array, where the aggregate is NULL.
-            let nothing = calls("make_array", Vec::new());
-            *expr = calls("coalesce", vec![Expr::Subquery(query.clone()), nothing]);
+            *expr = or_none(query.as_ref().clone());
+        } else if !self.catalog && matches!(query.body.as_ref(), SetExpr::SetOperation { .. } | SetExpr::Values(_) | SetExpr::Query(_)) {
+            *expr = or_none(of_rows(query));
         }
         ControlFlow::Continue(())
     }
+}
+
+/// Of no rows it is an empty array, where the aggregate is NULL.
+fn or_none(aggregate: Query) -> Expr {
+    calls("coalesce", vec![Expr::Subquery(Box::new(aggregate)), calls("make_array", Vec::new())])
+}
+
+/// The values of a query that is more than one plain SELECT, in its order where that is an order of the values; what LIMIT lets through comes in its own.
+fn of_rows(query: &Query) -> Query {
+    const ROWS: &str = "framesql_array";
+    const VALUE: &str = "framesql_value";
+    let value = Expr::CompoundIdentifier(vec![Ident::new(ROWS), Ident::new(VALUE)]);
+    let selected = match query.body.as_ref() {
+        SetExpr::Select(select) => match select.projection.as_slice() {
+            [SelectItem::UnnamedExpr(of)] => vec![of.clone()],
+            [SelectItem::ExprWithAlias { expr, alias }] => vec![expr.clone(), Expr::Identifier(alias.clone())],
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    };
+    let is_value = |by: &Expr| selected.contains(by) || matches!(by, Expr::Value(place) if matches!(place.value, Value::Number(..)));
+    let order = query.order_by.clone().and_then(|order| match order.kind {
+        ast::OrderByKind::Expressions(by) if by.iter().all(|by| is_value(&by.expr)) => {
+            let by = by.into_iter().map(|by| ast::OrderByExpr { expr: value.clone(), ..by }).collect();
+            Some(ast::OrderBy { kind: ast::OrderByKind::Expressions(by), interpolate: None })
+        }
+        _ => None,
+    });
+    let mut outer = query_of(SelectItem::UnnamedExpr(gathered(value, order)));
+    if let SetExpr::Select(select) = outer.body.as_mut() {
+        let column = ast::TableAliasColumnDef { name: Ident::new(VALUE), data_type: None };
+        let alias = Some(ast::TableAlias { explicit: true, name: Ident::new(ROWS), columns: vec![column], at: None });
+        let relation = TableFactor::Derived { lateral: false, subquery: Box::new(query.clone()), alias, sample: None };
+        select.from = vec![ast::TableWithJoins { relation, joins: Vec::new() }];
+    }
+    outer
 }
 
 /// The values as an array, in that order; a place in the SELECT list is the only value there.
