@@ -36,7 +36,7 @@ impl Identity {
         }
         Err(Error::State {
             message: format!("file \"{}\" is another one than when the source was created", self.path.display()),
-            hint: Some("CREATE OR REPLACE SOURCE reads it anew.".into()),
+            hint: Some("DROP SOURCE and CREATE SOURCE read it anew, and so does a restart.".into()),
         })
     }
 }

@@ -5,6 +5,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::Field;
@@ -18,6 +19,7 @@ use datafusion::logical_expr::{
     Aggregate, BinaryExpr, Expr, ExprSchemable, Extension, Filter, Limit, LogicalPlan, Operator, Projection, Sort,
     UserDefinedLogicalNodeCore,
 };
+use datafusion_proto::bytes::Serializeable;
 use framesql_udfs::function::is_model;
 
 use super::model_names::model;
@@ -422,7 +424,15 @@ fn text(call: &Expr) -> String {
     let unsaid =
         call.exists(|e| Ok(matches!(e, Expr::Cast(_) | Expr::TryCast(_)) || matches!(e, Expr::Literal(value, _) if !plain(value))));
     let name = call.schema_name().to_string();
-    if unsaid.unwrap_or(true) { format!("{name} #{:08x}", crc32fast::hash(format!("{call:?}").as_bytes())) } else { name }
+    if !unsaid.unwrap_or(true) {
+        return name;
+    }
+    let mut sum = DefaultHasher::new();
+    match call.to_bytes() {
+        Ok(bytes) => bytes.hash(&mut sum),
+        Err(_) => format!("{call:?}").hash(&mut sum),
+    }
+    format!("{name} #{:016x}", sum.finish())
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ use super::number::decimal_places::DecimalPlaces;
 use super::parse::Emit;
 use super::pattern::planner::PatternPlanner;
 use super::subquery::values::{self, SubqueryValues};
-use super::subquery::{beside, by_row, elements, grouped, joined, list_value, lone_row, membership, rowless, set_all};
+use super::subquery::{below, beside, by_row, elements, grouped, joined, list_value, lone_row, membership, rowless, set_all};
 use super::time::interval::Intervals;
 use super::time::microseconds::Microseconds;
 use super::time::overlaps::OverlapsOperator;
@@ -97,8 +97,8 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>,
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(environment)
-        // Before DataFusion's own, which takes every subscript.
-        .with_expr_planners(vec![Arc::new(JsonSubscripts), Arc::new(ArraySubscripts)])
+        // Before DataFusion's own, which takes every subscript, and every text beside an array for an element.
+        .with_expr_planners(vec![Arc::new(JsonSubscripts), Arc::new(ArraySubscripts), Arc::new(ArrayLiterals)])
         .with_default_features()
         .with_type_planner(Arc::new(PostgresTypes))
         .with_relation_planners(vec![
@@ -131,8 +131,6 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>,
     }
     // Planners of this kind cannot be refused.
     let _ = state.register_expr_planner(Arc::new(ArgumentNames));
-    // It reads a text as an array before JsonOperators could take it for a key.
-    let _ = state.register_expr_planner(Arc::new(ArrayLiterals));
     let _ = state.register_expr_planner(Arc::new(OverlapsOperator));
     // Before Intervals, which looks for one.
     let _ = state.register_expr_planner(Arc::new(UntypedOperators));
@@ -173,10 +171,14 @@ pub async fn plan(state: &SessionState, mut query: Box<Query>) -> Result<Logical
     };
     let plan = system_time::take_up(unnest::decorrelate(plan)?)?;
     range_frame::check(&plan)?;
-    let plan = grouped::place(rowless::place(told_type::place(text_for_null(plan)?)?)?)?;
-    let plan = beside::place(elements::place(plan)?)?;
+    let plan = told_type::place(text_for_null(plan)?)?;
+    if !below::any(&plan) {
+        unnest::check(&plan)?;
+        return Ok(plan);
+    }
+    let plan = elements::place(grouped::place(rowless::place(plan)?)?)?;
     unnest::check(&plan)?;
-    list_value::place(lone_row::place(joined::place(plan)?)?)
+    list_value::place(lone_row::place(joined::place(beside::place(plan)?)?)?)
 }
 
 /// A column of which nothing but NULL is known is text, as in Postgres.
@@ -194,7 +196,9 @@ fn text_for_null(plan: LogicalPlan) -> Result<LogicalPlan> {
 
 /// The plan that runs: optimised, with the calls of models, and of what compares frames, in nodes of their own.
 pub fn optimise(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
-    whole(state, &membership::place(system_time::strip(by_row::place(set_all::place(plan.clone())?)?)?)?)
+    let plan = set_all::place(plan.clone())?;
+    let plan = if below::any(&plan) { by_row::place(plan)? } else { plan };
+    whole(state, &membership::place(system_time::strip(plan)?)?)
 }
 
 fn whole(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {

@@ -169,6 +169,27 @@ const ANSWERS: &[(&str, &[&str])] = &[
         "SELECT g FROM generate_series('2026-01-01'::timestamp, '2026-01-02'::timestamp, '12 hours') g",
         &["2026-01-01 00:00:00", "2026-01-01 12:00:00", "2026-01-02 00:00:00"],
     ),
+    (
+        "SELECT to_char(timestamp '2024-03-01 14:05:06', 'HH24:00'), to_char(timestamp '2024-03-01 14:05:06', 'YYYY-MM-01'), to_char(1234.5, '9,999.00')",
+        &["14:00|2024-03-01| 1,234.50"],
+    ),
+    // arrays of subqueries, and of the elements of arrays
+    (
+        "SELECT ARRAY(SELECT DISTINCT k FROM t WHERE k IS NOT NULL ORDER BY 1 DESC), ARRAY(SELECT id FROM t ORDER BY id DESC LIMIT 2), ARRAY(SELECT id FROM t WHERE id > 9 LIMIT 1)",
+        &["{b,a}|{4,3}|{}"],
+    ),
+    ("SELECT cardinality(ARRAY(SELECT 1 UNION SELECT 2)), ARRAY(VALUES (5), (6))", &["2|{5,6}"]),
+    (
+        "SELECT id, ARRAY(SELECT e * 10 FROM unnest(arr) e ORDER BY e DESC NULLS LAST) FROM t ORDER BY id",
+        &["1|{30,20,10}", "2|{10,NULL}", "3|{}", "4|{}"],
+    ),
+    ("SELECT id FROM t WHERE EXISTS (SELECT 1 FROM jsonb_array_elements(j -> 'b') e WHERE e = '2')", &["1"]),
+    ("SELECT ARRAY['a'] || '{b,c}', '{a}' || ARRAY['b']", &["{a,b,c}|{a,b}"]),
+    // an array of uuids that is a subquery's value
+    (
+        "SELECT x FROM unnest((SELECT array_agg(u) FROM (SELECT 'A0EEBC99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid AS u FROM t LIMIT 1) q)) AS x",
+        &["a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"],
+    ),
 ];
 
 /// A statement and the code of its error.

@@ -101,6 +101,19 @@ const ANSWERS: &[(&str, &[&str])] = &[
         &[r#"[{"b": "x y"}]|[{"b": "x y"}]|["x y"]"#],
     ),
     (r#"SELECT '{"a":"\ud83d\ude00"}'::json ->> 'a', '{"a":"\u0041"}'::jsonb ->> 'a'"#, &["😀|A"]),
+    // JSON in a call stays JSON, wherever it comes from
+    (
+        r#"SELECT json_build_object('a', coalesce(j, '{}'::jsonb)), jsonb_build_array(CASE WHEN id > 2 THEN j ELSE '[]' END), to_json(nullif(j, '1')) FROM t WHERE id > 2 ORDER BY id"#,
+        &[r#"{"a" : "s"}|["s"]|"s""#, r#"{"a" : {}}|[null]|NULL"#],
+    ),
+    (
+        r#"SELECT json_build_object('a', (SELECT json_agg(id) FROM t WHERE id < 3)), jsonb_agg(coalesce(j -> 'b', 'null')), json_build_object('n', coalesce(json_agg(id), '[]'::json)) FROM t WHERE id = 1"#,
+        &[r#"{"a" : [1, 2]}|[[1, 2, {"c": "x"}]]|{"n" : [1]}"#],
+    ),
+    (
+        "SELECT pg_typeof(coalesce('{}'::jsonb, '[]')), pg_typeof((SELECT '{}'::jsonb)), pg_typeof((SELECT json_agg(id) FROM t)), pg_typeof(CASE WHEN true THEN '1'::json END)",
+        &["jsonb|jsonb|json|json"],
+    ),
 ];
 
 /// A statement and the code of its error.

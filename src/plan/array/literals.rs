@@ -41,7 +41,9 @@ impl ExprPlanner for ArrayLiterals {
                 | BinaryOperator::GtEq
         );
         let contains = matches!(op, BinaryOperator::AtArrow | BinaryOperator::ArrowAt | BinaryOperator::PGOverlap);
-        if !compares && !contains {
+        // A text that is no array is an element.
+        let joins = op == BinaryOperator::StringConcat && [&left, &right].into_iter().any(is_array_text);
+        if !compares && !contains && !joins {
             return Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }));
         }
         let (left, right) = match (list_of(&left, schema), list_of(&right, schema)) {
@@ -66,6 +68,11 @@ fn list_of(expr: &Expr, schema: &DFSchema) -> Option<DataType> {
         DataType::List(item) if TextType::of_field(item).is_none() => Some(data_type),
         _ => None,
     }
+}
+
+/// `'{a,b}'`.
+fn is_array_text(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(ScalarValue::Utf8(Some(text)), _) if text.trim_start().starts_with('{'))
 }
 
 fn is_text(expr: &Expr) -> bool {

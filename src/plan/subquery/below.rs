@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
@@ -18,6 +18,19 @@ pub(super) struct Below {
 
 /// Puts a subquery's value below, and gives what is read of it; None for every other expression.
 pub(super) type Value = fn(&mut Below, &Expr) -> Result<Option<Expr>>;
+
+/// Whether a plan has subqueries at all: most have none, and are not gone through again and again for them.
+pub(in crate::plan) fn any(plan: &LogicalPlan) -> bool {
+    let found = plan.exists(|node| {
+        let mut found = matches!(node, LogicalPlan::Subquery(_));
+        node.apply_expressions(|e| {
+            found |= asks_further(e);
+            Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        })?;
+        Ok(found)
+    });
+    found.unwrap_or(true)
+}
 
 /// The plan with the values that `value` finds below its projections and conditions.
 pub(super) fn place(plan: LogicalPlan, value: Value) -> Result<LogicalPlan> {
@@ -85,5 +98,6 @@ pub(super) fn columns_of(projection: &Projection) -> HashMap<Column, Expr> {
 
 /// Whether there are subqueries in an expression.
 pub(super) fn asks_further(expr: &Expr) -> bool {
-    expr.exists(|e| Ok(matches!(e, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_)))).unwrap_or(true)
+    expr.exists(|e| Ok(matches!(e, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_))))
+        .unwrap_or(true)
 }

@@ -1,6 +1,6 @@
 //! Subqueries, sets and rows of values, where DataFusion plans other things or none.
 
-mod below;
+pub(super) mod below;
 pub(super) mod beside;
 pub(super) mod by_row;
 pub mod elements;

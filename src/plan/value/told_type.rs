@@ -27,13 +27,10 @@ pub(in crate::plan) fn place(plan: LogicalPlan) -> Result<LogicalPlan> {
         if let LogicalPlan::Aggregate(aggregate) = node {
             any |= aggregate.aggr_expr.iter().any(|e| gathers(e, aggregate));
         }
-        if !any {
-            let schema = merge_schema(&node.inputs());
-            node.apply_expressions(|e| {
-                any |= e.exists(|e| Ok(arguments(e).any(|of| told(of, &schema).is_some())))?;
-                Ok(TreeNodeRecursion::Continue)
-            })?;
-        }
+        node.apply_expressions(|e| {
+            any = any || e.exists(|e| Ok(arguments(e).next().is_some()))?;
+            Ok(TreeNodeRecursion::Continue)
+        })?;
         Ok(if any { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })?;
     if !any {
