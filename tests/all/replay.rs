@@ -176,10 +176,11 @@ async fn every_question_with_a_continuous_form_answers_the_same() {
         n_frames = 13;
     }
     // Without a mark as windows close, with + as they change, with * every 700 milliseconds.
-    let expected = "alone_until_company busiest_two_seconds by_side_and_in_all cuts faces_per_second faces_smoothed faces_so_far first_seen \
+    let expected = "alone_until_company busiest_two_seconds by_side_and_in_all cuts faces_of_each_frame faces_per_second faces_smoothed faces_so_far \
+        first_seen \
         first_two_faces largest_face_per_second left_middle_right motion_at_keyframes night_motion one_second_later privacy \
         sharpest_per_three_seconds still_then_moving two_largest_faces visits \
-        alone_until_company+ busiest_two_seconds+ by_side_and_in_all+ cuts+ faces_per_second+ faces_smoothed+ faces_so_far+ first_seen+ first_two_faces+ \
+        alone_until_company+ busiest_two_seconds+ by_side_and_in_all+ cuts+ faces_of_each_frame+ faces_per_second+ faces_smoothed+ faces_so_far+ first_seen+ first_two_faces+ \
         frames_by_faces+ largest_face_per_second+ last_seen+ left_middle_right+ motion_at_keyframes+ night_motion+ privacy+ \
         share_of_time_occupied+ sharpest_per_three_seconds+ still_then_moving+ two_largest_faces+ visits+ \
         busiest_two_seconds* by_side_and_in_all* faces_per_second* faces_so_far* frames_by_faces* largest_face_per_second* last_seen* left_middle_right* \
