@@ -42,7 +42,7 @@ pub(super) async fn message(connection: &mut Connection, message: Request) -> Re
             {
                 implicit::begin_piped(connection, statement).await?;
             }
-            answer::portal(connection, &mut portal, limit).await?;
+            Box::pin(answer::portal(connection, &mut portal, limit)).await?;
             connection.portals.insert(name, portal);
             Ok(())
         }
