@@ -103,7 +103,7 @@ impl UserDefinedLogicalNodeCore for Elements {
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all: Vec<String> = self.aggregates.iter().map(Expr::to_string).collect();
-        write!(f, "Elements: {}", all.join(", "))?;
+        write!(f, "Subquery over a list: {}", all.join(", "))?;
         self.condition.iter().try_for_each(|condition| write!(f, " WHERE {condition}"))
     }
 
@@ -215,9 +215,8 @@ fn exists(below: &mut Below, subquery: &Subquery, negated: bool) -> Result<Optio
 }
 
 fn found(below: &mut Below, of: &Expr, subquery: &Subquery, negated: bool) -> Result<Option<Expr>> {
-    let Some(question) = Question::of(subquery).filter(|question| !matches!(question.shape, Shape::Aggregate { .. })) else {
-        return Ok(None);
-    };
+    // Of what LIMIT lets through it is another question.
+    let Some(question) = Question::of(subquery).filter(|question| matches!(question.shape, Shape::Rows)) else { return Ok(None) };
     let equal = of.clone().eq(question.value.clone());
     let counted = |condition: Expr| Ok::<_, datafusion::error::DataFusionError>(count(when(condition, lit(1_i64)).end()?));
     let (found, unknown) = (Column::new_unqualified(format!("{VALUE}_found")), Column::new_unqualified(format!("{VALUE}_unknown")));

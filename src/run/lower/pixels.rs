@@ -60,7 +60,7 @@ pub(super) fn without_pixels(function: &str) -> Error {
     Error::unsupported(
         format!("{function} of a frame without pixels"),
         format!(
-            "A view, a join with a stream, an aggregate and a condition with a subquery keep only the reference of a frame: call {function} in the query below, and use its result by name."
+            "A view, a join with a stream, an aggregate, ORDER BY with LIMIT in a subquery and a condition with a subquery keep only the reference of a frame: call {function} in the query below, and use its result by name."
         ),
     )
 }
