@@ -16,6 +16,7 @@ use super::roles::{Grant, Role};
 use super::session::Session;
 use super::store::Change;
 use super::{Engine, statement};
+use crate::clock;
 use crate::error::{Error, Result};
 use crate::frame::source::Source;
 use crate::plan::event_time::{source_of, sources_of};
@@ -63,8 +64,9 @@ struct Savepoint {
 }
 
 /// What a block has done so far.
-#[derive(Default)]
 pub(super) struct Block {
+    /// When it began, in µs.
+    began_us: i64,
     undo: Vec<Undo>,
     kept: Vec<Change>,
     tables: Vec<Pending>,
@@ -76,6 +78,18 @@ pub(super) struct Block {
 }
 
 impl Block {
+    fn new() -> Block {
+        Block {
+            began_us: clock::now_us(),
+            undo: Vec::new(),
+            kept: Vec::new(),
+            tables: Vec::new(),
+            savepoints: Vec::new(),
+            snapshot: None,
+            queried: false,
+        }
+    }
+
     fn pending(&self, table: &Arc<Table>) -> Option<&Pending> {
         self.tables.iter().find(|pending| Arc::ptr_eq(&pending.original, table))
     }
@@ -105,7 +119,12 @@ impl Block {
 impl Session {
     /// BEGIN: what follows can be undone.
     pub fn begin(&self) {
-        *self.block.lock() = Some(Block::default());
+        *self.block.lock() = Some(Block::new());
+    }
+
+    /// When the block began, if one is open.
+    pub(super) fn block_began_us(&self) -> Option<i64> {
+        self.block.lock().as_ref().map(|block| block.began_us)
     }
 
     /// Whether a block is open.

@@ -104,7 +104,7 @@ impl Generic {
         if !lasting(plan, session.engine().catalog()).ok()? {
             return None;
         }
-        let plan = statement::query::optimised(session, &session.context().state(), plan.clone())
+        let plan = statement::query::optimised(session, &session.state(), plan.clone())
             .await
             .ok()
             .filter(|plan| lasting(plan, session.engine().catalog()).unwrap_or(false))?;

@@ -1,10 +1,12 @@
 //! One user's connection to the engine: its settings, its SQL, its answers.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use chrono::DateTime;
 use datafusion::arrow::datatypes::{FieldRef, SchemaRef};
 use datafusion::common::ScalarValue;
+use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::Query;
@@ -15,10 +17,12 @@ use super::outcome::{Notice, Outcome};
 use super::planned::{Planned, Runner};
 use super::statement::CopyInto;
 use super::{Engine, planning, privileges, statement};
+use crate::clock;
 use crate::error::{Error, Result};
 use crate::plan::parse::copy::CopyIn;
 use crate::plan::parse::{self, Statement};
 use crate::plan::query;
+use crate::plan::time::clocks;
 use crate::settings::Variables;
 
 /// Changes the AST of a query before it is planned, so that what Postgres clients send is understood.
@@ -48,6 +52,8 @@ pub struct Session {
     notices: Mutex<Vec<Notice>>,
     rewrite: Mutex<Option<Rewrite>>,
     background: AtomicBool,
+    /// When the last statement began, in µs: in a block `now()` is when that did.
+    began_us: Arc<AtomicI64>,
     runner: OnceLock<Arc<Runner>>,
     /// The transaction block, if one is open.
     pub(super) block: Mutex<Option<Block>>,
@@ -65,6 +71,8 @@ impl Drop for Session {
 
 impl Session {
     pub(super) fn new(engine: Arc<Engine>, context: SessionContext, user: &str, variables: Arc<Mutex<Variables>>) -> Session {
+        let began_us = Arc::new(AtomicI64::new(clock::now_us()));
+        context.register_udf(clocks::of_statement(Arc::clone(&began_us)).as_ref().clone());
         Session {
             engine,
             context,
@@ -73,6 +81,7 @@ impl Session {
             notices: Mutex::default(),
             rewrite: Mutex::default(),
             background: AtomicBool::new(false),
+            began_us,
             runner: OnceLock::new(),
             block: Mutex::default(),
         }
@@ -96,6 +105,14 @@ impl Session {
     /// DataFusion's context of this session; wire registers its catalogue and functions here.
     pub fn context(&self) -> &SessionContext {
         &self.context
+    }
+
+    /// What plans and optimises a query: all that is worked out of one transaction has one `now()`.
+    pub(super) fn state(&self) -> SessionState {
+        let mut state = self.context.state();
+        let at_us = self.block_began_us().unwrap_or_else(|| self.began_us.load(Ordering::Relaxed));
+        state.execution_props_mut().query_execution_start_time = DateTime::from_timestamp_micros(at_us);
+        state
     }
 
     /// What runs the plans that it keeps. Made at the first of them, when its functions are registered.
@@ -159,13 +176,17 @@ impl Session {
 
     /// Runs one statement; `parameters` are the values of `$1`, `$2`, ….
     pub async fn execute(&self, statement: &Statement, parameters: Vec<ScalarValue>) -> Result<Outcome> {
+        self.began_us.store(clock::now_us(), Ordering::Relaxed);
         Box::pin(statement::execute(self, statement, parameters)).await
     }
 
     /// Runs a statement whose query was planned when it was described, if its plan still holds; otherwise it is planned anew.
     pub async fn execute_planned(&self, statement: &Statement, planned: Option<&Planned>, parameters: Vec<ScalarValue>) -> Result<Outcome> {
         match planned.filter(|planned| planned.holds(self)) {
-            Some(planned) => Ok(Outcome::Rows { stream: planned.run(self, parameters).await?, tag: "SELECT" }),
+            Some(planned) => {
+                self.began_us.store(clock::now_us(), Ordering::Relaxed);
+                Ok(Outcome::Rows { stream: planned.run(self, parameters).await?, tag: "SELECT" })
+            }
             None => self.execute(statement, parameters).await,
         }
     }
@@ -184,7 +205,7 @@ impl Session {
     pub(super) async fn plan_committed(&self, query: &Query) -> Result<LogicalPlan> {
         let long = planning::query_is_long(query);
         let query = Box::new(query.clone());
-        let (state, rewrite) = (self.context.state(), self.rewrite.lock().clone());
+        let (state, rewrite) = (self.state(), self.rewrite.lock().clone());
         let plan = move || async move {
             let query = match rewrite {
                 Some(rewrite) => rewrite(query)?,

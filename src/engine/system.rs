@@ -367,7 +367,7 @@ fn models(system: &System) -> Columns {
         ("cached", count(all.iter().map(|m| m.counters.cached.get()))),
         ("failed", count(all.iter().map(|m| m.counters.failed.get()))),
     ];
-    with_missing(started, &system.missing.of(&[Kind::Model]))
+    with_errors(started, all.into_iter().map(|m| m.wrong).collect(), &system.missing.of(&[Kind::Model]))
 }
 
 fn function_list(_: &System) -> Columns {

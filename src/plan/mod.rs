@@ -40,7 +40,7 @@ pub mod system_time;
 pub mod table;
 mod table_function;
 mod text;
-mod time;
+pub mod time;
 pub mod topn_updating;
 pub mod track;
 pub mod tracked;

@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 
 use super::aggregate::argument_names::ArgumentNames;
 use super::aggregate::moving::MovingFrames;
+use super::aggregate::sum::SumsOfConstants;
 use super::aggregate::zero_sign::ZeroSign;
 use super::array::literals::ArrayLiterals;
 use super::array::subscripts::ArraySubscripts;
@@ -32,10 +33,12 @@ use super::name::listing::Listing;
 use super::name::{columns, first_of_each, outer, stars, using, whole_row};
 use super::names::Names;
 use super::number::decimal_places::DecimalPlaces;
+use super::number::numerics::Numerics;
 use super::parse::Emit;
 use super::pattern::planner::PatternPlanner;
 use super::subquery::values::{self, SubqueryValues};
 use super::subquery::{below, beside, by_row, elements, grouped, joined, list_value, lone_row, membership, rowless, set_all};
+use super::time::clocks::CLOCKS;
 use super::time::interval::Intervals;
 use super::time::microseconds::Microseconds;
 use super::time::overlaps::OverlapsOperator;
@@ -130,11 +133,13 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>,
         let _ = state.register_udf(function);
     }
     // Planners of this kind cannot be refused.
+    let _ = state.register_expr_planner(Arc::new(SumsOfConstants));
     let _ = state.register_expr_planner(Arc::new(ArgumentNames));
     let _ = state.register_expr_planner(Arc::new(OverlapsOperator));
     // Before Intervals, which looks for one.
     let _ = state.register_expr_planner(Arc::new(UntypedOperators));
     let _ = state.register_expr_planner(Arc::new(Intervals));
+    let _ = state.register_expr_planner(Arc::new(Numerics));
     let _ = state.register_expr_planner(Arc::new(JsonOperators));
     for function in aggregate::aggregates().chain(subquery::aggregates()).chain(aggregates()) {
         let _ = state.register_udaf(function);
@@ -233,7 +238,7 @@ fn check_emit(plan: &LogicalPlan, emit: Emit) -> Result<()> {
 }
 
 fn check_now(plan: &LogicalPlan) -> Result<()> {
-    let clock = |f: &Expr| matches!(f, Expr::ScalarFunction(f) if matches!(f.func.name(), "now" | "current_date" | "current_time"));
+    let clock = |f: &Expr| matches!(f, Expr::ScalarFunction(f) if CLOCKS.contains(&f.func.name()));
     plan.apply_with_subqueries(|node| {
         node.apply_expressions(|e| {
             if e.exists(|e| Ok(clock(e)))? {

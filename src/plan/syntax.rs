@@ -148,7 +148,7 @@ fn of_function(function: &mut Function, copies: &mut Copies) -> Result<Option<Ex
 }
 
 /// Those that are written otherwise by their arguments.
-const OF_VALUES: [&str; 23] = [
+const OF_VALUES: [&str; 22] = [
     "make_timestamp",
     "make_timestamptz",
     "date_bin",
@@ -160,7 +160,6 @@ const OF_VALUES: [&str; 23] = [
     "age",
     "array_length",
     "array_to_json",
-    "clock_timestamp",
     "generate_subscripts",
     "json_extract_path",
     "jsonb_extract_path",
@@ -241,7 +240,6 @@ fn of_values(name: &str, function: &Function) -> Option<Expr> {
         // From the midnight before.
         ("age", Some(of), None, None, None) => Some(call("age", [call("current_date", []), of])),
         ("array_to_json", Some(of), None, None, None) => Some(call("to_json", [of])),
-        ("clock_timestamp", None, None, None, None) => Some(call("now", [])),
         ("generate_subscripts", Some(of), Some(dimension), None, None) => {
             Some(call("generate_series", [number("1"), call("array_length", [of, dimension])]))
         }
@@ -358,7 +356,9 @@ fn offset(unit: &str, of: &Expr) -> Option<Expr> {
 }
 
 fn microseconds(of: Expr, unit: &str) -> Expr {
-    in_parentheses(binary(call("date_part", [text("microsecond"), of]), BinaryOperator::Divide, number(unit)))
+    // A float8, as every other field of a time.
+    let us = cast(call("date_part", [text("microsecond"), of]), DataType::DoublePrecision);
+    in_parentheses(binary(us, BinaryOperator::Divide, number(unit)))
 }
 
 /// An interval as Arrow reads it.

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use datafusion::error::{DataFusionError, Result};
@@ -76,7 +75,8 @@ pub struct Loaded {
     /// What it did, and those of its name before it.
     pub counters: Arc<ModelCounters>,
     sessions: Mutex<Vec<Box<dyn Session>>>,
-    warned: AtomicBool,
+    /// What was wrong with the first picture for which its numbers are none.
+    wrong: Mutex<Option<String>>,
 }
 
 /// A line of the list of models.
@@ -87,6 +87,8 @@ pub struct Shown {
     pub listed: Listed,
     /// What it did; all zero where it is not loaded.
     pub counters: Arc<ModelCounters>,
+    /// What was wrong with the first picture for which it gave NULL; None if there was none.
+    pub wrong: Option<String>,
 }
 
 impl fmt::Debug for Inference {
@@ -153,9 +155,14 @@ impl Inference {
         }
         let counters = before.map_or_else(Arc::default, |loaded| Arc::clone(&loaded.counters));
         let key = model.key().into();
-        let loaded = Arc::new(Loaded { model, key, counters, sessions: Mutex::default(), warned: AtomicBool::new(false) });
+        let loaded = Arc::new(Loaded { model, key, counters, sessions: Mutex::default(), wrong: Mutex::default() });
         all.insert(name.to_owned(), Arc::clone(&loaded));
         Ok(loaded)
+    }
+
+    /// A model was dropped: what it needed to run goes with the last query that runs it.
+    pub fn forget(&self, name: &str) {
+        self.loaded.lock().remove(own_name(name));
     }
 
     /// Why a model that a statement has made could not be started again; None forgets it.
@@ -187,8 +194,10 @@ impl Inference {
     pub fn catalogue(&self) -> Vec<Shown> {
         let loaded = self.loaded.lock();
         let shown = |listed: Listed| {
-            let counters = loaded.get(&listed.description.name).map_or_else(Arc::default, |l| Arc::clone(&l.counters));
-            Shown { function: caller(&listed.description.name, listed.description.task), listed, counters }
+            let of = loaded.get(&listed.description.name);
+            let counters = of.map_or_else(Arc::default, |l| Arc::clone(&l.counters));
+            let wrong = of.and_then(|l| l.wrong.lock().clone());
+            Shown { function: caller(&listed.description.name, listed.description.task), listed, counters, wrong }
         };
         self.models.list().into_iter().map(shown).collect()
     }
@@ -261,8 +270,10 @@ impl Loaded {
     /// Counts a picture for which its numbers are none, and logs the first of them.
     pub(super) fn failed(&self, source: &str, frame_no: i64, error: &DataFusionError) {
         self.counters.failed.add(1);
-        if !self.warned.swap(true, Ordering::Relaxed) {
+        let mut wrong = self.wrong.lock();
+        if wrong.is_none() {
             let error = error.find_root();
+            *wrong = Some(format!("{error}; the first picture was {source}#{frame_no}"));
             warn!(model = self.name(), source, frame_no, %error, "the results for a picture are NULL; more of them are only counted");
         }
     }
@@ -276,7 +287,7 @@ impl Loaded {
         let took = stopwatch.elapsed();
         self.sessions.lock().push(session);
         if took > limit {
-            let message = format!("took {:.1} s for one picture, and {:.1} s are the limit", took.as_secs_f64(), limit.as_secs_f64());
+            let message = format!("took {:.3} s for one picture, and the limit is {limit:?}", took.as_secs_f64());
             let hint = "Use a smaller model, or raise FRAMESQL_MODEL_TIME_LIMIT.".to_owned();
             return Err(ModelError::Limit { name: self.name().to_owned(), message, hint }.into());
         }

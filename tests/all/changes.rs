@@ -59,7 +59,7 @@ async fn whoever_follows_an_updating_view_from_any_moment_ends_with_what_it_hold
     let (followers, queries) = futures::join!(futures::future::join_all(followers), futures::future::join_all(queries));
     let held = oracle::bag(&rows(&session, "SELECT * FROM parts").await.unwrap());
     assert_eq!(oracle::n_rows(&held), 50);
-    assert_eq!(number(&session, "SELECT sum(n) FROM parts").await, 3000);
+    assert_eq!(number(&session, "SELECT sum(n)::int8 FROM parts").await, 3000);
     for bag in followers {
         oracle::same(&held, &bag).unwrap();
     }
@@ -77,7 +77,7 @@ async fn a_select_sees_whole_commits_of_an_updating_view() {
     run(&session, SOURCE).await;
     run(
         &session,
-        "CREATE MATERIALIZED VIEW both WITH (background = true) AS SELECT x > 0 AS positive, sum(x) AS n
+        "CREATE MATERIALIZED VIEW both WITH (background = true) AS SELECT x > 0 AS positive, sum(x)::int8 AS n
            FROM (SELECT x FROM test AS t CROSS JOIN UNNEST(make_array(t.frame_no, -t.frame_no)) AS x) AS u GROUP BY positive EMIT CHANGES",
     )
     .await;
@@ -108,8 +108,8 @@ async fn an_updating_view_is_there_after_a_restart_with_the_setting_it_was_made_
     drop((engine, session));
     let (engine, session) = open(settings()).await;
     run(&session, "FLUSH").await;
-    assert_eq!(number(&session, "SELECT sum(n) FROM lately").await, 2000);
-    assert_eq!(number(&session, "SELECT sum(n) FROM all_of_it").await, 3000);
+    assert_eq!(number(&session, "SELECT sum(n)::int8 FROM lately").await, 2000);
+    assert_eq!(number(&session, "SELECT sum(n)::int8 FROM all_of_it").await, 3000);
     engine.shutdown().await;
 }
 

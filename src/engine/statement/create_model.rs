@@ -42,6 +42,7 @@ impl CreateModel<'_> {
                 return Err(Error::Duplicate { kind: "model", name: self.name.to_owned() });
             }
         }
+        engine.inference.models().free(self.name)?;
         let fence = &engine.settings.files;
         let (file, mut description) = (location::file(self.file, fence)?, self.description(fence)?);
         description.origin = file.display().to_string();

@@ -82,5 +82,6 @@ fn remove(engine: &Engine, name: &str) -> Result<()> {
     engine.missing.forget(&model_key(name));
     engine.inference.set_not_started(name, None);
     engine.inference.models().remove(name);
+    engine.inference.forget(name);
     Homes::of(&engine.settings).offer_one(name, engine.inference.models())
 }

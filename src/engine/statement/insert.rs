@@ -361,7 +361,7 @@ async fn made(
     let excluded = table.columns().iter().enumerate().map(|(at, column)| qualified(at + n_columns, column, "excluded"));
     let columns: Vec<Expr> = own.chain(excluded).collect();
     let read = LogicalPlanBuilder::scan("pairs", pairs_table, None)?.project(columns)?.build()?;
-    let state = session.context().state();
+    let state = session.state();
     let bound = |sql: &str| -> Result<Expr> {
         let bound = state.create_logical_expr(sql, read.schema())?.transform_up(|e| match &e {
             Expr::Placeholder(place) => {

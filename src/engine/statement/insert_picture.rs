@@ -57,7 +57,7 @@ async fn faces(session: &Session, insert: &ast::Insert) -> Result<LogicalPlan> {
             None => Ok((lit(ScalarValue::Null), DataType::Null)),
         }
     };
-    let state = session.context().state();
+    let state = session.state();
     let function = |name: &str| -> Result<Arc<ScalarUDF>> { Ok(state.udf(name)?) };
     if places.iter().all(|place| *place != 1) {
         let message = "a row of a gallery is a name and a picture, and no picture is given".into();

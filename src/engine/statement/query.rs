@@ -60,7 +60,7 @@ pub(in crate::engine) async fn physical_of(
     if !parameters.is_empty() {
         plan = plan.with_param_values(parameters)?;
     }
-    let state = session.context().state();
+    let state = session.state();
     let plan = limits::known(session, optimised(session, &state, plan).await?).await?;
     for source in event_time::sources_of(&plan)? {
         if source.live() && !session.engine().catalog().is_view(source.name()) {
@@ -99,7 +99,7 @@ pub(in crate::engine) async fn optimised(session: &Session, state: &SessionState
 
 /// The plan of a continuous query.
 pub(super) async fn optimised_continuous(session: &Session, plan: &LogicalPlan, emit: Emit) -> Result<LogicalPlan> {
-    let (state, plan) = (session.context().state(), plan.clone());
+    let (state, plan) = (session.state(), plan.clone());
     let long = planning::plan_is_long(&plan);
     session.engine().planning.run(long, move || async move { Ok::<_, Error>(query::optimise_continuous(&state, &plan, emit)?) }).await
 }
@@ -115,7 +115,7 @@ pub(super) async fn describe(session: &Session, query: &QueryText) -> Result<Des
         return Ok(Described { parameters, columns: Some(columns), planned });
     }
     // The types of the analysed plan; where a parameter's type is not known yet, those that the text says.
-    let (state, analysed) = (session.context().state(), plan.clone());
+    let (state, analysed) = (session.state(), plan.clone());
     let long = planning::plan_is_long(&analysed);
     let analysed = session.engine().planning.run(long, move || async move { Ok::<_, Error>(state.optimize(&analysed)?) }).await;
     let columns = match analysed {

@@ -70,7 +70,7 @@ impl Returning<'_> {
         } else {
             self.select(session, list).await?
         };
-        Ok(Some(Arc::clone(session.context().state().optimize(&plan)?.schema().inner())))
+        Ok(Some(Arc::clone(session.state().optimize(&plan)?.schema().inner())))
     }
 
     /// The columns beside the table's, as SQL that reads them where the rows are found.
@@ -105,7 +105,7 @@ fn plan(session: &Session, table: &Table, alias: &str, list: &[SelectItem], rows
     let relation = TableReference::bare(alias.to_owned());
     let written = provider_as_source(Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]])?));
     let read = LogicalPlanBuilder::scan(relation.clone(), written, None)?;
-    let state = session.context().state();
+    let state = session.state();
     let of_row = |expr: &SqlExpr| -> Result<Expr> { Ok(state.create_logical_expr(&rewritten(expr)?.to_string(), read.schema())?) };
     let mut columns: Vec<Expr> = Vec::new();
     for item in list {

@@ -8,7 +8,6 @@ use datafusion::arrow::array::{ArrayRef, AsArray};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit};
 use datafusion::common::{ScalarValue, internal_datafusion_err, not_impl_err};
 use datafusion::error::Result;
-use datafusion::functions_aggregate::average::Avg;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_name};
 use datafusion::logical_expr::{
@@ -20,11 +19,6 @@ use crate::error::Error;
 use crate::plan::time::interval::{length_us, scaled};
 
 const SPAN: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
-
-/// `avg`, in place of DataFusion's.
-pub(super) fn average() -> Arc<AggregateUDF> {
-    over(Avg::new(), What::Average)
-}
 
 /// An aggregate that has intervals, too.
 pub(super) fn over<F: AggregateUDFImpl + Eq + std::hash::Hash + 'static>(inner: F, what: What) -> Arc<AggregateUDF> {

@@ -3,10 +3,11 @@
 pub(super) mod argument_names;
 mod intervals;
 mod max_by;
+mod mean;
 mod min_max;
 pub mod moving;
 pub(super) mod ordered_sets;
-mod sum;
+pub(super) mod sum;
 pub(super) mod zero_sign;
 
 use std::sync::Arc;
@@ -20,5 +21,5 @@ pub(super) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
 
 /// The aggregates of this room, one line a file.
 pub(super) fn aggregates() -> impl Iterator<Item = Arc<AggregateUDF>> {
-    max_by::functions().into_iter().chain(min_max::functions()).chain([sum::function(), intervals::average()])
+    max_by::functions().into_iter().chain(min_max::functions()).chain([sum::function(), mean::function()])
 }

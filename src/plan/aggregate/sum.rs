@@ -1,63 +1,78 @@
-//! `sum` of bigint that is exact: it errs when the sum has no room (22003), whatever the order of the rows; DataFusion's own wraps around in silence.
+//! `sum` with the types of Postgres: of int8 a numeric, in which every sum has room, of int4 an int8; DataFusion's has an int8 for both, which wraps around in
+//! silence.
 
-use std::collections::HashMap;
-use std::mem::size_of;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array};
-use datafusion::arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, Int64Type};
-use datafusion::arrow::error::ArrowError;
-use datafusion::common::{ScalarValue, internal_datafusion_err};
+use datafusion::arrow::array::{ArrayRef, BooleanArray};
+use datafusion::arrow::compute::cast as arrow_cast;
+use datafusion::arrow::datatypes::{DataType, FieldRef, IntervalUnit};
+use datafusion::common::{ScalarValue, plan_err};
 use datafusion::error::Result;
 use datafusion::functions_aggregate::sum::Sum;
+use datafusion::logical_expr::expr::Case;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_name};
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawAggregateExpr, RawWindowExpr};
+use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, EmitTo, GroupsAccumulator, ReversedUDAF, SetMonotonicity, Signature,
+    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, EmitTo, Expr, GroupsAccumulator, ReversedUDAF, SetMonotonicity, Signature,
+    Volatility, cast,
 };
 
 use super::intervals::{What, over};
 
-/// A sum on its way: 2^64 rows of 2^63 each still fit.
-const STATE: DataType = DataType::Decimal128(38, 0);
+/// An int8 as it is summed.
+const INT8: DataType = DataType::Decimal128(20, 0);
+const NAME: &str = "sum";
 
 /// The function, in place of DataFusion's of that name.
 pub(super) fn function() -> Arc<AggregateUDF> {
-    over(ExactSum { inner: Sum::new() }, What::Sum)
+    over(TypedSum { inner: Sum::new(), signature: Signature::user_defined(Volatility::Immutable) }, What::Sum)
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct ExactSum {
-    /// Sums of everything else than bigint.
+struct TypedSum {
     inner: Sum,
+    signature: Signature,
 }
 
-impl AggregateUDFImpl for ExactSum {
+impl AggregateUDFImpl for TypedSum {
     fn name(&self) -> &str {
-        self.inner.name()
+        NAME
     }
 
     fn signature(&self) -> &Signature {
-        self.inner.signature()
+        &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        let [of] = types else { return plan_err!("sum takes one argument") };
+        Ok(vec![match of {
+            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 => DataType::Int32,
+            DataType::Int64 | DataType::UInt32 | DataType::UInt64 | DataType::Null => INT8,
+            DataType::Float16 | DataType::Float32 | DataType::Float64 => DataType::Float64,
+            DataType::Decimal128(..) | DataType::Decimal256(..) | DataType::Duration(_) => of.clone(),
+            DataType::Interval(_) => DataType::Interval(IntervalUnit::MonthDayNano),
+            other => return plan_err!("sum takes numbers and intervals, and no {other}"),
+        }])
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        self.inner.return_type(types)
+        match types {
+            [DataType::Int32] => Ok(DataType::Int64),
+            // A sum of sums is of the same type: the optimiser makes one of a sum beside count(DISTINCT x).
+            [DataType::Decimal128(precision, scale)] => Ok(DataType::Decimal128((*precision).max(37), *scale)),
+            types => self.inner.return_type(types),
+        }
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        match (args.return_field.data_type(), args.is_distinct) {
-            (DataType::Int64, false) => Ok(Box::new(One::default())),
-            (DataType::Int64, true) => Ok(Box::new(Distinct::default())),
-            _ => self.inner.accumulator(args),
-        }
+        let short = is_short(&args);
+        let inner = self.inner.accumulator(args)?;
+        Ok(if short { Box::new(Widened(inner)) } else { inner })
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-        match (args.return_type(), args.is_distinct) {
-            (DataType::Int64, false) => Ok(vec![Arc::new(Field::new(format_state_name(args.name, "sum"), STATE, true))]),
-            _ => self.inner.state_fields(args),
-        }
+        self.inner.state_fields(args)
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
@@ -65,17 +80,15 @@ impl AggregateUDFImpl for ExactSum {
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        match args.return_field.data_type() {
-            DataType::Int64 => Ok(Box::new(Groups::default())),
-            _ => self.inner.create_groups_accumulator(args),
-        }
+        let short = is_short(&args);
+        let inner = self.inner.create_groups_accumulator(args)?;
+        Ok(if short { Box::new(Widened(inner)) } else { inner })
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        match args.return_field.data_type() {
-            DataType::Int64 => self.accumulator(args),
-            _ => self.inner.create_sliding_accumulator(args),
-        }
+        let short = is_short(&args);
+        let inner = self.inner.create_sliding_accumulator(args)?;
+        Ok(if short { Box::new(Widened(inner)) } else { inner })
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {
@@ -95,203 +108,126 @@ impl AggregateUDFImpl for ExactSum {
     }
 }
 
-/// The sum as SQL gives it.
-fn bigint(sum: i128) -> Result<i64> {
-    i64::try_from(sum).map_err(|_| ArrowError::ArithmeticOverflow("bigint out of range".into()).into())
+/// Whether what is summed is kept in 32 bits, of which the sums are int8.
+fn is_short(args: &AccumulatorArgs) -> bool {
+    args.expr_fields.first().is_some_and(|field| *field.data_type() == DataType::Int32)
 }
 
-fn values_of(columns: &[ArrayRef]) -> Result<&Int64Array> {
-    let column = columns.first().and_then(|c| c.as_primitive_opt::<Int64Type>());
-    column.ok_or_else(|| internal_datafusion_err!("the argument of sum is bigint"))
+/// Sums of int8 over values that are int4.
+#[derive(Debug)]
+struct Widened<A>(A);
+
+fn widened(values: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
+    Ok(values.iter().map(|values| arrow_cast(values, &DataType::Int64)).collect::<Result<_, _>>()?)
 }
 
-fn sums_of(columns: &[ArrayRef]) -> Result<&Decimal128Array> {
-    let column = columns.first().and_then(|c| c.as_primitive_opt::<Decimal128Type>());
-    column.ok_or_else(|| internal_datafusion_err!("the state of sum is decimal"))
-}
-
-fn sum_array(sums: impl Iterator<Item = Option<i128>>) -> Result<ArrayRef> {
-    Ok(Arc::new(sums.collect::<Decimal128Array>().with_precision_and_scale(38, 0)?))
-}
-
-/// One sum, also of a window whose frame moves on.
-#[derive(Debug, Default)]
-struct One {
-    sum: i128,
-    /// Values in it: a sum of none is NULL.
-    n_values: u64,
-}
-
-impl One {
-    fn given(&self) -> Option<i128> {
-        (self.n_values > 0).then_some(self.sum)
-    }
-}
-
-impl Accumulator for One {
+impl Accumulator for Widened<Box<dyn Accumulator>> {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let values = values_of(values)?;
-        self.sum += values.iter().flatten().map(i128::from).sum::<i128>();
-        self.n_values += (values.len() - values.null_count()) as u64;
-        Ok(())
+        self.0.update_batch(&widened(values)?)
     }
 
     fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let values = values_of(values)?;
-        self.sum -= values.iter().flatten().map(i128::from).sum::<i128>();
-        self.n_values = self.n_values.saturating_sub((values.len() - values.null_count()) as u64);
-        Ok(())
+        self.0.retract_batch(&widened(values)?)
     }
 
     fn supports_retract_batch(&self) -> bool {
-        true
+        self.0.supports_retract_batch()
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        Ok(ScalarValue::Int64(self.given().map(bigint).transpose()?))
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Ok(vec![ScalarValue::Decimal128(self.given(), 38, 0)])
-    }
-
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        for sum in sums_of(states)?.iter().flatten() {
-            self.sum += sum;
-            self.n_values += 1;
-        }
-        Ok(())
+        self.0.evaluate()
     }
 
     fn size(&self) -> usize {
-        size_of::<One>()
-    }
-}
-
-/// The sum of different values, also of a window whose frame moves on.
-#[derive(Debug, Default)]
-struct Distinct {
-    /// How often each value is there.
-    values: HashMap<i64, u64>,
-}
-
-impl Accumulator for Distinct {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        for value in values_of(values)?.iter().flatten() {
-            *self.values.entry(value).or_default() += 1;
-        }
-        Ok(())
-    }
-
-    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        for value in values_of(values)?.iter().flatten() {
-            if let Some(n) = self.values.get_mut(&value) {
-                *n -= 1;
-                if *n == 0 {
-                    self.values.remove(&value);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn supports_retract_batch(&self) -> bool {
-        true
-    }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        let sum = (!self.values.is_empty()).then(|| self.values.keys().copied().map(i128::from).sum::<i128>());
-        Ok(ScalarValue::Int64(sum.map(bigint).transpose()?))
+        self.0.size()
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        let values: Vec<ScalarValue> = self.values.keys().map(|value| ScalarValue::Int64(Some(*value))).collect();
-        Ok(vec![ScalarValue::List(ScalarValue::new_list_nullable(&values, &DataType::Int64))])
+        self.0.state()
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        let lists = states.first().and_then(|c| c.as_list_opt::<i32>());
-        let lists = lists.ok_or_else(|| internal_datafusion_err!("the state of sum is a list"))?;
-        lists.iter().flatten().try_for_each(|list| self.update_batch(&[list]))
-    }
-
-    fn size(&self) -> usize {
-        size_of::<Distinct>() + self.values.capacity() * size_of::<(i64, u64)>()
+        self.0.merge_batch(states)
     }
 }
 
-/// The sums of all groups.
-#[derive(Default)]
-struct Groups {
-    sums: Vec<Sums>,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Sums {
-    sum: i128,
-    /// A sum of no values is NULL.
-    seen: bool,
-}
-
-impl Groups {
-    fn add(&mut self, group: usize, value: i128) {
-        if let Some(of) = self.sums.get_mut(group) {
-            of.sum += value;
-            of.seen = true;
-        }
-    }
-
-    fn taken(&mut self, emit_to: EmitTo) -> impl Iterator<Item = Option<i128>> + use<> {
-        emit_to.take_needed(&mut self.sums).into_iter().map(|of| of.seen.then_some(of.sum))
-    }
-}
-
-impl GroupsAccumulator for Groups {
+impl GroupsAccumulator for Widened<Box<dyn GroupsAccumulator>> {
     fn update_batch(&mut self, values: &[ArrayRef], groups: &[usize], filter: Option<&BooleanArray>, n_groups: usize) -> Result<()> {
-        let values = values_of(values)?;
-        self.sums.resize(n_groups, Sums::default());
-        if filter.is_none() && values.null_count() == 0 {
-            for (group, value) in groups.iter().zip(values.values()) {
-                self.add(*group, i128::from(*value));
-            }
-            return Ok(());
-        }
-        for (row, (group, value)) in groups.iter().zip(values).enumerate() {
-            if let Some(value) = value
-                && filter.is_none_or(|f| f.is_valid(row) && f.value(row))
-            {
-                self.add(*group, i128::from(value));
-            }
-        }
-        Ok(())
+        self.0.update_batch(&widened(values)?, groups, filter, n_groups)
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        let sums = self.taken(emit_to).map(|sum| sum.map(bigint).transpose()).collect::<Result<Int64Array>>()?;
-        Ok(Arc::new(sums))
+        self.0.evaluate(emit_to)
     }
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
-        Ok(vec![sum_array(self.taken(emit_to))?])
+        self.0.state(emit_to)
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef], groups: &[usize], n_groups: usize) -> Result<()> {
-        self.sums.resize(n_groups, Sums::default());
-        for (group, sum) in groups.iter().zip(sums_of(states)?) {
-            if let Some(sum) = sum {
-                self.add(*group, sum);
-            }
-        }
-        Ok(())
+        self.0.merge_batch(states, groups, n_groups)
     }
 
     fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
-        let passing = |row: usize| filter.is_none_or(|f| f.is_valid(row) && f.value(row));
-        let sums = values_of(values)?.iter().enumerate().map(|(row, value)| value.filter(|_| passing(row)).map(i128::from));
-        Ok(vec![sum_array(sums)?])
+        self.0.convert_to_state(&widened(values)?, filter)
     }
 
     fn size(&self) -> usize {
-        self.sums.capacity() * size_of::<Sums>()
+        self.0.size()
+    }
+}
+
+/// Plans the sum of what is an int4 in Postgres, and kept as an int8 here: constants, as in `sum(CASE WHEN … THEN 1 ELSE 0 END)`, and lengths.
+#[derive(Debug)]
+pub(in crate::plan) struct SumsOfConstants;
+
+impl ExprPlanner for SumsOfConstants {
+    fn plan_aggregate(&self, mut aggregate: RawAggregateExpr) -> Result<PlannerResult<RawAggregateExpr>> {
+        if aggregate.func.name() == NAME {
+            aggregate.args = typed(aggregate.args);
+        }
+        Ok(PlannerResult::Original(aggregate))
+    }
+
+    fn plan_window(&self, mut window: RawWindowExpr) -> Result<PlannerResult<RawWindowExpr>> {
+        if window.func_def.name() == NAME {
+            window.args = typed(window.args);
+        }
+        Ok(PlannerResult::Original(window))
+    }
+}
+
+fn typed(arguments: Vec<Expr>) -> Vec<Expr> {
+    arguments.into_iter().map(|of| if is_int4(&of) == Some(true) { cast(of, DataType::Int32) } else { of }).collect()
+}
+
+/// Functions that give an int4 in Postgres, and that no list and no text is too long for.
+const LENGTHS: [&str; 9] = [
+    "cardinality",
+    "array_length",
+    "array_position",
+    "character_length",
+    "octet_length",
+    "bit_length",
+    "strpos",
+    "ascii",
+    "count_objects",
+];
+
+/// Whether an expression gives nothing but lengths, and constants that fit an int4; None for NULL.
+fn is_int4(expr: &Expr) -> Option<bool> {
+    match expr {
+        Expr::Literal(ScalarValue::Int64(Some(value)), _) => Some(i32::try_from(*value).is_ok()),
+        Expr::Literal(ScalarValue::Null, _) => None,
+        Expr::Negative(of) => is_int4(of),
+        Expr::ScalarFunction(call) if call.func.name() == "coalesce" => {
+            call.args.iter().filter_map(is_int4).reduce(|a, b| a && b)
+        }
+        Expr::ScalarFunction(call) => Some(LENGTHS.contains(&call.func.name())),
+        Expr::Case(Case { when_then_expr, else_expr, .. }) => {
+            let values = when_then_expr.iter().map(|(_, then)| then).chain(else_expr);
+            values.filter_map(|value| is_int4(value)).reduce(|a, b| a && b)
+        }
+        _ => Some(false),
     }
 }

@@ -16,12 +16,12 @@ use datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, ExprSchemable, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::formula_call;
+use super::{formula_call, numerics};
 use crate::error::Error;
 
 /// The functions, for plans that are read back: no query names them, so no session has them.
 pub fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
-    FUNCTIONS.iter().map(|(_, function)| Arc::clone(function)).chain([formula_call::function()])
+    FUNCTIONS.iter().map(|(_, function)| Arc::clone(function)).chain([formula_call::function()]).chain(numerics::functions())
 }
 
 static FUNCTIONS: LazyLock<[(Operator, Arc<ScalarUDF>); 4]> = LazyLock::new(|| {

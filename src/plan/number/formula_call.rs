@@ -11,7 +11,7 @@ use datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, lit,
 };
 
-use super::checked;
+use super::{checked, numerics};
 
 /// The call's name. Its first argument says what is done with the others: a dot takes the next of them, and an operator the last two that there are.
 const NAME: &str = "checked_formula";
@@ -117,6 +117,11 @@ pub(in crate::plan) fn parts(expr: &Expr) -> Option<(String, &[Expr])> {
 pub(super) fn divisors(expr: &Expr) -> Vec<&Expr> {
     if let Expr::BinaryExpr(BinaryExpr { op: Operator::Divide | Operator::Modulo, right, .. }) = expr {
         return Some(right.as_ref()).filter(|right| !known(right)).into_iter().collect();
+    }
+    if let Expr::ScalarFunction(ScalarFunction { func, args }) = expr
+        && numerics::operator_of(func) == Some(Operator::Divide)
+    {
+        return args.get(1).filter(|right| !known(right)).into_iter().collect();
     }
     let Some((program, values)) = parts(expr) else { return Vec::new() };
     let mut found = Vec::new();

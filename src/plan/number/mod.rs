@@ -7,9 +7,11 @@ mod div;
 pub(super) mod formula_call;
 pub(super) mod literals;
 mod logarithms;
+pub(super) mod numerics;
 pub(super) mod round;
 mod template;
 pub(super) mod to_hex;
+mod whole;
 mod width_bucket;
 
 use std::sync::Arc;
@@ -25,5 +27,6 @@ pub(super) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
         .chain(logarithms::functions())
         .chain(round::functions())
         .chain(template::functions())
+        .chain(whole::functions())
         .chain(width_bucket::functions())
 }

@@ -3,6 +3,7 @@
 mod age;
 mod bins;
 pub(super) mod calendar_part;
+pub mod clocks;
 pub(super) mod duration_part;
 mod epoch;
 pub(super) mod interval;
@@ -30,6 +31,7 @@ pub(super) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
         .into_iter()
         .chain(bins::functions())
         .chain(calendar_part::functions())
+        .chain(clocks::functions())
         .chain(duration_part::functions())
         .chain(epoch::functions())
         .chain(interval::functions())

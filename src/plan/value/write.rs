@@ -100,11 +100,11 @@ pub fn write(out: &mut String, array: &dyn Array, row: usize, zone: TimeZone) ->
     Ok(())
 }
 
-/// A numeric without a declared scale has that of its value, as far as an array of one scale tells: no zero stands at its end.
+/// A numeric without a declared scale has that of its value, as far as an array of one scale tells: no zero stands at its end. So has a product of one.
 fn numeric(out: &mut String, array: &dyn Array, row: usize) {
     let text = array.as_primitive::<Decimal128Type>().value_as_string(row);
-    let whole = *array.data_type() == NUMERIC && text.contains('.');
-    out.push_str(if whole { text.trim_end_matches('0').trim_end_matches('.') } else { &text });
+    let open = matches!(array.data_type(), DataType::Decimal128(38, scale) if *scale >= 10);
+    out.push_str(if open { text.trim_end_matches('0').trim_end_matches('.') } else { &text });
 }
 
 /// The elements of a list with blanks between them, as vectors of the catalogue are written.

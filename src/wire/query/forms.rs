@@ -95,10 +95,7 @@ impl VisitorMut for Forms {
                     *expr = written;
                 }
             }
-            // The moment is that of the statement: no block here is older than what it reads.
-            Expr::Function(function)
-                if matches!(last(&function.name).as_deref(), Some("statement_timestamp" | "transaction_timestamp")) =>
-            {
+            Expr::Function(function) if last(&function.name).as_deref() == Some("transaction_timestamp") => {
                 function.name = ObjectName::from(vec![Ident::new("now")]);
             }
             // `bpchar(x)`: a type's name is its function.

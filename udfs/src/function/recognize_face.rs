@@ -61,7 +61,7 @@ fn column(results: &Results<'_>) -> Result<ArrayRef> {
         let nearest = vector.and_then(|vector| people.nearest(vector));
         let threshold = results.arguments().float(3, row).unwrap_or(THRESHOLD);
         if threshold.is_nan() || threshold < -1.0 {
-            return out_of_range!("recognize_face needs a threshold of -1 to 1, as similarities are, not {threshold}");
+            return out_of_range!("recognize_face needs a threshold of -1 or more, as similarities are, not {threshold}");
         }
         names.append_option(nearest.as_ref().filter(|nearest| nearest.similarity >= threshold).map(|nearest| nearest.name));
         similarities.append_option(nearest.as_ref().map(|nearest| nearest.similarity));

@@ -115,6 +115,11 @@ fn read_right(description: &ModelDescription, files: &[PathBuf], hint: &str) -> 
     Err(ModelError::File { name: description.name.clone(), message, hint: Some(hint.to_owned()) })
 }
 
+fn taken(name: &str, why: &str) -> ModelError {
+    let message = format!("model \"{name}\" {why} and cannot be replaced");
+    ModelError::Description { message, hint: "Give yours another name.".to_owned() }
+}
+
 impl Default for Models {
     fn default() -> Models {
         Models::new(LIMIT)
@@ -259,19 +264,25 @@ impl Models {
         self.entries.read().get(name).map_or(1, |entry| entry.version + 1)
     }
 
-    /// Errs if an embedded model has the name.
-    fn free(&self, name: &str) -> Result<(), ModelError> {
+    /// Errs if the name is that of an embedded model, of one that reads text, or of the two that this one reads it by.
+    pub fn free(&self, name: &str) -> Result<(), ModelError> {
+        self.not_embedded(name)?;
+        let reads = |entry: &Entry| match &entry.state {
+            State::Reader { parts, .. } => entry.description.name == name || parts.iter().any(|part| part == name),
+            _ => false,
+        };
+        if self.entries.read().values().any(reads) { Err(taken(name, "is what read_text reads by")) } else { Ok(()) }
+    }
+
+    fn not_embedded(&self, name: &str) -> Result<(), ModelError> {
         match self.entries.read().get(own_name(name)).map(|entry| &entry.state) {
-            Some(State::Embedded(_)) => Err(ModelError::Description {
-                message: format!("model \"{name}\" is part of framesql and cannot be replaced"),
-                hint: "Give yours another name.".to_owned(),
-            }),
+            Some(State::Embedded(_)) => Err(taken(name, "is part of framesql")),
             _ => Ok(()),
         }
     }
 
     fn put(&self, description: ModelDescription, state: State) -> Result<(), ModelError> {
-        self.free(&description.name)?;
+        self.not_embedded(&description.name)?;
         let name = description.name.clone();
         let mut entries = self.entries.write();
         let version = entries.get(&name).map_or(1, |entry| entry.version + 1);

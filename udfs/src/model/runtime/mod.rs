@@ -17,6 +17,9 @@ use super::output::Tensor;
 /// The most numbers that an input or an output may have: 256 MB of float4. A graph of more is refused when it is loaded, or when it says so.
 pub(crate) const MAX_ELEMENTS: usize = 1 << 26;
 
+/// The most that the arrays of one call may take at once, 1 GB: a server runs several at the same time.
+pub(crate) const MAX_BYTES: usize = 1 << 30;
+
 /// The shortest limit that is kept while a graph runs: a thread is not woken more exactly.
 const LEAST_LIMIT: Duration = Duration::from_millis(20);
 
@@ -90,7 +93,7 @@ fn within<T>(limit: Duration, stop: impl FnOnce() + Send, work: impl FnOnce() ->
 
 /// What a graph that was stopped errs with.
 fn stopped(limit: Duration) -> String {
-    format!("it took longer than {:.1} s for one picture", limit.as_secs_f64())
+    format!("it took longer than {limit:?} for one picture")
 }
 
 /// Calls into a runtime: a panic inside is an error of this call.

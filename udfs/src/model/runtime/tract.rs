@@ -1,6 +1,6 @@
 //! tract: graphs in pure Rust, optimised once for each shape of the input.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::Cursor;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use half::f16;
 use parking_lot::Mutex;
 use tract_onnx::prelude::{
-    DatumType, Framework, InferenceFact, InferenceModel, InferenceModelExt, IntoRunnable, Tensor as TractTensor, TractError, TractResult,
+    DatumType, Framework, InferenceFact, InferenceModel, InferenceModelExt, IntoRunnable, OutletId, Tensor as TractTensor, TractError, TractResult,
     TypedModel, TypedRunnableModel, tvec,
 };
 use tract_onnx::tract_core::internal::DimLike;
@@ -17,7 +17,7 @@ use tract_onnx::tract_core::plan;
 use tract_onnx::tract_hir::infer::{DimFact, Factoid};
 
 use super::super::output::Tensor;
-use super::{Graph, GraphSession, Number, OTHER_NUMBERS, Runtime, bounded, bytes, guarded, stopped, within};
+use super::{Graph, GraphSession, MAX_BYTES, Number, OTHER_NUMBERS, Runtime, bounded, bytes, guarded, stopped, within};
 
 /// Plans of one graph that are kept, the last used first: pictures of one model mostly have one shape.
 const MAX_PLANS: usize = 8;
@@ -112,7 +112,7 @@ fn of(number: Number) -> DatumType {
     }
 }
 
-/// Errs for a graph that makes an array of more numbers than one may have.
+/// Errs for a graph that makes an array of more numbers than one may have, or keeps more than one call may at once.
 fn sizes(typed: &TypedModel) -> Result<(), String> {
     for node in &typed.nodes {
         for output in &node.outputs {
@@ -121,7 +121,41 @@ fn sizes(typed: &TypedModel) -> Result<(), String> {
             }
         }
     }
+    let bytes = kept_at_once(typed)?;
+    if bytes > MAX_BYTES {
+        let megabytes = |bytes: usize| bytes >> 20;
+        return Err(format!("its arrays take {} MB at once, and {} MB are the limit of a call", megabytes(bytes), megabytes(MAX_BYTES)));
+    }
     Ok(())
+}
+
+/// The bytes of all arrays that are needed at one time, where there are most of them: each from where it is made to where it is last read. Those of an
+/// unknown shape, and the weights, which are no call's, count for nothing.
+fn kept_at_once(typed: &TypedModel) -> Result<usize, String> {
+    let order = said(typed.eval_order())?;
+    let outputs = said(typed.output_outlets())?;
+    let mut last_read: HashMap<OutletId, usize> = outputs.iter().map(|outlet| (*outlet, usize::MAX)).collect();
+    for (step, node) in order.iter().enumerate() {
+        for outlet in typed.nodes.get(*node).into_iter().flat_map(|node| &node.inputs) {
+            let last = last_read.entry(*outlet).or_default();
+            *last = step.max(*last);
+        }
+    }
+    let bytes = |outlet: OutletId| -> usize {
+        let Some(node) = typed.nodes.get(outlet.node).filter(|node| !node.inputs.is_empty()) else { return 0 };
+        let fact = node.outputs.get(outlet.slot).map(|output| &output.fact);
+        fact.and_then(|fact| Some(fact.shape.as_concrete()?.iter().product::<usize>() * fact.datum_type.size_of())).unwrap_or(0)
+    };
+    let (mut now, mut most) = (0_usize, 0_usize);
+    for (step, at) in order.iter().enumerate() {
+        let Some(node) = typed.nodes.get(*at) else { continue };
+        now += (0..node.outputs.len()).map(|slot| bytes(OutletId::new(*at, slot))).sum::<usize>();
+        most = most.max(now);
+        let unread = (0..node.outputs.len()).map(|slot| OutletId::new(*at, slot)).filter(|outlet| !last_read.contains_key(outlet));
+        let read: HashSet<OutletId> = node.inputs.iter().copied().filter(|outlet| last_read.get(outlet) == Some(&step)).collect();
+        now -= unread.chain(read).map(bytes).sum::<usize>();
+    }
+    Ok(most)
 }
 
 /// The same of a file and an input of that shape, for a runtime that does not tell; nothing is known of a graph that tract does not read.
