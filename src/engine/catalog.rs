@@ -22,6 +22,7 @@ use crate::frame::video::VideoSource;
 use crate::plan::names::Names;
 use crate::plan::parse::Kind;
 use crate::plan::table::SourceTable;
+use crate::plan::value::postgres_types;
 use crate::view::materialized::MaterializedView;
 use crate::view::source::ViewSource;
 use crate::view::table::{NUMBERED, Numbered, Table, TableColumn};
@@ -258,7 +259,7 @@ impl Catalog {
     pub fn relations(&self) -> Vec<Relation> {
         let relation = |o: Object| Relation {
             kind: o.kind(),
-            schema: o.schema(),
+            schema: postgres_types::shown_schema(&o.schema()),
             primary_key: o.primary_key(),
             declared: o.declared(),
             name: o.name,

@@ -13,6 +13,7 @@ pub mod outcome;
 pub mod password;
 pub mod planned;
 mod planning;
+pub mod private_file;
 pub mod privileges;
 pub mod relation;
 pub mod replay;

@@ -7,11 +7,12 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::optimize_projections::OptimizeProjections;
 use datafusion::optimizer::{Optimizer, OptimizerContext};
 use datafusion::sql::parser::Statement as ParserStatement;
-use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
+use datafusion::sql::sqlparser::ast::{AlterRoleOperation, Query, RoleOption, Statement as SqlStatement};
 
 use super::Engine;
 use super::roles::Readable;
 use super::session::Session;
+use super::statement::folded_ident;
 use crate::error::{Error, Result};
 use crate::plan::model_names::model_names;
 use crate::plan::parse::{Body, Statement, Subscribed};
@@ -30,7 +31,18 @@ pub(super) fn check_statement(session: &Session, statement: &Statement) -> Resul
             Subscribed::View(name) => check_object(session, name),
             Subscribed::Query(_) => Ok(()),
         },
+        Body::Other(other) if changes_own_password(session, other) => Ok(()),
         _ => check_superuser(session, &statement.verb()),
+    }
+}
+
+/// Whether a statement gives its user another password, which everybody may.
+fn changes_own_password(session: &Session, statement: &SqlStatement) -> bool {
+    match statement {
+        SqlStatement::AlterRole { name, operation: AlterRoleOperation::WithOptions { options } } => {
+            folded_ident(name) == session.user() && options.iter().all(|option| matches!(option, RoleOption::Password(_)))
+        }
+        _ => false,
     }
 }
 
@@ -73,10 +85,11 @@ pub(super) fn check_superuser(session: &Session, what: &str) -> Result<()> {
 }
 
 fn denied(name: &str) -> Error {
-    Error::Denied {
-        message: format!("permission denied for relation {name}"),
-        hint: Some(format!("A superuser may GRANT SELECT ON {name} TO you.")),
-    }
+    let hint = match name.contains('.') {
+        true => "Only a superuser reads it: it tells of what others may not read.".to_owned(),
+        false => format!("A superuser may GRANT SELECT ON {name} TO you."),
+    };
+    Error::Denied { message: format!("permission denied for relation {name}"), hint: Some(hint) }
 }
 
 fn check_object(session: &Session, name: &str) -> Result<()> {

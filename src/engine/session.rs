@@ -21,8 +21,8 @@ use crate::clock;
 use crate::error::{Error, Result};
 use crate::plan::parse::copy::CopyIn;
 use crate::plan::parse::{self, Statement};
-use crate::plan::query;
 use crate::plan::time::clocks;
+use crate::plan::{query, rewrite};
 use crate::settings::Variables;
 
 /// Changes the AST of a query before it is planned, so that what Postgres clients send is understood.
@@ -204,7 +204,8 @@ impl Session {
     /// The same of what all sessions see: for what outlives a transaction block.
     pub(super) async fn plan_committed(&self, query: &Query) -> Result<LogicalPlan> {
         let long = planning::query_is_long(query);
-        let query = Box::new(query.clone());
+        let mut query = Box::new(query.clone());
+        rewrite::type_rows(&mut query);
         let (state, rewrite) = (self.state(), self.rewrite.lock().clone());
         let plan = move || async move {
             let query = match rewrite {

@@ -1,5 +1,6 @@
 //! The catalogue on disk: the statements that made it, in order, in one file that is replaced whole; one engine at a time has its folder.
 
+use std::collections::HashSet;
 use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -8,11 +9,14 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::catalog::is_model_key;
-use super::checkpoint::folder_of;
+use super::checkpoint::{JOBS, folder_of};
+use super::private_file;
 use crate::error::{Error, Result};
 
 /// The file of statements.
 const FILE: &str = "catalog.json";
+/// The folder of the rows of tables.
+const TABLES: &str = "tables";
 /// The file that is locked while an engine has the folder.
 const LOCK: &str = "lock";
 
@@ -96,7 +100,25 @@ impl Store {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(e) => return Err(failed("read", e)),
         };
-        Ok(Store { folder: folder.to_owned(), kept: Mutex::new(kept), _lock: lock })
+        let store = Store { folder: folder.to_owned(), kept: Mutex::new(kept), _lock: lock };
+        store.sweep();
+        Ok(store)
+    }
+
+    /// Removes what belongs to no object: a process that was killed may have left the rows of a table that it was making. What cannot be removed is in
+    /// nobody's way.
+    fn sweep(&self) {
+        let known: HashSet<String> = self.kept.lock().iter().map(|one| file_name(&one.name)).collect();
+        for folder in [TABLES, JOBS] {
+            let entries = std::fs::read_dir(self.folder.join(folder)).into_iter().flatten().flatten();
+            for path in entries.map(|entry| entry.path()) {
+                if path.file_stem().and_then(|stem| stem.to_str()).is_none_or(|stem| known.contains(stem)) {
+                    continue;
+                }
+                tracing::info!(path = %path.display(), "removed: it belongs to nothing that there is");
+                let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+            }
+        }
     }
 
     /// The statements, in the order in which the objects were made.
@@ -106,7 +128,7 @@ impl Store {
 
     /// The file of a table's rows. Names are written so that no two tables have one file, whatever the file system takes as equal.
     pub fn table_file(&self, name: &str) -> PathBuf {
-        self.folder.join("tables").join(format!("{}.arrow", file_name(name)))
+        self.folder.join(TABLES).join(format!("{}.arrow", file_name(name)))
     }
 
     /// The folder itself.
@@ -156,7 +178,7 @@ impl Store {
         let text = serde_json::to_vec_pretty(&changed).map_err(|e| Error::Internal(e.to_string()))?;
         let (new, file) = (self.folder.join(format!("{FILE}.new")), self.folder.join(FILE));
         let write = || -> std::io::Result<()> {
-            let mut out = File::create(&new)?;
+            let mut out = private_file::create(&new)?;
             out.write_all(&text)?;
             out.sync_all()?;
             std::fs::rename(&new, &file)?;

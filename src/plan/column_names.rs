@@ -93,6 +93,11 @@ pub fn with_mark(name: &str, number: usize) -> String {
     format!("{name}{MARK}{number}")
 }
 
+/// A text in which such names stand, to be read by a user: `area#2`.
+pub fn with_shown_marks(text: &str) -> String {
+    text.replace(MARK, "#")
+}
+
 /// The name as the user knows it.
 pub fn without_mark(name: &str) -> &str {
     name.split(MARK).next().unwrap_or(name)

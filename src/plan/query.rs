@@ -36,6 +36,7 @@ use super::number::decimal_places::DecimalPlaces;
 use super::number::numerics::Numerics;
 use super::parse::Emit;
 use super::pattern::planner::PatternPlanner;
+use super::sorted_input;
 use super::subquery::values::{self, SubqueryValues};
 use super::subquery::{below, beside, by_row, elements, grouped, joined, list_value, lone_row, membership, rowless, set_all};
 use super::time::clocks::CLOCKS;
@@ -77,6 +78,8 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>,
     let options = config.options_mut();
     options.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
     options.sql_parser.map_string_types_to_utf8view = false;
+    // What gathers values gives them in the order of its subquery.
+    options.sql_parser.enable_subquery_sort_elimination = false;
     options.execution.time_zone = Some("UTC".to_owned());
     let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![
         Arc::new(Bind(names)),
@@ -201,7 +204,7 @@ fn text_for_null(plan: LogicalPlan) -> Result<LogicalPlan> {
 
 /// The plan that runs: optimised, with the calls of models, and of what compares frames, in nodes of their own.
 pub fn optimise(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
-    let plan = set_all::place(plan.clone())?;
+    let plan = sorted_input::place(set_all::place(plan.clone())?)?;
     let plan = if below::any(&plan) { by_row::place(plan)? } else { plan };
     whole(state, &membership::place(system_time::strip(plan)?)?)
 }
@@ -216,7 +219,7 @@ pub fn optimise_continuous(state: &SessionState, plan: &LogicalPlan, emit: Emit)
     check_now(plan)?;
     set_all::check(plan)?;
     values::check(state, plan)?;
-    let plan = topn_updating::place(whole(state, plan)?)?;
+    let plan = topn_updating::place(whole(state, &sorted_input::leave_out(plan.clone())?)?)?;
     plan.apply_with_subqueries(|node| {
         check_node(node, emit)?;
         changelog::check(node, emit)?;

@@ -43,6 +43,22 @@ pub fn rewrite(query: &mut Query) -> Result<()> {
     Ok(())
 }
 
+/// What is done before anybody else changes the query: rows that are written out have their types from what is written in them.
+pub fn type_rows(query: &mut Query) {
+    let _ = query.visit(&mut TypedRows);
+}
+
+struct TypedRows;
+
+impl VisitorMut for TypedRows {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        written_rows::typed(query);
+        ControlFlow::Continue(())
+    }
+}
+
 /// An identifier as Postgres folds it.
 pub(super) fn folded(ident: &Ident) -> String {
     if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
@@ -72,7 +88,6 @@ impl VisitorMut for Rewriter {
         }
         limit::plain(query);
         sorted_inside::place(query);
-        written_rows::typed(query);
         written_rows::as_selects(query);
         sorted::name(query);
         if query.fetch.as_ref().is_some_and(|f| f.with_ties || f.percent) {

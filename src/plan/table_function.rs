@@ -6,7 +6,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Column, DFSchema};
 use datafusion::error::Result;
 use datafusion::logical_expr::planner::RelationPlannerContext;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{DocSection, Documentation, Expr, LogicalPlan};
 use datafusion::sql::sqlparser::ast::{
     Expr as SqlExpr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArguments, ObjectName, OrderByExpr, Query,
     TableAlias, TableFactor, WindowType,
@@ -18,6 +18,41 @@ use super::parse::table_argument::{DATA, TABLE};
 use super::window_function::{in_microseconds, interval_us, single_table};
 use crate::error::{Error, in_sql};
 use crate::frame::batch::ts_type;
+
+/// The table functions whose answers are of what is followed, as their page shows them: TUMBLE, HOP and SESSION stand with the windows (docs/sql.md).
+pub fn documented() -> Vec<(String, Documentation)> {
+    const TRACKS: &str = "TRACK((SELECT c.source, c.ts, d.box, d.score FROM clip AS c CROSS JOIN UNNEST(detect_faces(frame)) AS d) PARTITION BY source ORDER BY ts)";
+    let of = |name: &str, syntax: &str, description: &str, example: String| {
+        let page = Documentation::builder(DocSection::default(), description, syntax).with_sql_example(example).build();
+        (name.to_owned(), page)
+    };
+    vec![
+        of(
+            "TRACK",
+            "TRACK(TABLE detections [PARTITION BY k, …] [ORDER BY ts] [, method => 'bytetrack' | 'sort'] [, max_age => interval] [, min_hits => int])",
+            "The rows of a table of detections (a column box, perhaps a score), each with four columns more: track_id int8, which thing it is (NULL until its track is confirmed by min_hits rows, and of what is no thing), \
+age float8, how long that has been seen in seconds, and vx and vy float8, how the middle of its box moves in pixels a second. Boxes of one frame are given to tracks by the Hungarian method; the same rows give the same ids. \
+A track that has had no box for max_age (1.5 seconds) is over; min_hits is 3, and in the first frames of a partition an id is given at once. Ids go on behind a restart. More: docs/sql.md, Tracks.",
+            format!("SELECT ts, track_id, round(age::numeric, 2) AS age FROM {TRACKS} WHERE track_id IS NOT NULL"),
+        ),
+        of(
+            "ZONE_VISITS",
+            "ZONE_VISITS(TABLE tracks [PARTITION BY k, …] [ORDER BY ts], zone text [, max_gap => interval] [, max_outside => interval])",
+            "A row for each time that a track has been in a zone: the partition's columns, track_id, enter_at (its first row inside), exit_at (its last) and dwell, the interval between. A row without track_id is of no track. \
+A visit is over with the first row outside, unless the track is inside again within max_outside (0 seconds), and when the track has had no row for longer than max_gap (2 seconds).",
+            format!("SELECT track_id, enter_at, exit_at, dwell FROM ZONE_VISITS({TRACKS} PARTITION BY source ORDER BY ts, 'door')"),
+        ),
+        of(
+            "LINE_CROSSINGS",
+            "LINE_CROSSINGS(TABLE tracks [PARTITION BY k, …] [ORDER BY ts], line text [, hysteresis => float8] [, max_gap => interval])",
+            "A row for each time that a track has crossed a line: the partition's columns, track_id, the time of the first row that is clear of the line on the other side, and direction. One crossing is one row, however much a box \
+trembles on the line: it is on a side when its anchor is further from the line than hysteresis (0.1), a share of the box's height. A row without track_id is never counted.",
+            format!(
+                "SELECT track_id, ts, direction FROM LINE_CROSSINGS({TRACKS} PARTITION BY source ORDER BY ts, 'step', hysteresis => 0.05)"
+            ),
+        ),
+    ]
+}
 
 /// A table function: its name, how it is written, and its arguments behind the table, in the order in which they need no name.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Bytes that are no protocol, at the listener: sessions as clients send them, changed by a seeded hand, must not end the server, hang it, or leave anything behind.
+//! Bytes that are no protocol, at the listener: sessions that real clients sent (bytes/), and others, changed by a seeded hand, must not end the server, hang it, or leave anything behind.
 //!
 //! `BYTES_ROUNDS=1000000 cargo test --test all bytes` goes on for an hour; `BYTES_SEED` begins elsewhere. A round that fails is printed with its seed.
 //! `BYTES_CONNECTIONS=10000 cargo test --test all dropped` opens and drops so many: it fails if they leave memory behind.
@@ -25,8 +25,35 @@ fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
+/// What clients have sent, as bytes/README.md says.
+const RECORDED: [&[u8]; 4] = [
+    include_bytes!("bytes/psql.bin"),
+    include_bytes!("bytes/psycopg.bin"),
+    include_bytes!("bytes/asyncpg.bin"),
+    include_bytes!("bytes/nodepg.bin"),
+];
+
+/// The messages of a recorded session behind the first, which has no kind before its length.
+fn messages(recorded: &[u8]) -> Vec<Vec<u8>> {
+    let length = |from: usize| u32::from_be_bytes(recorded[from..from + 4].try_into().unwrap()) as usize;
+    // Most ask for encryption before.
+    let asks = recorded[4..8] == [4, 210, 22, 47];
+    let (mut messages, mut at) = (Vec::new(), if asks { 8 + length(8) } else { length(0) });
+    while at < recorded.len() {
+        let end = at + 1 + length(at + 1);
+        messages.push(recorded[at..end].to_vec());
+        at = end;
+    }
+    messages
+}
+
 /// What clients send: each session is the messages behind the first.
 fn sessions() -> Vec<Vec<Vec<u8>>> {
+    RECORDED.into_iter().map(messages).chain(written()).collect()
+}
+
+/// What those do not send.
+fn written() -> Vec<Vec<Vec<u8>>> {
     let describe = |kind: u8, name: &str| message(b'D', &[vec![kind], text(name)].concat());
     let close = |kind: u8, name: &str| message(b'C', &[vec![kind], text(name)].concat());
     let (sync, end) = (message(b'S', b""), message(b'X', b""));
@@ -172,6 +199,14 @@ async fn server() -> Server {
 async fn alone(client: &mut Client) {
     let alone = async { while client.rows("SELECT count(*) FROM pg_stat_activity").await != ["1"] {} };
     tokio::time::timeout(LIMIT, alone).await.expect("connections stay behind");
+}
+
+#[test]
+fn a_recorded_session_is_whole_messages_up_to_its_end() {
+    for recorded in RECORDED {
+        let messages = messages(recorded);
+        assert!(messages.len() > 10 && messages.last().unwrap()[..] == message(b'X', b"")[..], "{} messages", messages.len());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -57,6 +57,7 @@ async fn the_page_of_functions_has_every_example_and_its_answer() {
     answers::run(
         &session,
         "CREATE ZONE door ON lobby AS POLYGON '((320 0, 960 0, 960 720, 320 720))';
+         CREATE LINE step ON lobby AS LINESTRING '(580 0, 580 720)';
          CREATE CALIBRATION ground ON lobby AS POINTS '((100 360 -> 0 0, 540 360 -> 4 0, 420 120 -> 4 20, 220 120 -> 0 20))'",
     )
     .await;
@@ -66,9 +67,11 @@ async fn the_page_of_functions_has_every_example_and_its_answer() {
     }
     let page_file = files::root().join("docs/functions.md");
     let before = std::fs::read_to_string(&page_file).unwrap_or_default();
+    let tables = framesql::plan::table_function::documented();
     let mut page = framesql_udfs::function::reference();
+    tables.iter().for_each(|(name, documentation)| page.push_str(&framesql_udfs::function::section(name, documentation)));
     let (mut failures, mut pictures) = (Vec::new(), Vec::new());
-    for (name, documentation) in framesql_udfs::function::documented() {
+    for (name, documentation) in framesql_udfs::function::documented().into_iter().chain(tables) {
         let example = documentation.sql_example.unwrap_or_default();
         let names = session.parse(&example).unwrap().last().map(Names::of_statement).unwrap_or_default();
         let block = format!("```sql\n{example};\n```\n");

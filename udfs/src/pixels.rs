@@ -189,7 +189,9 @@ pub fn luma(picture: &Picture) -> Result<Picture, Damaged> {
             Buffer::from_vec(full_range(plane(picture, 0, 1)?))
         }
         PixelFormat::I420 | PixelFormat::Nv12 | PixelFormat::Gray8 => shared_plane(picture, 0, 1)?,
-        PixelFormat::Rgb8 => Buffer::from_vec(each_pixel(plane(picture, 0, 3)?, &Weighted::of(picture.matrix))),
+        PixelFormat::Rgb8 => {
+            Buffer::from_vec(fastest(LumaOfRgb { from: plane(picture, 0, 3)?.as_chunks::<3>().0, weights: weights(picture.matrix) }))
+        }
     };
     Ok(Picture { format: PixelFormat::Gray8, range: ColorRange::Full, planes: [Some(data), None, None], ..picture.clone() })
 }
@@ -293,24 +295,38 @@ impl<P: Pixel<N, M>, const N: usize, const M: usize> Work for EachPixel<'_, P, N
     }
 }
 
-/// Luma of RGB: what red, green and blue weigh, in 32768ths. That of BT.601 is rounded as OpenCV's cvtColor does.
-struct Weighted([u32; 3]);
-
-impl Weighted {
-    fn of(matrix: ColorMatrix) -> Weighted {
-        Weighted(match matrix {
-            ColorMatrix::Bt601 => [9798, 19_235, 3735],
-            ColorMatrix::Bt709 => [6966, 23_436, 2366],
-            ColorMatrix::Bt2020 => [8608, 22_217, 1943],
-        })
+/// What red, green and blue weigh in luma, in 32768ths. That of BT.601 is rounded as OpenCV's cvtColor does.
+fn weights(matrix: ColorMatrix) -> [u32; 3] {
+    match matrix {
+        ColorMatrix::Bt601 => [9798, 19_235, 3735],
+        ColorMatrix::Bt709 => [6966, 23_436, 2366],
+        ColorMatrix::Bt2020 => [8608, 22_217, 1943],
     }
 }
 
-impl Pixel<3, 1> for Weighted {
+/// Luma of RGB. It makes bytes and no pixels of one byte, which the compiler would put together one by one.
+struct LumaOfRgb<'a> {
+    from: &'a [[u8; 3]],
+    weights: [u32; 3],
+}
+
+impl Work for LumaOfRgb<'_> {
+    type Made = Vec<u8>;
+
     #[inline(always)]
-    fn of(&self, [r, g, b]: [u8; 3]) -> [u8; 1] {
-        let [of_r, of_g, of_b] = self.0;
-        [((u32::from(r) * of_r + u32::from(g) * of_g + u32::from(b) * of_b + 16_384) >> 15) as u8]
+    fn run(self) -> Vec<u8> {
+        const PART: usize = 512;
+        let [of_r, of_g, of_b] = self.weights;
+        let mut made = Vec::with_capacity(self.from.len());
+        let mut part = [0; PART];
+        for from in self.from.chunks(PART) {
+            for (to, pixel) in part.iter_mut().zip(from) {
+                let [r, g, b] = *pixel;
+                *to = ((u32::from(r) * of_r + u32::from(g) * of_g + u32::from(b) * of_b + 16_384) >> 15) as u8;
+            }
+            made.extend_from_slice(&part[..from.len()]);
+        }
+        made
     }
 }
 

@@ -217,9 +217,12 @@ impl Taken {
     }
 }
 
+/// The folder of the checkpoints of all views.
+pub(super) const JOBS: &str = "jobs";
+
 /// Where the checkpoints of a view are.
 pub(super) fn folder_of(data: &Path, view: &str) -> PathBuf {
-    data.join("jobs").join(super::store::file_name(view))
+    data.join(JOBS).join(super::store::file_name(view))
 }
 
 /// Takes checkpoints as often as the settings say, as long as the engine lives.

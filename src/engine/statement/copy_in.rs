@@ -90,6 +90,13 @@ impl CopyInto {
             let mut came: Vec<Option<ArrayRef>> = vec![None; table.columns().len()];
             for (place, values) in places.iter().zip(values) {
                 if let Some(column) = came.get_mut(*place).filter(|_| n_rows > 0) {
+                    // What is said of the elements of a list is said by the column: a NULL has it, and a list that came does not.
+                    let to = table.columns().get(*place).map(|column| column.field.data_type().clone());
+                    let one = |value: ScalarValue| match &to {
+                        Some(to @ DataType::List(_)) if value.data_type() != *to => value.cast_to(to),
+                        _ => Ok(value),
+                    };
+                    let values = values.into_iter().map(one).collect::<Result<Vec<_>, _>>()?;
                     *column = Some(ScalarValue::iter_to_array(values)?);
                 }
             }

@@ -1,5 +1,6 @@
 //! CREATE TABLE, with its columns said or taken from a query.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::Field;
@@ -57,7 +58,8 @@ pub(super) async fn run(session: &Session, text: &str, create: &ast::CreateTable
     let kept = if columns.iter().all(|column| column.default.is_null()) { definition.clone() } else { session.in_zone(&definition) };
     // In a transaction block it gets its file at COMMIT.
     let file = engine.store.as_ref().filter(|_| !session.in_block()).map(|store| store.table_file(&name));
-    let table = Arc::new(Table::open(&name, columns, primary_key, file, session.in_background())?);
+    let table = Arc::new(Table::open(&name, columns, primary_key, file.clone(), session.in_background())?);
+    let unfinished = Unfinished { session, table: Arc::clone(&table), file };
     let n_rows = rows.as_ref().map(|rows| rows.num_rows());
     if let Some(rows) = rows {
         keep(&table, &table.write().await, Written { replaced: Vec::new(), n_rows: rows.num_rows(), columns: rows.columns().to_vec() })
@@ -67,9 +69,36 @@ pub(super) async fn run(session: &Session, text: &str, create: &ast::CreateTable
     let object = Object { name, body: Body::Table(table), definition, reads: Vec::new() };
     engine.catalog.add(object.clone())?;
     session.did(Undo::Made(object));
+    unfinished.finished();
     match n_rows {
         Some(n) => done(&format!("SELECT {n}")),
         None => done("CREATE TABLE"),
+    }
+}
+
+/// A table that is being made: whoever asked for it may be gone before it is there, and then its file goes too.
+struct Unfinished<'a> {
+    session: &'a Session,
+    table: Arc<Table>,
+    file: Option<PathBuf>,
+}
+
+impl Unfinished<'_> {
+    fn finished(mut self) {
+        self.file = None;
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        // At a restart the rows are those that were there.
+        let Some(file) = self.file.take().filter(|_| !self.session.in_background()) else { return };
+        let table = Arc::clone(&self.table);
+        self.session.engine().jobs.spawn(async move {
+            // Who writes it goes on to the end of the file.
+            let _writing = table.write().await;
+            let _ = std::fs::remove_file(file);
+        });
     }
 }
 

@@ -12,6 +12,7 @@ use super::{query, subscribe, text_rows, text_schema};
 use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
+use crate::plan::column_names;
 use crate::plan::parse::{Body, Statement, Subscribed};
 use crate::run::apart;
 
@@ -32,7 +33,7 @@ pub(super) async fn run(session: &Session, statement: &Statement, analyze: bool,
     } else {
         DisplayableExecutionPlan::new(plan.as_ref()).indent(false).to_string()
     };
-    let lines = text.lines().map(str::to_owned).collect();
+    let lines = text.lines().map(column_names::with_shown_marks).collect();
     Ok(Outcome::Rows { stream: text_rows(schema(), vec![lines])?, tag: "EXPLAIN" })
 }
 

@@ -54,6 +54,7 @@ use crate::plan::parse::copy::CopyIn;
 use crate::plan::parse::{Body, Commented, Kind, Statement};
 
 pub use copy_in::CopyInto;
+pub(super) use role::folded_ident;
 
 /// Runs one statement.
 pub(super) async fn execute(session: &Session, statement: &Statement, parameters: Vec<ScalarValue>) -> Result<Outcome> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use datafusion::arrow::datatypes::FieldRef;
 use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
@@ -120,7 +120,7 @@ pub(super) async fn describe(session: &Session, query: &QueryText) -> Result<Des
     let analysed = session.engine().planning.run(long, move || async move { Ok::<_, Error>(state.optimize(&analysed)?) }).await;
     let columns = match analysed {
         Ok(analysed) => Arc::clone(analysed.schema().inner()),
-        Err(_) if !parameters.is_empty() => shown(plan.schema().inner()),
+        Err(_) if !parameters.is_empty() => postgres_types::shown_schema(plan.schema().inner()),
         Err(e) => return Err(e),
     };
     Ok(Described { parameters, columns: Some(columns), planned })
@@ -138,12 +138,4 @@ pub(in crate::engine) fn parameters_of(plan: &LogicalPlan) -> Result<Vec<Option<
         }
     }
     Ok(parameters)
-}
-
-fn shown(schema: &SchemaRef) -> SchemaRef {
-    let fields = schema.fields().iter().map(|f| match postgres_types::shown(f.data_type()) {
-        Some(data_type) => Arc::new(f.as_ref().clone().with_data_type(data_type)),
-        None => Arc::clone(f),
-    });
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }

@@ -176,6 +176,6 @@ pub(super) fn folded(name: &ObjectName) -> Result<String> {
     }
 }
 
-pub(super) fn folded_ident(name: &Ident) -> String {
+pub(in crate::engine) fn folded_ident(name: &Ident) -> String {
     if name.quote_style.is_some() { name.value.clone() } else { name.value.to_lowercase() }
 }

@@ -8,9 +8,11 @@ use datafusion::arrow::compute::{concat, concat_batches, interleave};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::ScalarValue;
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::collect;
+use datafusion::physical_plan::execute_stream;
 use datafusion::sql::sqlparser::ast::{self, ObjectName};
+use futures::TryStreamExt;
 
 use super::query;
 use crate::engine::catalog::Body;
@@ -133,8 +135,14 @@ pub(super) async fn planned(session: &Session, sql: &str) -> Result<LogicalPlan>
 /// All rows of a plan as one batch, with its parameters' values.
 pub(super) async fn rows_of(session: &Session, plan: LogicalPlan, parameters: Vec<ScalarValue>) -> Result<RecordBatch> {
     let plan = query::physical_of(session, plan, parameters).await?;
-    let schema = plan.schema();
-    let batches = collect(plan, session.context().task_ctx()).await?;
+    let (schema, task) = (plan.schema(), session.context().task_ctx());
+    // They are the session's like what an operator keeps, and are there twice for a moment when they are put together.
+    let held = MemoryConsumer::new("the rows of a statement").register(task.memory_pool());
+    let (mut batches, mut rows) = (Vec::new(), execute_stream(plan, task)?);
+    while let Some(batch) = rows.try_next().await? {
+        held.try_grow(2 * batch.get_array_memory_size())?;
+        batches.push(batch);
+    }
     Ok(concat_batches(&schema, &batches)?)
 }
 

@@ -202,17 +202,8 @@ fn typed(arguments: Vec<Expr>) -> Vec<Expr> {
 }
 
 /// Functions that give an int4 in Postgres, and that no list and no text is too long for.
-const LENGTHS: [&str; 9] = [
-    "cardinality",
-    "array_length",
-    "array_position",
-    "character_length",
-    "octet_length",
-    "bit_length",
-    "strpos",
-    "ascii",
-    "count_objects",
-];
+const LENGTHS: [&str; 9] =
+    ["cardinality", "array_length", "array_position", "character_length", "octet_length", "bit_length", "strpos", "ascii", "count_objects"];
 
 /// Whether an expression gives nothing but lengths, and constants that fit an int4; None for NULL.
 fn is_int4(expr: &Expr) -> Option<bool> {
@@ -220,9 +211,7 @@ fn is_int4(expr: &Expr) -> Option<bool> {
         Expr::Literal(ScalarValue::Int64(Some(value)), _) => Some(i32::try_from(*value).is_ok()),
         Expr::Literal(ScalarValue::Null, _) => None,
         Expr::Negative(of) => is_int4(of),
-        Expr::ScalarFunction(call) if call.func.name() == "coalesce" => {
-            call.args.iter().filter_map(is_int4).reduce(|a, b| a && b)
-        }
+        Expr::ScalarFunction(call) if call.func.name() == "coalesce" => call.args.iter().filter_map(is_int4).reduce(|a, b| a && b),
         Expr::ScalarFunction(call) => Some(LENGTHS.contains(&call.func.name())),
         Expr::Case(Case { when_then_expr, else_expr, .. }) => {
             let values = when_then_expr.iter().map(|(_, then)| then).chain(else_expr);

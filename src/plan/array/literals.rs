@@ -46,7 +46,10 @@ impl ExprPlanner for ArrayLiterals {
         if !compares && !contains && !joins {
             return Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }));
         }
-        let (left, right) = match (list_of(&left, schema), list_of(&right, schema)) {
+        // Without elements there is nothing of which the form would have to be known.
+        let bare = |text: &Expr| matches!(text, Expr::Literal(ScalarValue::Utf8(Some(text)), _) if text.trim() == "{}");
+        let of = |expr: &Expr, beside: &Expr| list_of(expr, schema).or_else(|| any_list(expr, schema).filter(|_| compares && bare(beside)));
+        let (left, right) = match (of(&left, &right), of(&right, &left)) {
             (Some(list), None) if is_text(&right) => (left, cast(right, list)),
             (None, Some(list)) if is_text(&left) => (cast(left, list), right),
             (Some(_), Some(_)) if op == BinaryOperator::PGOverlap => (left, right),
@@ -68,6 +71,11 @@ fn list_of(expr: &Expr, schema: &DFSchema) -> Option<DataType> {
         DataType::List(item) if TextType::of_field(item).is_none() => Some(data_type),
         _ => None,
     }
+}
+
+/// The type of any array.
+fn any_list(expr: &Expr, schema: &DFSchema) -> Option<DataType> {
+    expr.get_type(schema).ok().filter(|of| matches!(of, DataType::List(_)))
 }
 
 /// `'{a,b}'`.

@@ -105,6 +105,8 @@ struct Scope {
     rows: Vec<(Ident, Option<Vec<String>>)>,
     /// Whether a join may give rows without partners.
     outer: bool,
+    /// Whether it is not seen just now: a query in FROM does not see what stands beside it.
+    hidden: bool,
 }
 
 impl Writer {
@@ -113,7 +115,7 @@ impl Writer {
         let named = |factor: &TableFactor| name(factor).unwrap_or_else(|| Ident::new(""));
         let of = |factor: &TableFactor| (named(factor), self.relations.columns(factor).or_else(|| of_series(factor)));
         let rows = select.from.iter().flat_map(factors).map(of).collect();
-        Scope { rows, outer: select.from.iter().any(outer) }
+        Scope { rows, outer: select.from.iter().any(outer), hidden: false }
     }
 
     fn rows(&self) -> Rows<'_> {
@@ -143,6 +145,20 @@ impl VisitorMut for Writer {
 
     fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
         self.relations.leave();
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if let (TableFactor::Derived { lateral: false, .. }, Some(scope)) = (&*factor, self.scopes.last_mut()) {
+            scope.hidden = true;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_table_factor(&mut self, _: &mut TableFactor) -> ControlFlow<()> {
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.hidden = false;
+        }
         ControlFlow::Continue(())
     }
 
@@ -257,15 +273,19 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
+    fn seen(&self) -> impl DoubleEndedIterator<Item = &Scope> {
+        self.scopes.iter().filter(|scope| !scope.hidden)
+    }
+
     /// The columns of a row that is named, and whether there may be no such row; None for what is a column, or may be one.
     fn columns(&self, (named, starred): (&Ident, bool)) -> Option<(Vec<Expr>, bool)> {
         let wanted = folded(named);
         // A column goes before a row, also one of a query further out.
         let hides = |(_, columns): &(Ident, Option<Vec<String>>)| columns.as_ref().is_none_or(|columns| columns.contains(&wanted));
-        if !starred && self.scopes.iter().flat_map(|scope| &scope.rows).any(hides) {
+        if !starred && self.seen().flat_map(|scope| &scope.rows).any(hides) {
             return None;
         }
-        self.scopes.iter().rev().find_map(|scope| {
+        self.seen().rev().find_map(|scope| {
             let (name, columns) = scope.rows.iter().find(|(name, _)| folded(name) == wanted)?;
             Some((columns.as_ref()?.iter().map(|of| column(name, of)).collect(), scope.outer))
         })

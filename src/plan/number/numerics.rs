@@ -93,12 +93,14 @@ enum Kind {
 /// The kind, of a long chain of operators without the types of all that stands in it.
 fn kind(e: &Expr, schema: &DFSchema) -> Kind {
     match e {
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) if op.is_numerical_operators() => match (kind(right, schema), kind(left, schema)) {
-            (Kind::Other, _) | (_, Kind::Other) => Kind::Other,
-            (Kind::Float, _) | (_, Kind::Float) => Kind::Float,
-            (Kind::Numeric, _) | (_, Kind::Numeric) => Kind::Numeric,
-            (Kind::Whole, Kind::Whole) => Kind::Whole,
-        },
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if op.is_numerical_operators() => {
+            match (kind(right, schema), kind(left, schema)) {
+                (Kind::Other, _) | (_, Kind::Other) => Kind::Other,
+                (Kind::Float, _) | (_, Kind::Float) => Kind::Float,
+                (Kind::Numeric, _) | (_, Kind::Numeric) => Kind::Numeric,
+                (Kind::Whole, Kind::Whole) => Kind::Whole,
+            }
+        }
         Expr::ScalarFunction(call) if operator_of(&call.func).is_some() => Kind::Numeric,
         other => match other.get_type(schema) {
             Ok(DataType::Decimal128(..)) => Kind::Numeric,
@@ -286,7 +288,9 @@ mod tests {
 
     #[test]
     fn a_quotient_is_rounded_away_from_zero() {
-        for (left, right, digits, expected) in [(2, 3, 4, 6667), (-2, 3, 4, -6667), (1, 3, 4, 3333), (1, -2, 0, -1), (1, 2, 0, 1), (7, 7, 2, 100)] {
+        for (left, right, digits, expected) in
+            [(2, 3, 4, 6667), (-2, 3, 4, -6667), (1, 3, 4, 3333), (1, -2, 0, -1), (1, 2, 0, 1), (7, 7, 2, 100)]
+        {
             assert_eq!(quotient(left, right, digits), Some(expected), "{left} / {right}");
         }
         assert_eq!(quotient(i128::MAX, 1, 20), None);

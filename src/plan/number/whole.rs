@@ -51,7 +51,9 @@ impl ScalarUDFImpl for Whole {
         let of = match given {
             [of] => of,
             [of, _] if self.way == Way::ToZero => of,
-            _ => return plan_err!("{} takes one number{}", self.name(), if self.way == Way::ToZero { ", and how many places" } else { "" }),
+            _ => {
+                return plan_err!("{} takes one number{}", self.name(), if self.way == Way::ToZero { ", and how many places" } else { "" });
+            }
         };
         let kept = match of {
             DataType::Decimal128(..) | DataType::Float32 | DataType::Float64 => of.clone(),

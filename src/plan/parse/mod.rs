@@ -351,6 +351,7 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
             part.iter().filter(|t| !matches!(t.token, Token::Whitespace(_) | Token::EOF)).cloned().collect();
         let (Some(first), Some(last)) = (words.first(), words.last()) else { continue };
         let text = slice(sql, &offsets, first.span.start, last.span.end).trim().to_owned();
+        operators::unqualified(&mut words);
         operators::part_signs(&mut words);
         words::plain(&mut words);
         depth::check(&words)?;

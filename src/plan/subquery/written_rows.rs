@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::plan::array::series::is_series;
 use crate::plan::column_names;
+use crate::plan::number::literals;
 use crate::plan::parse::bare_select::select_of;
 use crate::plan::rewrite::folded;
 use crate::plan::syntax::{call, cast, quoted, text};
@@ -17,11 +18,15 @@ use crate::plan::syntax::{call, cast, quoted, text};
 /// `VALUES (date '2024-01-01'), ('2024-01-02')`: a text or NULL beside a value whose type is written there is one of that type.
 pub(in crate::plan) fn typed(query: &mut Query) {
     let SetExpr::Values(values) = query.body.as_mut() else { return };
-    if values.rows.len() < 2 {
-        return;
-    }
+    let n_rows = values.rows.len();
     for at in 0..values.rows.first().map_or(0, |row| row.len()) {
-        let column = values.rows.iter_mut().filter_map(|row| row.get_mut(at)).collect::<Vec<_>>();
+        let mut column = values.rows.iter_mut().filter_map(|row| row.get_mut(at)).collect::<Vec<_>>();
+        if literals::as_numerics(&mut column) {
+            continue;
+        }
+        if n_rows < 2 {
+            continue;
+        }
         let (untyped, others): (Vec<_>, Vec<_>) = column
             .into_iter()
             .partition(|value| matches!(value, Expr::Value(v) if matches!(v.value, Value::SingleQuotedString(_) | Value::Null)));

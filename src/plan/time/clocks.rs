@@ -26,8 +26,6 @@ pub fn of_statement(began_us: Arc<AtomicI64>) -> Arc<ScalarUDF> {
 }
 
 fn moment(name: &str, volatility: Volatility, us: impl Fn() -> i64 + Send + Sync + 'static) -> Arc<ScalarUDF> {
-    let tell = move |_: &[ColumnarValue]| {
-        Ok(ColumnarValue::Scalar(ScalarValue::TimestampMicrosecond(Some(us()), Some("UTC".into()))))
-    };
+    let tell = move |_: &[ColumnarValue]| Ok(ColumnarValue::Scalar(ScalarValue::TimestampMicrosecond(Some(us()), Some("UTC".into()))));
     Arc::new(create_udf(name, Vec::new(), ts_type(), volatility, Arc::new(tell)))
 }

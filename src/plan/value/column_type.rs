@@ -59,7 +59,12 @@ pub fn column_type(name: &SqlType) -> Result<(DataType, Option<usize>)> {
         SqlType::Timestamp(_, _) => plain(DataType::Timestamp(TimeUnit::Microsecond, None)),
         SqlType::Array(ArrayElemTypeDef::SquareBracket(item, _)) => {
             let metadata = text_type(item).map(TextType::metadata).unwrap_or_default();
-            plain(DataType::List(Arc::new(Field::new("item", column_type(item)?.0, true).with_metadata(metadata))))
+            let refused = |what: &str, hint: &str| Err(Error::unsupported(format!("a column of arrays of {what}"), hint));
+            match column_type(item)? {
+                (_, Some(_)) => refused("texts of a length", "Keep it as text[]."),
+                (DataType::List(_), _) => refused("arrays", "Keep it as jsonb, or as one array and the length of a row."),
+                (item, None) => plain(DataType::List(Arc::new(Field::new("item", item, true).with_metadata(metadata)))),
+            }
         }
         SqlType::Custom(name, _) => Err(Error::NotFound { kind: "type", name: name.to_string() }),
         other => Err(Error::unsupported(

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema};
@@ -62,8 +62,21 @@ pub fn shown(data_type: &DataType) -> Option<DataType> {
         DataType::UInt32 | DataType::UInt64 => Some(DataType::Int64),
         DataType::Timestamp(unit, Some(zone)) if *unit != TimeUnit::Microsecond || zone.as_ref() != "UTC" => Some(ts_type()),
         DataType::Timestamp(unit, None) if *unit != TimeUnit::Microsecond => Some(DataType::Timestamp(TimeUnit::Microsecond, None)),
+        DataType::List(item) if item.data_type().is_unsigned_integer() => {
+            let item = item.as_ref().clone().with_data_type(shown(item.data_type())?);
+            Some(DataType::List(Arc::new(item)))
+        }
         _ => None,
     }
+}
+
+/// The columns as a user sees them.
+pub fn shown_schema(schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields().iter().map(|f| match shown(f.data_type()) {
+        Some(data_type) => Arc::new(f.as_ref().clone().with_data_type(data_type)),
+        None => Arc::clone(f),
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 fn cast_node(plan: LogicalPlan) -> Result<LogicalPlan> {

@@ -18,15 +18,18 @@ use crate::engine::roles::{FIRST, Grant, PUBLIC, Readable};
 use crate::wire::value::columns;
 
 /// The relations, in name order; those without a maker have no rows, as framesql has none of what they list.
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 23] = [
     "applicable_roles",
     "character_sets",
     "check_constraints",
     "column_privileges",
     "columns",
     "constraint_column_usage",
+    "domain_constraints",
     "domains",
     "enabled_roles",
+    "foreign_tables",
+    "information_schema_catalog_name",
     "key_column_usage",
     "parameters",
     "referential_constraints",
@@ -92,6 +95,7 @@ fn relation(name: &str, catalog: &PgCatalog, listed: &[Listed]) -> (Columns, usi
             (vec![("grantee", Fill::Text(Vec::new())), ("role_name", Fill::Text(Vec::new())), ("is_grantable", Fill::Text(Vec::new()))], 0)
         }
         "character_sets" => character_sets(database),
+        "information_schema_catalog_name" => (vec![("catalog_name", Fill::Text(vec![Some(database.clone())]))], 1),
         "enabled_roles" => (vec![("role_name", Fill::Text(vec![Some(catalog.user.clone())]))], 1),
         "role_table_grants" => privileges(catalog, listed, false),
         "table_privileges" => privileges(catalog, listed, true),
@@ -359,6 +363,19 @@ fn nothing(name: &str) -> (Columns, usize) {
             "update_rule",
             "delete_rule",
         ],
+        "domain_constraints" => &[
+            "constraint_catalog",
+            "constraint_schema",
+            "constraint_name",
+            "domain_catalog",
+            "domain_schema",
+            "domain_name",
+            "is_deferrable",
+            "initially_deferred",
+        ],
+        "foreign_tables" => {
+            &["foreign_table_catalog", "foreign_table_schema", "foreign_table_name", "foreign_server_catalog", "foreign_server_name"]
+        }
         "sequences" => &["sequence_catalog", "sequence_schema", "sequence_name", "data_type"],
         _ => &["trigger_catalog", "trigger_schema", "trigger_name", "event_manipulation", "event_object_schema", "event_object_table"],
     };

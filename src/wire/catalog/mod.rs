@@ -4,6 +4,7 @@ mod brought;
 mod builtins;
 pub(super) mod defaults;
 mod describe;
+mod empty;
 mod fill;
 pub(super) mod functions;
 mod information;

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Offset, TimeZone as _};
 use chrono_tz::{OffsetComponents, OffsetName, TZ_VARIANTS, Tz};
 
+use super::empty;
 use super::fill::{Columns, Fill, some};
 use crate::clock;
 
@@ -38,7 +39,7 @@ pub(in crate::wire) fn columns(name: &str) -> Option<Columns> {
             ("usename", texts()),
             ("umoptions", Fill::Arrays(Vec::new())),
         ],
-        _ => return None,
+        other => return empty::columns(other),
     })
 }
 

@@ -65,7 +65,7 @@ impl Shared {
     pub(in crate::wire) fn column_types(&self) -> Arc<CatalogTypes> {
         let made = || {
             // Those of this engine take the place of what was brought under their names.
-            let own = relations::NAMES.iter().filter_map(|name| Some(((*name).to_owned(), relations::schema(name)?)));
+            let own = relations::names().filter_map(|name| Some((name.to_owned(), relations::schema(name)?)));
             let others = self.fixed.table_names().into_iter();
             let brought = others.filter_map(|name| brought::schema(self, &name).ok()?.map(|schema| (name, schema)));
             Arc::new(CatalogTypes::of(brought.chain(own)))

@@ -23,7 +23,7 @@ use crate::plan::column_names as names;
 use crate::plan::parse::bare_select::query_of;
 use crate::wire::catalog::defaults::Lookups;
 use crate::wire::catalog::functions::{REGCLASS_OID, REGCLASS_TEXT, REGNAMESPACE_TEXT, REGTYPE_OID};
-use crate::wire::catalog::relations::NAMES;
+use crate::wire::catalog::relations;
 
 /// Rewrites a query; `there` says what tables have, `types` what the catalogue's columns are of. Errs for an array that cannot be
 /// read (22P02).
@@ -109,7 +109,7 @@ impl VisitorMut for Qualified {
     type Break = ();
 
     fn pre_visit_relation(&mut self, relation: &mut ObjectName) -> ControlFlow<()> {
-        if relation.0.len() == 1 && last(relation).is_some_and(|name| NAMES.contains(&name.as_str())) {
+        if relation.0.len() == 1 && last(relation).is_some_and(|name| relations::names().any(|known| known == name)) {
             relation.0.insert(0, ast::ObjectNamePart::Identifier(Ident::new("pg_catalog")));
         }
         ControlFlow::Continue(())
@@ -118,7 +118,7 @@ impl VisitorMut for Qualified {
 
 /// `ARRAY(SELECT …)` is an aggregate of a subquery.
 struct Arrays {
-    /// Whether it is of the catalogue, whose rows come in any order.
+    /// Whether it is of the catalogue.
     catalog: bool,
 }
 
@@ -154,13 +154,13 @@ impl VisitorMut for Arrays {
                 *expr = calls("coalesce", vec![of.clone(), calls("make_array", Vec::new())]);
                 return ControlFlow::Continue(());
             }
-            if !self.catalog && !plain {
+            if !plain {
                 *expr = or_none(of_rows(query));
                 return ControlFlow::Continue(());
             }
-            *of = gathered(of.clone(), query.order_by.take().filter(|_| !self.catalog));
+            *of = gathered(of.clone(), query.order_by.take());
             *expr = or_none(query.as_ref().clone());
-        } else if !self.catalog && matches!(query.body.as_ref(), SetExpr::SetOperation { .. } | SetExpr::Values(_) | SetExpr::Query(_)) {
+        } else if matches!(query.body.as_ref(), SetExpr::SetOperation { .. } | SetExpr::Values(_) | SetExpr::Query(_)) {
             *expr = or_none(of_rows(query));
         }
         ControlFlow::Continue(())

@@ -38,7 +38,7 @@ struct Savepoint {
 }
 
 /// LISTEN, UNLISTEN and NOTIFY, which take effect when the block is committed.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(in crate::wire) enum Later {
     /// LISTEN.
     Listen(String),
@@ -87,7 +87,10 @@ impl Block {
 
     /// Puts something off until COMMIT.
     pub(in crate::wire) fn later(&mut self, later: Later) {
-        self.later.push(later);
+        // What is said twice is told once.
+        if !(matches!(later, Later::Notify(..)) && self.later.contains(&later)) {
+            self.later.push(later);
+        }
     }
 
     /// What was said at BEGIN.

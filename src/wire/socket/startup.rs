@@ -103,7 +103,10 @@ fn login(startup: Startup, writer: &mut Writer) -> Result<Login, Ended> {
         let refused = extensions.into_keys().collect();
         writer.put(Message::NegotiateProtocolVersion(NegotiateProtocolVersion::new(Startup::PROTOCOL_VERSION_3_0, refused)))?;
     }
-    let user = parameters.remove("user").filter(|user| !user.is_empty()).unwrap_or_else(|| "framesql".to_owned());
+    let Some(user) = parameters.remove("user").filter(|user| !user.is_empty()) else {
+        let message = "no PostgreSQL user name specified in startup packet".to_owned();
+        return Err(Ended::Fatal(Error::Data { code: "28000", message, detail: None }));
+    };
     let database = parameters.remove("database").filter(|database| !database.is_empty()).unwrap_or_else(|| user.clone());
     if parameters.remove("replication").is_some_and(|value| !matches!(value.as_str(), "false" | "off" | "no" | "0")) {
         return Err(Ended::Fatal(Error::Unsupported { what: "replication".into(), hint: None }));

@@ -1,6 +1,5 @@
 //! Encryption: the certificate that the server shows, given or made at the first start, and what begins a connection under it.
 
-use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -8,10 +7,14 @@ use std::sync::Arc;
 
 use pgwire::tokio::tokio_rustls::TlsAcceptor;
 use pgwire::tokio::tokio_rustls::rustls::ServerConfig;
+use pgwire::tokio::tokio_rustls::rustls::client::verify_server_name;
 use pgwire::tokio::tokio_rustls::rustls::crypto::ring::default_provider;
 use pgwire::tokio::tokio_rustls::rustls::pki_types::pem::PemObject;
-use pgwire::tokio::tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use pgwire::tokio::tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use pgwire::tokio::tokio_rustls::rustls::server::ParsedCertificate;
+use rcgen::{CertificateParams, KeyPair};
 
+use crate::engine::private_file;
 use crate::error::{Error, Result};
 
 /// The names of the files that are made in the data directory.
@@ -31,17 +34,35 @@ impl Tls {
         Tls::of_pem(&read(certificate)?, &read(key)?, &certificate.display().to_string())
     }
 
-    /// The certificate of a data directory, signed by itself and made if it is not there yet: `verify-full` trusts it by name, once a client
-    /// has it as its root. `address` is a name of the server beside localhost.
+    /// The certificate of a data directory, signed by itself: `verify-full` trusts it by name, once a client has it as its root. It is for localhost,
+    /// this machine's name and the addresses that it listens at, which are all where `address` is 0.0.0.0; made at the first start, and anew with the
+    /// same key where it is not for one of them.
     pub fn of_directory(directory: &Path, address: IpAddr) -> Result<Tls> {
         let (certificate, key): (PathBuf, PathBuf) = (directory.join(CERTIFICATE), directory.join(KEY));
-        if !certificate.exists() || !key.exists() {
-            let (certificate_pem, key_pem) = signed_by_itself(address)?;
-            let failed = |path: &Path, e| Error::io(format!("could not write file \"{}\"", path.display()), e);
-            std::fs::create_dir_all(directory).map_err(|e| failed(directory, e))?;
-            private(&key).and_then(|mut file| file.write_all(key_pem.as_bytes())).map_err(|e| failed(&key, e))?;
-            std::fs::write(&certificate, certificate_pem).map_err(|e| failed(&certificate, e))?;
+        let names = names(address);
+        let there = certificate.exists() && key.exists();
+        if there && is_for(&certificate, &names) {
+            return Tls::of_files(&certificate, &key);
         }
+        let failed = |path: &Path, e| Error::io(format!("could not write file \"{}\"", path.display()), e);
+        let unmade = |e: rcgen::Error| Error::Internal(format!("no certificate could be made: {e}"));
+        let pair = if there {
+            // A key that cannot be read is the matter of whoever put it there.
+            let text = std::fs::read_to_string(&key).map_err(|e| Error::io(format!("could not read file \"{}\"", key.display()), e))?;
+            match KeyPair::from_pem(&text) {
+                Ok(pair) => pair,
+                Err(_) => return Tls::of_files(&certificate, &key),
+            }
+        } else {
+            let pair = KeyPair::generate().map_err(unmade)?;
+            std::fs::create_dir_all(directory).map_err(|e| failed(directory, e))?;
+            let written = private_file::create(&key).and_then(|mut file| file.write_all(pair.serialize_pem().as_bytes()));
+            written.map_err(|e| failed(&key, e))?;
+            pair
+        };
+        let made = CertificateParams::new(names).and_then(|params| params.self_signed(&pair)).map_err(unmade)?;
+        std::fs::write(&certificate, made.pem()).map_err(|e| failed(&certificate, e))?;
+        tracing::info!(path = %certificate.display(), "a certificate was made for the names and addresses of this server");
         Tls::of_files(&certificate, &key)
     }
 
@@ -61,20 +82,30 @@ impl Tls {
     }
 }
 
-/// A file that only its owner reads.
-fn private(path: &Path) -> std::io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+/// What a server is called that listens at an address.
+fn names(address: IpAddr) -> Vec<String> {
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    if !address.is_loopback() {
+        names.extend(hostname::get().ok().and_then(|name| name.into_string().ok()));
+    }
+    if address.is_unspecified() {
+        // Where the system does not tell them, its name is left.
+        names.extend(if_addrs::get_if_addrs().into_iter().flatten().map(|one| one.ip().to_string()));
+    } else {
+        names.push(address.to_string());
+    }
+    names.retain(|name| ServerName::try_from(name.as_str()).is_ok());
+    names.sort();
+    names.dedup();
+    names
 }
 
-/// A certificate for localhost and one more address, and its key.
-fn signed_by_itself(address: IpAddr) -> Result<(String, String)> {
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned(), address.to_string()];
-    let made = rcgen::generate_simple_self_signed(names).map_err(|e| Error::Internal(format!("no certificate could be made: {e}")))?;
-    Ok((made.cert.pem(), made.signing_key.serialize_pem()))
+/// Whether a certificate is for all of the names; one that cannot be read is left as it is.
+fn is_for(certificate: &Path, names: &[String]) -> bool {
+    let Ok(pem) = std::fs::read(certificate) else { return true };
+    let Some(Ok(der)) = CertificateDer::pem_slice_iter(&pem).next() else { return true };
+    let Ok(parsed) = ParsedCertificate::try_from(&der) else { return true };
+    names.iter().filter_map(|name| ServerName::try_from(name.as_str()).ok()).all(|name| verify_server_name(&parsed, &name).is_ok())
 }
 
 #[cfg(test)]
@@ -89,6 +120,16 @@ mod tests {
         let first = std::fs::read(folder.path().join(CERTIFICATE)).unwrap();
         Tls::of_directory(folder.path(), address).unwrap();
         assert_eq!(std::fs::read(folder.path().join(CERTIFICATE)).unwrap(), first);
+        // For another address there is another, which is for this one too.
+        let key = std::fs::read(folder.path().join(KEY)).unwrap();
+        Tls::of_directory(folder.path(), IpAddr::from([192, 0, 2, 7])).unwrap();
+        let second = std::fs::read(folder.path().join(CERTIFICATE)).unwrap();
+        assert!(second != first && std::fs::read(folder.path().join(KEY)).unwrap() == key);
+        let is_for_it =
+            |names: &[&str]| is_for(&folder.path().join(CERTIFICATE), &names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>());
+        assert!(is_for_it(&["192.0.2.7", "localhost", "::1"]) && !is_for_it(&["192.0.2.8"]));
+        Tls::of_directory(folder.path(), address).unwrap();
+        assert_eq!(std::fs::read(folder.path().join(CERTIFICATE)).unwrap(), second);
         std::fs::write(folder.path().join(KEY), "no key").unwrap();
         assert_eq!(Tls::of_directory(folder.path(), address).err().unwrap().sqlstate(), "22023");
     }

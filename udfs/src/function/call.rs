@@ -12,6 +12,7 @@ use datafusion_common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion_expr::{ColumnarValue, Expr, ScalarFunctionArgs};
 
 use super::boxes::{is_box, is_boxes, is_point};
+use super::parameters::{parameters, written};
 use super::type_name::{field_type_name, type_name};
 use crate::detection::{detection_type, detections_type};
 use crate::embedding::Measure;
@@ -141,8 +142,11 @@ fn of_nulls(given: &DataType) -> bool {
 /// Checks the types that a call was written with and says what they are cast to; the first `n_required` arguments must be there.
 fn coerce(function: &str, given: &[DataType], kinds: &[Kind], n_required: usize) -> Result<Vec<DataType>> {
     if given.len() < n_required || given.len() > kinds.len() {
-        let upto = if n_required < kinds.len() { format!(" to {}", kinds.len()) } else { String::new() };
-        return plan_err!("{function} takes {n_required}{upto} argument(s), not {}", given.len());
+        // One that names a figure is given its text behind what users write.
+        let n_most = parameters(function).map_or(kinds.len(), |parameters| parameters.len());
+        let upto = if n_required < n_most { format!(" to {n_most}") } else { String::new() };
+        let written = written(function).map_or(String::new(), |written| format!(": {written}"));
+        return plan_err!("{function} takes {n_required}{upto} argument(s), not {}{written}", given.len());
     }
     let one = |(at, (kind, given)): (usize, (&Kind, &DataType))| match kind.accept(given) {
         Some(to) => Ok(to),

@@ -283,11 +283,14 @@ pub fn needs_pixels(call: &ScalarFunction) -> bool {
 /// The page docs/functions.md.
 pub fn reference() -> String {
     let mut page = String::from(HEAD);
-    for (name, doc) in documented() {
-        let example = doc.sql_example.as_deref().unwrap_or_default();
-        page.push_str(&format!("\n## {name}\n\n    {}\n\n{}\n\n```sql\n{example};\n```\n", doc.syntax_example, doc.description));
-    }
+    documented().iter().for_each(|(name, doc)| page.push_str(&section(name, doc)));
     page
+}
+
+/// What the page says of one function.
+pub fn section(name: &str, doc: &Documentation) -> String {
+    let example = doc.sql_example.as_deref().unwrap_or_default();
+    format!("\n## {name}\n\n    {}\n\n{}\n\n```sql\n{example};\n```\n", doc.syntax_example, doc.description)
 }
 
 /// The functions with their documentation, and after them the aggregates.
@@ -300,7 +303,7 @@ pub fn documented() -> Vec<(String, Documentation)> {
 /// What holds for all functions.
 const HEAD: &str = "# Functions of framesql
 
-Generated from `udfs/src/function` and `udfs/src/aggregate`, where each function and each aggregate has its file; the aggregates stand at the end. Pixels count from the top left corner, x to the right, y down.
+Generated from `udfs/src/function` and `udfs/src/aggregate`, where each function and each aggregate has its file; the aggregates stand behind the functions, and the table functions, of `src/plan`, at the end. Pixels count from the top left corner, x to the right, y down.
 
 A picture that cannot be decoded gives NULL, not an error: `count(frame) - count(brightness(frame))` is how many there were. What a function passes on
 unchanged it does not decode. A frame whose pixels are gone (after a window, in a view) is an error in every function that needs them.

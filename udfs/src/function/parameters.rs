@@ -57,6 +57,11 @@ pub fn parameters(function: &str) -> Option<Vec<Parameter>> {
 static BY_NAME: LazyLock<HashMap<String, Arc<ScalarUDF>>> =
     LazyLock::new(|| functions().into_iter().map(|f| (f.name().to_owned(), f)).collect());
 
+/// How a call of a function is written; None where there is no such function.
+pub(super) fn written(function: &str) -> Option<&'static str> {
+    BY_NAME.get(function)?.documentation().map(|documentation| documentation.syntax_example.as_str())
+}
+
 /// The type as which a text that is written out is read in the place of an argument, as SQL names it; None where it stays a text, or is a number, and where there is no such
 /// function. `n_given` is how many arguments the call has.
 pub fn literal_type(function: &str, at: usize, n_given: usize, text: &str) -> Option<&'static str> {

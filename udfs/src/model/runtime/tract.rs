@@ -9,8 +9,8 @@ use std::time::Duration;
 use half::f16;
 use parking_lot::Mutex;
 use tract_onnx::prelude::{
-    DatumType, Framework, InferenceFact, InferenceModel, InferenceModelExt, IntoRunnable, OutletId, Tensor as TractTensor, TractError, TractResult,
-    TypedModel, TypedRunnableModel, tvec,
+    DatumType, Framework, InferenceFact, InferenceModel, InferenceModelExt, IntoRunnable, OutletId, Tensor as TractTensor, TractError,
+    TractResult, TypedModel, TypedRunnableModel, tvec,
 };
 use tract_onnx::tract_core::internal::DimLike;
 use tract_onnx::tract_core::plan;
