@@ -93,7 +93,7 @@ pub const PROCESS_SETTINGS: &[ProcessSetting] = &[
     ProcessSetting {
         name: "FRAMESQL_CONNECTION_MEMORY",
         default: "1024",
-        meaning: "MB that the sorts, joins and aggregates of one connection's SELECTs may hold at once; a query that needs more ends with 53200",
+        meaning: "MB that the sorts, joins and aggregates of one connection's SELECTs, and the rows of its CREATE TABLE AS and INSERT, may hold at once; a statement that needs more ends with 53200",
     },
     ProcessSetting {
         name: "FRAMESQL_DECODER",

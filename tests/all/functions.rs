@@ -6,6 +6,26 @@ use crate::client::{Client, Server};
 
 /// A statement and its rows as PostgreSQL 15 gives them; columns are parted by a bar.
 const ANSWERS: &[(&str, &[&str])] = &[
+    // types of values beside NULL, and of arrays beside the empty one
+    ("VALUES ('{\"a\":1}'::jsonb), (NULL)", &[r#"{"a": 1}"#, "NULL"]),
+    ("SELECT a IS NULL FROM (VALUES (NULL), ('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid)) AS v(a)", &["t", "f"]),
+    ("SELECT ARRAY['a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid] <> '{}', '{}' = ARRAY['1'::jsonb]", &["t|f"]),
+    // the order of rows that are gathered, of the catalogue too
+    ("SELECT ARRAY(SELECT typname FROM pg_type WHERE oid IN (16, 23, 25) ORDER BY 1 DESC LIMIT 1)", &["{text}"]),
+    ("SELECT ARRAY(SELECT typname FROM pg_type WHERE oid IN (16, 23, 25) ORDER BY typname OFFSET 1)", &["{int4,text}"]),
+    (
+        "SELECT string_agg(x, ',') FROM (SELECT nspname AS x FROM pg_namespace WHERE nspname LIKE 'p%' ORDER BY 1 DESC) AS q",
+        &["public,pg_catalog"],
+    ),
+    // what clients ask the catalogue for
+    ("SELECT count(*) FROM pg_locks", &["0"]),
+    ("SELECT count(*) FROM pg_available_extensions", &["0"]),
+    ("SELECT count(*) FROM information_schema.foreign_tables", &["0"]),
+    ("SELECT catalog_name = current_database() FROM information_schema.information_schema_catalog_name", &["t"]),
+    ("SELECT 3 OPERATOR(pg_catalog.+) 4, 'r' OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'm'])", &["7|t"]),
+    ("SELECT pg_get_viewdef('t') IS NULL, pg_get_viewdef('t'::regclass, true) IS NULL", &["t|t"]),
+    // what the clock shows, and when the statement and its transaction began
+    ("SELECT now() = transaction_timestamp(), statement_timestamp() >= now(), clock_timestamp() >= statement_timestamp()", &["t|t|t"]),
     // aggregates of JSON
     (
         "SELECT json_agg(id ORDER BY id), jsonb_agg(k ORDER BY id DESC), jsonb_agg(x ORDER BY id) FILTER (WHERE id > 9) FROM t",

@@ -46,6 +46,41 @@ async fn rows_of_a_table_are_there_again_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_data_directory_has_nothing_that_belongs_to_nobody_and_keeps_its_verifiers_to_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = || Settings { data: Some(folder.path().to_owned()), ..Settings::default() };
+    let (engine, session) = answers::open(settings()).await;
+    answers::run(&session, "CREATE TABLE t AS SELECT 1 AS a; CREATE ROLE ada SUPERUSER LOGIN PASSWORD 'x'").await;
+    // One that cannot be kept leaves no file, not even until the next start.
+    let refused = answers::rows(&session, "CREATE TABLE u AS SELECT 1 / (a - 1) AS a FROM t").await;
+    assert_eq!(refused.unwrap_err().sqlstate(), "22012");
+    engine.shutdown().await;
+    drop((engine, session));
+    let (tables, jobs) = (folder.path().join("tables"), folder.path().join("jobs/gone"));
+    let files = || {
+        let mut names: Vec<_> = std::fs::read_dir(&tables).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(files(), ["t.arrow"]);
+    // As a process leaves them that is killed while it makes a table, and a view.
+    std::fs::write(tables.join("half.arrow"), "half").unwrap();
+    std::fs::write(tables.join("half.new"), "half").unwrap();
+    std::fs::create_dir_all(&jobs).unwrap();
+    let (engine, session) = answers::open(settings()).await;
+    assert_eq!(files(), ["t.arrow"]);
+    assert!(!jobs.exists());
+    assert_eq!(answers::number(&session, "SELECT a FROM t").await, 1);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(folder.path().join("catalog.json")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_copy_brings_all_its_rows_or_none() {
     let (_engine, session) = answers::open(Settings::default()).await;
     answers::run(&session, "CREATE TABLE t (id int8 PRIMARY KEY, name varchar(4), at timestamptz, raw bytea, n int2 DEFAULT 7)").await;

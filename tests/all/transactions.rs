@@ -17,6 +17,22 @@ async fn server() -> Server {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn now_is_when_the_transaction_began() {
+    let server = Server::start(Settings::default()).await;
+    let mut client = server.client().await;
+    client.rows("CREATE TABLE at (n int4, t timestamptz)").await;
+    client.rows("BEGIN").await;
+    client.rows("INSERT INTO at VALUES (1, now())").await;
+    assert_eq!(client.rows("INSERT INTO at VALUES (2, now()) RETURNING t = now()").await, ["t"]);
+    client.rows("UPDATE at SET t = t WHERE n = 1").await;
+    assert_eq!(client.rows("SELECT count(DISTINCT t), bool_and(t = now()) FROM at").await, ["1|t"]);
+    assert_eq!(client.rows("SELECT statement_timestamp() > now(), clock_timestamp() > now()").await, ["t|t"]);
+    client.rows("COMMIT").await;
+    assert_eq!(client.rows("SELECT bool_and(t < now()) FROM at").await, ["t"]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_are_seen_by_others_when_they_are_committed() {
     let server = server().await;
     let (mut one, mut two) = (server.client().await, server.client().await);

@@ -296,7 +296,7 @@ impl<P: Pixel<N, M>, const N: usize, const M: usize> Work for EachPixel<'_, P, N
 }
 
 /// What red, green and blue weigh in luma, in 32768ths. That of BT.601 is rounded as OpenCV's cvtColor does.
-fn weights(matrix: ColorMatrix) -> [u32; 3] {
+fn weights(matrix: ColorMatrix) -> [u16; 3] {
     match matrix {
         ColorMatrix::Bt601 => [9798, 19_235, 3735],
         ColorMatrix::Bt709 => [6966, 23_436, 2366],
@@ -307,7 +307,8 @@ fn weights(matrix: ColorMatrix) -> [u32; 3] {
 /// Luma of RGB. It makes bytes and no pixels of one byte, which the compiler would put together one by one.
 struct LumaOfRgb<'a> {
     from: &'a [[u8; 3]],
-    weights: [u32; 3],
+    /// No longer than they have to be: so the compiler sees that no sum overflows, and does many at once also where it checks that.
+    weights: [u16; 3],
 }
 
 impl Work for LumaOfRgb<'_> {
@@ -316,7 +317,7 @@ impl Work for LumaOfRgb<'_> {
     #[inline(always)]
     fn run(self) -> Vec<u8> {
         const PART: usize = 512;
-        let [of_r, of_g, of_b] = self.weights;
+        let [of_r, of_g, of_b] = self.weights.map(u32::from);
         let mut made = Vec::with_capacity(self.from.len());
         let mut part = [0; PART];
         for from in self.from.chunks(PART) {

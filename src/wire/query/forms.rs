@@ -12,7 +12,7 @@ use super::patterns;
 use super::quantified;
 use super::rewrite::{call, last, null};
 use crate::plan::parse::bare_select::query_of;
-use crate::wire::catalog::functions::{ACL_ITEMS, REGTYPES_TEXT};
+use crate::wire::catalog::functions::{ACL_ITEMS, REGCLASS_OID, REGTYPES_TEXT};
 use crate::wire::catalog::keys::EXPANDED;
 use crate::wire::catalog::procedures::PROCEDURE_OID;
 use crate::wire::catalog::server::XID_AGE;
@@ -97,6 +97,15 @@ impl VisitorMut for Forms {
             }
             Expr::Function(function) if last(&function.name).as_deref() == Some("transaction_timestamp") => {
                 function.name = ObjectName::from(vec![Ident::new("now")]);
+            }
+            // `pg_get_viewdef('v')`: a name where there may be an oid.
+            Expr::Function(function) if last(&function.name).as_deref() == Some("pg_get_viewdef") => {
+                if let FunctionArguments::List(list) = &mut function.args
+                    && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(of))) = list.args.first_mut()
+                    && matches!(of, Expr::Value(value) if matches!(&value.value, Value::SingleQuotedString(name) if name.parse::<i64>().is_err()))
+                {
+                    *of = call(REGCLASS_OID, of.clone());
+                }
             }
             // `bpchar(x)`: a type's name is its function.
             Expr::Function(function) if last(&function.name).as_deref() == Some("bpchar") => {
