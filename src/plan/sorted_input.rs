@@ -1,6 +1,8 @@
 //! `array_agg(x) FROM (SELECT x … ORDER BY y)`: what gathers values has them in the order of the subquery, as in Postgres. DataFusion leaves out an order that
 //! no operator above asks for.
 
+use std::sync::Arc;
+
 use datafusion::common::tree_node::Transformed;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan, Sort};
@@ -35,7 +37,7 @@ pub(super) fn leave_out(plan: LogicalPlan) -> Result<LogicalPlan> {
         let LogicalPlan::SubqueryAlias(mut alias) = node else { return Ok(Transformed::no(node)) };
         Ok(match alias.input.as_ref() {
             LogicalPlan::Sort(Sort { fetch: None, input, .. }) => {
-                alias.input = input.clone();
+                alias.input = Arc::clone(input);
                 Transformed::yes(LogicalPlan::SubqueryAlias(alias))
             }
             _ => Transformed::no(LogicalPlan::SubqueryAlias(alias)),
