@@ -164,6 +164,24 @@ pub(crate) fn long_work(side: i64) -> Vec<u8> {
     graph.file(&[1, 3, 8, 8], &["result"])
 }
 
+/// `[1, 3, 8, 8]` in, one number out, for which eight matrices of that side are needed at once: each is made of the one before, and they are added from the
+/// last to the first.
+pub(crate) fn wide_work(side: i64) -> Vec<u8> {
+    let mut graph = Graph::default();
+    graph.node("ReduceMean", &["picture"], "mean", &[("axes", &[1, 2, 3]), ("keepdims", &[1])]);
+    graph.ints("shape", &[1, 1, side, side]);
+    graph.node("Expand", &["mean", "shape"], "product0", &[]);
+    for at in 0..8 {
+        graph.node("MatMul", &[&format!("product{at}"), "product0"], &format!("product{}", at + 1), &[]);
+    }
+    let mut sum = "product8".to_owned();
+    for at in (0..8).rev() {
+        sum = graph.node("Add", &[&sum, &format!("product{at}")], &format!("sum{at}"), &[]);
+    }
+    graph.node("ReduceMean", &[&sum], "result", &[("axes", &[2, 3]), ("keepdims", &[0])]);
+    graph.file(&[1, 3, 8, 8], &["result"])
+}
+
 /// A detector in YOLOX's layout of two classes, `[1, 3, 32, 32]` in (0 to 255), 16 + 4 + 1 cells out: a box as large as each cell, with the cell's mean
 /// brightness as its score, of the class 0 if it is more red than blue, of the class 1 if not.
 pub(crate) fn bright_cells() -> Vec<u8> {
