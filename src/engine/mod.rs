@@ -75,7 +75,7 @@ pub struct Engine {
     missing: Arc<Missing>,
     next_source_id: AtomicU64,
     /// Statements that change the catalogue run one after another.
-    changing: tokio::sync::Mutex<()>,
+    changing: Arc<tokio::sync::Mutex<()>>,
     /// Whether checkpoints are taken; one at a time.
     checkpoints: tokio::sync::Mutex<bool>,
 }
@@ -122,7 +122,7 @@ impl Engine {
             threads,
             store,
             next_source_id: AtomicU64::new(1),
-            changing: tokio::sync::Mutex::default(),
+            changing: Arc::default(),
             checkpoints: tokio::sync::Mutex::new(true),
         });
         restart::restart(&engine, dialect).await?;

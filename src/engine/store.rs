@@ -101,22 +101,30 @@ impl Store {
             Err(e) => return Err(failed("read", e)),
         };
         let store = Store { folder: folder.to_owned(), kept: Mutex::new(kept), _lock: lock };
-        store.sweep();
+        // Without a catalogue nobody knows what belongs to whom.
+        if file.exists() {
+            store.sweep();
+        }
         Ok(store)
     }
 
-    /// Removes what belongs to no object: a process that was killed may have left the rows of a table that it was making. What cannot be removed is in
-    /// nobody's way.
+    /// Removes what belongs to no object: a process that was killed may have left the rows of a table that it was making. Files of another kind are somebody
+    /// else's, and what cannot be removed is in nobody's way.
     fn sweep(&self) {
         let known: HashSet<String> = self.kept.lock().iter().map(|one| file_name(&one.name)).collect();
-        for folder in [TABLES, JOBS] {
-            let entries = std::fs::read_dir(self.folder.join(folder)).into_iter().flatten().flatten();
-            for path in entries.map(|entry| entry.path()) {
-                if path.file_stem().and_then(|stem| stem.to_str()).is_none_or(|stem| known.contains(stem)) {
-                    continue;
-                }
-                tracing::info!(path = %path.display(), "removed: it belongs to nothing that there is");
-                let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        let entries =
+            |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect::<Vec<_>>();
+        let has = |path: &Path, kinds: &[&str]| path.extension().and_then(|kind| kind.to_str()).is_some_and(|kind| kinds.contains(&kind));
+        let unknown = |path: &Path| path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| !known.contains(stem));
+        for file in entries(&self.folder.join(TABLES)).iter().filter(|path| unknown(path) && path.is_file() && has(path, &["arrow", "new"]))
+        {
+            tracing::warn!(path = %file.display(), "removed: no table has these rows");
+            let _ = std::fs::remove_file(file);
+        }
+        for job in entries(&self.folder.join(JOBS)).iter().filter(|path| unknown(path) && path.is_dir()) {
+            if entries(job).iter().all(|file| has(file, &["arrow", "json", "new"])) {
+                tracing::warn!(path = %job.display(), "removed: no view has this checkpoint");
+                let _ = std::fs::remove_dir_all(job);
             }
         }
     }

@@ -12,6 +12,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::common_subexpr_eliminate::CommonSubexprEliminate;
 use datafusion::optimizer::optimizer::{ApplyOrder, Optimizer};
+use datafusion::optimizer::single_distinct_to_groupby::SingleDistinctToGroupBy;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use framesql_udfs::function::is_model;
 use framesql_udfs::interrupt;
@@ -23,7 +24,9 @@ pub(super) fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
         true => Arc::new(CommonExpressions { inner: CommonSubexprEliminate::new() }) as Arc<dyn OptimizerRule + Send + Sync>,
         false => rule,
     };
-    let rules = Optimizer::new().rules.into_iter().map(replaced);
+    // It makes a sum of sums beside count(DISTINCT x), which is of another type: that of int8 is a numeric.
+    let sums = SingleDistinctToGroupBy::new();
+    let rules = Optimizer::new().rules.into_iter().filter(|rule| rule.name() != sums.name()).map(replaced);
     rules.flat_map(|rule| [Arc::new(Interrupt) as Arc<dyn OptimizerRule + Send + Sync>, rule]).collect()
 }
 

@@ -177,7 +177,7 @@ pub async fn plan(state: &SessionState, mut query: Box<Query>) -> Result<Logical
         }
         plan => plan?,
     };
-    let plan = system_time::take_up(unnest::decorrelate(plan)?)?;
+    let plan = system_time::take_up(unnest::decorrelate(sorted_input::place(plan)?)?)?;
     range_frame::check(&plan)?;
     let plan = told_type::place(text_for_null(plan)?)?;
     if !below::any(&plan) {
@@ -204,7 +204,7 @@ fn text_for_null(plan: LogicalPlan) -> Result<LogicalPlan> {
 
 /// The plan that runs: optimised, with the calls of models, and of what compares frames, in nodes of their own.
 pub fn optimise(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
-    let plan = sorted_input::place(set_all::place(plan.clone())?)?;
+    let plan = set_all::place(plan.clone())?;
     let plan = if below::any(&plan) { by_row::place(plan)? } else { plan };
     whole(state, &membership::place(system_time::strip(plan)?)?)
 }
@@ -219,7 +219,7 @@ pub fn optimise_continuous(state: &SessionState, plan: &LogicalPlan, emit: Emit)
     check_now(plan)?;
     set_all::check(plan)?;
     values::check(state, plan)?;
-    let plan = topn_updating::place(whole(state, &sorted_input::leave_out(plan.clone())?)?)?;
+    let plan = topn_updating::place(whole(state, plan)?)?;
     plan.apply_with_subqueries(|node| {
         check_node(node, emit)?;
         changelog::check(node, emit)?;

@@ -1,38 +1,38 @@
-//! `array_agg(x) FROM (SELECT x … ORDER BY y)`: what gathers values has them in the order of the subquery, as in Postgres. DataFusion leaves out an order that
-//! no operator above asks for.
+//! `array_agg(x) FROM (SELECT x … ORDER BY y)`: what gathers values has them in the order of the subquery, as in Postgres, where y is among what the subquery
+//! selects. DataFusion leaves out an order that no operator above asks for.
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::Field;
 use datafusion::common::tree_node::Transformed;
+use datafusion::common::{Column, ScalarValue, TableReference};
 use datafusion::error::Result;
-use datafusion::logical_expr::{Expr, LogicalPlan, Sort};
+use datafusion::logical_expr::expr::Sort as SortExpr;
+use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Projection, Sort};
 
 /// Aggregates that give their values in the order in which they come. Those of JSON are made of the first.
-const GATHER: [&str; 4] = ["array_agg", "string_agg", "first_value", "last_value"];
+const GATHER: [&str; 2] = ["array_agg", "string_agg"];
 
-/// More rows than there are: an order of which so many are asked for is kept.
-const ALL: usize = 1 << 40;
-
-/// The plan in which they are sorted.
+/// The plan in which they ask for that order, and in which subqueries have none that nobody asks for.
 pub(super) fn place(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let placed = plan.transform_up_with_subqueries(|node| {
-        let LogicalPlan::Aggregate(mut aggregate) = node else { return Ok(Transformed::no(node)) };
-        if !aggregate.aggr_expr.iter().any(gathers) {
-            return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
-        }
-        Ok(match kept(&aggregate.input) {
-            Some(input) => {
-                aggregate.input = input.into();
-                Transformed::yes(LogicalPlan::Aggregate(aggregate))
-            }
-            None => Transformed::no(LogicalPlan::Aggregate(aggregate)),
-        })
+    let ordered = plan.transform_up_with_subqueries(|node| {
+        let LogicalPlan::Aggregate(aggregate) = node else { return Ok(Transformed::no(node)) };
+        let order = if aggregate.aggr_expr.iter().any(gathers) { order_of(&aggregate.input) } else { None };
+        let Some(order) = order else { return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate))) };
+        let Aggregate { input, group_expr, aggr_expr, schema, .. } = aggregate;
+        let aggr_expr = aggr_expr.into_iter().map(|e| in_order(e, &order)).collect();
+        let sorted = Aggregate::try_new(input, group_expr, aggr_expr)?;
+        // Its name says the order, and what is above knows it by the name without.
+        let named = |((relation, field), now): ((Option<&TableReference>, &Arc<Field>), Column)| {
+            Expr::Column(now).alias_qualified(relation.cloned(), field.name())
+        };
+        let columns = schema.iter().zip(sorted.schema.columns()).map(named).collect();
+        Ok(Transformed::yes(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(LogicalPlan::Aggregate(sorted)))?)))
     })?;
-    Ok(placed.data)
+    leave_out(ordered.data)
 }
 
-/// The plan without the order of subqueries: rows of a continuous query come as they come.
-pub(super) fn leave_out(plan: LogicalPlan) -> Result<LogicalPlan> {
+fn leave_out(plan: LogicalPlan) -> Result<LogicalPlan> {
     let placed = plan.transform_up_with_subqueries(|node| {
         let LogicalPlan::SubqueryAlias(mut alias) = node else { return Ok(Transformed::no(node)) };
         Ok(match alias.input.as_ref() {
@@ -49,34 +49,47 @@ pub(super) fn leave_out(plan: LogicalPlan) -> Result<LogicalPlan> {
 fn gathers(e: &Expr) -> bool {
     match e {
         Expr::Alias(alias) => gathers(&alias.expr),
-        Expr::AggregateFunction(call) => call.params.order_by.is_empty() && GATHER.contains(&call.func.name()),
+        Expr::AggregateFunction(call) => !call.params.distinct && call.params.order_by.is_empty() && GATHER.contains(&call.func.name()),
         _ => false,
     }
 }
 
-/// The input with its order kept; None if it has none.
-fn kept(input: &LogicalPlan) -> Option<LogicalPlan> {
-    match input {
-        LogicalPlan::Sort(Sort { fetch: None, .. }) => {
-            let LogicalPlan::Sort(mut sort) = input.clone() else { return None };
-            sort.fetch = Some(ALL);
-            Some(LogicalPlan::Sort(sort))
+fn in_order(mut e: Expr, order: &[SortExpr]) -> Expr {
+    if gathers(&e) {
+        match &mut e {
+            Expr::Alias(alias) => *alias.expr = in_order(std::mem::replace(&mut alias.expr, Expr::Literal(ScalarValue::Null, None)), order),
+            Expr::AggregateFunction(call) => call.params.order_by = order.to_vec(),
+            _ => {}
         }
-        LogicalPlan::SubqueryAlias(alias) => {
-            let mut alias = alias.clone();
-            alias.input = kept(&alias.input)?.into();
-            Some(LogicalPlan::SubqueryAlias(alias))
-        }
-        LogicalPlan::Projection(projection) => {
-            let mut projection = projection.clone();
-            projection.input = kept(&projection.input)?.into();
-            Some(LogicalPlan::Projection(projection))
-        }
-        LogicalPlan::Filter(filter) => {
-            let mut filter = filter.clone();
-            filter.input = kept(&filter.input)?.into();
-            Some(LogicalPlan::Filter(filter))
-        }
+    }
+    e
+}
+
+/// The order of what a plan gives, by its columns; None if it has none, or not by those.
+fn order_of(plan: &LogicalPlan) -> Option<Vec<SortExpr>> {
+    let by = |order: Vec<SortExpr>, column: &dyn Fn(&Column) -> Option<Column>| -> Option<Vec<SortExpr>> {
+        let one = |by: SortExpr| match &by.expr {
+            Expr::Column(of) => Some(SortExpr { expr: Expr::Column(column(of)?), ..by }),
+            _ => None,
+        };
+        order.into_iter().map(one).collect()
+    };
+    match plan {
+        LogicalPlan::Sort(sort) if sort.fetch.is_none() => by(sort.expr.clone(), &|of| Some(of.clone())),
+        LogicalPlan::Filter(filter) => order_of(&filter.input),
+        LogicalPlan::SubqueryAlias(alias) => by(order_of(&alias.input)?, &|of| {
+            let at = alias.input.schema().index_of_column(of).ok()?;
+            alias.schema.columns().into_iter().nth(at)
+        }),
+        LogicalPlan::Projection(projection) => by(order_of(&projection.input)?, &|of| {
+            let is = |e: &Expr| match e {
+                Expr::Alias(alias) => matches!(alias.expr.as_ref(), Expr::Column(column) if column == of),
+                Expr::Column(column) => column == of,
+                _ => false,
+            };
+            let at = projection.expr.iter().position(is)?;
+            projection.schema.columns().into_iter().nth(at)
+        }),
         _ => None,
     }
 }

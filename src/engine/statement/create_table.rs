@@ -7,6 +7,7 @@ use datafusion::arrow::datatypes::Field;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::ScalarValue;
 use datafusion::sql::sqlparser::ast::{self, ColumnOption, TableConstraint};
+use tokio::sync::OwnedMutexGuard;
 
 use super::table_rows::{Written, column_at, folded, keep, name_of, planned, quoted, refuse, rows_of};
 use crate::engine::block::Undo;
@@ -26,7 +27,7 @@ const CLAUSES: &str = "A column may have PRIMARY KEY, NOT NULL and DEFAULT with 
 /// Makes the table.
 pub(super) async fn run(session: &Session, text: &str, create: &ast::CreateTable, parameters: Vec<ScalarValue>) -> Result<Outcome> {
     let engine = session.engine();
-    let _changing = engine.changing.lock().await;
+    let changing = Arc::clone(&engine.changing).lock_owned().await;
     check_clauses(create)?;
     let name = name_of(&create.name)?;
     let done = |tag: &str| Ok(Outcome::Done { tag: tag.to_owned() });
@@ -59,7 +60,7 @@ pub(super) async fn run(session: &Session, text: &str, create: &ast::CreateTable
     // In a transaction block it gets its file at COMMIT.
     let file = engine.store.as_ref().filter(|_| !session.in_block()).map(|store| store.table_file(&name));
     let table = Arc::new(Table::open(&name, columns, primary_key, file.clone(), session.in_background())?);
-    let unfinished = Unfinished { session, table: Arc::clone(&table), file };
+    let unfinished = Unfinished { session, table: Arc::clone(&table), file, changing: Some(changing) };
     let n_rows = rows.as_ref().map(|rows| rows.num_rows());
     if let Some(rows) = rows {
         keep(&table, &table.write().await, Written { replaced: Vec::new(), n_rows: rows.num_rows(), columns: rows.columns().to_vec() })
@@ -81,6 +82,8 @@ struct Unfinished<'a> {
     session: &'a Session,
     table: Arc<Table>,
     file: Option<PathBuf>,
+    /// Nobody makes another of its name before its file is gone.
+    changing: Option<OwnedMutexGuard<()>>,
 }
 
 impl Unfinished<'_> {
@@ -93,11 +96,12 @@ impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
         // At a restart the rows are those that were there.
         let Some(file) = self.file.take().filter(|_| !self.session.in_background()) else { return };
-        let table = Arc::clone(&self.table);
+        let (table, changing) = (Arc::clone(&self.table), self.changing.take());
         self.session.engine().jobs.spawn(async move {
             // Who writes it goes on to the end of the file.
             let _writing = table.write().await;
             let _ = std::fs::remove_file(file);
+            drop(changing);
         });
     }
 }

@@ -18,7 +18,7 @@ use datafusion::logical_expr::{
 
 use super::intervals::{What, over};
 use crate::error::Error;
-use crate::plan::number::numerics::{QUOTIENT, quotient};
+use crate::plan::number::numerics::{QUOTIENT, has_room, quotient};
 
 /// The function, in place of DataFusion's of that name.
 pub(super) fn function() -> Arc<AggregateUDF> {
@@ -167,7 +167,8 @@ impl Accumulator for Numerics {
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
         let (from, to) = self.scales;
-        let mean = || quotient(self.sum, i128::from(self.n), i32::from(to) - i32::from(from)).ok_or_else(overflow);
+        let mean =
+            || quotient(self.sum, i128::from(self.n), i32::from(to) - i32::from(from)).filter(|mean| has_room(*mean)).ok_or_else(overflow);
         Ok(ScalarValue::Decimal128((self.n > 0).then(mean).transpose()?, 37, to))
     }
 

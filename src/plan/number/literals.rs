@@ -49,33 +49,6 @@ pub(in crate::plan) fn place(query: &mut Query) {
     }
 }
 
-/// Makes numerics of one type of the values of a column of VALUES, if they are constants, NULL, and at least one of them has a fraction. False, with
-/// nothing done, for other columns.
-pub(in crate::plan) fn as_numerics(column: &mut [&mut Expr]) -> bool {
-    let null = |value: &Expr| matches!(value, Expr::Value(value) if value.value == Value::Null);
-    let constants: Vec<Option<Constant>> = column.iter().map(|value| Constant::of(value)).collect();
-    let all = column.iter().zip(&constants).all(|(value, constant)| constant.is_some() || null(value));
-    if !all || !constants.iter().flatten().any(|constant| !constant.whole) {
-        return false;
-    }
-    let scale = constants.iter().flatten().map(|constant| constant.scale).max().unwrap_or(0);
-    let raised: Option<Vec<Option<i128>>> =
-        constants.iter().map(|constant| constant.map_or(Some(None), |one| one.at(scale).map(Some))).collect();
-    let digits = |value: &i128| value.unsigned_abs().checked_ilog10().map_or(1, |log| log + 1);
-    let Some(precision) = raised.map(|raised| raised.iter().flatten().map(digits).max().unwrap_or(1).max(scale).max(1)) else {
-        return false;
-    };
-    if precision > 37 {
-        return false;
-    }
-    let info = ExactNumberInfo::PrecisionAndScale(u64::from(precision), i64::from(scale));
-    for (value, constant) in column.iter_mut().zip(constants) {
-        let written = constant.map_or_else(|| (**value).clone(), |constant| text(&constant.to_string()));
-        **value = cast(written, DataType::Numeric(info));
-    }
-    true
-}
-
 /// A constant that is cast to a numeric gives it the digits that are written, of which a float8 has not all; so do two that are compared.
 pub(in crate::plan) fn exactly(expr: &mut Expr) {
     if let Expr::BinaryOp { left, op, right } = &mut *expr

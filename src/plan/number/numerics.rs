@@ -20,8 +20,8 @@ use crate::error::Error;
 const PRECISION: u8 = 37;
 /// Digits behind the point of a quotient: Postgres has as many where it is between 1 and 10,000.
 pub(in crate::plan) const QUOTIENT: i8 = 16;
-/// Digits behind the point to which a product is rounded, if it has more: before it there is room for as many as an int8 has.
-const PRODUCT: i8 = 20;
+/// Digits behind the point to which a product is rounded, if it has more: before it there is room for 21.
+const PRODUCT: i8 = 16;
 
 /// Plans the operators.
 #[derive(Debug)]
@@ -69,6 +69,8 @@ impl ExprPlanner for Numerics {
                 let function = match op {
                     BinaryOperator::Multiply => Some(&FUNCTIONS[0]),
                     BinaryOperator::Divide => Some(&FUNCTIONS[1]),
+                    // DataFusion takes what is left of a division by 1 for 0.
+                    BinaryOperator::Modulo => Some(&FUNCTIONS[2]),
                     _ => None,
                 };
                 if let Some(function) = function {
@@ -127,12 +129,12 @@ fn constant(e: &Expr) -> Option<Expr> {
 }
 
 /// The functions, for plans that are read back: no query names them.
-pub(super) fn functions() -> [Arc<ScalarUDF>; 2] {
+pub(super) fn functions() -> [Arc<ScalarUDF>; 3] {
     FUNCTIONS.clone()
 }
 
-static FUNCTIONS: LazyLock<[Arc<ScalarUDF>; 2]> = LazyLock::new(|| {
-    [("numeric_mul", Operator::Multiply), ("numeric_div", Operator::Divide)].map(|(name, operator)| {
+static FUNCTIONS: LazyLock<[Arc<ScalarUDF>; 3]> = LazyLock::new(|| {
+    [("numeric_mul", Operator::Multiply), ("numeric_div", Operator::Divide), ("numeric_rem", Operator::Modulo)].map(|(name, operator)| {
         let signature = Signature::user_defined(Volatility::Immutable);
         Arc::new(ScalarUDF::new_from_impl(OfNumerics { name, operator, signature }))
     })
@@ -156,6 +158,7 @@ fn scale_of(operator: Operator, left: i8, right: i8) -> i8 {
     match operator {
         Operator::Multiply if left + right <= PRODUCT => left + right,
         Operator::Multiply => longer.max(PRODUCT),
+        Operator::Modulo => longer,
         _ => longer.max(QUOTIENT),
     }
 }
@@ -184,7 +187,7 @@ impl ScalarUDFImpl for OfNumerics {
         };
         // Of a product of which no scale was declared none is shown.
         let open = |precision: u8, scale: i8| precision > PRECISION && scale > 0;
-        let any_open = self.operator == Operator::Multiply && (open(*a, *left) || open(*b, *right));
+        let any_open = self.operator != Operator::Divide && (open(*a, *left) || open(*b, *right));
         Ok(DataType::Decimal128(if any_open { PRECISION + 1 } else { PRECISION }, scale_of(self.operator, *left, *right)))
     }
 
@@ -207,7 +210,8 @@ impl ScalarUDFImpl for OfNumerics {
         let [left, right] = args.args.as_slice() else { return internal_err!("{} takes two arguments", self.name) };
         let (left, right) = (left.to_array(args.number_rows)?, right.to_array(args.number_rows)?);
         let (left, right) = (decimals(&left)?, decimals(&right)?);
-        let scale = scale_of(self.operator, left.scale(), right.scale());
+        let (of_left, of_right) = (left.scale(), right.scale());
+        let scale = scale_of(self.operator, of_left, of_right);
         let work_out: fn(i128, i128, i32) -> Option<i128> = match self.operator {
             Operator::Multiply => product,
             _ => quotient,
@@ -218,10 +222,22 @@ impl ScalarUDFImpl for OfNumerics {
         };
         let one = |(left, right): (Option<i128>, Option<i128>)| -> Result<Option<i128>> {
             let (Some(left), Some(right)) = (left, right) else { return Ok(None) };
-            if right == 0 && self.operator == Operator::Divide {
+            if right == 0 && self.operator != Operator::Multiply {
                 return Err(Error::Encode { code: "22012", message: "division by zero".into() }.into());
             }
-            let found = work_out(left, right, by).filter(|found| found.unsigned_abs() < END);
+            let (left, right) = match self.operator {
+                Operator::Modulo => {
+                    let raised = |digits: i128, of: i8| 10_i128.checked_pow(u32::try_from(scale - of).ok()?)?.checked_mul(digits);
+                    match (raised(left, of_left), raised(right, of_right)) {
+                        (Some(left), Some(right)) => return Ok(left.checked_rem(right)),
+                        // What has no room is divided by more than there is.
+                        (Some(_), None) => return Ok(raised(left, of_left)),
+                        (None, _) => (left, i128::MAX),
+                    }
+                }
+                _ => (left, right),
+            };
+            let found = work_out(left, right, by).filter(|found| has_room(*found));
             found.map(Some).ok_or_else(|| Error::Encode { code: "22003", message: "numeric field overflow".into() }.into())
         };
         let found = left.iter().zip(right).map(one).collect::<Result<Decimal128Array>>()?;
@@ -234,6 +250,11 @@ impl ScalarUDFImpl for OfNumerics {
 
 /// Less than this has room in a numeric that was computed.
 const END: u128 = 10_u128.pow(PRECISION as u32);
+
+/// Whether a numeric that was computed has room for so many digits.
+pub(in crate::plan) fn has_room(digits: i128) -> bool {
+    digits.unsigned_abs() < END
+}
 
 fn decimals(values: &dyn Array) -> Result<&Decimal128Array> {
     values.as_primitive_opt::<Decimal128Type>().ok_or_else(|| internal_datafusion_err!("{} is no numeric", values.data_type()))

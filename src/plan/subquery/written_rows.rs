@@ -10,7 +10,6 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::plan::array::series::is_series;
 use crate::plan::column_names;
-use crate::plan::number::literals;
 use crate::plan::parse::bare_select::select_of;
 use crate::plan::rewrite::folded;
 use crate::plan::syntax::{call, cast, quoted, text};
@@ -20,10 +19,7 @@ pub(in crate::plan) fn typed(query: &mut Query) {
     let SetExpr::Values(values) = query.body.as_mut() else { return };
     let n_rows = values.rows.len();
     for at in 0..values.rows.first().map_or(0, |row| row.len()) {
-        let mut column = values.rows.iter_mut().filter_map(|row| row.get_mut(at)).collect::<Vec<_>>();
-        if literals::as_numerics(&mut column) {
-            continue;
-        }
+        let column = values.rows.iter_mut().filter_map(|row| row.get_mut(at)).collect::<Vec<_>>();
         if n_rows < 2 {
             continue;
         }

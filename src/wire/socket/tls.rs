@@ -41,7 +41,7 @@ impl Tls {
         let (certificate, key): (PathBuf, PathBuf) = (directory.join(CERTIFICATE), directory.join(KEY));
         let names = names(address);
         let there = certificate.exists() && key.exists();
-        if there && is_for(&certificate, &names) {
+        if there && (!is_ours(&certificate) || is_for(&certificate, &needed(address))) {
             return Tls::of_files(&certificate, &key);
         }
         let failed = |path: &Path, e| Error::io(format!("could not write file \"{}\"", path.display()), e);
@@ -61,7 +61,8 @@ impl Tls {
             pair
         };
         let made = CertificateParams::new(names).and_then(|params| params.self_signed(&pair)).map_err(unmade)?;
-        std::fs::write(&certificate, made.pem()).map_err(|e| failed(&certificate, e))?;
+        let new = certificate.with_extension("new");
+        std::fs::write(&new, made.pem()).and_then(|()| std::fs::rename(&new, &certificate)).map_err(|e| failed(&certificate, e))?;
         tracing::info!(path = %certificate.display(), "a certificate was made for the names and addresses of this server");
         Tls::of_files(&certificate, &key)
     }
@@ -98,6 +99,21 @@ fn names(address: IpAddr) -> Vec<String> {
     names.sort();
     names.dedup();
     names
+}
+
+/// For which of them a certificate that is there has to be. Where a server listens everywhere it is its name alone: its addresses come and go, and who trusts
+/// the certificate as it is would not trust another.
+fn needed(address: IpAddr) -> Vec<String> {
+    let own = names(address).into_iter().filter(|name| name.parse::<IpAddr>().is_err());
+    if address.is_unspecified() { own.collect() } else { vec!["localhost".to_owned(), address.to_string()] }
+}
+
+/// Whether a certificate was made here: it has the name that rcgen gives where none is said.
+fn is_ours(certificate: &Path) -> bool {
+    const SUBJECT: &[u8] = b"rcgen self signed cert";
+    let Ok(pem) = std::fs::read(certificate) else { return false };
+    let der = CertificateDer::pem_slice_iter(&pem).next();
+    matches!(der, Some(Ok(der)) if der.windows(SUBJECT.len()).any(|part| part == SUBJECT))
 }
 
 /// Whether a certificate is for all of the names; one that cannot be read is left as it is.
