@@ -35,15 +35,24 @@ pub(super) fn place(plan: LogicalPlan) -> Result<LogicalPlan> {
 fn leave_out(plan: LogicalPlan) -> Result<LogicalPlan> {
     let placed = plan.transform_up_with_subqueries(|node| {
         let LogicalPlan::SubqueryAlias(mut alias) = node else { return Ok(Transformed::no(node)) };
-        Ok(match alias.input.as_ref() {
-            LogicalPlan::Sort(Sort { fetch: None, input, .. }) => {
-                alias.input = Arc::clone(input);
-                Transformed::yes(LogicalPlan::SubqueryAlias(alias))
-            }
-            _ => Transformed::no(LogicalPlan::SubqueryAlias(alias)),
-        })
+        let Some(input) = unsorted(&alias.input) else { return Ok(Transformed::no(LogicalPlan::SubqueryAlias(alias))) };
+        alias.input = input;
+        Ok(Transformed::yes(LogicalPlan::SubqueryAlias(alias)))
     })?;
     Ok(placed.data)
+}
+
+/// The plan without the order of its rows; None if it has none.
+fn unsorted(plan: &LogicalPlan) -> Option<Arc<LogicalPlan>> {
+    match plan {
+        LogicalPlan::Sort(Sort { fetch: None, input, .. }) => Some(Arc::clone(input)),
+        LogicalPlan::Projection(projection) => {
+            let mut projection = projection.clone();
+            projection.input = unsorted(&projection.input)?;
+            Some(Arc::new(LogicalPlan::Projection(projection)))
+        }
+        _ => None,
+    }
 }
 
 fn gathers(e: &Expr) -> bool {
