@@ -51,6 +51,12 @@ fn unsorted(plan: &LogicalPlan) -> Option<Arc<LogicalPlan>> {
             projection.input = unsorted(&projection.input)?;
             Some(Arc::new(LogicalPlan::Projection(projection)))
         }
+        // Behind LATERAL.
+        LogicalPlan::Subquery(subquery) => {
+            let mut subquery = subquery.clone();
+            subquery.subquery = unsorted(&subquery.subquery)?;
+            Some(Arc::new(LogicalPlan::Subquery(subquery)))
+        }
         _ => None,
     }
 }
