@@ -32,6 +32,7 @@ use super::line_crossings::CrossingsPlanner;
 use super::name::listing::Listing;
 use super::name::{columns, first_of_each, outer, stars, using, whole_row};
 use super::names::Names;
+use super::number::beside_floats::BesideFloats;
 use super::number::decimal_places::DecimalPlaces;
 use super::number::numerics::Numerics;
 use super::parse::Emit;
@@ -85,6 +86,7 @@ pub fn state(catalog: &str, environment: Arc<RuntimeEnv>, names: Arc<dyn Names>,
         Arc::new(Bind(names)),
         Arc::new(FrameText),
         Arc::new(DecimalPlaces),
+        Arc::new(BesideFloats),
         Arc::new(Microseconds),
         Arc::new(TextLiterals),
         Arc::new(UntypedValues),
@@ -241,17 +243,15 @@ fn check_emit(plan: &LogicalPlan, emit: Emit) -> Result<()> {
 }
 
 fn check_now(plan: &LogicalPlan) -> Result<()> {
-    let clock = |f: &Expr| matches!(f, Expr::ScalarFunction(f) if CLOCKS.contains(&f.func.name()));
     plan.apply_with_subqueries(|node| {
         node.apply_expressions(|e| {
-            if e.exists(|e| Ok(clock(e)))? {
-                return Err(Error::refused(
-                    "now() in a continuous query would keep the time at which it was planned",
-                    "Compare with the event time, ts.",
-                )
-                .into());
-            }
-            Ok(TreeNodeRecursion::Continue)
+            e.apply(|e| match e {
+                Expr::ScalarFunction(call) if CLOCKS.contains(&call.func.name()) => {
+                    let what = format!("{}() in a continuous query would keep the time at which it was planned", call.func.name());
+                    Err(Error::refused(what, "Compare with the event time, ts.").into())
+                }
+                _ => Ok(TreeNodeRecursion::Continue),
+            })
         })
     })?;
     Ok(())

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::Field;
-use datafusion::common::tree_node::Transformed;
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{Column, ScalarValue, TableReference};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::Sort as SortExpr;
@@ -15,6 +15,15 @@ const GATHER: [&str; 2] = ["array_agg", "string_agg"];
 
 /// The plan in which they ask for that order, and in which subqueries have none that nobody asks for.
 pub(super) fn place(plan: LogicalPlan) -> Result<LogicalPlan> {
+    // Most plans have none.
+    let mut sorted = false;
+    plan.apply_with_subqueries(|node| {
+        sorted |= matches!(node, LogicalPlan::SubqueryAlias(alias) if unsorted(&alias.input).is_some());
+        Ok(if sorted { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    if !sorted {
+        return Ok(plan);
+    }
     let ordered = plan.transform_up_with_subqueries(|node| {
         let LogicalPlan::Aggregate(aggregate) = node else { return Ok(Transformed::no(node)) };
         let order = if aggregate.aggr_expr.iter().any(gathers) { order_of(&aggregate.input) } else { None };

@@ -88,15 +88,13 @@ impl CopyInto {
         if form.format == CopyFormat::Binary {
             let n_rows = values.first().map_or(0, Vec::len);
             let mut came: Vec<Option<ArrayRef>> = vec![None; table.columns().len()];
-            for (place, values) in places.iter().zip(values) {
+            for (place, mut values) in places.iter().zip(values) {
                 if let Some(column) = came.get_mut(*place).filter(|_| n_rows > 0) {
+                    let of = table.columns().get(*place).map(|column| column.field.data_type());
                     // What is said of the elements of a list is said by the column: a NULL has it, and a list that came does not.
-                    let to = table.columns().get(*place).map(|column| column.field.data_type().clone());
-                    let one = |value: ScalarValue| match &to {
-                        Some(to @ DataType::List(_)) if value.data_type() != *to => value.cast_to(to),
-                        _ => Ok(value),
-                    };
-                    let values = values.into_iter().map(one).collect::<Result<Vec<_>, _>>()?;
+                    if let Some(to @ DataType::List(_)) = of {
+                        values.iter_mut().try_for_each(|value| value.cast_to(to).map(|cast| *value = cast))?;
+                    }
                     *column = Some(ScalarValue::iter_to_array(values)?);
                 }
             }

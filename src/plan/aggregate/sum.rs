@@ -59,7 +59,7 @@ impl AggregateUDFImpl for TypedSum {
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
         match types {
             [DataType::Int32] => Ok(DataType::Int64),
-            // A sum of sums is of the same type: the optimiser makes one of a sum beside count(DISTINCT x).
+            // As a numeric that was computed has them.
             [DataType::Decimal128(precision, scale)] => Ok(DataType::Decimal128((*precision).max(37), *scale)),
             types => self.inner.return_type(types),
         }

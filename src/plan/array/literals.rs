@@ -15,6 +15,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
+use crate::plan::syntax;
 use crate::plan::value::text_type::TextType;
 
 static ANY: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(ScalarUDF::new_from_impl(EqualsAny { inner: array_has_udf() })));
@@ -31,15 +32,7 @@ pub(in crate::plan) struct ArrayLiterals;
 impl ExprPlanner for ArrayLiterals {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         let RawBinaryExpr { op, left, right } = expr;
-        let compares = matches!(
-            op,
-            BinaryOperator::Eq
-                | BinaryOperator::NotEq
-                | BinaryOperator::Lt
-                | BinaryOperator::LtEq
-                | BinaryOperator::Gt
-                | BinaryOperator::GtEq
-        );
+        let compares = syntax::compares(&op);
         let contains = matches!(op, BinaryOperator::AtArrow | BinaryOperator::ArrowAt | BinaryOperator::PGOverlap);
         // A text that is no array is an element.
         let joins = op == BinaryOperator::StringConcat && [&left, &right].into_iter().any(is_array_text);

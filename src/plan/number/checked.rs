@@ -157,23 +157,32 @@ impl ScalarUDFImpl for Checked {
     }
 
     fn display_name(&self, args: &[Expr]) -> Result<String> {
-        match args {
-            // In parentheses, as names tell expressions apart.
-            [left, right] => Ok(format!("({left} {} {right})", self.operator)),
-            _ => internal_err!("{} takes two arguments", self.name),
-        }
+        shown(self.operator, args)
     }
 
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
-        match args {
-            [left, right] => Ok(format!("({} {} {})", left.schema_name(), self.operator, right.schema_name())),
-            _ => internal_err!("{} takes two arguments", self.name),
-        }
+        named(self.operator, args)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let [left, right] = args.args.as_slice() else { return internal_err!("{} takes two arguments", self.name) };
         work_out(self.operator, left, right)
+    }
+}
+
+/// The text of a call that stands for an operator, in parentheses, as names tell expressions apart.
+pub(super) fn shown(operator: Operator, operands: &[Expr]) -> Result<String> {
+    match operands {
+        [left, right] => Ok(format!("({left} {operator} {right})")),
+        _ => internal_err!("{operator} takes two operands"),
+    }
+}
+
+/// The name of the column that such a call gives.
+pub(super) fn named(operator: Operator, operands: &[Expr]) -> Result<String> {
+    match operands {
+        [left, right] => Ok(format!("({} {operator} {})", left.schema_name(), right.schema_name())),
+        _ => internal_err!("{operator} takes two operands"),
     }
 }
 

@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::plan::column_names;
-use crate::plan::syntax::{cast, text};
+use crate::plan::syntax::{cast, compares, text};
 
 /// Functions that write what they are given, or tell its type.
 const FUNCTIONS: [&str; 13] = [
@@ -72,13 +72,6 @@ pub(in crate::plan) fn exactly(expr: &mut Expr) {
     } else {
         **of = written;
     }
-}
-
-fn compares(op: &BinaryOperator) -> bool {
-    matches!(
-        op,
-        BinaryOperator::Eq | BinaryOperator::NotEq | BinaryOperator::Lt | BinaryOperator::LtEq | BinaryOperator::Gt | BinaryOperator::GtEq
-    )
 }
 
 /// Constants that are written as text.

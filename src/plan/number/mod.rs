@@ -1,6 +1,7 @@
 //! Numbers as Postgres reckons with them: exactly, or with an error.
 
 mod absolute;
+pub(super) mod beside_floats;
 pub mod checked;
 pub(super) mod decimal_places;
 mod div;

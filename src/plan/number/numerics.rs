@@ -14,7 +14,9 @@ use datafusion::logical_expr::{
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
+use super::checked;
 use crate::error::Error;
+use crate::plan::syntax;
 
 /// Digits of a numeric that was computed. Those of which no scale was declared have one more, by which they are shown without zeros at their end.
 const PRECISION: u8 = 37;
@@ -34,15 +36,7 @@ impl ExprPlanner for Numerics {
             op,
             BinaryOperator::Plus | BinaryOperator::Minus | BinaryOperator::Multiply | BinaryOperator::Divide | BinaryOperator::Modulo
         );
-        let compares = matches!(
-            op,
-            BinaryOperator::Eq
-                | BinaryOperator::NotEq
-                | BinaryOperator::Lt
-                | BinaryOperator::LtEq
-                | BinaryOperator::Gt
-                | BinaryOperator::GtEq
-        );
+        let compares = syntax::compares(&op);
         if !arithmetic && !compares {
             return Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }));
         }
@@ -192,52 +186,25 @@ impl ScalarUDFImpl for OfNumerics {
     }
 
     fn display_name(&self, args: &[Expr]) -> Result<String> {
-        match args {
-            // In parentheses, as names tell expressions apart.
-            [left, right] => Ok(format!("({left} {} {right})", self.operator)),
-            _ => internal_err!("{} takes two arguments", self.name),
-        }
+        checked::shown(self.operator, args)
     }
 
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
-        match args {
-            [left, right] => Ok(format!("({} {} {})", left.schema_name(), self.operator, right.schema_name())),
-            _ => internal_err!("{} takes two arguments", self.name),
-        }
+        checked::named(self.operator, args)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let [left, right] = args.args.as_slice() else { return internal_err!("{} takes two arguments", self.name) };
         let (left, right) = (left.to_array(args.number_rows)?, right.to_array(args.number_rows)?);
         let (left, right) = (decimals(&left)?, decimals(&right)?);
-        let (of_left, of_right) = (left.scale(), right.scale());
-        let scale = scale_of(self.operator, of_left, of_right);
-        let work_out: fn(i128, i128, i32) -> Option<i128> = match self.operator {
-            Operator::Multiply => product,
-            _ => quotient,
-        };
-        let by = match self.operator {
-            Operator::Multiply => i32::from(left.scale()) + i32::from(right.scale()) - i32::from(scale),
-            _ => i32::from(scale) + i32::from(right.scale()) - i32::from(left.scale()),
-        };
+        let scales = (left.scale(), right.scale());
+        let scale = scale_of(self.operator, scales.0, scales.1);
         let one = |(left, right): (Option<i128>, Option<i128>)| -> Result<Option<i128>> {
             let (Some(left), Some(right)) = (left, right) else { return Ok(None) };
             if right == 0 && self.operator != Operator::Multiply {
                 return Err(Error::Encode { code: "22012", message: "division by zero".into() }.into());
             }
-            let (left, right) = match self.operator {
-                Operator::Modulo => {
-                    let raised = |digits: i128, of: i8| 10_i128.checked_pow(u32::try_from(scale - of).ok()?)?.checked_mul(digits);
-                    match (raised(left, of_left), raised(right, of_right)) {
-                        (Some(left), Some(right)) => return Ok(left.checked_rem(right)),
-                        // What has no room is divided by more than there is.
-                        (Some(_), None) => return Ok(raised(left, of_left)),
-                        (None, _) => (left, i128::MAX),
-                    }
-                }
-                _ => (left, right),
-            };
-            let found = work_out(left, right, by).filter(|found| has_room(*found));
+            let found = worked_out(self.operator, (left, scales.0), (right, scales.1), scale).filter(|found| has_room(*found));
             found.map(Some).ok_or_else(|| Error::Encode { code: "22003", message: "numeric field overflow".into() }.into())
         };
         let found = left.iter().zip(right).map(one).collect::<Result<Decimal128Array>>()?;
@@ -260,12 +227,22 @@ fn decimals(values: &dyn Array) -> Result<&Decimal128Array> {
     values.as_primitive_opt::<Decimal128Type>().ok_or_else(|| internal_datafusion_err!("{} is no numeric", values.data_type()))
 }
 
+/// What an operator gives, of digits behind each of which there are so many behind the point, with so many behind it. None for what has no room.
+fn worked_out(operator: Operator, left: (i128, i8), right: (i128, i8), scale: i8) -> Option<i128> {
+    let ((left, of_left), (right, of_right), scale) = ((left.0, i32::from(left.1)), (right.0, i32::from(right.1)), i32::from(scale));
+    match operator {
+        Operator::Multiply => product(left, right, of_left + of_right - scale),
+        Operator::Modulo => {
+            let raised = |digits: i128, of: i32| i256::from(digits).checked_mul(power(scale - of)?);
+            raised(left, of_left)?.checked_rem(raised(right, of_right)?)?.to_i128()
+        }
+        _ => quotient(left, right, scale + of_right - of_left),
+    }
+}
+
 /// A product without its last digits. None for what has no room.
 fn product(left: i128, right: i128, dropped: i32) -> Option<i128> {
-    match left.checked_mul(right) {
-        Some(product) if dropped <= 0 => Some(product),
-        _ => rounded(i256::from(left).checked_mul(i256::from(right))?, power(dropped)?),
-    }
+    rounded(i256::from(left).checked_mul(i256::from(right))?, power(dropped)?)
 }
 
 /// A quotient of what is divided with so many digits more. None for what has no room.
@@ -317,5 +294,8 @@ mod tests {
         assert_eq!(quotient(i128::MAX, 1, 20), None);
         assert_eq!(product(10_i128.pow(25), 10_i128.pow(25), 20), Some(10_i128.pow(30)));
         assert_eq!(product(15, 1, 1), Some(2));
+        assert_eq!(worked_out(Operator::Modulo, (155, 2), (7, 1), 2), Some(15));
+        assert_eq!(worked_out(Operator::Modulo, (-155, 2), (2, 0), 2), Some(-155));
+        assert_eq!(worked_out(Operator::Modulo, (10_i128.pow(37), 0), (7, 37), 37), Some(0));
     }
 }

@@ -7,36 +7,15 @@ const OWN: [char; 10] = ['~', '!', '@', '#', '%', '^', '&', '|', '?', '`'];
 
 /// `a OPERATOR(pg_catalog.=) b` as the operator itself: there are no others.
 pub(super) fn unqualified(words: &mut Vec<TokenWithSpan>) {
-    let is_operator = |word: &TokenWithSpan| matches!(&word.token, Token::Word(word) if word.value.eq_ignore_ascii_case("operator") && word.quote_style.is_none());
-    if !words.iter().any(is_operator) {
-        return;
-    }
-    let blank = |word: &TokenWithSpan| matches!(word.token, Token::Whitespace(_));
+    let is = |word: &TokenWithSpan, name: &str| matches!(&word.token, Token::Word(word) if word.value.eq_ignore_ascii_case(name));
     let mut at = 0;
-    while at < words.len() {
-        // The places of the next words that are no blanks.
-        let next: Vec<usize> = (at..words.len()).filter(|at| words.get(*at).is_some_and(|word| !blank(word))).take(6).collect();
-        let token = |n: usize| next.get(n).and_then(|at| words.get(*at));
-        let starts = token(0).is_some_and(is_operator) && token(1).is_some_and(|word| word.token == Token::LParen);
-        let schema = token(2).is_some_and(|word| matches!(&word.token, Token::Word(word) if word.value.eq_ignore_ascii_case("pg_catalog")));
-        let found = match (next.first(), token(4), next.get(5)) {
-            (Some(from), Some(operator), Some(to))
-                if starts
-                    && schema
-                    && token(3).is_some_and(|word| word.token == Token::Period)
-                    && token(5).is_some_and(|word| word.token == Token::RParen) =>
-            {
-                Some((*from, operator.clone(), *to))
-            }
-            _ => None,
-        };
-        match found {
-            Some((from, operator, to)) => {
-                words.splice(from..=to, [operator]);
-                at = from + 1;
-            }
-            None => at += 1,
+    while let Some([operator, open, schema, point, own, close]) = words.get(at..at + 6) {
+        let written = is(operator, "operator") && open.token == Token::LParen && is(schema, "pg_catalog");
+        if written && point.token == Token::Period && close.token == Token::RParen {
+            let own = own.clone();
+            words.splice(at..at + 6, [own]);
         }
+        at += 1;
     }
 }
 

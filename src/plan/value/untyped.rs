@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::postgres_types::shown;
 
-use crate::plan::each;
+use crate::plan::{each, syntax};
 
 const SPAN: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
 
@@ -103,10 +103,7 @@ fn type_beside(op: &BinaryOperator, of: &Expr, schema: &DFSchema, before: bool) 
     if matches!(op, BinaryOperator::And | BinaryOperator::Or) {
         return Some(DataType::Boolean);
     }
-    let compares = matches!(
-        op,
-        BinaryOperator::Eq | BinaryOperator::NotEq | BinaryOperator::Lt | BinaryOperator::LtEq | BinaryOperator::Gt | BinaryOperator::GtEq
-    );
+    let compares = syntax::compares(op);
     let reckons = matches!(op, BinaryOperator::Plus | BinaryOperator::Minus | BinaryOperator::Multiply | BinaryOperator::Divide);
     if !compares && !reckons && *op != BinaryOperator::Modulo {
         return None;

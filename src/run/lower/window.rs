@@ -111,10 +111,6 @@ pub(super) fn by_pane(aggregate: &Aggregate, plan: &LogicalPlan) -> Result<Optio
     if apart {
         return Ok(None);
     }
-    // An optimiser's way to count distinct values: below it groups by them, and every known one would be there in every window.
-    if assign.fill && keys.iter().any(|key| matches!(key, Expr::Alias(alias) if alias.name == "alias1")) {
-        return Err(Error::unsupported("fill => 'zero' with DISTINCT in all aggregates", "Select count(*) beside them.").into());
-    }
     // The start that a row comes with is its pane's.
     let to_end_us = if column == 0 { windows.slide_us } else { windows.to_end_us(column).unwrap_or(0) };
     let mut window = plain(aggregate, plan, window_key, to_end_us)?;

@@ -3,13 +3,21 @@
 use super::fill::{Columns, Fill};
 
 /// Their names, and their columns with their types.
-const RELATIONS: [(&str, &str); 15] = [
+const RELATIONS: [(&str, &str); 18] = [
     (
         "pg_available_extension_versions",
         "name text, version text, installed bool, superuser bool, trusted bool, relocatable bool, \
          schema text, requires array, comment text",
     ),
     ("pg_available_extensions", "name text, default_version text, installed_version text, comment text"),
+    // A connection's statements and cursors are its own; the catalogue does not look into them.
+    ("pg_cursors", "name text, statement text, is_holdable bool, is_binary bool, is_scrollable bool, creation_time timestamptz"),
+    (
+        "pg_prepared_statements",
+        "name text, statement text, prepare_time timestamptz, parameter_types array, result_types array, \
+         from_sql bool, generic_plans int8, custom_plans int8",
+    ),
+    ("pg_user_mappings", "umid oid, srvid oid, srvname text, umuser oid, usename text, umoptions array"),
     (
         "pg_locks",
         "locktype text, database oid, relation oid, page int4, tuple int2, virtualxid text, \

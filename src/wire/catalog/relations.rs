@@ -10,7 +10,7 @@ use super::describe::Descriptions;
 use super::fill::{Columns, Fill, rows_of, schema_of, some};
 use super::information::is_table;
 use super::schema::{Listed, OWNER_OID, PUBLIC_OID, PgCatalog, query_of};
-use super::{defaults, empty, keys, modifiers, privileges, server_relations};
+use super::{defaults, empty, keys, modifiers, privileges, timezones};
 use crate::engine::roles::{FIRST, Grant, Role};
 use crate::error::Error;
 use crate::settings::{SessionSetting, changes, shown_name};
@@ -18,7 +18,7 @@ use crate::wire::session::cancel::{Connected, Doing};
 use crate::wire::value::columns;
 
 /// The relations below.
-const NAMES: [&str; 25] = [
+const NAMES: [&str; 22] = [
     "pg_attrdef",
     "pg_attribute",
     "pg_authid",
@@ -41,9 +41,6 @@ const NAMES: [&str; 25] = [
     "pg_stat_activity",
     "pg_stat_database",
     "pg_timezone_names",
-    "pg_prepared_statements",
-    "pg_cursors",
-    "pg_user_mappings",
 ];
 
 /// The oid of the one database that a connection knows: the first of those that users make, as tools leave out what is before it.
@@ -156,7 +153,8 @@ impl Snapshot {
             "pg_views" => self.of_kind('v').count(),
             "pg_matviews" => self.of_kind('m').count(),
             "pg_database" | "pg_stat_database" => 1,
-            other => server_relations::n_rows(other),
+            "pg_timezone_names" => timezones::n_zones(),
+            _ => 0,
         }
     }
 
@@ -183,7 +181,8 @@ impl Snapshot {
             "pg_matviews" => self.views('m', "matviewname", "matviewowner", true),
             "pg_stat_activity" => self.pg_stat_activity(),
             "pg_stat_database" => self.pg_stat_database(),
-            other => return server_relations::columns(other),
+            "pg_timezone_names" => timezones::zones(),
+            other => return empty::columns(other),
         })
     }
 

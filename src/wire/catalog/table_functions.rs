@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::keywords::{ALL_KEYWORDS, ALL_KEYWORDS_INDEX, RES
 
 use super::fill::{Columns, Fill, rows_of, some};
 use super::setting::Current;
-use super::{relations, server_relations};
+use super::{relations, timezones};
 use crate::wire::session::notify::Channels;
 
 type Make = Box<dyn Fn() -> (Columns, usize) + Send + Sync>;
@@ -48,7 +48,7 @@ pub(in crate::wire) fn register(context: &SessionContext, current: &Arc<Current>
         }),
     );
     add("pg_available_extensions", Box::new(|| (texts(&["name", "default_version", "installed_version", "comment"]), 0)));
-    add("pg_timezone_names", Box::new(|| (server_relations::zones(), chrono_tz::TZ_VARIANTS.len())));
+    add("pg_timezone_names", Box::new(|| (timezones::zones(), timezones::n_zones())));
     add("pg_partition_ancestors", Box::new(|| (vec![("relid", Fill::Oid(Vec::new()))], 0)));
 }
 
