@@ -1,5 +1,7 @@
 //! Work on a thread of its own: no thread of the network, and of no other query, waits for a decoder, a model or a query that goes through many rows.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +24,7 @@ use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use framesql_udfs::interrupt;
-use futures::{Stream, StreamExt, stream};
+use futures::{FutureExt, Stream, StreamExt, stream};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -118,7 +120,7 @@ fn has_call(expr: &Arc<dyn PhysicalExpr>) -> bool {
 
 /// The items, worked out on a thread of their own as long as they are read.
 pub(super) fn on_thread<T: Send + 'static>(mut items: Items<T>, threads: &Threads) -> Result<Items<T>> {
-    // None is the end: a thread that goes without it has panicked.
+    // None is the end: a thread that goes without it was ended.
     let (sender, receiver) = mpsc::channel::<Option<Result<T>>>(AHEAD);
     let handle = Handle::try_current().map_err(|e| Error::Internal(e.to_string()))?;
     let at_work = threads.start();
@@ -131,7 +133,8 @@ pub(super) fn on_thread<T: Send + 'static>(mut items: Items<T>, threads: &Thread
                 // A reader that is gone is noticed even while a camera is silent.
                 biased;
                 () = sender.closed() => break,
-                item = items.next() => {
+                item = AssertUnwindSafe(items.next()).catch_unwind() => {
+                    let item = item.unwrap_or_else(|panic| Some(Err(told(&*panic).into())));
                     let last = !matches!(item, Some(Ok(_)));
                     if sender.send(item).await.is_err() || last { break }
                 }
@@ -157,6 +160,18 @@ pub(super) fn on_thread<T: Send + 'static>(mut items: Items<T>, threads: &Thread
             None => Some((Err(Error::Internal("a thread that works for a query has stopped".into()).into()), None)),
         }
     })))
+}
+
+/// What a query is told whose thread panicked; nothing of it is polled again.
+fn told(panic: &(dyn Any + Send)) -> Error {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or_default();
+    match text {
+        // Arrow's, in DataFusion's ScalarValue::to_array_of_size: a long constant beside many rows.
+        "offset overflow" => {
+            Error::Encode { code: "54000", message: "the values of one column of a batch of rows are longer than 2 GB together".into() }
+        }
+        _ => Error::Internal(format!("a thread that works for a query has stopped: {text}")),
+    }
 }
 
 /// Set when it is dropped.

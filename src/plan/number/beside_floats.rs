@@ -1,4 +1,4 @@
-//! A numeric beside a float8 is a float8, as in Postgres: in CASE, COALESCE, IN, BETWEEN, arrays and UNION. DataFusion would make a numeric of fifteen places of
+//! A numeric beside a float8 is a float8, as in Postgres: in CASE, COALESCE, IN, ANY, BETWEEN, arrays, UNION, INTERSECT and EXCEPT. DataFusion would make a numeric of fifteen places of
 //! the float8, in which neither 1e300 nor 1e-20 has room. Operators have it from their planner (numerics.rs).
 
 use std::sync::Arc;
@@ -8,8 +8,10 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, DFSchema};
 use datafusion::error::Result;
-use datafusion::logical_expr::expr::InList;
-use datafusion::logical_expr::{Between, BinaryExpr, Case, Expr, ExprSchemable, LogicalPlan, Operator, Projection, Union, cast};
+use datafusion::logical_expr::expr::{InList, InSubquery, SetComparison};
+use datafusion::logical_expr::{
+    Between, BinaryExpr, Case, Expr, ExprSchemable, Join, LogicalPlan, Operator, Projection, Subquery, Union, cast,
+};
 use datafusion::optimizer::AnalyzerRule;
 
 use crate::plan::each;
@@ -27,17 +29,18 @@ impl AnalyzerRule for BesideFloats {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        let plan = each::expression(plan, |e, schema| Ok(of_expr(e, schema)))?;
+        let plan = each::expression(plan, of_expr)?;
         Ok(plan
             .transform_up_with_subqueries(|node| match node {
                 LogicalPlan::Union(union) => of_union(union),
+                LogicalPlan::Join(join) => Ok(of_join(join)),
                 other => Ok(Transformed::no(other)),
             })?
             .data)
     }
 }
 
-fn of_expr(mut e: Expr, schema: &DFSchema) -> Transformed<Expr> {
+fn of_expr(mut e: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let changed = match &mut e {
         Expr::Case(Case { expr, when_then_expr, else_expr }) => {
             let (whens, thens): (Vec<_>, Vec<_>) = when_then_expr.iter_mut().map(|(when, then)| (when.as_mut(), then.as_mut())).unzip();
@@ -52,9 +55,12 @@ fn of_expr(mut e: Expr, schema: &DFSchema) -> Transformed<Expr> {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::IsDistinctFrom | Operator::IsNotDistinctFrom, right }) => {
             as_floats(vec![left, right], schema)
         }
+        Expr::InSubquery(InSubquery { expr, subquery, .. }) | Expr::SetComparison(SetComparison { expr, subquery, .. }) => {
+            beside_subquery(expr, subquery, schema)?
+        }
         _ => false,
     };
-    if changed { Transformed::yes(e) } else { Transformed::no(e) }
+    Ok(if changed { Transformed::yes(e) } else { Transformed::no(e) })
 }
 
 /// Casts the numerics among values that are to be of one type, if there is a float among them.
@@ -73,6 +79,36 @@ fn as_floats(values: Vec<&mut Expr>, schema: &DFSchema) -> bool {
 
 fn mixed<'a>(types: impl Iterator<Item = &'a DataType> + Clone) -> bool {
     types.clone().any(DataType::is_floating) && types.clone().any(DataType::is_decimal)
+}
+
+/// The same of a value and the only column of a subquery.
+fn beside_subquery(value: &mut Expr, subquery: &mut Subquery, schema: &DFSchema) -> Result<bool> {
+    let Some((relation, field)) = subquery.subquery.schema().iter().next() else { return Ok(false) };
+    if !mixed([value.get_type(schema).ok().as_ref(), Some(field.data_type())].into_iter().flatten()) {
+        return Ok(false);
+    }
+    if field.data_type().is_decimal() {
+        let column =
+            cast(Expr::Column(Column::from((relation, field))), DataType::Float64).alias_qualified(relation.cloned(), field.name());
+        subquery.subquery = Arc::new(LogicalPlan::Projection(Projection::try_new(vec![column], Arc::clone(&subquery.subquery))?));
+    } else {
+        *value = cast(value.clone(), DataType::Float64);
+    }
+    Ok(true)
+}
+
+/// The same of the two sides of USING, INTERSECT and EXCEPT, which are joins here.
+fn of_join(mut join: Join) -> Transformed<LogicalPlan> {
+    let mut changed = false;
+    for (left, right) in &mut join.on {
+        let (of_left, of_right) = (left.get_type(join.left.schema()).ok(), right.get_type(join.right.schema()).ok());
+        if mixed([&of_left, &of_right].into_iter().flatten()) {
+            let numeric = if of_left.is_some_and(|of| of.is_decimal()) { left } else { right };
+            *numeric = cast(numeric.clone(), DataType::Float64);
+            changed = true;
+        }
+    }
+    if changed { Transformed::yes(LogicalPlan::Join(join)) } else { Transformed::no(LogicalPlan::Join(join)) }
 }
 
 fn of_union(union: Union) -> Result<Transformed<LogicalPlan>> {

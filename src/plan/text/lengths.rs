@@ -1,4 +1,4 @@
-//! `repeat`, `lpad` and `rpad` that err where their text would be longer than Postgres lets one be (54000); DataFusion's own take the memory first.
+//! `repeat`, `lpad`, `rpad` and `replace` that err where their text would be longer than Postgres lets one be (54000); DataFusion's own take the memory first.
 
 use std::sync::Arc;
 
@@ -16,8 +16,28 @@ use crate::plan::guarded::{Guard, guarded};
 const MOST_BYTES: u64 = (1 << 30) - 5;
 
 /// The functions, in place of DataFusion's of the same names.
-pub(super) fn functions() -> [Arc<ScalarUDF>; 3] {
-    [string::repeat(), unicode::lpad(), unicode::rpad()].map(|inner| guarded(inner, Length))
+pub(super) fn functions() -> [Arc<ScalarUDF>; 4] {
+    let replace = guarded(string::replace(), Replaced);
+    let [repeat, lpad, rpad] = [string::repeat(), unicode::lpad(), unicode::rpad()].map(|inner| guarded(inner, Length));
+    [repeat, lpad, rpad, replace]
+}
+
+/// The bytes of the texts of a batch, one after the other.
+#[derive(Default)]
+pub(super) struct Lengths {
+    sum: u64,
+}
+
+impl Lengths {
+    /// Errs for a text that is too long by itself, or beside those before it: those of one batch stand in one buffer of Arrow's, whose offsets have
+    /// 31 bits.
+    pub(super) fn add(&mut self, n_bytes: u64) -> Result<()> {
+        self.sum = self.sum.saturating_add(n_bytes);
+        if n_bytes > MOST_BYTES || self.sum > i32::MAX as u64 {
+            return Err(Error::Encode { code: "54000", message: "requested length too large".into() }.into());
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -27,16 +47,31 @@ impl Guard for Length {
     fn before(&self, function: &str, given: &[ArrayRef]) -> Result<()> {
         let [text, n, ..] = given else { return Ok(()) };
         let (texts, n) = (cast(text, &DataType::Utf8)?, cast(n, &DataType::Int64)?);
-        let mut sum = 0_u64;
+        let mut lengths = Lengths::default();
         for (text, n) in texts.as_string::<i32>().iter().zip(n.as_primitive::<Int64Type>()) {
             let (Some(text), Some(n)) = (text, n.and_then(|n| u64::try_from(n).ok())) else { continue };
             // Of lpad and rpad the least that it can be: as many characters.
-            let n_bytes = if function == "repeat" { n.saturating_mul(text.len() as u64) } else { n };
-            sum = sum.saturating_add(n_bytes);
-            // Those of one batch stand in one buffer of Arrow's, whose offsets have 31 bits.
-            if n_bytes > MOST_BYTES || sum > i32::MAX as u64 {
-                return Err(Error::Encode { code: "54000", message: "requested length too large".into() }.into());
-            }
+            lengths.add(if function == "repeat" { n.saturating_mul(text.len() as u64) } else { n })?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Replaced;
+
+impl Guard for Replaced {
+    fn before(&self, _: &str, given: &[ArrayRef]) -> Result<()> {
+        let [text, from, by] = given else { return Ok(()) };
+        let [texts, from, by] = [cast(text, &DataType::Utf8)?, cast(from, &DataType::Utf8)?, cast(by, &DataType::Utf8)?];
+        let mut lengths = Lengths::default();
+        for ((text, from), by) in texts.as_string::<i32>().iter().zip(from.as_string::<i32>()).zip(by.as_string::<i32>()) {
+            let (Some(text), Some(from), Some(by)) = (text, from, by) else { continue };
+            // The texts are gone through only where what is asked for could be too long, which it hardly ever is.
+            let longer = by.len().saturating_sub(from.len());
+            let at_most = if from.is_empty() { 0 } else { (text.len() / from.len()).saturating_mul(longer) };
+            let added = if at_most as u64 > MOST_BYTES { text.matches(from).count().saturating_mul(longer) } else { at_most };
+            lengths.add(text.len().saturating_add(added) as u64)?;
         }
         Ok(())
     }
@@ -58,5 +93,16 @@ mod tests {
         assert!(err("repeat", "ab", &[1 << 29]) && !err("repeat", "a", &[1 << 29]));
         assert!(err("lpad", "ab", &[1 << 30]) && !err("lpad", "ab", &[1 << 29]));
         assert!(err("rpad", "", &[1 << 29; 4]) && !err("rpad", "", &[1 << 29; 3]) && !err("repeat", "ab", &[-1]));
+    }
+
+    #[test]
+    fn what_is_replaced_is_counted_where_it_could_be_too_long() {
+        let replaced = |text: &str, from: &str, by: &str| {
+            let given = [text, from, by].map(|one| Arc::new(StringArray::from(vec![one])) as ArrayRef);
+            Replaced.before("replace", &given)
+        };
+        let (many, long) = ("x".repeat(1 << 15), "y".repeat(1 << 16));
+        assert!(replaced(&many, "x", &long).is_err());
+        assert!(replaced(&many, "z", &long).is_ok() && replaced(&many, "", &long).is_ok() && replaced(&many, "x", "yz").is_ok());
     }
 }

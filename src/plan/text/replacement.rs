@@ -14,6 +14,7 @@ use datafusion::error::Result;
 use datafusion::functions::regex::compile_regex;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
+use super::lengths::Lengths;
 use super::regular_expression::{translated, wrong};
 use crate::error::Error;
 
@@ -74,6 +75,7 @@ impl ScalarUDFImpl for Replace {
         let numbers: Vec<_> = options.iter().filter_map(|array| array.as_primitive_opt::<Int64Type>()).collect();
         let mut compiled = HashMap::new();
         let mut found = StringBuilder::new();
+        let mut lengths = Lengths::default();
         for row in 0..args.number_rows {
             if arrays.iter().any(|array| array.is_null(row)) {
                 found.append_null();
@@ -107,7 +109,9 @@ impl ScalarUDFImpl for Replace {
                 let groups = regex.captures_at(text, at)?;
                 Some(groups.iter().map(|group| group.map(|group| group.range())).collect())
             };
-            found.append_value(replaced(search, text, replacements.value(row), start, n));
+            let text = replaced(search, text, replacements.value(row), start, n)?;
+            lengths.add(text.len() as u64)?;
+            found.append_value(text);
         }
         Ok(ColumnarValue::Array(Arc::new(found.finish())))
     }
@@ -116,8 +120,8 @@ impl ScalarUDFImpl for Replace {
 /// Where a match and its groups are.
 type Groups = Vec<Option<Range<usize>>>;
 
-/// The text with another in place of its n-th match from a character on, of all if n is 0.
-fn replaced(search: impl Fn(usize) -> Option<Groups>, text: &str, by: &str, start: i64, n: i64) -> String {
+/// The text with another in place of its n-th match from a character on, of all if n is 0. Errs once it is longer than a text may be.
+fn replaced(search: impl Fn(usize) -> Option<Groups>, text: &str, by: &str, start: i64, n: i64) -> Result<String> {
     let before = usize::try_from(start - 1).unwrap_or(usize::MAX);
     let from = text.char_indices().nth(before).map_or(text.len(), |(at, _)| at);
     let mut out = String::with_capacity(text.len());
@@ -131,6 +135,7 @@ fn replaced(search: impl Fn(usize) -> Option<Groups>, text: &str, by: &str, star
         if n == 0 || n == number {
             out.push_str(text.get(last..whole.start).unwrap_or_default());
             expand(&mut out, text, &found, by);
+            Lengths::default().add(out.len() as u64)?;
             last = whole.end;
         }
         // Behind a match of nothing the next character is passed over.
@@ -141,25 +146,27 @@ fn replaced(search: impl Fn(usize) -> Option<Groups>, text: &str, by: &str, star
         }
     }
     out.push_str(text.get(last..).unwrap_or_default());
-    out
+    Ok(out)
 }
 
 fn expand(out: &mut String, text: &str, found: &Groups, by: &str) {
     let group = |at: usize| found.get(at).cloned().flatten().and_then(|range| text.get(range)).unwrap_or_default();
-    let mut chars = by.chars().peekable();
-    while let Some(c) = chars.next() {
-        let meant = if c == '\\' { chars.peek().copied() } else { None };
-        match meant {
+    let mut rest = by;
+    while let Some((before, behind)) = rest.split_once('\\') {
+        out.push_str(before);
+        let mut chars = behind.chars();
+        match chars.next() {
             Some('\\') => out.push('\\'),
             Some('&') => out.push_str(group(0)),
             Some(digit @ '1'..='9') => out.push_str(digit.to_digit(10).map_or("", |at| group(at as usize))),
             _ => {
-                out.push(c);
-                continue;
+                out.push('\\');
+                chars = behind.chars();
             }
         }
-        chars.next();
+        rest = chars.as_str();
     }
+    out.push_str(rest);
 }
 
 #[cfg(test)]
@@ -171,7 +178,7 @@ mod tests {
         let of = |text: &str, pattern: &str, by: &str, start: i64, n: i64| {
             let regex = compile_regex(pattern, None).unwrap();
             let groups = |at: usize| Some(regex.captures_at(text, at)?.iter().map(|group| group.map(|group| group.range())).collect());
-            replaced(groups, text, by, start, n)
+            replaced(groups, text, by, start, n).unwrap()
         };
         assert_eq!(of("price", "price", "$5", 1, 1), "$5");
         assert_eq!(of("abc", "(b)", "[\\1\\&\\\\$1\\0\\x]", 1, 1), "a[bb\\$1\\0\\x]c");

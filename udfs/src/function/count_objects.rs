@@ -7,8 +7,9 @@ use arrow::datatypes::DataType;
 use datafusion_common::Result;
 
 use super::call::{Arguments, sql_function};
-use super::detect_objects::ALL;
-use super::inference::{Chosen, ModelFunction, Results, without_frames};
+use super::detect_objects::{ALL, is_named};
+use super::inference::{Chosen, ModelFunction, Results, kept_of, without_frames};
+use crate::detection::Detection;
 use crate::model::description::Task;
 use crate::model::output::Output;
 
@@ -28,9 +29,8 @@ pub(super) const MODEL: ModelFunction =
 fn column(results: &Results<'_>) -> Result<ArrayRef> {
     let one = |(row, output): (usize, Option<&Output>)| {
         let (output, label) = (output?, results.arguments().text(1, row)?);
-        let counted =
-            output.detections().iter().filter(|found| found.score >= results.default_score() && (label == ALL || found.label == label));
-        Some(counted.count() as i64)
+        let wanted = |kept: &[Detection], found: &Detection| (label == ALL || found.label == label) && !is_named(kept, found);
+        Some(kept_of(output, results.default_score(), wanted).len() as i64)
     };
     Ok(Arc::new(results.rows().map(one).collect::<Int64Array>()))
 }

@@ -24,7 +24,7 @@ pub(super) const MODEL: ModelFunction =
     ModelFunction { name: "detect", chosen: Chosen::Argument(1), tasks: &[Task::Detection], part: None, gallery: None, column };
 
 fn column(results: &Results<'_>) -> Result<ArrayRef> {
-    results.detections(2, |_, _| true)
+    results.detections(2, |_, _, _| true)
 }
 
 fn run(arguments: &Arguments) -> Result<ArrayRef> {

@@ -32,7 +32,7 @@ pub(super) const MODEL: ModelFunction = ModelFunction {
 };
 
 fn column(results: &Results<'_>) -> Result<ArrayRef> {
-    results.detections(1, |_, _| true)
+    results.detections(1, |_, _, _| true)
 }
 
 /// The planner replaces calls by an operator that runs once a frame; where an expression is evaluated on its own, this gives the same, as the

@@ -127,21 +127,31 @@ impl<'a> Results<'a> {
         Ok(self.arguments.amount(argument, row, "min_score")?.map_or(self.default_score, |score| score as f32))
     }
 
-    /// A column of detections: of each row those at or above the least score, which that argument has, that `keep` keeps.
-    pub(super) fn detections(&self, min_score: usize, mut keep: impl FnMut(usize, &Detection) -> bool) -> Result<ArrayRef> {
+    /// A column of detections: of each row those at or above the least score, which that argument has, that `keep` keeps beside those kept before.
+    pub(super) fn detections(&self, min_score: usize, mut keep: impl FnMut(usize, &[Detection], &Detection) -> bool) -> Result<ArrayRef> {
         let mut list = DetectionListBuilder::new();
         for (row, output) in self.rows() {
             match output {
                 None => list.append_null(),
                 Some(output) => {
                     let least = self.min_score(min_score, row)?;
-                    let kept: Vec<Detection> = output.detections().iter().filter(|d| d.score >= least && keep(row, d)).cloned().collect();
-                    list.append(&kept);
+                    list.append(&kept_of(output, least, |kept, found| keep(row, kept, found)));
                 }
             }
         }
         Ok(Arc::new(list.finish()))
     }
+}
+
+/// The detections of a picture at or above a score that `keep` keeps beside those kept before, the surest first.
+pub(super) fn kept_of(output: &Output, least: f32, mut keep: impl FnMut(&[Detection], &Detection) -> bool) -> Vec<Detection> {
+    let mut kept: Vec<Detection> = Vec::new();
+    for found in output.detections().iter().filter(|found| found.score >= least) {
+        if keep(&kept, found) {
+            kept.push(found.clone());
+        }
+    }
+    kept
 }
 
 /// The value of a call that is evaluated on its own: NULL for NULL frames. The planner takes all other calls out of expressions, where the
