@@ -1,4 +1,4 @@
-//! CSV: the first line names the columns, the types are told or found in the first lines; an empty field is NULL.
+//! CSV, with a comma or another delimiter: the first line names the columns, the types are told or found in the first lines; an empty field is NULL.
 
 use std::fs::File;
 use std::io::{BufReader, Cursor};
@@ -15,12 +15,16 @@ use super::{INFER_ROWS, OnError, Rows, unreadable};
 use crate::error::{Error, Result};
 use crate::metrics::SourceCounters;
 
+/// What stands between fields unless another is named.
+pub const COMMA: u8 = b',';
+
 /// The columns of a file, as its first lines have them. Errs if it has no header.
-pub fn schema(path: &Path) -> Result<Schema> {
+pub fn schema(path: &Path, delimiter: u8) -> Result<Schema> {
     let file = File::open(path).map_err(|e| Error::io(format!("could not open file \"{}\"", path.display()), e))?;
-    let names = header(path)?;
+    let names = header(path, delimiter)?;
     let (found, _) = Format::default()
         .with_header(true)
+        .with_delimiter(delimiter)
         .with_truncated_rows(true)
         .infer_schema(BufReader::new(file), Some(INFER_ROWS))
         .map_err(|e| unreadable(path, &e.to_string()))?;
@@ -30,11 +34,11 @@ pub fn schema(path: &Path) -> Result<Schema> {
 }
 
 /// The names in the first line. Errs if there is none.
-pub fn header(path: &Path) -> Result<Vec<String>> {
-    names(path, &mut Records::open(path, true)?)
+pub fn header(path: &Path, delimiter: u8) -> Result<Vec<String>> {
+    names(path, &mut Records::open(path, Some(delimiter))?, delimiter)
 }
 
-fn names(path: &Path, records: &mut Records) -> Result<Vec<String>> {
+fn names(path: &Path, records: &mut Records, delimiter: u8) -> Result<Vec<String>> {
     let Some(first) = records.next(1)? else {
         return Err(Error::Media {
             code: "22023",
@@ -44,6 +48,7 @@ fn names(path: &Path, records: &mut Records) -> Result<Vec<String>> {
     };
     let (found, _) = Format::default()
         .with_header(true)
+        .with_delimiter(delimiter)
         .infer_schema(Cursor::new(first.bytes()), Some(1))
         .map_err(|e| unreadable(path, &e.to_string()))?;
     Ok(found.fields().iter().map(|f| f.name().trim().to_owned()).collect())
@@ -52,14 +57,15 @@ fn names(path: &Path, records: &mut Records) -> Result<Vec<String>> {
 /// The rows of a file whose columns are `schema`, in their order in the file; those of `projection` are read.
 pub fn open(
     path: &Path,
+    delimiter: u8,
     schema: &SchemaRef,
     projection: &[usize],
     batch_rows: usize,
     on_error: OnError,
     counters: &Arc<SourceCounters>,
 ) -> Result<Rows> {
-    let mut records = Records::open(path, true)?;
-    let names = names(path, &mut records)?;
+    let mut records = Records::open(path, Some(delimiter))?;
+    let names = names(path, &mut records, delimiter)?;
     // Columns are found by their names: another file may have them in another order, and more of them.
     let mut fields = Vec::with_capacity(names.len());
     for name in &names {
@@ -78,7 +84,8 @@ pub fn open(
     let own: SchemaRef = Arc::new(Schema::new(fields));
     let shown = Arc::clone(&own);
     let decode = move |bytes: &[u8], n: usize| {
-        let builder = ReaderBuilder::new(Arc::clone(&own)).with_batch_size(n.max(1)).with_projection(places.clone());
+        let builder =
+            ReaderBuilder::new(Arc::clone(&own)).with_delimiter(delimiter).with_batch_size(n.max(1)).with_projection(places.clone());
         let mut decoder = builder.build_decoder();
         let mut rest = bytes;
         loop {

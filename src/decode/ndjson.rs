@@ -15,7 +15,7 @@ use crate::metrics::SourceCounters;
 
 /// The columns of a file, as its first lines have them. A line that is no object is an error that names it (22P02), or left out.
 pub fn schema(path: &Path, on_error: OnError) -> Result<Schema> {
-    let lines = Records::open(path, false)?.next(INFER_ROWS)?;
+    let lines = Records::open(path, None)?.next(INFER_ROWS)?;
     let object = |(line, bytes): (u64, &[u8])| match serde_json::from_slice::<Value>(bytes) {
         Ok(value @ Value::Object(_)) => Some(Ok(value)),
         _ if on_error == OnError::Skip => None,
@@ -47,7 +47,7 @@ pub fn open(
     on_error: OnError,
     counters: &Arc<SourceCounters>,
 ) -> Result<Rows> {
-    let records = Records::open(path, false)?;
+    let records = Records::open(path, None)?;
     let read: SchemaRef = Arc::new(schema.project(projection)?);
     let decode = move |bytes: &[u8], n: usize| {
         let builder = ReaderBuilder::new(Arc::clone(&read)).with_batch_size(n.max(1)).with_coerce_primitive(true);

@@ -26,8 +26,8 @@ pub(super) type Explain = Box<dyn Fn(&ArrowError) -> (&'static str, String) + Se
 pub(super) struct Records {
     reader: BufReader<File>,
     path: PathBuf,
-    /// Whether a quoted field may hold line ends.
-    quoted: bool,
+    /// What stands between fields, where a quoted one may hold line ends.
+    quoted: Option<u8>,
     /// The number of the line that is read next, from 1.
     next_line: u64,
 }
@@ -52,8 +52,8 @@ impl Chunk {
 }
 
 impl Records {
-    /// Errs if the file has gone.
-    pub(super) fn open(path: &Path, quoted: bool) -> Result<Records> {
+    /// `quoted` is what stands between the fields of a file whose quoted ones may hold line ends. Errs if the file has gone.
+    pub(super) fn open(path: &Path, quoted: Option<u8>) -> Result<Records> {
         let file = File::open(path).map_err(|e| Error::io(format!("could not open file \"{}\"", path.display()), e))?;
         let mut reader = BufReader::with_capacity(1 << 18, file);
         let head = reader.fill_buf().map_err(|e| Error::io(format!("could not read file \"{}\"", path.display()), e))?;
@@ -100,7 +100,8 @@ impl Records {
             if bytes.len() - start > MOST_RECORD_BYTES {
                 return Err(at_line(&self.path, first_line, "22P04", "the record has more than 16 MB; a quote may not be closed"));
             }
-            if !self.quoted || !quotes.open_after(bytes.get(before..).unwrap_or_default()) {
+            let line = bytes.get(before..).unwrap_or_default();
+            if !self.quoted.is_some_and(|delimiter| quotes.open_after(line, delimiter)) {
                 return Ok(true);
             }
         }
@@ -115,7 +116,7 @@ struct Quotes {
 
 impl Quotes {
     /// Whether a quoted field is open at the end of the line.
-    fn open_after(&mut self, line: &[u8]) -> bool {
+    fn open_after(&mut self, line: &[u8], delimiter: u8) -> bool {
         if !self.inside && !line.contains(&b'"') {
             return false;
         }
@@ -129,7 +130,7 @@ impl Quotes {
             } else if *byte == b'"' && begins {
                 self.inside = true;
             }
-            begins = *byte == b',';
+            begins = *byte == delimiter;
         }
         self.inside
     }
@@ -215,7 +216,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.csv");
         std::fs::write(&path, "\u{feff}a,\"b\nc\"\n\n5\" pipe,\"x\"\"\ny\"\nend").unwrap();
-        let mut records = Records::open(&path, true).unwrap();
+        let mut records = Records::open(&path, Some(b',')).unwrap();
         let chunk = records.next(10).unwrap().unwrap();
         let texts: Vec<_> = chunk.records.iter().map(|(l, r)| (*l, std::str::from_utf8(&chunk.bytes[r.clone()]).unwrap())).collect();
         assert_eq!(texts, [(1, "a,\"b\nc\"\n"), (4, "5\" pipe,\"x\"\"\ny\"\n"), (6, "end\n")]);

@@ -28,6 +28,8 @@ pub struct RowMedia {
     time: Option<usize>,
     n_rows: Option<u64>,
     on_error: OnError,
+    /// What stands between the fields of CSV.
+    delimiter: u8,
 }
 
 /// What a reader asks for.
@@ -44,9 +46,15 @@ pub struct RowsWanted {
 }
 
 impl RowMedia {
-    /// Files of rows. `given` are their columns where the user names them; `event_time` is the column of that name, whose text is read as
+    /// Files of rows, of CSV with that between its fields. `given` are their columns where the user names them; `event_time` is the column of that name, whose text is read as
     /// times. Errs if a column is missing or its type cannot be (22023, 42703), and if the first file cannot be read.
-    pub fn files(files: RowFiles, given: Option<Vec<Field>>, event_time: Option<&str>, on_error: OnError) -> Result<RowMedia> {
+    pub fn files(
+        files: RowFiles,
+        given: Option<Vec<Field>>,
+        event_time: Option<&str>,
+        on_error: OnError,
+        delimiter: u8,
+    ) -> Result<RowMedia> {
         let first = files.files.first().ok_or_else(|| Error::Internal("a source of no file".into()))?;
         let (found, mut n_rows) = match (files.format, given) {
             (Format::Parquet, Some(_)) => {
@@ -66,11 +74,11 @@ impl RowMedia {
                         "Read it as text, and take it apart in the query.",
                     ));
                 }
-                let header = csv::header(first)?;
+                let header = csv::header(first, delimiter)?;
                 check_header(&header, &fields, first)?;
                 (Schema::new(fields), None)
             }
-            (Format::Csv, None) => (csv::schema(first)?, None),
+            (Format::Csv, None) => (csv::schema(first, delimiter)?, None),
             (Format::Ndjson, Some(fields)) => (Schema::new(fields), None),
             (Format::Ndjson, None) => (ndjson::schema(first, on_error)?, None),
         };
@@ -87,7 +95,7 @@ impl RowMedia {
         let mut fields: Vec<Field> = found.fields().iter().map(|f| columns::shown_field(f)).collect();
         check_names(&fields)?;
         let time = time_column(&mut fields, event_time, found.fields())?;
-        Ok(RowMedia { medium: Medium::Files(files), schema: Arc::new(Schema::new(fields)), time, n_rows, on_error })
+        Ok(RowMedia { medium: Medium::Files(files), schema: Arc::new(Schema::new(fields)), time, n_rows, on_error, delimiter })
     }
 
     /// Generated rows, with the event time of that name. Errs if there is no such column.
@@ -97,7 +105,7 @@ impl RowMedia {
         check_names(&fields)?;
         let time = time_column(&mut fields, event_time, schema.fields())?;
         let n_rows = datagen.n_rows;
-        Ok(RowMedia { medium: Medium::Datagen(datagen), schema, time, n_rows, on_error: OnError::Fail })
+        Ok(RowMedia { medium: Medium::Datagen(datagen), schema, time, n_rows, on_error: OnError::Fail, delimiter: csv::COMMA })
     }
 
     /// Its columns.
@@ -176,7 +184,7 @@ impl RowMedia {
                     opened => opened?,
                 }
             }
-            Format::Csv => of_all(csv::open(path, &self.schema, projection, rows, on_error, counters)?),
+            Format::Csv => of_all(csv::open(path, self.delimiter, &self.schema, projection, rows, on_error, counters)?),
             Format::Ndjson => of_all(ndjson::open(path, &self.schema, projection, rows, on_error, counters)?),
         }))
     }

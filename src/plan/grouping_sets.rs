@@ -1,7 +1,8 @@
 //! GROUP BY as DataFusion reads it: `ROLLUP((a, b), c)` and `GROUPING SETS (ROLLUP(a), b)` are written out as sets, `(a, b)` is two keys, and `()` none.
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, GroupByExpr, Select,
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, GroupByExpr, Select, SelectItem,
+    Value, ValueWithSpan,
 };
 
 use super::rewrite::folded;
@@ -11,7 +12,7 @@ use crate::error::{Error, Result};
 /// The most parts of a CUBE: each doubles the sets.
 const MOST_OF_CUBE: usize = 12;
 
-/// Writes the keys out. Errs with 54011 for a CUBE of too many.
+/// Writes the keys out. Errs with 54011 for a CUBE of too many, and with 42P10 for a place that the SELECT list does not have.
 pub(super) fn write_out(select: &mut Select) -> Result<()> {
     let GroupByExpr::Expressions(keys, _) = &mut select.group_by else { return Ok(()) };
     let plain = |key: &Expr| !matches!(key, Expr::Tuple(_) | Expr::Rollup(_) | Expr::Cube(_) | Expr::GroupingSets(_));
@@ -39,8 +40,27 @@ pub(super) fn write_out(select: &mut Select) -> Result<()> {
         // One group, of no keys: what has no aggregate is not grouped otherwise.
         select.having = Some(binary(count(), BinaryOperator::GtEq, number("0")));
     }
+    for sets in &mut written {
+        let (Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets)) = sets else { continue };
+        for part in sets.iter_mut().flatten() {
+            if let Some(meant) = by_place(part, &select.projection)? {
+                *part = meant;
+            }
+        }
+    }
     *keys = written;
     Ok(())
+}
+
+/// What a whole number stands for: DataFusion reads places among plain keys only. None for any other key, and beside `*`, whose columns are not known yet.
+fn by_place(key: &Expr, list: &[SelectItem]) -> Result<Option<Expr>> {
+    let Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) = key else { return Ok(None) };
+    let Ok(place) = digits.parse::<usize>() else { return Ok(None) };
+    match place.checked_sub(1).and_then(|at| list.get(at)) {
+        Some(SelectItem::UnnamedExpr(meant) | SelectItem::ExprWithAlias { expr: meant, .. }) => Ok(Some(meant.clone())),
+        Some(_) => Ok(None),
+        None => Err(Error::Data { code: "42P10", message: format!("GROUP BY position {place} is not in select list"), detail: None }),
+    }
 }
 
 fn count() -> Expr {
@@ -120,6 +140,8 @@ mod tests {
     #[test]
     fn sets_are_written_out() {
         for (keys, expected) in [
+            ("ROLLUP (2, 3), 1", "ROLLUP (y, z), 1"),
+            ("CUBE((1, 2), a)", "GROUPING SETS ((x + 1, y, a), (a), (x + 1, y), ())"),
             ("a, (b, c)", "a, b, c"),
             ("ROLLUP(a, b)", "ROLLUP (a, b)"),
             ("ROLLUP((a, b), c)", "GROUPING SETS ((a, b, c), (a, b), ())"),
@@ -127,11 +149,11 @@ mod tests {
             ("GROUPING SETS (ROLLUP(a, b), (c), ())", "GROUPING SETS ((a, b), (a), (), (c), ())"),
             ("(), a", "a"),
         ] {
-            let mut query = parse_query(&format!("SELECT 1 FROM t GROUP BY {keys}")).unwrap().query;
+            let mut query = parse_query(&format!("SELECT x + 1, y AS b, z FROM t GROUP BY {keys}")).unwrap().query;
             if let SetExpr::Select(select) = query.body.as_mut() {
                 write_out(select).unwrap();
             }
-            assert_eq!(query.to_string(), format!("SELECT 1 FROM t GROUP BY {expected}"));
+            assert_eq!(query.to_string(), format!("SELECT x + 1, y AS b, z FROM t GROUP BY {expected}"));
         }
     }
 }

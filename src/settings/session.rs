@@ -67,7 +67,11 @@ pub const SESSION_SETTINGS: &[SessionSetting] = &[
     SessionSetting { name: "transaction_isolation", default: "read committed", meaning: "the higher ones read one snapshot" },
     SessionSetting { name: "transaction_read_only", default: "off", meaning: "whether this transaction only reads" },
     SessionSetting { name: "default_transaction_isolation", default: "read committed", meaning: "that of transactions to come" },
-    SessionSetting { name: "idle_in_transaction_session_timeout", default: "0", meaning: "kept for clients" },
+    SessionSetting {
+        name: "idle_in_transaction_session_timeout",
+        default: "0",
+        meaning: "a connection that does nothing in a transaction block for longer ends; milliseconds, or with a unit; 0 is no limit",
+    },
     SessionSetting { name: "default_tablespace", default: "", meaning: "kept for clients" },
     SessionSetting { name: "row_security", default: "on", meaning: "kept for clients" },
     SessionSetting { name: "default_table_access_method", default: "heap", meaning: "kept for clients" },
@@ -78,7 +82,11 @@ pub const SESSION_SETTINGS: &[SessionSetting] = &[
     SessionSetting { name: "enable_mergejoin", default: "on", meaning: "kept for clients" },
     SessionSetting { name: "enable_nestloop", default: "on", meaning: "kept for clients" },
     SessionSetting { name: "enable_seqscan", default: "on", meaning: "kept for clients" },
-    SessionSetting { name: "idle_session_timeout", default: "0", meaning: "kept for clients" },
+    SessionSetting {
+        name: "idle_session_timeout",
+        default: "0",
+        meaning: "a connection that does nothing outside of a transaction block for longer ends; milliseconds, or with a unit; 0 is no limit",
+    },
     SessionSetting { name: "lc_messages", default: "C", meaning: "messages are in English" },
     SessionSetting { name: "lc_monetary", default: "C", meaning: "kept for clients" },
     SessionSetting { name: "lc_numeric", default: "C", meaning: "kept for clients" },
@@ -184,7 +192,16 @@ impl Variables {
 
     /// `statement_timeout` in milliseconds; None is no limit.
     pub fn statement_timeout_ms(&self) -> Option<u64> {
-        let us = self.set.get("statement_timeout").and_then(|v| duration_us(v, 1_000))?;
+        self.timeout_ms("statement_timeout")
+    }
+
+    /// The milliseconds that a client may wait with its next statement, in a transaction block or outside of one; None is no limit.
+    pub fn idle_timeout_ms(&self, in_transaction: bool) -> Option<u64> {
+        self.timeout_ms(if in_transaction { "idle_in_transaction_session_timeout" } else { "idle_session_timeout" })
+    }
+
+    fn timeout_ms(&self, name: &str) -> Option<u64> {
+        let us = self.set.get(name).and_then(|v| duration_us(v, 1_000))?;
         u64::try_from(us).ok().filter(|us| *us > 0).map(|us| us.div_ceil(1_000))
     }
 

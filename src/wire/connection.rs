@@ -136,6 +136,12 @@ pub(super) async fn serve(
     }
 }
 
+/// What a client is told that waits too long with its next statement.
+fn idle_too_long(in_transaction: bool) -> Error {
+    let (code, of) = if in_transaction { ("25P03", "idle-in-transaction") } else { ("57P05", "idle-session") };
+    Error::Encode { code, message: format!("terminating connection due to {of} timeout") }
+}
+
 async fn goodbye(writer: &mut Writer, error: &Error) {
     // If it has gone in the meantime there is nobody left to tell.
     if writer.put(errors::response("FATAL", error, None)).is_ok() {
@@ -178,9 +184,14 @@ async fn start(
 impl Connection {
     async fn run(&mut self) -> Result<(), Ended> {
         loop {
+            let in_transaction = self.transaction.open();
+            let limit = if self.idle { self.session.variables().lock().idle_timeout_ms(in_transaction) } else { None };
             let message = tokio::select! {
                 message = self.reader.next() => message,
-                message = self.ear.next(), if self.idle && !self.transaction.open() => {
+                () = tokio::time::sleep(Duration::from_millis(limit.unwrap_or_default())), if limit.is_some() => {
+                    return Err(Ended::Fatal(idle_too_long(in_transaction)));
+                }
+                message = self.ear.next(), if self.idle && !in_transaction => {
                     self.tell(message)?;
                     self.writer.flush().await?;
                     continue;

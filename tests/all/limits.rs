@@ -28,6 +28,20 @@ async fn a_statement_that_takes_too_long_or_too_much_memory_ends_and_the_connect
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_waits_too_long_with_its_next_statement_is_told_so_and_what_it_began_is_undone() {
+    let server = Server::start(Settings::default()).await;
+    let (mut one, mut two, mut other) = (server.client().await, server.client().await, server.client().await);
+    one.rows("CREATE TABLE t (n int4)").await;
+    one.rows("SET idle_in_transaction_session_timeout = 50").await;
+    one.rows("BEGIN; INSERT INTO t VALUES (1)").await;
+    assert_eq!(one.refusal().await, "25P03");
+    two.rows("SET idle_session_timeout = '50ms'").await;
+    assert_eq!(two.refusal().await, "57P05");
+    assert_eq!(other.rows("SELECT count(*) FROM t").await, ["0"]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn there_are_so_many_connections_and_no_more() {
     let server = Server::start(Settings { max_connections: 3, ..Settings::default() }).await;
     let (mut one, two) = (server.client().await, server.client().await);

@@ -55,6 +55,7 @@ badges[4]["extra"] = "x"
 (HERE / "no_ending").write_text("".join(json.dumps(b) + "\n" for b in badges[:2]))
 
 (HERE / "bad_number.csv").write_text("id,name\n1,one\n2,\"two\nlines\"\nthree,x\n4,\n\n5,five,more\n6,six\n")
+(HERE / "semicolons.csv").write_text('at;lane;speed;note\n2026-05-01 12:00:00+00;1;12.5;"cut in; then\nbraked"\n2026-05-01 12:00:01+00;2;13;"a ""note"", with commas"\n')
 (HERE / "bad_line.ndjson").write_text('{"id": 1}\n{"id": "one"}\n{"id": 3\n[4]\n{"id": 5}\n')
 (HERE / "mixed" / "a.csv").write_text("id\n1\n")
 (HERE / "mixed" / "b.ndjson").write_text('{"id": 1}\n')

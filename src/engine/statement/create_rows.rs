@@ -5,7 +5,7 @@ use datafusion::arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
 use crate::capture::datagen::Datagen;
 use crate::capture::rows::{Format, row_files};
 use crate::clock;
-use crate::decode::OnError;
+use crate::decode::{OnError, csv};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::frame::row_reader::RowMedia;
@@ -15,7 +15,7 @@ use crate::plan::parse::columns::{columns, generated_columns};
 use crate::settings::duration_us;
 
 /// The options of files of rows, for the hint of one that is not among them.
-const OPTIONS: &str = "format, columns, event_time, watermark_delay, on_error, pace, idle_timeout";
+const OPTIONS: &str = "format, columns, delimiter, event_time, watermark_delay, on_error, pace, idle_timeout";
 /// The options of generated rows.
 const DATAGEN_OPTIONS: &str = "columns, event_time, watermark_delay, rows, rate, disorder, seed, start_ts, pace, idle_timeout";
 /// A live source that has waited so long for a row holds nobody's watermark back.
@@ -48,8 +48,14 @@ pub(super) async fn open(engine: &Engine, name: &str, url: &str, list: &[(String
     let Some(files) = files else { return Ok(None) };
     let options = Options::read(list, OPTIONS)?;
     let given = options.columns.as_deref().map(columns).transpose()?;
-    let (event_time, on_error) = (options.event_time.clone(), options.on_error);
-    let media = off_thread(move || RowMedia::files(files, given, event_time.as_deref(), on_error)).await?;
+    if options.delimiter.is_some() && files.format != Format::Csv {
+        return Err(Error::Option {
+            message: format!("option \"delimiter\" is for CSV, and this source is of {}", files.format.word()),
+            hint: Some("Leave it out, or say format = 'csv'.".into()),
+        });
+    }
+    let (event_time, on_error, delimiter) = (options.event_time.clone(), options.on_error, options.delimiter.unwrap_or(csv::COMMA));
+    let media = off_thread(move || RowMedia::files(files, given, event_time.as_deref(), on_error, delimiter)).await?;
     Ok(Some(RowSource::start(name, media, options.playing(false)?, batch_rows)))
 }
 
@@ -62,6 +68,7 @@ async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send +
 #[derive(Default)]
 struct Options {
     columns: Option<String>,
+    delimiter: Option<u8>,
     event_time: Option<String>,
     /// Given, and then None for 'infinite'.
     watermark_delay_us: Option<Option<i64>>,
@@ -94,6 +101,13 @@ impl Options {
             }
             match key.as_str() {
                 "columns" => options.columns = Some(value.clone()),
+                "delimiter" => {
+                    options.delimiter = Some(match value.as_bytes() {
+                        _ if value == "\\t" => b'\t',
+                        [one] if one.is_ascii() && !one.is_ascii_alphanumeric() && !matches!(one, b'"' | b'\n' | b'\r') => *one,
+                        _ => return Err(expected("one character between fields, such as ';' or '\\t'")),
+                    })
+                }
                 "event_time" => options.event_time = Some(value.clone()),
                 "watermark_delay" if value.eq_ignore_ascii_case("infinite") => options.watermark_delay_us = Some(None),
                 "watermark_delay" => options.watermark_delay_us = Some(Some(duration()?)),
