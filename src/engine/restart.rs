@@ -147,7 +147,7 @@ async fn start_all(engine: &Arc<Engine>, dialect: Option<Dialect>) -> Result<()>
                         }
                     }
                 }
-                warn!(object = one.name, code = error.sqlstate(), %error, "not started; it stays in the catalogue for the next start");
+                warn!(object = without_key(&one.name), code = error.sqlstate(), %error, "not started; it stays in the catalogue for the next start");
                 engine.missing.explain(&one.name, error.to_string());
             }
             return Ok(());

@@ -20,8 +20,8 @@ use super::rewrite::folded;
 use super::subquery::row_values;
 use super::text::regular_expression;
 use super::text::similar::SIMILAR;
-use super::time::zoned::{OFFSET, TRUNCATE};
-use super::time::{calendar_part, moments_named, overlaps, rounded};
+use super::time::zoned::TRUNCATE;
+use super::time::{fields, moments_named, overlaps, rounded};
 use super::value::read;
 use crate::error::{Error, Result};
 
@@ -58,14 +58,9 @@ pub(super) fn rewrite(expr: &mut Expr, copies: &mut Copies) -> Result<()> {
             Some(None) => cast(of.as_ref().clone(), DataType::Text),
             None => return Ok(()),
         },
-        Expr::Extract { field, expr: of, .. } if calendar_part::knows(&field.to_string()) => {
-            call(calendar_part::NAME, [text(&field.to_string()), of.as_ref().clone()])
-        }
-        // DataFusion counts whole seconds, and microseconds of them.
-        Expr::Extract { field, expr: of, .. } => match (in_microseconds(&field.to_string()), offset(&field.to_string(), of)) {
-            (Some(unit), _) => microseconds(of.as_ref().clone(), unit),
-            (None, Some(offset)) => offset,
-            (None, None) => return Ok(()),
+        Expr::Extract { field, expr: of, .. } => match fields::rewritten(&field.to_string(), of) {
+            Some(written) => written,
+            None => return Ok(()),
         },
         Expr::Interval(interval) if interval.leading_field.is_none() => {
             if let Expr::Value(value) = interval.value.as_mut()
@@ -224,10 +219,7 @@ fn of_values(name: &str, function: &Function) -> Option<Expr> {
         // The bins of a zone's clocks, as moments.
         ("date_trunc", Some(unit), Some(of), Some(zone), None) => Some(call(TRUNCATE, [unit, of, zone])),
         ("date_part", Some(Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(unit), .. })), Some(of), None, None) => {
-            if calendar_part::knows(&unit) {
-                return Some(call(calendar_part::NAME, [text(&unit), of]));
-            }
-            offset(&unit, &of).or_else(|| in_microseconds(&unit).map(|unit| microseconds(of, unit)))
+            fields::rewritten(&unit, &of)
         }
         ("mod", Some(left), Some(right), None, None) => {
             Some(in_parentheses(binary(in_parentheses(left), BinaryOperator::Modulo, in_parentheses(right))))
@@ -332,33 +324,6 @@ fn text_of(data_type: &DataType) -> Option<Option<u64>> {
         DataType::Char(n) | DataType::Character(n) => Some(Some(length(n).unwrap_or(1))),
         _ => None,
     }
-}
-
-/// How many microseconds the unit has of which a fraction is asked for.
-fn in_microseconds(unit: &str) -> Option<&'static str> {
-    match unit.to_lowercase().as_str() {
-        "second" | "seconds" | "sec" | "secs" => Some("1000000.0"),
-        "millisecond" | "milliseconds" => Some("1000.0"),
-        _ => None,
-    }
-}
-
-/// How far from UTC the clocks are: `timezone`, and its hours and minutes.
-fn offset(unit: &str, of: &Expr) -> Option<Expr> {
-    let seconds = || call(OFFSET, [of.clone()]);
-    let by = |left: Expr, op: BinaryOperator, right: &str| in_parentheses(binary(left, op, number(right)));
-    match unit.to_lowercase().as_str() {
-        "timezone" => Some(seconds()),
-        "timezone_hour" => Some(by(seconds(), BinaryOperator::Divide, "3600")),
-        "timezone_minute" => Some(by(by(seconds(), BinaryOperator::Divide, "60"), BinaryOperator::Modulo, "60")),
-        _ => None,
-    }
-}
-
-fn microseconds(of: Expr, unit: &str) -> Expr {
-    // A float8, as every other field of a time.
-    let us = cast(call("date_part", [text("microsecond"), of]), DataType::DoublePrecision);
-    in_parentheses(binary(us, BinaryOperator::Divide, number(unit)))
 }
 
 /// An interval as Arrow reads it.

@@ -6,6 +6,7 @@ pub(super) mod calendar_part;
 pub mod clocks;
 pub(super) mod duration_part;
 mod epoch;
+pub(super) mod fields;
 pub(super) mod interval;
 mod justify;
 pub(super) mod microseconds;

@@ -51,10 +51,11 @@ pub fn continuous(plan: &LogicalPlan, run: &Run) -> Result<Arc<dyn ExecutionPlan
 
 /// The one list that DataFusion's own Unnest takes apart; None if it does more than that.
 fn list_of(unnest: &datafusion::logical_expr::Unnest) -> Option<usize> {
-    match (unnest.list_type_columns.as_slice(), unnest.struct_type_columns.is_empty()) {
-        ([(at, list)], true) if list.depth == 1 && unnest.options.recursions.is_empty() => Some(*at),
-        _ => None,
-    }
+    let [(at, list)] = unnest.list_type_columns.as_slice() else { return None };
+    // In a SELECT list the column that comes out is named anew; several of them, or one that goes deeper, make more columns.
+    let in_place = unnest.schema.fields().len() == unnest.input.schema().fields().len();
+    let once = list.depth == 1 && unnest.options.recursions.iter().all(|recursion| recursion.depth == 1);
+    (once && in_place && unnest.struct_type_columns.is_empty()).then_some(*at)
 }
 
 /// An operator with what is known of its rows.
@@ -113,9 +114,11 @@ impl Lowering<'_> {
                     let unnest_rows = unnest::Unnest { list, keep_null, keep_empty, schema: arrow(plan.schema()) };
                     self.over(&unnest.input, Description::Unnest(unnest_rows))
                 }
-                None => {
-                    Err(Error::unsupported("unnest of several or nested lists in a continuous query", "Unnest one list a subquery.").into())
-                }
+                None => Err(Error::unsupported(
+                    "unnest of several or nested lists in a continuous query",
+                    "Join each: FROM clip CROSS JOIN UNNEST(a) AS x CROSS JOIN UNNEST(b) AS y.",
+                )
+                .into()),
             },
             LogicalPlan::Limit(limit) => {
                 let (Ok(SkipType::Literal(skip)), Ok(FetchType::Literal(fetch))) = (limit.get_skip_type(), limit.get_fetch_type()) else {
