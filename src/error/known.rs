@@ -52,6 +52,9 @@ fn said(m: &str) -> Option<Known> {
     if m.contains("OuterReferenceColumn(") {
         return words("0A000", "a subquery that reads columns of the query around it is not supported here");
     }
+    if ["query INSERT ", "query UPDATE ", "query DELETE "].into_iter().any(starts) && m.ends_with("not implemented yet") {
+        return words("0A000", "a statement that writes is not supported in WITH");
+    }
     if starts("Cannot cast string '") || starts("Cannot cast value '") {
         let (value, of) = m.split_once('\'')?.1.rsplit_once("' to value of ")?;
         return unreadable(value, of.split(" type").next().unwrap_or(of));

@@ -86,6 +86,19 @@ fn check(tokens: &[TokenWithSpan]) -> Result<()> {
     if word(0, "prepare") && word(1, "transaction") {
         return Err(Error::unsupported("PREPARE TRANSACTION", list));
     }
+    if word(0, "alter") && word(1, "source") {
+        return Err(Error::unsupported("ALTER SOURCE", "Drop it and create it again, in one transaction."));
+    }
+    if word(0, "alter") && word(1, "view") && !word(3, "as") {
+        let hint = "CREATE OR REPLACE VIEW changes its query; for another name drop it and create it again, in one transaction.";
+        return Err(Error::unsupported("ALTER VIEW", hint));
+    }
+    if any(0, &["grant", "revoke"]).is_some()
+        && matches!(tokens.get(1).map(|t| &t.token), Some(Token::Word(_)))
+        && (word(2, "to") || word(2, "from"))
+    {
+        return Err(Error::unsupported("a role as a member of another", "GRANT SELECT ON relation TO role says what each may read."));
+    }
     let verb = any(0, &["create", "alter", "drop"]);
     if let (Some(verb), Some(object)) = (verb, any(1, &NO_OBJECTS)) {
         let object = if object == "foreign" || object == "event" || object == "access" || object == "large" {

@@ -64,17 +64,26 @@ impl Guard for Replaced {
     fn before(&self, _: &str, given: &[ArrayRef]) -> Result<()> {
         let [text, from, by] = given else { return Ok(()) };
         let [texts, from, by] = [cast(text, &DataType::Utf8)?, cast(from, &DataType::Utf8)?, cast(by, &DataType::Utf8)?];
-        let mut lengths = Lengths::default();
-        for ((text, from), by) in texts.as_string::<i32>().iter().zip(from.as_string::<i32>()).zip(by.as_string::<i32>()) {
-            let (Some(text), Some(from), Some(by)) = (text, from, by) else { continue };
-            // The texts are gone through only where what is asked for could be too long, which it hardly ever is.
-            let longer = by.len().saturating_sub(from.len());
-            let at_most = if from.is_empty() { 0 } else { (text.len() / from.len()).saturating_mul(longer) };
-            let added = if at_most as u64 > MOST_BYTES { text.matches(from).count().saturating_mul(longer) } else { at_most };
-            lengths.add(text.len().saturating_add(added) as u64)?;
-        }
-        Ok(())
+        let rows = || texts.as_string::<i32>().iter().zip(from.as_string::<i32>()).zip(by.as_string::<i32>());
+        let longest = |text: &str, from: &str| text.len().checked_div(from.len()).unwrap_or(0);
+        // The texts are gone through only where what is asked for could be too long, which it hardly ever is.
+        if added(rows(), longest).is_ok() { Ok(()) } else { added(rows(), |text, from| text.matches(from).count()) }
     }
+}
+
+/// Errs where the texts, with so many places each in which another stands, would be too long.
+fn added<'a>(
+    rows: impl Iterator<Item = ((Option<&'a str>, Option<&'a str>), Option<&'a str>)>,
+    n_places: impl Fn(&str, &str) -> usize,
+) -> Result<()> {
+    let mut lengths = Lengths::default();
+    for ((text, from), by) in rows {
+        let (Some(text), Some(from), Some(by)) = (text, from, by) else { continue };
+        let longer = by.len().saturating_sub(from.len());
+        let n = if longer == 0 || from.is_empty() { 0 } else { n_places(text, from) };
+        lengths.add(text.len().saturating_add(n.saturating_mul(longer)) as u64)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -104,5 +113,8 @@ mod tests {
         let (many, long) = ("x".repeat(1 << 15), "y".repeat(1 << 16));
         assert!(replaced(&many, "x", &long).is_err());
         assert!(replaced(&many, "z", &long).is_ok() && replaced(&many, "", &long).is_ok() && replaced(&many, "x", "yz").is_ok());
+        // Together they could be too long, and are not.
+        let rows: [ArrayRef; 3] = [many.as_str(), "z", &long[..1 << 10]].map(|one| Arc::new(StringArray::from(vec![one; 100])) as ArrayRef);
+        assert!(Replaced.before("replace", &rows).is_ok());
     }
 }

@@ -66,6 +66,9 @@ pub fn column_type(name: &SqlType) -> Result<(DataType, Option<usize>)> {
                 (item, None) => plain(DataType::List(Arc::new(Field::new("item", item, true).with_metadata(metadata)))),
             }
         }
+        SqlType::Custom(name, _) if matches!(name.to_string().to_lowercase().as_str(), "serial" | "bigserial" | "smallserial") => {
+            Err(Error::unsupported(format!("a column of type {name}"), "There are no sequences: take int8, and give each row its key."))
+        }
         SqlType::Custom(name, _) => Err(Error::NotFound { kind: "type", name: name.to_string() }),
         other => Err(Error::unsupported(
             format!("a column of type {}", other.to_string().to_lowercase()),
