@@ -143,8 +143,10 @@ impl DetectionListBuilder {
     }
 
     /// Adds one row: the detections of one picture, perhaps none.
-    pub fn append(&mut self, detections: &[Detection]) {
+    pub fn append<'a>(&mut self, detections: impl IntoIterator<Item = &'a Detection>) {
+        let mut n = 0;
         for d in detections {
+            n += 1;
             self.label.append_value(&d.label);
             self.score.append_value(d.score);
             self.boxes.push([d.bbox.x, d.bbox.y, d.bbox.w, d.bbox.h]);
@@ -154,7 +156,7 @@ impl DetectionListBuilder {
             self.landmarks_valid.append(d.landmarks.is_some());
             self.track_id.append_option(d.track_id);
         }
-        self.offsets.push_length(detections.len());
+        self.offsets.push_length(n);
         self.valid.append_non_null();
     }
 

@@ -89,7 +89,7 @@ fn check(tokens: &[TokenWithSpan]) -> Result<()> {
     if word(0, "alter") && word(1, "source") {
         return Err(Error::unsupported("ALTER SOURCE", "Drop it and create it again, in one transaction."));
     }
-    if word(0, "alter") && word(1, "view") && !word(3, "as") {
+    if word(0, "alter") && word(1, "view") {
         let hint = "CREATE OR REPLACE VIEW changes its query; for another name drop it and create it again, in one transaction.";
         return Err(Error::unsupported("ALTER VIEW", hint));
     }

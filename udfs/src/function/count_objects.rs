@@ -29,7 +29,7 @@ pub(super) const MODEL: ModelFunction =
 fn column(results: &Results<'_>) -> Result<ArrayRef> {
     let one = |(row, output): (usize, Option<&Output>)| {
         let (output, label) = (output?, results.arguments().text(1, row)?);
-        let wanted = |kept: &[Detection], found: &Detection| (label == ALL || found.label == label) && !is_named(kept, found);
+        let wanted = |kept: &[&Detection], found: &Detection| (label == ALL || found.label == label) && !is_named(kept, found);
         Some(kept_of(output, results.default_score(), wanted).len() as i64)
     };
     Ok(Arc::new(results.rows().map(one).collect::<Int64Array>()))

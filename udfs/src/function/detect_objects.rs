@@ -29,7 +29,7 @@ pub(super) const ALL: &str = "*";
 const ONE_THING: f64 = 0.9;
 
 /// Whether what is found is among those that are kept, under another label.
-pub(super) fn is_named(kept: &[Detection], found: &Detection) -> bool {
+pub(super) fn is_named(kept: &[&Detection], found: &Detection) -> bool {
     kept.iter().any(|k| k.label != found.label && iou(&k.bbox, &found.bbox) > ONE_THING)
 }
 
@@ -79,8 +79,8 @@ mod tests {
         };
         // A van in the model of objects' own numbers.
         let truck = one("truck", (650.9, 43.7, 75.0, 57.5));
-        assert!(is_named(std::slice::from_ref(&truck), &one("car", (650.5, 43.4, 75.8, 57.6))));
-        assert!(!is_named(&[one("horse", (10.0, 20.0, 100.0, 80.0))], &one("person", (30.0, 0.0, 50.0, 70.0))));
-        assert!(!is_named(std::slice::from_ref(&truck), &truck), "suppression within a label is the model's");
+        assert!(is_named(&[&truck], &one("car", (650.5, 43.4, 75.8, 57.6))));
+        assert!(!is_named(&[&one("horse", (10.0, 20.0, 100.0, 80.0))], &one("person", (30.0, 0.0, 50.0, 70.0))));
+        assert!(!is_named(&[&truck], &truck), "suppression within a label is the model's");
     }
 }

@@ -128,14 +128,14 @@ impl<'a> Results<'a> {
     }
 
     /// A column of detections: of each row those at or above the least score, which that argument has, that `keep` keeps beside those kept before.
-    pub(super) fn detections(&self, min_score: usize, mut keep: impl FnMut(usize, &[Detection], &Detection) -> bool) -> Result<ArrayRef> {
+    pub(super) fn detections(&self, min_score: usize, mut keep: impl FnMut(usize, &[&Detection], &Detection) -> bool) -> Result<ArrayRef> {
         let mut list = DetectionListBuilder::new();
         for (row, output) in self.rows() {
             match output {
                 None => list.append_null(),
                 Some(output) => {
                     let least = self.min_score(min_score, row)?;
-                    list.append(&kept_of(output, least, |kept, found| keep(row, kept, found)));
+                    list.append(kept_of(output, least, |kept, found| keep(row, kept, found)));
                 }
             }
         }
@@ -143,12 +143,13 @@ impl<'a> Results<'a> {
     }
 }
 
-/// The detections of a picture at or above a score that `keep` keeps beside those kept before, the surest first.
-pub(super) fn kept_of(output: &Output, least: f32, mut keep: impl FnMut(&[Detection], &Detection) -> bool) -> Vec<Detection> {
-    let mut kept: Vec<Detection> = Vec::new();
+/// The detections of a picture at or above a score that `keep` keeps beside those kept before, the surest first. What a model gives at its floor is so made what it
+/// would give at `least`: greedy NMS lets only a higher score suppress a box, so the boxes below a threshold never decide about those above it.
+pub(super) fn kept_of(output: &Output, least: f32, mut keep: impl FnMut(&[&Detection], &Detection) -> bool) -> Vec<&Detection> {
+    let mut kept = Vec::new();
     for found in output.detections().iter().filter(|found| found.score >= least) {
         if keep(&kept, found) {
-            kept.push(found.clone());
+            kept.push(found);
         }
     }
     kept

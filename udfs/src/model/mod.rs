@@ -20,7 +20,6 @@ use std::fmt::Debug;
 
 use datafusion_common::Result;
 
-use crate::detection::Detection;
 use crate::frame::Picture;
 use description::Task;
 use output::Output;
@@ -58,10 +57,4 @@ pub trait Session: Send {
     /// The result, of the kind that the model's task says; detections at or above the floor score. Errs with `pixels::Damaged` if the picture
     /// cannot be decoded (the caller gives NULL for it and goes on) and with `ModelError` if the model fails.
     fn infer(&mut self, picture: &Picture) -> Result<Output>;
-}
-
-/// The detections at or above a score, in the order given. Of what `infer` gives at its floor score this makes what it would give at
-/// `min_score`: greedy NMS lets only a higher score suppress a box, so the boxes below a threshold never decide about those above it.
-pub fn keep_above(all: &[Detection], min_score: f32) -> Vec<Detection> {
-    all.iter().filter(|d| d.score >= min_score).cloned().collect()
 }

@@ -7,10 +7,15 @@ use framesql_udfs::detection::{Detection, iou};
 use framesql_udfs::frame::{ColorMatrix, ColorRange, Picture, PixelFormat};
 use framesql_udfs::model::output::Output;
 use framesql_udfs::model::yunet::{YuNet, embedded};
-use framesql_udfs::model::{Model, Session, keep_above};
+use framesql_udfs::model::{Model, Session};
 use framesql_udfs::pixels::{Damaged, Order, Pixels, render};
 
 const PICTURES: [(&str, &[u8]); 2] = [("astronaut.jpg", include_bytes!("astronaut.jpg")), ("several.jpg", include_bytes!("several.jpg"))];
+
+/// Those at or above a score, as detect_faces keeps them.
+fn keep_above(all: &[Detection], least: f32) -> Vec<Detection> {
+    all.iter().filter(|found| found.score >= least).cloned().collect()
+}
 
 fn picture(format: PixelFormat, (width, height): (u32, u32), planes: &[Vec<u8>]) -> Picture {
     let planes = std::array::from_fn(|at| planes.get(at).cloned().map(Buffer::from_vec));
